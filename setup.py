@@ -1,0 +1,41 @@
+"""Package metadata of leo_tf. Tool settings (ruff, mypy, pytest) are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="leo_tf",
+    version="0.1.0",
+    description="Meta-learning with Latent Embedding Optimization (LEO) in TensorFlow 2 and Keras 3",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["leo_tf", "leo_tf.*"]),
+    package_data={"leo_tf.data": ["glyphs/*"]},
+    install_requires=[
+        "absl-py",
+        "keras>=3.15,<3.16",
+        "numpy",
+        "requests",
+        "scipy",
+        "setuptools; python_version >= '3.12'",  # tensorflow-probability 0.25 imports distutils
+        "tensorboard>=2.21",  # tensorflow 2.21 no longer brings it, and tf.summary needs it
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-probability>=0.25,<0.26",
+        "tf-keras>=2.21,<2.22",  # only because importing tensorflow_probability needs it
+        "tqdm",
+    ],
+    extras_require={
+        "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "dev": ["matplotlib", "mypy", "pytest", "ruff", "build"],
+    },
+    entry_points={
+        "console_scripts": [
+            "leo-train = leo_tf.commands:train_main",
+            "leo-evaluate = leo_tf.commands:evaluate_main",
+        ],
+    },
+)

@@ -1,0 +1,5 @@
+"""Embeddings and, made from them, episodes."""
+
+from leo_tf.data.table import EmbeddingTable
+
+__all__ = ["EmbeddingTable"]

@@ -1,0 +1,177 @@
+"""Rows of embeddings: checked, grouped by class, cast to float32, scaled to unit length.
+
+Everything here works through the rows in chunks, so that a table of a gigabyte is converted with a few tens of
+megabytes beside it. The input may be a memory-mapped array.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from leo_tf.errors import InputError
+
+ROWS_PER_CHUNK = 8192  # 42 MB of float64 at 640 dimensions
+
+
+class Split(NamedTuple):
+    """One split as it was read: rows in any order."""
+
+    embeddings: np.ndarray  # [rows, dim], the type it had on disk
+    labels: Sequence[object]  # the class of each row: strings or integers
+    source: str  # for messages
+
+
+class ClassRows(NamedTuple):
+    """Rows sorted by class: class c is the c-th run of class_sizes[c] rows."""
+
+    embeddings: np.ndarray  # [rows, dim] float32
+    class_names: tuple[str, ...]
+    class_sizes: tuple[int, ...]
+    digest: str  # SHA-256 of the content, in hex
+
+
+def check_rows(embeddings: np.ndarray, num_labels: int, source: str) -> None:
+    """Refuse embeddings that are not a finite, non-empty matrix with one label per row.
+
+    Args:
+      embeddings: should be [rows, dim], of a float or integer type.
+      num_labels: how many labels came with them.
+      source: where they are from, for the message.
+
+    Raises:
+      InputError: naming what is wrong and, for NaN and infinity, the number of bad rows and the first of them. A
+        float64 too large for float32 counts as infinite.
+    """
+    if embeddings.dtype.kind not in "fiu":
+        raise InputError(f"{source}: embeddings of type {embeddings.dtype}; expected float16, float32 or float64.")
+    if embeddings.ndim != 2:
+        raise InputError(f"{source}: embeddings of shape {embeddings.shape}; expected two axes, [rows, dim].")
+    if embeddings.size == 0:
+        raise InputError(
+            f"{source}: embeddings of shape {embeddings.shape} hold no numbers; expected at least one row."
+        )
+    if len(embeddings) != num_labels:
+        raise InputError(f"{source}: {len(embeddings)} embeddings but {num_labels} labels; expected one label per row.")
+    if embeddings.dtype.kind != "f":
+        return  # integers are finite
+    bad, first = 0, 0
+    for start in range(0, len(embeddings), ROWS_PER_CHUNK):
+        finite = np.isfinite(_to_float32(embeddings[start : start + ROWS_PER_CHUNK])).all(axis=1)
+        if not finite.all():
+            first = first if bad else start + int(np.argmin(finite))
+            bad += int((~finite).sum())
+    if bad:
+        raise InputError(
+            f"{source}: {bad} of {len(embeddings)} rows hold NaN, infinity or a number too large for float32, the "
+            f"first is row {first}; expected finite embeddings. Compute those rows again or leave them out."
+        )
+
+
+def class_name(label: object, source: str) -> str:
+    """Return a label as the name of its class; integers are written in decimal."""
+    if isinstance(label, bytes):
+        label = label.decode("latin1")
+    if isinstance(label, (int, np.integer)):
+        label = str(int(label))
+    if not isinstance(label, str) or not label:
+        raise InputError(f"{source}: label {label!r:.60}; expected a non-empty string or an integer for every row.")
+    return str(label)
+
+
+def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray], object]) -> ClassRows:
+    """Send the rows of splits to `emit` in chunks, sorted by class.
+
+    Classes come split after split; within a split in the order of their names (numbers by value); rows of a class keep
+    their order. The digest is taken before the normalisation, whose last bit may differ between machines.
+
+    Args:
+      splits: already checked by `check_rows`, of the same dim.
+      normalize: scale every row to unit Euclidean length; a row of zeros stays as it is.
+      emit: is called with float32 arrays [<= ROWS_PER_CHUNK, dim].
+
+    Returns:
+      The rows' description; its `embeddings` is an empty [0, dim] array.
+
+    Raises:
+      InputError: if the splits differ in dim or share a class.
+    """
+    names: list[str] = []
+    sizes: list[int] = []
+    digests: list[str] = []
+    dim = splits[0].embeddings.shape[1]
+    for embeddings, labels, source in splits:
+        if embeddings.shape[1] != dim:
+            raise InputError(
+                f"{source}: embeddings of dim {embeddings.shape[1]}; expected {dim}, as {splits[0].source}."
+            )
+        counts, order = _group(labels, source)
+        refuse_shared_classes(names, counts, source)
+        header = {"dim": dim, "names": list(counts), "sizes": list(counts.values()), "normalize": bool(normalize)}
+        digest = hashlib.sha256(json.dumps(header).encode())
+        for start in range(0, len(order), ROWS_PER_CHUNK):
+            rows = np.ascontiguousarray(_to_float32(embeddings[order[start : start + ROWS_PER_CHUNK]]))
+            digest.update(rows.data)
+            emit(_unit_length(rows) if normalize else rows)
+        names += counts
+        sizes += counts.values()
+        digests.append(digest.hexdigest())
+    return ClassRows(np.empty((0, dim), np.float32), tuple(names), tuple(sizes), join_digests(digests))
+
+
+def convert_in_memory(splits: Sequence[Split], normalize: bool) -> ClassRows:
+    """Do as `convert` and return the rows themselves, in a new array."""
+    dim = splits[0].embeddings.shape[1]
+    table = np.empty((sum(len(split.embeddings) for split in splits), dim), np.float32)
+    filled = 0
+
+    def append(rows: np.ndarray) -> None:
+        nonlocal filled
+        table[filled : filled + len(rows)] = rows
+        filled += len(rows)
+
+    return convert(splits, normalize, append)._replace(embeddings=table)
+
+
+def refuse_shared_classes(known: Collection[str], names: Collection[str], source: str) -> None:
+    """Raise InputError if a class of `names` is in `known`: joined splits must not share one."""
+    shared = sorted(set(known).intersection(names))
+    if shared:
+        raise InputError(
+            f"{source}: {len(shared)} of its classes are in the other splits too, the first is {shared[0]!r}; expected "
+            "splits with classes of their own."
+        )
+
+
+def join_digests(digests: Sequence[str]) -> str:
+    """Return the digest of tables laid one after another."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("+".join(digests).encode()).hexdigest()
+
+
+def _group(labels: Sequence[object], source: str) -> tuple[dict[str, int], np.ndarray]:
+    """Return {class name: number of rows}, sorted, and the order [rows] that puts each class together."""
+    names = [class_name(label, source) for label in labels]
+    counts = Counter(names)
+    sorted_names = sorted(counts, key=_by_number_then_name)
+    codes = {name: code for code, name in enumerate(sorted_names)}
+    order = np.argsort(np.fromiter((codes[name] for name in names), np.int64, len(names)), kind="stable")
+    return {name: counts[name] for name in sorted_names}, order
+
+
+def _by_number_then_name(name: str) -> tuple[float, str]:
+    is_number = name.isascii() and name.isdigit() and len(name) < 16
+    return (int(name) if is_number else float("inf"), name)
+
+
+def _to_float32(rows: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # check_rows reports what became infinite
+        return rows.astype("<f4", copy=False)
+
+
+def _unit_length(rows: np.ndarray) -> np.ndarray:
+    wide = rows.astype(np.float64)  # the square of a float32 can leave the range of float32
+    norms = np.sqrt(np.einsum("rd,rd->r", wide, wide))
+    return (wide / np.where(norms > 0, norms, 1.0)[:, np.newaxis]).astype(np.float32)

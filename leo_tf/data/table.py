@@ -1,0 +1,165 @@
+"""EmbeddingTable: the embeddings of one split, sorted by class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leo_tf.data import layout
+from leo_tf.data.readers import read_split
+from leo_tf.data.rows import ClassRows, Split, check_rows, convert_in_memory, join_digests, refuse_shared_classes
+from leo_tf.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingTable:
+    """An immutable table of embeddings in which every class is one run of rows.
+
+    Class c occupies `embeddings[class_offsets[c] : class_offsets[c] + class_sizes[c]]`. Build one with `from_arrays`,
+    `from_dict` or `load`.
+
+    Attributes:
+      embeddings: [rows, dim] float32, read-only; may be memory-mapped.
+      class_names: the name of each class.
+      class_sizes: [classes] int64, rows of each class.
+      digest: SHA-256 in hex that identifies the content, whatever file format it came from.
+      source: where it came from, for messages.
+      normalized: whether every row was scaled to unit Euclidean length.
+    """
+
+    embeddings: np.ndarray
+    class_names: tuple[str, ...]
+    class_sizes: np.ndarray
+    digest: str
+    source: str
+    normalized: bool
+
+    def __post_init__(self) -> None:
+        self.embeddings.flags.writeable = False
+        self.class_sizes.flags.writeable = False
+
+    @property
+    def class_offsets(self) -> np.ndarray:
+        """[classes] int64: the first row of each class."""
+        return np.cumsum(self.class_sizes) - self.class_sizes
+
+    @property
+    def dim(self) -> int:
+        return self.embeddings.shape[1]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.embeddings)
+
+    def summary(self) -> str:
+        """Return one line for the log."""
+        smallest, largest = int(self.class_sizes.min()), int(self.class_sizes.max())
+        sizes = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
+        length = "unit length" if self.normalized else "length as given"
+        return (
+            f"{self.source}: {self.num_classes} classes x {sizes} rows ({self.num_rows}), dim {self.dim}, {length}, "
+            f"sha256 {self.digest[:12]}"
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        embeddings: np.ndarray,
+        labels: Sequence[object] | np.ndarray,
+        normalize: bool = True,
+        source: str = "arrays",
+    ) -> "EmbeddingTable":
+        """Build a table from a matrix and the class of each row.
+
+        Args:
+          embeddings: [rows, dim], float16, float32, float64 or integers; copied.
+          labels: [rows] strings or integers. Classes are sorted by name, or by value where they are numbers.
+          normalize: scale every row to unit Euclidean length, as the official code does. Rows of zeros stay zero.
+          source: a name for messages.
+
+        Raises:
+          InputError: if the shapes do not fit or a number is not finite.
+        """
+        embeddings = np.asarray(embeddings)
+        labels = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+        check_rows(embeddings, len(labels), source)
+        return cls._of_rows(convert_in_memory([Split(embeddings, labels, source)], normalize), source, normalize)
+
+    @classmethod
+    def from_dict(
+        cls, classes: Mapping[str, np.ndarray], normalize: bool = True, source: str = "arrays"
+    ) -> "EmbeddingTable":
+        """Build a table from {class name: embeddings [rows of the class, dim]}."""
+        if not classes:
+            raise InputError(f"{source}: no classes; expected a dict of class name to embeddings [rows, dim].")
+        arrays = {name: np.asarray(rows) for name, rows in classes.items()}
+        dim = next(iter(arrays.values())).shape[-1:]
+        for name, rows in arrays.items():
+            if rows.ndim != 2 or len(rows) == 0 or rows.shape[1:] != dim:
+                raise InputError(
+                    f"{source}: class {name!r} has embeddings of shape {rows.shape}; expected [rows, dim] with at "
+                    "least one row and the same dim in every class."
+                )
+        labels = [name for name, rows in arrays.items() for _ in range(len(rows))]
+        return cls.from_arrays(np.concatenate(list(arrays.values())), labels, normalize, source)
+
+    @classmethod
+    def load(
+        cls,
+        data_path: str | Path | None,
+        dataset_name: str,
+        split: str,
+        embedding_crop: str = "center",
+        train_on_val: bool = False,
+        normalize: bool = True,
+        download: bool = True,
+        cache_dir: str | Path | None = None,
+    ) -> "EmbeddingTable":
+        """Load one split of a data set."""
+        layout.check_names(split, embedding_crop)
+        if dataset_name == "glyphs":
+            from leo_tf.data.glyphs import load_split
+
+            return cls.from_arrays(*load_split(split), normalize, f"glyphs/{split}")
+        path = layout.find_split(data_path or "", dataset_name, embedding_crop, split)
+        if path is None:
+            raise InputError(f"missing {layout.official_path(data_path or '', dataset_name, embedding_crop, split)}")
+        table = cls._of_rows(convert_in_memory([read_split(path)], normalize), str(path), normalize)
+        if train_on_val and split == "train":
+            val = cls.load(data_path, dataset_name, "val", embedding_crop, False, normalize, download, cache_dir)
+            return cls.join([table, val])
+        return table
+
+    @classmethod
+    def join(cls, tables: Sequence["EmbeddingTable"]) -> "EmbeddingTable":
+        """Lay tables one after another, as training on train and val together does.
+
+        Raises:
+          InputError: if the tables differ in dim or normalisation, or share a class.
+        """
+        names: list[str] = []
+        for table in tables:
+            if (table.dim, table.normalized) != (tables[0].dim, tables[0].normalized):
+                raise InputError(
+                    f"Cannot join {table.summary()} with {tables[0].summary()}: expected equal dims and lengths."
+                )
+            refuse_shared_classes(names, table.class_names, table.source)
+            names += table.class_names
+        return cls(
+            np.concatenate([table.embeddings for table in tables]),
+            tuple(names),
+            np.concatenate([table.class_sizes for table in tables]),
+            join_digests([table.digest for table in tables]),
+            " + ".join(table.source for table in tables),
+            tables[0].normalized,
+        )
+
+    @classmethod
+    def _of_rows(cls, rows: ClassRows, source: str, normalized: bool) -> "EmbeddingTable":
+        sizes = np.array(rows.class_sizes, np.int64)
+        return cls(rows.embeddings, rows.class_names, sizes, rows.digest, source, normalized)

@@ -1,14 +1,32 @@
 """Read the file of one split: the official pickle, an .npz, or an .npy with a .json of labels beside it."""
 
 import json
-from collections.abc import Sequence
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from leo_tf.data.rows import Split, check_rows
+from leo_tf.data.rows import Split, check_rows, shown
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.errors import InputError
+
+# What numpy.load and json raise for a damaged or hostile file.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    SystemError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def split_files(path: Path) -> tuple[Path, ...]:
@@ -16,17 +34,21 @@ def split_files(path: Path) -> tuple[Path, ...]:
     return (path, path.with_suffix(".json")) if path.suffix == ".npy" else (path,)
 
 
-def read_split(path: Path) -> Split:
+def read_split(path: str | Path) -> Split:
     """Read and check one split.
 
     Args:
-      path: a file that ends in .pkl, .npz or .npy.
+      path: a file that ends in
+        .pkl: a dict with 'embeddings' [rows, dim] and 'keys' [rows], strings `x-<class>-<class>_<image>`; or, if it
+          has no keys, 'labels' [rows];
+        .npz: arrays 'embeddings' [rows, dim] and 'labels' [rows];
+        .npy: an array [rows, dim], with a .json of the same name that is a list of labels or has one under 'labels'.
 
     Returns:
-      The rows as they are on disk (where the format allows, memory-mapped) with one label each.
+      The rows as they are on disk, memory-mapped where the format allows it, and one label each.
 
     Raises:
-      InputError: if the file cannot be read, is no such file, or holds what `rows.check_rows` refuses.
+      InputError: if the file cannot be read, holds something else, or its rows are what `rows.check_rows` refuses.
     """
     path = Path(path)
     readers = {".pkl": _read_pickle, ".npz": _read_npz, ".npy": _read_npy}
@@ -40,25 +62,76 @@ def read_split(path: Path) -> Split:
 def _read_pickle(path: Path) -> tuple[np.ndarray, Sequence[object]]:
     content = load_pickle(path)
     if not isinstance(content, dict) or not isinstance(content.get("embeddings"), np.ndarray):
-        raise InputError(f"{path}: expected a pickled dict with an array 'embeddings' and a list 'keys'.")
+        raise InputError(f"{path}: holds {_contents(content)}; expected a dict with an array 'embeddings' and 'keys'.")
     embeddings = content["embeddings"]
     if "keys" in content:
-        return embeddings, [_class_of_key(key, row, path) for row, key in enumerate(content["keys"])]
-    return embeddings, list(content["labels"])
-
-
-def _class_of_key(key: object, row: int, path: Path) -> str:
-    fields = key.split("-") if isinstance(key, str) else []
-    if len(fields) != 3 or not fields[1]:
-        raise InputError(f"{path}: key {key!r:.80} of row {row}; expected the form x-<class>-<class>_<image>.")
-    return fields[1]
+        keys = _as_list(content["keys"], "keys", path)
+        return embeddings, [_class_of_key(key, row, path) for row, key in enumerate(keys)]
+    if "labels" in content:
+        return embeddings, _as_list(content["labels"], "labels", path)
+    raise InputError(f"{path}: holds {_contents(content)}; expected 'keys' or 'labels' beside the embeddings.")
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, Sequence[object]]:
-    with np.load(path, allow_pickle=False) as archive:
-        return archive["embeddings"], archive["labels"].tolist()
+    expected = "an .npz with the arrays 'embeddings' and 'labels', of numbers and strings"
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: is missing, cut off or no archive of arrays; expected {expected}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not {"embeddings", "labels"}.issubset(archive):
+                raise InputError(f"{path}: holds {_contents(archive)}; expected {expected}.")
+            embeddings = archive["embeddings"]
+            if not isinstance(embeddings, np.ndarray):
+                raise InputError(f"{path}: 'embeddings' is no array; expected {expected}.")
+            return embeddings, _as_list(archive["labels"], "labels", path)
+    except InputError:
+        raise
+    except _DAMAGED as error:
+        raise _damaged(path, expected, error) from error
 
 
 def _read_npy(path: Path) -> tuple[np.ndarray, Sequence[object]]:
-    labels = json.loads(path.with_suffix(".json").read_text())
-    return np.load(path, mmap_mode="r", allow_pickle=False), labels["labels"] if isinstance(labels, dict) else labels
+    labels_path = path.with_suffix(".json")
+    try:
+        embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _DAMAGED as error:
+        raise _damaged(path, "an .npy with one array of numbers", error) from error
+    if not isinstance(embeddings, np.ndarray):
+        raise InputError(f"{path}: is an archive of arrays; expected one array. Give it the ending .npz.")
+    try:
+        labels = json.loads(labels_path.read_bytes())
+    except _DAMAGED as error:
+        raise _damaged(labels_path, f"a list with the label of each row of {path.name}", error) from error
+    return embeddings, _as_list(labels.get("labels") if isinstance(labels, dict) else labels, "labels", labels_path)
+
+
+def _class_of_key(key: object, row: int, path: Path) -> str:
+    text = key.decode("latin1") if isinstance(key, bytes) else key
+    fields = text.split("-") if isinstance(text, str) else []
+    if len(fields) != 3 or not fields[1]:
+        raise InputError(
+            f"{path}: key {shown(key)} of row {row}; expected the form x-<class>-<class>_<image>. Leave 'keys' out and "
+            "give 'labels' if the names of your classes contain a hyphen."
+        )
+    return fields[1]
+
+
+def _as_list(values: object, name: str, path: Path) -> list[object]:
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        return values.tolist()
+    if isinstance(values, (list, tuple)):
+        return list(values)
+    raise InputError(f"{path}: {name!r} is {_contents(values)}; expected a list with one entry for each row.")
+
+
+def _contents(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, Mapping):
+        return ", ".join(shown(key) for key in islice(value, 8)) or "nothing"
+    return f"something of type {type(value).__name__}"
+
+
+def _damaged(path: Path, expected: str, error: BaseException) -> InputError:
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return InputError(f"{path}: cannot be read ({reason}); expected {expected}.")

@@ -75,11 +75,16 @@ def class_name(label: object, source: str) -> str:
     """Return a label as the name of its class; integers are written in decimal."""
     if isinstance(label, bytes):
         label = label.decode("latin1")
-    if isinstance(label, (int, np.integer)):
+    elif isinstance(label, (int, np.integer)):
         label = str(int(label))
     if not isinstance(label, str) or not label:
-        raise InputError(f"{source}: label {label!r:.60}; expected a non-empty string or an integer for every row.")
+        raise InputError(f"{source}: label {shown(label)}; expected a non-empty string or an integer for every row.")
     return str(label)
+
+
+def shown(value: object) -> str:
+    """Return a short form for a message. Containers are named only: a hostile one can have an endless repr."""
+    return repr(value)[:80] if isinstance(value, (str, bytes, int, float, np.generic)) else type(value).__name__
 
 
 def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray], object]) -> ClassRows:

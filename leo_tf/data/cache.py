@@ -1,0 +1,111 @@
+"""Converted embeddings kept on disk, so that the second start memory-maps them instead of reading a pickle.
+
+An entry is a .json that names the sources it was made from, and an .npy of float32 rows sorted by class. Both are
+written atomically, the .json last: it alone makes the entry valid.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from leo_tf.data.atomic import replace_file
+from leo_tf.data.readers import read_split, split_files
+from leo_tf.data.rows import ClassRows, Split, convert, convert_in_memory
+
+_FORMAT = 1  # goes up when entries written before must not be used any more
+
+
+def cache_folder(cache_dir: str | Path | None = None) -> Path:
+    """Return the folder for what can be made again: `cache_dir` or, by default, leo_tf's in the user's cache folder."""
+    if cache_dir:
+        return Path(cache_dir).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "leo_tf"
+
+
+def load_rows(paths: Sequence[Path], normalize: bool, cache_dir: str | Path | None = None) -> ClassRows:
+    """Return the rows of splits laid one after another, converted at the first call and memory-mapped afterwards.
+
+    Where no cache can be written (a read-only folder, a full disk) the rows are held in memory, with a warning.
+
+    Args:
+      paths: files for `readers.read_split`.
+      normalize: as in `rows.convert`.
+      cache_dir: as in `cache_folder`.
+
+    Raises:
+      InputError: if a source is bad.
+    """
+    sources = [_identity(file) for path in paths for file in split_files(path)]
+    key = hashlib.sha256(json.dumps([[source[0] for source in sources], normalize]).encode()).hexdigest()
+    entry = cache_folder(cache_dir) / f"{paths[0].stem}-{key[:16]}.json"
+    known = _open_entry(entry, sources)
+    if known is not None:
+        return known
+    logging.info("Converting %s, once.", " and ".join(map(str, paths)))
+    splits = [read_split(path) for path in paths]
+    try:
+        return _write_entry(entry, sources, splits, normalize)
+    except OSError as error:
+        logging.warning(
+            "Cannot keep the converted embeddings in %s (%s); they are held in memory, and the next start converts "
+            "them again. Make room there or choose another folder.",
+            entry.parent,
+            error.strerror or error,
+        )
+        return convert_in_memory(splits, normalize)
+
+
+def _identity(file: Path) -> list:
+    """Return [path, size, time of change], by which a source is recognised."""
+    try:
+        status = file.stat()
+    except OSError:
+        return [str(file), None, None]  # the reader says what is wrong with it
+    return [str(file.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def _open_entry(entry: Path, sources: list[list]) -> ClassRows | None:
+    """Return the rows of an entry, or None if it is missing, damaged or made from other sources."""
+    try:
+        record = json.loads(entry.read_bytes())
+        if record["format"] != _FORMAT or record["sources"] != sources:
+            return None
+        rows = np.load(entry.with_name(record["file"]), mmap_mode="r", allow_pickle=False)
+        names, sizes = tuple(record["class_names"]), tuple(record["class_sizes"])
+        if rows.dtype != np.float32 or rows.shape != (sum(sizes), record["dim"]) or len(names) != len(sizes):
+            return None
+        return ClassRows(np.asarray(rows), names, sizes, record["digest"])
+    except Exception:  # whatever is wrong with an entry, it can be made again
+        return None
+
+
+def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], normalize: bool) -> ClassRows:
+    shape = (sum(len(split.embeddings) for split in splits), splits[0].embeddings.shape[1])
+    # The name tells the sources, so that no entry ever points at rows that were made from others.
+    version = hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+    rows_file = entry.with_name(f"{entry.stem}.{version}.npy")
+    with replace_file(rows_file) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        rows = convert(splits, normalize, lambda chunk: file.write(chunk.data))
+    with replace_file(entry) as file:
+        record = {
+            "format": _FORMAT,
+            "sources": sources,
+            "file": rows_file.name,
+            "dim": shape[1],
+            "class_names": rows.class_names,
+            "class_sizes": rows.class_sizes,
+            "digest": rows.digest,
+        }
+        file.write(json.dumps(record).encode())
+    for outdated in entry.parent.glob(f"{entry.stem}.*.npy"):
+        if outdated != rows_file:
+            with suppress(OSError):
+                outdated.unlink()
+    return rows._replace(embeddings=np.asarray(np.load(rows_file, mmap_mode="r", allow_pickle=False)))

@@ -1,0 +1,187 @@
+"""cache: one conversion, then the same rows from disk; anything wrong with an entry only costs a conversion."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leo_tf.data import atomic, cache, rows
+from leo_tf.data.cache import cache_folder, load_rows
+from leo_tf.errors import InputError
+
+EMBEDDINGS = np.array([[3, 4], [0, 0], [-5, 12], [8, 6]], np.float16)
+LABELS = ["b", "a", "a", "b"]
+UNIT = np.array([[0, 0], [-5 / 13, 12 / 13], [0.6, 0.8], [0.8, 0.6]], np.float32)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "data" / "train.npz"
+    path.parent.mkdir()
+    np.savez(path, embeddings=EMBEDDINGS, labels=LABELS)
+    return path
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The sources that were really read, in order."""
+    read: list[Path] = []
+    monkeypatch.setattr(
+        cache, "read_split", lambda path, read_split=cache.read_split: (read.append(path), read_split(path))[1]
+    )
+    return read
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    messages: list[str] = []
+    monkeypatch.setattr(cache.logging, "warning", lambda message, *values: messages.append(message % values))
+    return messages
+
+
+def the(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def test_converts_once_and_maps_afterwards(source, tmp_path, reads):
+    first = load_rows([source], True, tmp_path / "cache")
+    second = load_rows([source], True, tmp_path / "cache")
+    assert reads == [source]
+    for result in (first, second):
+        np.testing.assert_array_equal(result.embeddings, UNIT)
+        assert result.embeddings.dtype == np.float32
+        assert not result.embeddings.flags.writeable
+        assert isinstance(result.embeddings.base, np.memmap)
+        assert (result.class_names, result.class_sizes) == (("a", "b"), (2, 2))
+    assert first.digest == second.digest
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_is_the_same_as_in_memory(source, tmp_path):
+    split = cache.read_split(source)
+    for normalize in (True, False):
+        kept, held = load_rows([source], normalize, tmp_path), rows.convert_in_memory([split], normalize)
+        np.testing.assert_array_equal(kept.embeddings, held.embeddings)
+        assert kept[1:] == held[1:]
+
+
+def test_keeps_normalised_and_raw_rows_apart(source, tmp_path, reads):
+    np.testing.assert_array_equal(load_rows([source], False, tmp_path / "c").embeddings, EMBEDDINGS[[1, 2, 0, 3]])
+    np.testing.assert_array_equal(load_rows([source], True, tmp_path / "c").embeddings, UNIT)
+    np.testing.assert_array_equal(load_rows([source], False, tmp_path / "c").embeddings, EMBEDDINGS[[1, 2, 0, 3]])
+    assert len(reads) == 2
+
+
+def test_joins_sources(source, tmp_path, reads):
+    other = source.with_name("val.npz")
+    np.savez(other, embeddings=[[1.0, 0.0]], labels=["0"])
+    for _ in range(2):
+        joined = load_rows([source, other], True, tmp_path / "c")
+        np.testing.assert_array_equal(joined.embeddings, [*UNIT, [1, 0]])
+        assert (joined.class_names, joined.class_sizes) == (("a", "b", "0"), (2, 2, 1))
+    assert reads == [source, other]
+    with pytest.raises(InputError, match="2 of its classes are in the other splits too, the first is 'a'"):
+        load_rows([source, source], True, tmp_path / "c")
+    np.savez(other, embeddings=[[1.0]], labels=["0"])
+    with pytest.raises(InputError, match="embeddings of dim 1; expected 2"):
+        load_rows([source, other], True, tmp_path / "c")
+    assert not list((tmp_path / "c").glob("*.tmp"))
+
+
+def test_converts_again_when_the_source_changes(source, tmp_path, reads):
+    folder = tmp_path / "c"
+    old = load_rows([source], True, folder)
+    np.savez(source, embeddings=-EMBEDDINGS, labels=LABELS)
+    os.utime(source, ns=(0, 1))  # same size: the time tells
+    np.testing.assert_array_equal(load_rows([source], True, folder).embeddings, -UNIT)
+    np.testing.assert_array_equal(old.embeddings, UNIT)  # a run that still uses the old rows keeps them
+    assert len(list(folder.iterdir())) == 2
+    assert len(reads) == 2
+
+
+def test_converts_again_when_the_labels_of_an_npy_change(tmp_path):
+    np.save(tmp_path / "train.npy", EMBEDDINGS)
+    for labels in (LABELS, ["other", *LABELS[1:]]):
+        (tmp_path / "train.json").write_text(json.dumps(labels))
+        assert set(load_rows([tmp_path / "train.npy"], True, tmp_path / "c").class_names) == set(labels)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: the(folder, "*.json").unlink(),
+        lambda folder: the(folder, "*.json").write_text("{"),
+        lambda folder: the(folder, "*.json").write_text("[]"),
+        lambda folder: the(folder, "*.json").write_text(the(folder, "*.json").read_text().replace("[2, 2]", "[2, 3]")),
+        lambda folder: the(folder, "*.json").write_text(
+            the(folder, "*.json").read_text().replace('"dim": 2', '"dim": 4')
+        ),
+        lambda folder: the(folder, "*.npy").unlink(),
+        lambda folder: the(folder, "*.npy").write_bytes(b""),
+        lambda folder: the(folder, "*.npy").write_bytes(the(folder, "*.npy").read_bytes()[:-1]),
+        lambda folder: the(folder, "*.npy").write_bytes(b"garbage" * 99),
+        lambda folder: np.save(the(folder, "*.npy"), np.zeros((4, 2), np.float64)),
+    ],
+)
+def test_makes_a_damaged_entry_again(source, tmp_path, reads, warnings, damage, normalize):
+    folder = tmp_path / "c"
+    whole = load_rows([source], normalize, folder)
+    expected = np.array(whole.embeddings)
+    damage(folder)
+    again = load_rows([source], normalize, folder)
+    np.testing.assert_array_equal(again.embeddings, expected)
+    assert again[1:] == whole[1:]
+    assert len(reads) == 2 and not warnings
+    load_rows([source], normalize, folder)
+    assert len(reads) == 2
+
+
+def test_holds_rows_in_memory_where_no_cache_can_be_written(source, tmp_path, warnings):
+    (tmp_path / "file").write_text("in the way")
+    result = load_rows([source], True, tmp_path / "file")
+    np.testing.assert_array_equal(result.embeddings, UNIT)
+    assert len(warnings) == 1
+    assert "held in memory" in warnings[0]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_holds_rows_in_memory_when_the_disk_is_full(source, tmp_path, warnings, monkeypatch, moment):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic.os, moment, full)
+    np.testing.assert_array_equal(load_rows([source], True, tmp_path / "c").embeddings, UNIT)
+    assert len(warnings) == 1
+    assert "No space left on device" in warnings[0]
+    assert not list((tmp_path / "c").iterdir())
+
+
+def test_leaves_nothing_behind_when_the_source_is_bad(tmp_path):
+    np.savez(tmp_path / "train.npz", embeddings=EMBEDDINGS, labels=["a", "", "b", "b"])
+    with pytest.raises(InputError, match="label ''; expected a non-empty string"):
+        load_rows([tmp_path / "train.npz"], True, tmp_path / "c")
+    assert not list((tmp_path / "c").iterdir())
+
+
+def test_many_chunks_are_the_same_as_one(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "train.npz", embeddings=rng.normal(size=(100, 5)), labels=rng.integers(0, 9, 100))
+    whole = load_rows([tmp_path / "train.npz"], True, tmp_path / "1")
+    monkeypatch.setattr(rows, "ROWS_PER_CHUNK", 7)
+    pieces = load_rows([tmp_path / "train.npz"], True, tmp_path / "2")
+    np.testing.assert_array_equal(pieces.embeddings, whole.embeddings)
+    assert pieces[1:] == whole[1:]
+
+
+def test_cache_folder_follows_the_user(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == cache_folder("") == Path("/somewhere/leo_tf")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert cache_folder() == Path("/home/me/.cache/leo_tf")
+    assert cache_folder("~/kept") == Path("/home/me/kept")

@@ -1,4 +1,4 @@
-"""Where the file of a split lies: the official layout and two plain ones."""
+"""Where the file of a split lies: the official layout, a plain one, or the published archive."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ from leo_tf.errors import InputError
 
 SPLITS = ("train", "val", "test")
 CROPS = ("center", "multiview")
+
+_WITHOUT_DATA = "To see LEO run without it: `make quickstart`, or --dataset_name=glyphs."
 
 
 def check_names(split: str, embedding_crop: str) -> None:
@@ -16,12 +18,12 @@ def check_names(split: str, embedding_crop: str) -> None:
         raise InputError(f"Unknown embedding_crop {embedding_crop!r}; expected one of {', '.join(CROPS)}.")
 
 
-def official_path(data_path: str | Path, dataset_name: str, embedding_crop: str, split: str) -> Path:
+def official_path(data_path: Path, dataset_name: str, embedding_crop: str, split: str) -> Path:
     """Return the path a split has in the official layout."""
-    return Path(data_path).expanduser() / dataset_name / embedding_crop / f"{split}_embeddings.pkl"
+    return data_path / dataset_name / embedding_crop / f"{split}_embeddings.pkl"
 
 
-def find_split(data_path: str | Path, dataset_name: str, embedding_crop: str, split: str) -> Path | None:
+def find_split(data_path: Path, dataset_name: str, embedding_crop: str, split: str) -> Path | None:
     """Return the first file that exists for a split, or None.
 
     In this order: `{dataset}/{crop}/{split}_embeddings` with the ending .pkl, .npz or .npy; then, for data of one's
@@ -37,3 +39,55 @@ def find_split(data_path: str | Path, dataset_name: str, embedding_crop: str, sp
         plain.with_suffix(".npy"),
     ]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def locate_split(
+    data_path: str | Path | None,
+    dataset_name: str,
+    embedding_crop: str,
+    split: str,
+    download: bool,
+    cache_dir: str | Path | None,
+) -> Path:
+    """Return the file of a split, fetching a published data set that is missing.
+
+    Args:
+      data_path: the folder of data sets; if empty, the one that downloads are unpacked to.
+      dataset_name, embedding_crop, split: what to look for there.
+      download: whether the network may be used.
+      cache_dir: as in `cache.cache_folder`.
+
+    Raises:
+      InputError: if there is no such file; the message says where it is expected and what to do.
+    """
+    # Imported here, because it brings an HTTP client that few starts need.
+    from leo_tf.data import download as published
+    from leo_tf.data.transfer import UnreachableError
+
+    root = Path(data_path).expanduser() if data_path else published.published_folder(cache_dir)
+    expected = official_path(root, dataset_name, embedding_crop, split)
+    if data_path and (path := find_split(root, dataset_name, embedding_crop, split)):
+        return path
+    if dataset_name not in published.PUBLISHED_CLASSES:
+        raise InputError(
+            f"{expected}: not found, nor an .npz or .npy in its place, nor {expected.parents[1] / split}.npz or .npy. "
+            f"Check data_path and dataset_name. {_WITHOUT_DATA}"
+        )
+    try:
+        fetched = published.provide_published(cache_dir, download)
+    except UnreachableError as error:
+        fetched, reason = None, str(error)
+    else:
+        reason = f"downloading is switched off. The published archive is {published.URL}"
+    if fetched is None:
+        raise InputError(
+            f"{expected}: not found, and {reason}. Fetch the archive by other means and unpack it so that this file is "
+            f"there. {_WITHOUT_DATA}"
+        )
+    path = find_split(fetched, dataset_name, embedding_crop, split)
+    if path is None:
+        raise InputError(
+            f"{expected}: not found, and the published archive has no {embedding_crop} embeddings of {dataset_name} "
+            f"{split}. Use embedding_crop=center; multiview was published for miniImageNet only."
+        )
+    return path

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from leo_tf.data import layout
-from leo_tf.data.readers import read_split
+from leo_tf.data.cache import load_rows
 from leo_tf.data.rows import ClassRows, Split, check_rows, convert_in_memory, join_digests, refuse_shared_classes
 from leo_tf.errors import InputError
 
@@ -94,7 +94,7 @@ class EmbeddingTable:
     def from_dict(
         cls, classes: Mapping[str, np.ndarray], normalize: bool = True, source: str = "arrays"
     ) -> "EmbeddingTable":
-        """Build a table from {class name: embeddings [rows of the class, dim]}."""
+        """Build a table from {class name: embeddings [rows of the class, dim]}; otherwise as `from_arrays`."""
         if not classes:
             raise InputError(f"{source}: no classes; expected a dict of class name to embeddings [rows, dim].")
         arrays = {name: np.asarray(rows) for name, rows in classes.items()}
@@ -120,20 +120,32 @@ class EmbeddingTable:
         download: bool = True,
         cache_dir: str | Path | None = None,
     ) -> "EmbeddingTable":
-        """Load one split of a data set."""
+        """Load one split of a data set, from a memory-mapped cache after the first time.
+
+        Args:
+          data_path: the folder with the data sets, see `layout.find_split`; if empty, the one downloads go to.
+          dataset_name: a folder in it; "glyphs" is built in and needs no folder.
+          split: "train", "val" or "test".
+          embedding_crop: "center" or "multiview".
+          train_on_val: with split "train", add the classes of "val".
+          normalize: scale every row to unit Euclidean length.
+          download: whether a published data set that is missing may be fetched.
+          cache_dir: for converted tables and downloads; if empty, the user's cache folder.
+
+        Raises:
+          InputError: if there is no such split or its file is bad.
+        """
         layout.check_names(split, embedding_crop)
+        splits = ["train", "val"] if train_on_val and split == "train" else [split]
         if dataset_name == "glyphs":
             from leo_tf.data.glyphs import load_split
 
-            return cls.from_arrays(*load_split(split), normalize, f"glyphs/{split}")
-        path = layout.find_split(data_path or "", dataset_name, embedding_crop, split)
-        if path is None:
-            raise InputError(f"missing {layout.official_path(data_path or '', dataset_name, embedding_crop, split)}")
-        table = cls._of_rows(convert_in_memory([read_split(path)], normalize), str(path), normalize)
-        if train_on_val and split == "train":
-            val = cls.load(data_path, dataset_name, "val", embedding_crop, False, normalize, download, cache_dir)
-            return cls.join([table, val])
-        return table
+            parts = [Split(*load_split(name), source=f"glyphs/{name}") for name in splits]
+            return cls.join([cls.from_arrays(part.embeddings, part.labels, normalize, part.source) for part in parts])
+        paths = [
+            layout.locate_split(data_path, dataset_name, embedding_crop, name, download, cache_dir) for name in splits
+        ]
+        return cls._of_rows(load_rows(paths, normalize, cache_dir), " + ".join(map(str, paths)), normalize)
 
     @classmethod
     def join(cls, tables: Sequence["EmbeddingTable"]) -> "EmbeddingTable":
@@ -142,6 +154,10 @@ class EmbeddingTable:
         Raises:
           InputError: if the tables differ in dim or normalisation, or share a class.
         """
+        if not tables:
+            raise InputError("No tables to join; expected at least one.")
+        if len(tables) == 1:
+            return tables[0]
         names: list[str] = []
         for table in tables:
             if (table.dim, table.normalized) != (tables[0].dim, tables[0].normalized):

@@ -1,0 +1,215 @@
+"""The published embeddings: fetched once, unpacked, checked, and watched for changes."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from absl import logging
+
+from leo_tf.data.atomic import replace_file
+from leo_tf.data.cache import cache_folder
+from leo_tf.data.readers import read_split
+from leo_tf.data.transfer import fetch
+from leo_tf.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # on Windows two first downloads at the same time are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+URL = "http://storage.googleapis.com/leo-embeddings/embeddings.zip"
+PUBLISHED_CLASSES: Final = {
+    "miniImageNet": {"train": 64, "val": 16, "test": 20},
+    "tieredImageNet": {"train": 351, "val": 97, "test": 160},
+}
+PUBLISHED_DIM: Final = 640
+
+_ARCHIVE = "embeddings.zip"
+_RECORD = "embeddings.json"
+_MEMBER = re.compile(r"(?:^|/)((?:mini|tiered)ImageNet/(?:center|multiview)/(?:train|val|test)_embeddings\.pkl)$")
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # what zipfile raises
+
+
+def published_folder(cache_dir: str | Path | None = None) -> Path:
+    """Return the data_path of the unpacked archive."""
+    return cache_folder(cache_dir) / "embeddings" / "data"
+
+
+def provide_published(cache_dir: str | Path | None = None, download: bool = True) -> Path | None:
+    """Return the data_path of the published embeddings, fetching and unpacking the archive if they are not there.
+
+    The folder above it has the archive and a .json with the SHA-256 of every file. A file whose size or time is not the
+    recorded one is hashed again before it is used.
+
+    Args:
+      cache_dir: as in `cache.cache_folder`.
+      download: whether the network may be used. An archive that is there already is used in any case.
+
+    Returns:
+      The data_path, or None if there is no archive and `download` is False.
+
+    Raises:
+      transfer.UnreachableError: if there is no network.
+      InputError: if what arrives is not the published archive, or a file has changed since.
+    """
+    data = published_folder(cache_dir)
+    folder, archive = data.parent, data.parent / _ARCHIVE
+    if _is_ready(folder):
+        return data
+    if not download and not archive.exists():
+        return None
+    try:
+        with _one_process_at_a_time(folder):
+            if _is_ready(folder):
+                return data
+            if not archive.exists():
+                fetch(URL, archive)
+                _refuse_other_than_zip(archive)
+                _is_ready(folder)  # compares it with an earlier download, if there was one
+            files = {_ARCHIVE: _describe(archive)} | _unpack(archive, data)
+            with replace_file(folder / _RECORD) as file:
+                file.write(json.dumps({"url": URL, "files": files}, indent=1).encode())
+            return data
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be used ({error.strerror or error}); the published embeddings are kept there. Make room "
+            "or choose another cache folder."
+        ) from error
+
+
+@contextmanager
+def _one_process_at_a_time(folder: Path) -> Iterator[None]:
+    """Let the second of two runs that start together wait for the first one's download."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "wb") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        yield
+
+
+# What is there
+
+
+def _is_ready(folder: Path) -> bool:
+    """Return whether everything that was unpacked is there as it was recorded.
+
+    Raises:
+      InputError: if one of the files, or the archive, has another content now.
+    """
+    try:
+        files = json.loads((folder / _RECORD).read_bytes())["files"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    there = {name: _is_unchanged(folder, name, known) for name, known in files.items()}
+    return all(found for name, found in there.items() if name != _ARCHIVE)
+
+
+def _is_unchanged(folder: Path, name: str, known: dict[str, Any]) -> bool:
+    path = folder / name
+    if not path.exists():
+        return False
+    if (path.stat().st_size, path.stat().st_mtime_ns) != (known["size"], known["mtime_ns"]):
+        sha256 = _describe(path)["sha256"]
+        if sha256 != known["sha256"]:
+            raise InputError(
+                f"{path}: SHA-256 {sha256}; expected {known['sha256']}, recorded at the first download. It was damaged "
+                f"or replaced since. Delete the folder {folder} and start again."
+            )
+    return True
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": sha256, "size": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns}
+
+
+# What arrives
+
+
+class _OtherArchiveError(Exception):
+    """The archive is not the published one; the message says why."""
+
+
+def _refuse_other_than_zip(archive: Path) -> None:
+    if not zipfile.is_zipfile(archive):
+        with open(archive, "rb") as file:
+            beginning = file.read(80)
+        archive.unlink()
+        raise InputError(
+            f"{URL} sent something that is no zip archive; it begins with {beginning!r}. A proxy or a login page may "
+            "have answered instead. Fetch the archive by other means and unpack it into your data_path."
+        )
+
+
+def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
+    """Unpack the archive's embeddings and check them; `data` appears only when all is well.
+
+    Returns:
+      For each file, by its path below the folder of the archive, what `_describe` says.
+    """
+    logging.info("Unpacking and checking %s, once.", archive)
+    scratch = Path(tempfile.mkdtemp(dir=data.parent, prefix="unpacking."))
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = _members(content)
+            needed = sum(member.file_size for member in members.values())
+            if needed > shutil.disk_usage(scratch).free:
+                raise InputError(f"{data.parent}: {archive.name} unpacks to {needed / 1e9:.1f} GB. Make room there.")
+            for name, member in members.items():
+                target = scratch / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with content.open(member) as source, open(target, "wb") as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+                _check_embeddings(target, name)
+        files = {f"{data.name}/{name}": _describe(scratch / name) for name in members}
+        shutil.rmtree(data, ignore_errors=True)
+        os.replace(scratch, data)
+        return files
+    except (_OtherArchiveError, *_DAMAGED) as error:
+        raise InputError(
+            f"{archive}: not the archive of the published embeddings: {error}. Delete it and start again, or unpack "
+            "the right one into your data_path."
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _members(content: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of embeddings by their path below data_path, whatever folder of the archive they lie in."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in content.infolist():
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16):
+            raise _OtherArchiveError(f"its entry {member.filename[:100]!r} points outside of it")
+        if match := _MEMBER.search(str(path)):
+            if match[1] in members:
+                raise _OtherArchiveError(f"it has {match[1]} twice")
+            members[match[1]] = member
+    if not members:
+        raise _OtherArchiveError("it has none of the files, such as miniImageNet/center/train_embeddings.pkl")
+    return members
+
+
+def _check_embeddings(path: Path, name: str) -> None:
+    dataset_name, _, file_name = name.split("/")
+    expected = PUBLISHED_CLASSES[dataset_name][file_name.removesuffix("_embeddings.pkl")]
+    try:
+        embeddings, labels, _ = read_split(path)  # refuses NaN
+    except InputError as error:
+        raise _OtherArchiveError(str(error)) from error
+    found, dim = len(set(labels)), embeddings.shape[1]
+    if (found, dim) != (expected, PUBLISHED_DIM):
+        raise _OtherArchiveError(
+            f"{name} has {found} classes of dim {dim}; expected {expected} classes of dim {PUBLISHED_DIM}"
+        )

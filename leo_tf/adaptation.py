@@ -1,0 +1,56 @@
+"""The two inner loops of LEO: gradient descent on latent codes, then on the parameters they decode to.
+
+Generic: what a latent decodes to and how parameters are judged are the caller's functions. Tensors carry a leading axis
+of tasks; a loss sums over tasks, so that its gradient is every task's own. Both loops are differentiable to second order
+through their updates, which are plain tensor arithmetic.
+"""
+
+import tensorflow as tf
+
+
+def descend(values, loss_of, learning_rate, steps):
+    """Take gradient steps v <- v - learning_rate * dL/dv.
+
+    Args:
+      values: where to start, [tasks, ...].
+      loss_of: function (values, step) -> loss, a scalar summed over tasks and examples (equation 5).
+      learning_rate: tensor that broadcasts against `values`; meta-learned, one rate a dimension.
+      steps: number of steps, int; unrolled.
+
+    Returns:
+      The adapted values, same shape.
+    """
+    for step in range(steps):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss = loss_of(values, step)
+        values = values - learning_rate * tape.gradient(loss, values)
+    return values
+
+
+def adapt(latents, decode, loss, latent_learning_rate, latent_steps, parameter_learning_rate, parameter_steps):
+    """Adapt in latent space, decode, then fine-tune the decoded parameters.
+
+    Steps are numbered from 0 through both loops, so that `decode` and `loss` can use fresh noise in each: latent steps
+    0..S-1 decode and judge with step's noise; the decode after the last latent step is number S; fine-tuning steps are
+    S..S+F-1, of which the first judges exactly what that last decode gave.
+
+    Args:
+      latents: initial codes [tasks, ...].
+      decode: function (latents, step) -> parameters [tasks, ...].
+      loss: function (parameters, step) -> scalar summed over tasks and support examples.
+      latent_learning_rate, parameter_learning_rate: tensors that broadcast against latents and parameters.
+      latent_steps, parameter_steps: S and F, ints of at least 0.
+
+    Returns:
+      (adapted latents, adapted parameters).
+
+    References:
+      Paper algorithm 1, lines 8-12, and section 4.2.3 for fine-tuning.
+    """
+    latents = descend(latents, lambda z, step: loss(decode(z, step), step), latent_learning_rate, latent_steps)
+    parameters = decode(latents, latent_steps)
+    parameters = descend(
+        parameters, lambda theta, step: loss(theta, latent_steps + step), parameter_learning_rate, parameter_steps
+    )
+    return latents, parameters

@@ -1,0 +1,213 @@
+"""Every setting of a run, as frozen dataclasses that are valid once built and go to JSON and back.
+
+Field names are the flag names of the official code, so that a command for it carries over. This module imports no
+TensorFlow: `--help`, a typing mistake in a flagfile or a refused run folder answer at once.
+"""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+
+from leo_tf.errors import InputError
+
+CROPS = ("center", "multiview")
+DISTRIBUTIONS = ("auto", "none", "mirrored")
+JIT_MODES = ("auto", "on", "off")
+
+
+def _setting(default, help_text, choices=None):
+    return field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+def _require(condition, owner, name, expected):
+    if not condition:
+        raise InputError(f"--{name}={getattr(owner, name)!r} was given; expected {expected}.")
+
+
+def _require_numbers(owner, **expected):
+    """Check numeric fields: `name=(low, high, text)`, inclusive bounds; NaN is never in bounds."""
+    for name, (low, high, text) in expected.items():
+        _require(low <= getattr(owner, name) <= high, owner, name, text)
+
+
+_COUNT = (1, math.inf, "a whole number of at least 1")
+_COUNT_OR_ZERO = (0, math.inf, "a whole number of at least 0")
+_WEIGHT = (0.0, 1e30, "a finite number of at least 0")
+_POSITIVE = (1e-30, 1e30, "a finite number above 0")
+
+
+@dataclass(frozen=True)
+class LEOConfig:
+    """What defines the model: adaptation steps, latent size, initial rates and the weights of the penalties.
+
+    Defaults are those of the official code; the published results need the values in configs/.
+
+    References:
+      Paper section 2.3 and equations 6-7; B.4 for the steps and initial rates.
+    """
+
+    inner_unroll_length: int = _setting(5, "gradient steps on the latent codes")
+    finetuning_unroll_length: int = _setting(5, "gradient steps on the classifier weights, after the latent steps")
+    num_latents: int = _setting(64, "dimensions of the latent code of a class")
+    inner_lr_init: float = _setting(1.0, "initial learning rate of the latent steps (meta-learned per dimension)")
+    finetuning_lr_init: float = _setting(0.001, "initial learning rate of the fine-tuning steps (meta-learned)")
+    dropout_rate: float = _setting(0.5, "probability of dropping an embedding dimension while meta-training")
+    kl_weight: float = _setting(1e-3, "weight (beta) of KL(q(z|support) || N(0, I))")
+    encoder_penalty_weight: float = _setting(1e-9, "weight (gamma) of the distance from initial to adapted codes")
+    l2_penalty_weight: float = _setting(1e-8, "weight (lambda 1) of the halved squared norm of all matrices")
+    orthogonality_penalty_weight: float = _setting(1e-3, "weight (lambda 2) of the decoder's row correlations")
+
+    def __post_init__(self):
+        _require_numbers(
+            self,
+            inner_unroll_length=(1, 1000, "at least 1 latent step: LEO adapts in latent space"),
+            finetuning_unroll_length=(0, 1000, "a whole number of at least 0"),
+            num_latents=_COUNT,
+            inner_lr_init=_WEIGHT,
+            finetuning_lr_init=_WEIGHT,
+            dropout_rate=(0.0, 0.999, "a probability in [0, 0.999]"),
+            kl_weight=_WEIGHT,
+            encoder_penalty_weight=_WEIGHT,
+            l2_penalty_weight=_WEIGHT,
+            orthogonality_penalty_weight=_WEIGHT,
+        )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which embeddings, from where."""
+
+    data_path: str = _setting("", "folder that holds DATASET_NAME/CROP/SPLIT_embeddings.pkl; empty: the cache folder")
+    dataset_name: str = _setting("miniImageNet", "miniImageNet, tieredImageNet, glyphs (built in), or your own folder")
+    embedding_crop: str = _setting("center", "which embeddings of a published data set", CROPS)
+    train_on_val: bool = _setting(False, "join the validation classes to the training classes")
+    normalize_embeddings: bool = _setting(True, "scale every embedding to unit L2 norm")
+    download: bool = _setting(True, "fetch a published data set that is missing")
+    cache_dir: str = _setting("", "folder for downloads and converted tables; empty: the user's cache folder")
+
+    def __post_init__(self):
+        _require(bool(self.dataset_name), self, "dataset_name", "the name of a data set")
+        _require(self.embedding_crop in CROPS, self, "embedding_crop", " or ".join(CROPS))
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """The shape of a task: N-way K-shot, and the queries of a meta-training task."""
+
+    num_classes: int = _setting(5, "ways: classes in a task")
+    num_tr_examples_per_class: int = _setting(1, "shots: support examples of a class")
+    num_val_examples_per_class: int = _setting(15, "queries of a class in meta-training")
+
+    def __post_init__(self):
+        _require_numbers(
+            self,
+            num_classes=(2, math.inf, "at least 2 classes"),
+            num_tr_examples_per_class=_COUNT,
+            num_val_examples_per_class=_COUNT,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The outer loop: batches, optimiser, gradient limits, validation, seed, devices."""
+
+    metatrain_batch_size: int = _setting(12, "tasks in a meta-training step, over all replicas")
+    metavalid_batch_size: int = _setting(200, "tasks evaluated at once in validation (speed and memory only)")
+    metatest_batch_size: int = _setting(200, "tasks evaluated at once in testing (speed and memory only)")
+    metavalid_tasks: int = _setting(2000, "tasks of a validation, the same ones every time")
+    metavalid_queries: int = _setting(0, "queries of a class in validation; 0: all remaining examples")
+    num_steps_limit: int = _setting(100_000, "meta-training steps")
+    checkpoint_steps: int = _setting(1000, "steps from one validation and checkpoint to the next")
+    log_steps: int = _setting(50, "steps from one row of metrics to the next")
+    outer_lr: float = _setting(1e-4, "learning rate of Adam")
+    gradient_threshold: float = _setting(0.1, "largest absolute value of a meta-gradient element; 0: no limit")
+    gradient_norm_threshold: float = _setting(0.1, "largest norm of a variable's meta-gradient; 0: no limit")
+    seed: int = _setting(0, "seed of everything random in the run")
+    distribution: str = _setting("auto", "auto: all GPUs if there are several; none; mirrored", DISTRIBUTIONS)
+    jit: str = _setting("auto", "compile the step with XLA; auto: as measured best", JIT_MODES)
+
+    def __post_init__(self):
+        _require_numbers(
+            self,
+            metatrain_batch_size=_COUNT,
+            metavalid_batch_size=_COUNT,
+            metatest_batch_size=_COUNT,
+            metavalid_tasks=(2, math.inf, "at least 2 tasks"),
+            metavalid_queries=_COUNT_OR_ZERO,
+            num_steps_limit=_COUNT_OR_ZERO,
+            checkpoint_steps=_COUNT,
+            log_steps=_COUNT,
+            outer_lr=_POSITIVE,
+            gradient_threshold=_WEIGHT,
+            gradient_norm_threshold=_WEIGHT,
+            seed=(0, 2**62, "a whole number from 0 to 2^62"),
+        )
+        _require(self.distribution in DISTRIBUTIONS, self, "distribution", " or ".join(DISTRIBUTIONS))
+        _require(self.jit in JIT_MODES, self, "jit", " or ".join(JIT_MODES))
+
+
+# What may change from one start of a run to the next without making it another run.
+_FREE_ON_RESUME = frozenset(
+    {
+        "data_path",
+        "download",
+        "cache_dir",
+        "num_steps_limit",
+        "metavalid_batch_size",
+        "metatest_batch_size",
+        "distribution",
+    }
+)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that defines a run; saved as config.json in its folder."""
+
+    model: LEOConfig = LEOConfig()
+    data: DataConfig = DataConfig()
+    episodes: EpisodeConfig = EpisodeConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def to_json(self):
+        """Return the configuration as a JSON text that `from_json` reads back equal."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text):
+        """Build a configuration from `to_json`'s text.
+
+        Raises:
+          InputError: the text is not JSON, or has a section or field that this version does not know.
+        """
+        try:
+            sections = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf.") from None
+        kinds = section_types()
+        try:
+            return cls(**{name: kinds[name](**values) for name, values in sections.items()})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"The run's configuration does not fit this version of leo_tf ({error}); "
+                "use the version that wrote it, or start a new run."
+            ) from None
+
+    def differences(self, other):
+        """List the fields, `section.field: mine != theirs`, that make `other` a different run."""
+        return [
+            f"{section}.{name}: {mine!r} != {theirs!r}"
+            for section in section_types()
+            for name, mine, theirs in _fields_side_by_side(getattr(self, section), getattr(other, section))
+            if mine != theirs and name not in _FREE_ON_RESUME
+        ]
+
+
+def _fields_side_by_side(first, second):
+    return [(f.name, getattr(first, f.name), getattr(second, f.name)) for f in dataclasses.fields(first)]
+
+
+def section_types():
+    """Return the dataclass of every section of `RunConfig` by name."""
+    return {f.name: type(f.default) for f in dataclasses.fields(RunConfig)}

@@ -1,0 +1,117 @@
+"""Episodes: few-shot tasks sampled in-graph from an embedding table."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from leo_tf import randomness
+from leo_tf.errors import InputError
+
+
+class Episode(NamedTuple):
+    """A batch of tasks. Class n of a task is in row n of the ways axis and has label n."""
+
+    support_x: tf.Tensor  # [tasks, ways, shots, dim]
+    support_y: tf.Tensor  # [tasks, ways, shots] int32
+    query_x: tf.Tensor  # [tasks, ways, queries, dim]
+    query_y: tf.Tensor  # [tasks, ways, queries] int32
+
+
+class EpisodeSampler:
+    """Sample N-way K-shot tasks as a pure function of (seed, task index).
+
+    Classes are distinct within a task; support and query examples of a class are disjoint and drawn without replacement.
+
+    Args:
+      table: EmbeddingTable.
+      ways: classes in a task.
+      shots: support examples of a class.
+      queries: query examples of a class; None takes all that remain in the smallest class.
+
+    Raises:
+      InputError: the table has fewer classes than `ways`, or a class (named) with too few examples.
+    """
+
+    def __init__(self, table, ways, shots, queries=None):
+        smallest = int(np.argmin(table.class_sizes))
+        size = int(table.class_sizes[smallest])
+        if ways > table.num_classes:
+            raise InputError(
+                f"{ways}-way tasks need {ways} classes; {table.source} has {table.num_classes}. "
+                "Lower the number of ways (--num_classes) or add classes."
+            )
+        if min(ways, shots) < 1 or (queries is not None and queries < 1):
+            raise InputError(f"Got ways={ways}, shots={shots}, queries={queries}; expected at least 1 of each.")
+        if size < shots + (queries or 1):
+            raise InputError(
+                f"Class {table.class_names[smallest]!r} of {table.source} has {size} examples; {shots} shots and "
+                f"{queries or 'at least 1'} queries need {shots + (queries or 1)}. Lower --num_tr_examples_per_class "
+                "or the number of queries, or leave the class out."
+            )
+        self.ways, self.shots = ways, shots
+        self.queries = size - shots if queries is None else queries
+        self.takes_all = bool(np.all(table.class_sizes == shots + self.queries))
+        if queries is None and not self.takes_all:
+            logging.info(
+                "%s: classes have %d to %d examples; %d queries a class, as the smallest (%s) allows.",
+                *(table.source, size, table.class_sizes.max(), self.queries, table.class_names[smallest]),
+            )
+        self.num_classes = table.num_classes
+        self.largest_class = int(table.class_sizes.max())
+        self.class_sizes = tf.constant(table.class_sizes, tf.int32)
+        self.class_offsets = tf.constant(table.class_offsets, tf.int32)
+        self.embeddings = _place(table.embeddings)
+
+    def rows(self, seed, first_task, num_tasks, examples=None):
+        """Choose classes and examples of consecutive tasks.
+
+        Args:
+          seed: int, or int64 [2] from `randomness.stream_seed`.
+          first_task: index of the first task, scalar integer.
+          num_tasks: number of tasks, int.
+          examples: examples to choose of each class; default shots + queries. Fewer are the first of more.
+
+        Returns:
+          (class_ids [tasks, ways], rows [tasks, ways, examples]), int32; rows count from the start of the table, and the
+          first `shots` of a class are its support.
+        """
+        if not tf.is_tensor(seed) or seed.shape.rank == 0:
+            seed = randomness.stream_seed(seed, randomness.EPISODES)
+        keys = randomness.integers(
+            seed, first_task, num_tasks, self.num_classes + self.ways * self.largest_class
+        )  # the order of random keys is a random permutation
+        class_keys, example_keys = tf.split(keys, [self.num_classes, -1], axis=1)
+        class_ids = tf.math.top_k(class_keys, self.ways).indices
+        sizes = tf.gather(self.class_sizes, class_ids)
+        example_keys = tf.reshape(example_keys, [num_tasks, self.ways, self.largest_class])
+        exists = tf.range(self.largest_class) < sizes[..., tf.newaxis]
+        # Keys of existing examples lie strictly above those of the places past a smaller class's end.
+        example_keys = tf.where(exists, tf.maximum(example_keys, example_keys.dtype.min + 1), example_keys.dtype.min)
+        chosen = tf.math.top_k(example_keys, examples or self.shots + self.queries).indices
+        return class_ids, chosen + tf.gather(self.class_offsets, class_ids)[..., tf.newaxis]
+
+    def sample(self, seed, first_task, num_tasks):
+        """Sample consecutive tasks; arguments as in `rows`.
+
+        Returns:
+          Episode.
+        """
+        _, rows = self.rows(seed, first_task, num_tasks)
+        support, query = tf.split(tf.gather(self.embeddings, rows), [self.shots, self.queries], axis=2)
+        return Episode(support, self.labels(num_tasks, self.shots), query, self.labels(num_tasks, self.queries))
+
+    def labels(self, num_tasks, examples):
+        """Return the labels of tasks with `examples` of each class, int32 [tasks, ways, examples]."""
+        return tf.broadcast_to(tf.range(self.ways)[:, tf.newaxis], [num_tasks, self.ways, examples])
+
+
+def _place(embeddings):
+    """Put the table on the device: under several replicas a mirrored variable, else one plain tensor.
+
+    Never a NumPy array captured by a function, which would be written into its graph (2 GB at most).
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return tf.Variable(embeddings, trainable=False, name="embedding_table")
+    return tf.constant(embeddings)

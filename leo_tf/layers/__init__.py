@@ -1,0 +1,8 @@
+"""Keras layers of LEO: stochastic encoder with relation network, stochastic decoder, and their Gaussians."""
+
+from leo_tf.layers import gaussian
+from leo_tf.layers.decoder import StochasticDecoder
+from leo_tf.layers.encoder import StochasticEncoder
+from leo_tf.layers.relation import RelationNetwork
+
+__all__ = ["RelationNetwork", "StochasticDecoder", "StochasticEncoder", "gaussian"]

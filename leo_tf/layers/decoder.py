@@ -1,0 +1,44 @@
+"""Stochastic decoder: a class's latent code to a Gaussian over its classifier weights."""
+
+import keras
+import tensorflow as tf
+
+from leo_tf.layers import gaussian
+
+
+class StochasticDecoder(keras.layers.Layer):
+    """Map latent codes to the mean and standard deviation of classifier weights, one linear map shared by all classes.
+
+    Args:
+      embedding_dim: dimensions of an embedding, so of a class's weight vector.
+
+    References:
+      Paper section 2.3.2 and equation 4.
+    """
+
+    def __init__(self, embedding_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding_dim = embedding_dim
+
+    def build(self, latents_shape):
+        """Create the kernel for latents of shape [..., num_latents]."""
+        self.kernel = self.add_weight(
+            name="kernel", shape=(latents_shape[-1], 2 * self.embedding_dim), initializer="glorot_uniform"
+        )
+
+    def call(self, latents, ways):
+        """Decode to a distribution over weights.
+
+        Args:
+          latents: [..., num_latents].
+          ways: classes in the task; the spread starts at that of a Glorot-initialised [ways, dim] classifier.
+
+        Returns:
+          (mean, stddev), each [..., embedding_dim].
+        """
+        raw = tf.matmul(latents, tf.convert_to_tensor(self.kernel))
+        return gaussian.split_mean_stddev(raw, gaussian.glorot_offset(ways, self.embedding_dim))
+
+    def mean(self, latents):
+        """Decode to the mean weights only, at half the cost: [..., num_latents] -> [..., embedding_dim]."""
+        return tf.matmul(latents, tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim])

@@ -1,0 +1,51 @@
+"""Relation network: how each class of a support set stands to all the others."""
+
+import keras
+import tensorflow as tf
+
+
+class RelationNetwork(keras.layers.Layer):
+    """Apply a three-layer ReLU perceptron to every ordered pair of support codes and average per class.
+
+    The pairs, self-pairs included, are grouped by the class of their first element. No biases, nothing after the last
+    layer.
+
+    Computed as written in equation 3, up to the order of linear operations: the first layer acts on each half of a pair
+    before the pairs are formed, and the last layer acts on the average.
+
+    Args:
+      width: units of every layer; twice the code's dimensions.
+
+    References:
+      Paper equation 3, section 2.3.1.
+    """
+
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+
+    def build(self, codes_shape):
+        """Create the three kernels for codes of shape [tasks, ways, shots, dim]."""
+        inputs = 2 * codes_shape[-1]
+        self.kernels = [
+            self.add_weight(name=f"relation{i}", shape=(rows, self.width), initializer="glorot_uniform")
+            for i, rows in enumerate([inputs, self.width, self.width])
+        ]
+
+    def call(self, codes):
+        """Return one relation code a class.
+
+        Args:
+          codes: [tasks, ways, shots, dim].
+
+        Returns:
+          [tasks, ways, width].
+        """
+        tasks, ways, shots, dim = tf.unstack(tf.shape(codes))
+        first, second, third = (tf.convert_to_tensor(kernel) for kernel in self.kernels)
+        examples = tf.reshape(codes, [tasks, ways * shots, dim])
+        left, right = examples @ first[: codes.shape[-1]], examples @ first[codes.shape[-1] :]
+        pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
+        pairs = tf.nn.relu(tf.reshape(pairs, [-1, self.width]) @ second)
+        by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.width])
+        return tf.reduce_mean(by_class, axis=2) @ third

@@ -1,0 +1,80 @@
+"""The terms of the meta-objective (paper equations 5-7), in the normalisations of the official code.
+
+The published penalty weights are tuned to these normalisations: means over elements, not sums.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+_SMALLEST_NORM = 1e-32
+
+
+class MetaLoss(NamedTuple):
+    """What one meta-batch gives; `loss` is what the outer loop minimises."""
+
+    loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
+    query_loss: tf.Tensor  # [tasks], nats
+    accuracy: tf.Tensor  # [tasks], fraction of queries
+    kl: tf.Tensor  # [tasks], nats a latent dimension
+    encoder_penalty: tf.Tensor  # [tasks]
+    regularization: tf.Tensor  # scalar
+
+
+def cross_entropy(logits, labels):
+    """Return -log softmax(logits)[label]: logits [..., ways], labels [...] int -> [...] in nats."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def accuracy(logits, labels):
+    """Return the fraction of right answers of each task: logits [tasks, queries, ways], labels [tasks, queries]."""
+    right = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
+    return tf.reduce_mean(tf.cast(right, logits.dtype), axis=-1)
+
+
+def encoder_penalty(initial_latents, adapted_latents):
+    """Return each task's mean squared distance from the initial codes to where adaptation took them.
+
+    No gradient flows into the adapted codes: the encoder is drawn to them, not they to it.
+
+    Args:
+      initial_latents, adapted_latents: [tasks, ways, copies, num_latents].
+
+    Returns:
+      [tasks].
+
+    References:
+      Paper equation 6, third term. Differs from the paper: a mean over elements, not a sum, as in the official code.
+    """
+    distance = tf.math.squared_difference(tf.stop_gradient(adapted_latents), initial_latents)
+    return tf.reduce_mean(distance, axis=[1, 2, 3])
+
+
+def l2_penalty(matrices):
+    """Return the halved squared norm of all matrices (TF1's convention), a scalar.
+
+    References:
+      Paper equation 7, first term.
+    """
+    return tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(matrix)) for matrix in matrices])
+
+
+def orthogonality_penalty(matrix):
+    """Return the mean squared difference of the correlations between rows from the identity.
+
+    Args:
+      matrix: decoder kernel [num_latents, outputs]; a row is what one latent dimension does.
+
+    Returns:
+      Scalar.
+
+    References:
+      Paper equation 7, second term. Differs from the paper: a mean of squares, not a norm, as in the official code.
+    """
+    matrix = tf.convert_to_tensor(matrix)
+    norms = tf.norm(matrix, axis=1, keepdims=True)
+    correlations = tf.matmul(matrix, matrix, transpose_b=True) / (
+        tf.matmul(norms, norms, transpose_b=True) + tf.cast(_SMALLEST_NORM, matrix.dtype)
+    )
+    identity = tf.eye(matrix.shape[0], dtype=matrix.dtype)
+    return tf.reduce_mean(tf.math.squared_difference(correlations, identity))

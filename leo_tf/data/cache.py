@@ -7,6 +7,7 @@ written atomically, the .json last: it alone makes the entry valid.
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +43,7 @@ def load_rows(paths: Sequence[Path], normalize: bool, cache_dir: str | Path | No
       InputError: if a source is bad.
     """
     sources = [_identity(file) for path in paths for file in split_files(path)]
-    key = hashlib.sha256(json.dumps([[source[0] for source in sources], normalize]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([[source[0] for source in sources], bool(normalize)]).encode()).hexdigest()
     entry = cache_folder(cache_dir) / f"{paths[0].stem}-{key[:16]}.json"
     known = _open_entry(entry, sources)
     if known is not None:
@@ -85,6 +86,11 @@ def _open_entry(entry: Path, sources: list[list]) -> ClassRows | None:
         return None
 
 
+def _is_abandoned(temporary: Path) -> bool:
+    """Return whether the process that wrote a temporary file was killed; one at work writes all the time."""
+    return time.time() - temporary.stat().st_mtime > 3600
+
+
 def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], normalize: bool) -> ClassRows:
     shape = (sum(len(split.embeddings) for split in splits), splits[0].embeddings.shape[1])
     # The name tells the sources, so that no entry ever points at rows that were made from others.
@@ -104,8 +110,8 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
             "digest": rows.digest,
         }
         file.write(json.dumps(record).encode())
-    for outdated in entry.parent.glob(f"{entry.stem}.*.npy"):
-        if outdated != rows_file:
-            with suppress(OSError):
-                outdated.unlink()
+    for other in entry.parent.glob(f"{entry.stem}.*"):
+        with suppress(OSError):
+            if other not in (entry, rows_file) and (other.suffix == ".npy" or _is_abandoned(other)):
+                other.unlink()
     return rows._replace(embeddings=np.asarray(np.load(rows_file, mmap_mode="r", allow_pickle=False)))

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -159,7 +158,9 @@ def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
       For each file, by its path below the folder of the archive, what `_describe` says.
     """
     logging.info("Unpacking and checking %s, once.", archive)
-    scratch = Path(tempfile.mkdtemp(dir=data.parent, prefix="unpacking."))
+    scratch = data.with_name("unpacking")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    scratch.mkdir()
     try:
         with zipfile.ZipFile(archive) as content:
             members = _members(content)

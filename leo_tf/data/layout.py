@@ -60,14 +60,17 @@ def locate_split(
     Raises:
       InputError: if there is no such file; the message says where it is expected and what to do.
     """
+    if data_path:
+        path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split)
+        if path is not None:
+            return path
+
     # Imported here, because it brings an HTTP client that few starts need.
     from leo_tf.data import download as published
     from leo_tf.data.transfer import UnreachableError
 
     root = Path(data_path).expanduser() if data_path else published.published_folder(cache_dir)
     expected = official_path(root, dataset_name, embedding_crop, split)
-    if data_path and (path := find_split(root, dataset_name, embedding_crop, split)):
-        return path
     if dataset_name not in published.PUBLISHED_CLASSES:
         raise InputError(
             f"{expected}: not found, nor an .npz or .npy in its place, nor {expected.parents[1] / split}.npz or .npy. "

@@ -140,8 +140,11 @@ class EmbeddingTable:
         if dataset_name == "glyphs":
             from leo_tf.data.glyphs import load_split
 
-            parts = [Split(*load_split(name), source=f"glyphs/{name}") for name in splits]
-            return cls.join([cls.from_arrays(part.embeddings, part.labels, normalize, part.source) for part in parts])
+            tables = []
+            for name in splits:
+                embeddings, labels = load_split(name)
+                tables.append(cls.from_arrays(embeddings, labels, normalize, f"glyphs/{name}"))
+            return cls.join(tables)
         paths = [
             layout.locate_split(data_path, dataset_name, embedding_crop, name, download, cache_dir) for name in splits
         ]

@@ -86,7 +86,7 @@ def _fetch_rest(url: str, part: Path) -> str:
         problem = _receive(response, part, have, size)
     have = part.stat().st_size
     if size is None or have == size:
-        return problem
+        return problem if size is None else ""
     if have > size:
         part.unlink()
     return problem or f"{have} of {size} bytes arrived"
@@ -130,4 +130,5 @@ def _remember_version(url: str, part: Path, response: requests.Response) -> None
 
 def _reason(error: Exception) -> str:
     """Return the innermost part of the nested messages of requests and urllib3."""
-    return str(error).rpartition(": ")[2].strip("()'\">") or type(error).__name__
+    innermost = str(error).rpartition(": ")[2].rstrip("')\">")
+    return innermost + ")" * (innermost.count("(") - innermost.count(")")) or type(error).__name__

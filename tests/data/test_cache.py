@@ -168,6 +168,19 @@ def test_leaves_nothing_behind_when_the_source_is_bad(tmp_path):
     assert not list((tmp_path / "c").iterdir())
 
 
+def test_clears_away_what_a_killed_process_left(source, tmp_path):
+    folder = tmp_path / "c"
+    load_rows([source], True, folder)
+    entry = the(folder, "*.json")
+    left, fresh = (entry.with_name(f"{the(folder, '*.npy').name}.{name}.tmp") for name in ("left", "fresh"))
+    left.touch()
+    fresh.touch()
+    os.utime(left, (0, 0))
+    entry.unlink()
+    load_rows([source], True, folder)
+    assert not left.exists() and fresh.exists()
+
+
 def test_many_chunks_are_the_same_as_one(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "train.npz", embeddings=rng.normal(size=(100, 5)), labels=rng.integers(0, 9, 100))

@@ -326,6 +326,15 @@ def test_notices_when_the_server_has_another_archive_later(server, cache):
         provide_published(cache)
 
 
+def test_goes_on_after_a_process_was_killed_while_unpacking(server, cache, published):
+    left = cache / "embeddings" / "unpacking" / "miniImageNet" / "center" / "half_embeddings.pkl"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    (cache / "embeddings" / "embeddings.zip").write_bytes(published)
+    assert len(list(provide_published(cache).rglob("*.pkl"))) == 9
+    assert server.log == []
+
+
 def test_two_starts_at_once_fetch_once(server, cache):
     server.headers = {"ETag": '"1"'}
     results = []

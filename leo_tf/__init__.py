@@ -1,0 +1,35 @@
+"""LEO, "Meta-Learning with Latent Embedding Optimization" (Rusu et al., ICLR 2019), in TensorFlow 2 and Keras 3.
+
+The names below are loaded when first used, so that importing the package, or a command's `--help`, stays quick.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EmbeddingTable": "leo_tf.data",
+    "Episode": "leo_tf.data",
+    "EpisodeSampler": "leo_tf.data",
+    "EvaluationResult": "leo_tf.evaluation",
+    "InputError": "leo_tf.errors",
+    "LEO": "leo_tf.model",
+    "LEOConfig": "leo_tf.config",
+    "MetaLoss": "leo_tf.objective",
+    "RunConfig": "leo_tf.config",
+    "Trainer": "leo_tf.training",
+    "evaluate": "leo_tf.evaluation",
+    "load": "leo_tf.run_folder",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return [*globals(), *_HOMES]

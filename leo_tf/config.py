@@ -184,7 +184,9 @@ class RunConfig:
         try:
             sections = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf.") from None
+            raise InputError(
+                f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf."
+            ) from None
         kinds = section_types()
         try:
             return cls(**{name: kinds[name](**values) for name, values in sections.items()})

@@ -25,6 +25,7 @@ class LEO(keras.Model):
     Args:
       config: LEOConfig.
       embedding_dim: dimensions of an embedding.
+      seed: int, of the initial weights; None leaves them to Keras' global seed.
 
     Example:
       >>> model = leo_tf.LEO(leo_tf.LEOConfig(), embedding_dim=640)
@@ -32,7 +33,7 @@ class LEO(keras.Model):
       >>> logits = model.classify(query_x, classifier)
     """
 
-    def __init__(self, config=None, embedding_dim=640, **kwargs):
+    def __init__(self, config=None, embedding_dim=640, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.config = config or LEOConfig()
         self.embedding_dim = embedding_dim
@@ -44,6 +45,16 @@ class LEO(keras.Model):
         self.latent_learning_rate = self._rate("latent", self.config.num_latents, self.config.inner_lr_init)
         self.finetuning_learning_rate = self._rate("finetuning", embedding_dim, self.config.finetuning_lr_init)
         self.built = True
+        if seed is not None:
+            self._initialize(seed)
+
+    def _initialize(self, seed):
+        """Draw the matrices Glorot-uniform from a stream of their own, the same on every replica."""
+        pair = randomness.stream_seed(seed, randomness.INITIAL_WEIGHTS)
+        for index, matrix in enumerate(self.matrices):
+            limit = (6.0 / sum(matrix.shape)) ** 0.5
+            draws = tf.random.stateless_uniform(matrix.shape, tf.random.fold_in(pair, index), -limit, limit)
+            matrix.assign(tf.cast(draws, matrix.dtype))
 
     def _rate(self, name, size, value):
         return self.add_weight(

@@ -9,7 +9,7 @@ import math
 
 import tensorflow as tf
 
-EPISODES, NOISE, VALIDATION, TEST = 0, 1, 2, 3  # streams
+EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS = range(5)  # streams
 
 _PHILOX = 1
 _WORDS_PER_BLOCK = 4  # one Philox counter yields four 32-bit words

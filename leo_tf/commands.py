@@ -1,0 +1,108 @@
+"""The commands behind train.py and evaluate.py."""
+
+import json
+import os
+import sys
+
+from absl import app, flags, logging
+
+from leo_tf import flags as run_flags
+from leo_tf.errors import InputError
+
+_USAGE_ERROR = 2
+
+
+def train_main():
+    """Meta-train LEO; the same command continues a run that stopped."""
+    run_flags.define_run_flags()
+    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run: configuration, checkpoints, metrics")
+    _run(_train)
+
+
+def evaluate_main():
+    """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
+    run_flags.define_override_flags(
+        ["data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"]
+        + ["num_tr_examples_per_class", "metatest_batch_size"]
+    )
+    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
+    flags.DEFINE_enum("split", "test", ["train", "val", "test"], "which meta-split to take tasks from")
+    flags.DEFINE_integer("num_tasks", 10_000, "number of tasks")
+    flags.DEFINE_integer("queries", 0, "query examples of a class; 0: all remaining ones")
+    flags.DEFINE_integer("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
+    flags.DEFINE_string("output", "", "where to write the JSON; empty: evaluation-SPLIT.json in the run's folder")
+    _run(_evaluate)
+
+
+def _train():
+    config = run_flags.run_config()
+    from leo_tf.training import Interrupted, Trainer
+
+    trainer = Trainer(config, flags.FLAGS.checkpoint_path)
+    try:
+        steps = trainer.run()
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        return 128 + interruption.signum
+    best, best_step = float(trainer.checkpoints.best_accuracy.numpy()), int(trainer.checkpoints.best_step.numpy())
+    print(
+        f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
+        f"{trainer.folder.path}; best validation accuracy {100 * best:.2f} % at step {best_step}.\n"
+        f"Next: python evaluate.py --checkpoint_path={trainer.folder.path}"
+    )
+    return 0
+
+
+def _evaluate():
+    from leo_tf.data.atomic import replace_file
+    from leo_tf.evaluation import evaluate
+    from leo_tf.run_folder import RunFolder, load
+    from leo_tf.training import load_table
+
+    values = flags.FLAGS
+    folder = RunFolder(values.checkpoint_path)
+    config = run_flags.override(folder.config())
+    result = evaluate(
+        load(folder.path),
+        load_table(config.data, values.split),
+        ways=config.episodes.num_classes,
+        shots=config.episodes.num_tr_examples_per_class,
+        queries=values.queries or None,
+        num_tasks=values.num_tasks,
+        batch_size=config.training.metatest_batch_size,
+        seed=values.seed,
+    )
+    print(f"{config.data.dataset_name} {values.split}: {result}")
+    output = values.output or str(folder.path / f"evaluation-{values.split}.json")
+    summary = {"checkpoint_path": str(folder.path), "split": values.split, **result.summary()}
+    try:
+        with replace_file(output) as file:
+            file.write((json.dumps(summary, indent=2) + "\n").encode())
+    except OSError as error:
+        raise InputError(f"Cannot write {output} ({error.strerror}); give an --output that can be written.") from None
+    return 0
+
+
+def _run(command):
+    """Parse flags, run, and turn a user's mistake into one message and exit status 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    def guarded(arguments):
+        logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
+        try:
+            run_flags.refuse_positional(arguments)
+            return command()
+        except InputError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return _USAGE_ERROR
+
+    def parse(arguments):
+        try:
+            return flags.FLAGS(arguments)
+        except (flags.Error, OSError) as error:
+            if "--help" in arguments or "--helpfull" in arguments:
+                raise
+            print(f"Error: {error} (--helpfull lists the flags.)", file=sys.stderr)
+            sys.exit(_USAGE_ERROR)
+
+    app.run(guarded, flags_parser=parse)

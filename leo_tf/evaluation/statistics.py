@@ -1,0 +1,38 @@
+"""Statistics of per-task results."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from leo_tf.errors import InputError
+
+
+class Interval(NamedTuple):
+    """A mean over tasks and the half-width of its 95 % confidence interval."""
+
+    mean: float
+    half_width: float
+
+    def percent(self):
+        """Return the text `61.12 +- 0.21 %`."""
+        return f"{100 * self.mean:.2f} +- {100 * self.half_width:.2f} %"
+
+
+def confidence_interval(values, level=0.95):
+    """Return the mean of independent values and its confidence interval by Student's t.
+
+    Args:
+      values: [tasks] numbers.
+      level: coverage.
+
+    Returns:
+      Interval.
+
+    Raises:
+      InputError: fewer than two values, from which no interval can be had.
+    """
+    values = np.asarray(values, np.float64)
+    if values.size < 2:
+        raise InputError(f"Got {values.size} task results; an interval needs at least 2 tasks.")
+    return Interval(float(values.mean()), float(stats.sem(values) * stats.t.ppf((1 + level) / 2, values.size - 1)))

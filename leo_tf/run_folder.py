@@ -1,0 +1,111 @@
+"""The folder of a run: its configuration, checkpoints and logs, and how to get the trained model back."""
+
+import json
+from pathlib import Path
+
+from leo_tf.config import RunConfig
+from leo_tf.data.atomic import replace_file
+from leo_tf.errors import InputError
+
+
+class RunFolder:
+    """Paths and small files of a run.
+
+    config.json the resolved configuration; data.json what was trained on; latest/ the checkpoint to continue from; best/
+    the one with the highest validation accuracy; metrics.csv; tensorboard/; evaluation-*.json.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.data_file = self.path / "data.json"
+        self.metrics_file = self.path / "metrics.csv"
+        self.latest = self.path / "latest"
+        self.best = self.path / "best"
+        self.tensorboard = self.path / "tensorboard"
+
+    def claim(self, config, embedding_dim, train_digest):
+        """Make the folder this run's, or check that it already is.
+
+        Args:
+          config: RunConfig.
+          embedding_dim: dimensions of the training embeddings.
+          train_digest: digest of the training table.
+
+        Raises:
+          InputError: the folder cannot be written, or belongs to a run of another configuration or on other data.
+        """
+        data = {"embedding_dim": embedding_dim, "train_digest": train_digest}
+        if self.config_file.exists():
+            differing = self.config().differences(config)
+            if self.data_file.exists():
+                before = self.data()
+                differing += [f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data.items() if before.get(k) != v]
+            if differing:
+                raise InputError(
+                    f"{self.path} holds a run made otherwise (its value != the one given): {'; '.join(differing)}. "
+                    "Give the same flags to continue it, or another --checkpoint_path."
+                )
+        try:
+            for file, text in {
+                self.data_file: json.dumps(data, indent=2) + "\n",
+                self.config_file: config.to_json(),
+            }.items():
+                with replace_file(file) as output:
+                    output.write(text.encode())
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the run folder {self.path} ({error.strerror}); give a --checkpoint_path that can be written."
+            ) from None
+
+    def config(self):
+        """Return the run's RunConfig.
+
+        Raises:
+          InputError: there is no run in the folder.
+        """
+        try:
+            text = self.config_file.read_text(encoding="utf-8")
+        except OSError:
+            raise InputError(
+                f"No run in {self.path}: {self.config_file} cannot be read; expected the --checkpoint_path of a run "
+                "started with train.py."
+            ) from None
+        return RunConfig.from_json(text)
+
+    def data(self):
+        """Return {"embedding_dim", "train_digest"} of the training data."""
+        return json.loads(self.data_file.read_text(encoding="utf-8"))
+
+
+def load(checkpoint_path):
+    """Return the trained model of a run: its best checkpoint, under its own configuration.
+
+    Args:
+      checkpoint_path: the run's folder.
+
+    Returns:
+      LEO.
+
+    Raises:
+      InputError: no run there, or no checkpoint in it yet.
+
+    Example:
+      >>> model = leo_tf.load("runs/mini_1shot")
+    """
+    import tensorflow as tf
+
+    from leo_tf.model import LEO
+
+    folder = RunFolder(checkpoint_path)
+    config = folder.config()
+    checkpoint = tf.train.latest_checkpoint(folder.best)
+    if checkpoint is None:
+        raise InputError(
+            f"The run in {folder.path} has no best checkpoint yet; it gets one at its first validation, after "
+            f"{config.training.checkpoint_steps} steps. Continue the run with train.py."
+        )
+    model = LEO(config.model, folder.data()["embedding_dim"])
+    status = tf.train.Checkpoint(model=model).restore(checkpoint)
+    status.assert_existing_objects_matched().expect_partial()
+    return model

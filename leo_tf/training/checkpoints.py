@@ -1,0 +1,83 @@
+"""Saving and restoring a run: the latest state to continue from, the best model to use."""
+
+import shutil
+
+import tensorflow as tf
+
+from leo_tf.errors import InputError
+
+
+class Checkpoints:
+    """The run's state on disk.
+
+    The state is the model, the optimizer (whose iterations are the step) and the best validation so far; nothing random
+    is in it, for draws are functions of the step. Both folders hold one checkpoint each; a new one is complete before the
+    old one goes.
+
+    Args:
+      folder: RunFolder.
+      model, optimizer: built ones, tracked.
+    """
+
+    def __init__(self, folder, model, optimizer):
+        self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
+        self.best_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+        self._optimizer, self._folder = optimizer, folder
+        state = tf.train.Checkpoint(
+            model=model, optimizer=optimizer, best_accuracy=self.best_accuracy, best_step=self.best_step
+        )
+        self._latest = tf.train.CheckpointManager(state, folder.latest, max_to_keep=1)
+        self._best = tf.train.CheckpointManager(state, folder.best, max_to_keep=1)
+        self._state = state
+
+    def restore(self):
+        """Continue from the latest checkpoint, if any; return the step.
+
+        Raises:
+          InputError: the checkpoint cannot be read into this model.
+        """
+        for manager in (self._latest, self._best):
+            for leftover in tf.io.gfile.glob(f"{manager.directory}/*_temp"):
+                shutil.rmtree(leftover, ignore_errors=True)  # a save that was killed
+        if self._latest.latest_checkpoint:
+            try:
+                self._state.restore(self._latest.latest_checkpoint).assert_consumed()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                raise InputError(
+                    f"The checkpoint {self._latest.latest_checkpoint} cannot be restored ({_first_line(error)}); "
+                    "start anew with another --checkpoint_path."
+                ) from None
+        return self.step
+
+    @property
+    def step(self):
+        """The optimizer steps taken, int."""
+        return int(self._optimizer.iterations.numpy())
+
+    def save(self):
+        """Save the latest state."""
+        self._save(self._latest)
+
+    def offer_best(self, accuracy):
+        """Save the state as the best if its validation accuracy is the highest so far; return whether it was."""
+        if accuracy <= float(self.best_accuracy.numpy()):
+            return False
+        self.best_accuracy.assign(accuracy)
+        self.best_step.assign(self.step)
+        self._save(self._best)
+        return True
+
+    def _save(self, manager):
+        try:
+            manager.save(checkpoint_number=self.step)
+        except (tf.errors.OpError, OSError) as error:
+            before = manager.latest_checkpoint
+            raise InputError(
+                f"Cannot save a checkpoint in {manager.directory} ({_first_line(error)}). "
+                + (f"The one before, {before}, is whole. " if before else "")
+                + "Free space or give the folder write permission, then repeat the command to continue."
+            ) from None
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

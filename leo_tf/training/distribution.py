@@ -1,0 +1,28 @@
+"""Choice of the tf.distribute strategy."""
+
+import tensorflow as tf
+
+from leo_tf.errors import InputError
+
+
+def make_strategy(mode, meta_batch):
+    """Return the strategy for `--distribution`.
+
+    Args:
+      mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
+        or over all logical CPU devices where there is no GPU.
+      meta_batch: tasks in a step, to be split evenly over the replicas.
+
+    Raises:
+      InputError: the meta-batch does not divide over the replicas.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
+    if mode == "none" or (mode == "auto" and len(gpus) < 2):
+        return tf.distribute.get_strategy()
+    if meta_batch % len(devices):
+        raise InputError(
+            f"--metatrain_batch_size={meta_batch} does not divide over {len(devices)} replicas; expected a multiple of "
+            f"{len(devices)}, e.g. {-(-meta_batch // len(devices)) * len(devices)}, or --distribution=none."
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in devices])

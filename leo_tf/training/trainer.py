@@ -1,0 +1,149 @@
+"""The outer loop of a run: step, log, validate, keep the best, save, continue."""
+
+import signal
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from leo_tf import randomness
+from leo_tf.data import EmbeddingTable, EpisodeSampler
+from leo_tf.errors import InputError
+from leo_tf.evaluation import Evaluator, confidence_interval, leo_classifier
+from leo_tf.model import ADAM_EPSILON, LEO
+from leo_tf.run_folder import RunFolder
+from leo_tf.training.checkpoints import Checkpoints
+from leo_tf.training.distribution import make_strategy
+from leo_tf.training.monitoring import Monitor
+from leo_tf.training.step import MetaTrainer
+
+
+class Interrupted(Exception):
+    """A signal stopped the run after a checkpoint; `signum` says which."""
+
+    def __init__(self, signum, step):
+        super().__init__(f"Stopped by signal {signum} at step {step}; repeat the command to continue.")
+        self.signum = signum
+
+
+class Trainer:
+    """Meta-train LEO in a run folder, from its beginning or from where it stopped.
+
+    A run that was interrupted or killed and continued gives bit for bit the weights of one that was not, on the same
+    machine: every draw is a function of the step, and work past the last checkpoint is simply done again.
+
+    Args:
+      config: RunConfig.
+      checkpoint_path: the run's folder.
+
+    Raises:
+      InputError: the data are missing or do not fit, or the folder belongs to another run.
+    """
+
+    def __init__(self, config, checkpoint_path):
+        self.config, training, episodes = config, config.training, config.episodes
+        self.folder = RunFolder(checkpoint_path)
+        strategy = make_strategy(training.distribution, training.metatrain_batch_size)
+        train, validation = (load_table(config.data, split) for split in ("train", "val"))
+        if train.dim != validation.dim:
+            raise InputError(
+                f"{train.source} has dim {train.dim}, {validation.source} {validation.dim}; expected equal."
+            )
+        shape = episodes.num_classes, episodes.num_tr_examples_per_class
+        with strategy.scope():
+            sampler = EpisodeSampler(train, *shape, episodes.num_val_examples_per_class)
+            self.model = LEO(config.model, train.dim, seed=training.seed)
+            optimizer = keras.optimizers.Adam(training.outer_lr, epsilon=ADAM_EPSILON)
+            optimizer.build(self.model.meta_variables)
+        self._steps = MetaTrainer(self.model, optimizer, sampler, strategy, training)
+        self._validator = Evaluator(
+            leo_classifier(self.model),
+            EpisodeSampler(validation, *shape, training.metavalid_queries or None),
+            min(training.metavalid_batch_size, training.metavalid_tasks),
+        )
+        self.folder.claim(config, train.dim, train.digest)
+        self.checkpoints = Checkpoints(self.folder, self.model, optimizer)
+        logging.info("%s", train.summary())
+
+    def run(self):
+        """Train up to the step limit; return the number of steps taken in this call.
+
+        Raises:
+          Interrupted: SIGINT or SIGTERM came; the state is saved.
+          InputError: a checkpoint could not be saved.
+        """
+        first, last = self.checkpoints.restore(), self.config.training.num_steps_limit
+        if first >= last:
+            return 0
+        if first:
+            logging.info("Continuing %s from step %d.", self.folder.path, first)
+        monitor = Monitor(self.folder, self.model, first, last)
+        try:
+            with _SignalCatcher() as signals:
+                self._loop(first, last, monitor, signals)
+        finally:
+            monitor.close()
+        return last - first
+
+    def _loop(self, step, last, monitor, signals):
+        every, log_every = self.config.training.checkpoint_steps, self.config.training.log_steps
+        while step < last:
+            # Rows end at the same steps whether or not the run was interrupted.
+            until = min(last, step - step % log_every + log_every, step - step % every + every)
+            start = time.perf_counter()
+            metrics = self._steps.run(tf.constant(until - step))
+            loss = float(metrics["loss"])  # waits for the steps
+            monitor.steps(until, metrics, (until - step) / (time.perf_counter() - start))
+            step = until
+            if not np.isfinite(loss):
+                logging.log_first_n(logging.WARNING, "The loss is %s at step %d.", 3, loss, step)
+            if step % every == 0 or step == last:
+                interval = self.validate()
+                self.checkpoints.offer_best(interval.mean)
+                best = float(self.checkpoints.best_accuracy.numpy()), int(self.checkpoints.best_step.numpy())
+                monitor.validation(step, interval, *best)
+                self.checkpoints.save()
+            if signals.received and step < last:
+                self.checkpoints.save()
+                raise Interrupted(signals.received, step)
+
+    def validate(self):
+        """Return the accuracy on the run's fixed validation tasks, an Interval."""
+        training = self.config.training
+        scores = self._validator.run(training.seed, randomness.VALIDATION, training.metavalid_tasks)
+        return confidence_interval(scores.accuracy)
+
+
+def load_table(data, split):
+    """Load a split as a DataConfig describes it."""
+    return EmbeddingTable.load(
+        data.data_path,
+        data.dataset_name,
+        split,
+        embedding_crop=data.embedding_crop,
+        train_on_val=data.train_on_val,
+        normalize=data.normalize_embeddings,
+        download=data.download,
+        cache_dir=data.cache_dir,
+    )
+
+
+class _SignalCatcher:
+    """Note SIGINT and SIGTERM instead of dying, so that the loop can save first; a second one acts as usual."""
+
+    def __init__(self):
+        self.received = 0
+
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _):
+        self.received = number
+        signal.signal(number, self._before[number])

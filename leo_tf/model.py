@@ -10,7 +10,7 @@ from leo_tf.config import LEOConfig
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, gaussian
-from leo_tf.noise import draw_noise, dropout
+from leo_tf.noise import Noise, draw_bits, dropout, noise_from_bits
 from leo_tf.objective import MetaLoss
 
 ADAM_EPSILON = 1e-8  # TF1's; Keras' default is 1e-7
@@ -64,7 +64,7 @@ class LEO(keras.Model):
     @property
     def matrices(self):
         """The weight matrices: the trainable variables that are not learning rates."""
-        return [self.encoder.projection.kernel, *self.encoder.relation.kernels, self.decoder.kernel]
+        return [self.encoder.projection, *self.encoder.relation.kernels, self.decoder.kernel]
 
     @property
     def meta_variables(self):
@@ -79,7 +79,7 @@ class LEO(keras.Model):
           training: True samples codes and weights and drops out embeddings; False uses means and is deterministic.
           seed: int, or int64 [2] from `randomness.stream_seed`; needed when training, unless `noise` is given.
           first_task: index in the run of the first task, which together with `seed` fixes the noise.
-          noise: `Noise` to use instead of drawing it.
+          noise: what to use instead of drawing it: the bits from `draw_bits`, or a Noise.
 
         Returns:
           MetaLoss.
@@ -92,7 +92,10 @@ class LEO(keras.Model):
         """
         labels, query_x = _flat(episode.support_y), episode.query_x
         if training:
-            noise = noise or self.draw_noise(episode, seed, first_task)
+            if noise is None:
+                noise = self.draw_bits(episode, seed, first_task)
+            if not isinstance(noise, Noise):
+                noise = noise_from_bits(self.config, episode, noise)
             classifier, kl, encoder_penalty = self._adapt_stochastic(episode.support_x, labels, noise)
             query_x = dropout(query_x, noise.query_mask, self.config.dropout_rate)
         else:
@@ -111,15 +114,13 @@ class LEO(keras.Model):
             regularization=regularization,
         )
 
-    def draw_noise(self, episode, seed, first_task=0):
-        """Draw what the stochastic pass over `episode` needs; arguments as in `meta_loss`."""
+    def draw_bits(self, episode, seed, first_task=0):
+        """Draw the random bits of a stochastic pass over `episode`; arguments as in `meta_loss`."""
         if seed is None:
             raise InputError("A stochastic pass got neither seed nor noise; give one of them, e.g. seed=0.")
         if not tf.is_tensor(seed) or seed.shape.rank == 0:
             seed = randomness.stream_seed(seed, randomness.NOISE)
-        tasks, ways, shots, dim = episode.support_x.shape
-        shape = (tasks, ways, shots, episode.query_x.shape[2], dim)
-        return draw_noise(self.config, shape, seed, first_task, self.compute_dtype)
+        return draw_bits(self.config, episode, seed, first_task)
 
     def regularization(self):
         """Return the weighted L2 and orthogonality penalties, a scalar (paper equation 7)."""

@@ -1,9 +1,10 @@
-"""All the noise of a stochastic pass through LEO, drawn ahead in two calls.
+"""All the noise of a stochastic pass through LEO, drawn ahead in one call.
 
-Kept apart from the model's arithmetic so that the latter is a pure function, compiles with XLA (which draws random
-numbers slowly on CPU, and other ones), and can be tested with noise written by hand.
+The draw is kept apart from the model's arithmetic so that the latter is a pure function, compiles with XLA (which draws
+random numbers slowly on CPU, and other ones), and can be tested with noise written by hand.
 """
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -24,48 +25,39 @@ class Noise(NamedTuple):
         return None if self.support_masks is None else self.support_masks[:, use]
 
 
-def draw_noise(config, shape, seed, first_task, dtype=tf.float32):
-    """Draw the noise of consecutive tasks.
+def draw_bits(config, episode, seed, first_task):
+    """Draw the random bits that the noise of an episode is made of.
 
     Args:
       config: LEOConfig.
-      shape: (tasks, ways, shots, queries, dim), ints.
+      episode: Episode of static shape.
       seed: [2] from `randomness.stream_seed`.
-      first_task: index of the first task in the run, scalar integer.
-      dtype: of the normal numbers, which are drawn in float32 and cast, to be the same in float64.
+      first_task: index of the episode's first task in the run, scalar integer.
 
     Returns:
-      Noise.
+      uint16 tensor [tasks, numbers].
     """
-    tasks, ways, shots, queries, dim = shape
-    decodes = config.inner_unroll_length + 1
-    passes = 1 + config.inner_unroll_length + config.finetuning_unroll_length
-    latents, weights = _pack(
-        lambda count: tf.cast(randomness.normal(seed, first_task, tasks, count), dtype),
-        [(ways, shots, config.num_latents), (decodes, ways, shots, dim)],
-    )
-    if not config.dropout_rate:
-        return Noise(latents, weights, None, None)
-    support_masks, query_mask = _pack(
-        # The masks' words must not repeat the normals' words, so they come from a seed of their own.
-        lambda count: randomness.keep_mask(seed + [0, 1 << 32], first_task, tasks, count, config.dropout_rate),
-        [(passes, ways, shots, dim), (ways, queries, dim)],
-    )
-    return Noise(latents, weights, support_masks, query_mask)
+    count = sum(map(math.prod, _shapes(config, episode)))
+    return randomness.bits(seed, first_task, episode.support_x.shape[0], count)
 
 
-def _pack(draw_flat, shapes):
-    """Draw once for each task and cut the row into tensors [tasks, *shape]."""
-    sizes = [_product(shape) for shape in shapes]
-    parts = tf.split(draw_flat(sum(sizes)), sizes, axis=1)
-    return [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
+def noise_from_bits(config, episode, bits):
+    """Turn `draw_bits`' result into Noise of the episode's dtype."""
+    shapes = _shapes(config, episode)
+    parts = tf.split(bits, [math.prod(shape) for shape in shapes], axis=1)
+    parts = [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
+    normals = [randomness.normal(part, episode.support_x.dtype) for part in parts[:2]]
+    masks = [randomness.keep_mask(part, config.dropout_rate) for part in parts[2:]] or [None, None]
+    return Noise(*normals, *masks)
 
 
-def _product(numbers):
-    result = 1
-    for number in numbers:
-        result *= number
-    return result
+def _shapes(config, episode):
+    """Return the shape, for one task, of each of Noise's fields that is not None."""
+    _, ways, shots, dim = episode.support_x.shape
+    steps = config.inner_unroll_length + config.finetuning_unroll_length
+    normals = [(ways, shots, config.num_latents), (config.inner_unroll_length + 1, ways, shots, dim)]
+    masks = [(1 + steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
+    return normals + masks if config.dropout_rate else normals
 
 
 def dropout(inputs, mask, rate):
@@ -78,5 +70,4 @@ def dropout(inputs, mask, rate):
     """
     if mask is None:
         return inputs
-    scale = tf.constant(1.0 / randomness.keep_probability(rate), inputs.dtype)
-    return inputs * (tf.cast(mask, inputs.dtype) * scale)
+    return tf.where(mask, inputs * tf.cast(1.0 / randomness.keep_probability(rate), inputs.dtype), 0.0)

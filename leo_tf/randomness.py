@@ -5,9 +5,11 @@ meta-batch split over replicas, a resumed run and a run driven in larger chunks 
 random state to save. Use one *stream* for each purpose.
 """
 
-import math
+import functools
 
+import numpy as np
 import tensorflow as tf
+from scipy import special
 
 EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS = range(5)  # streams
 
@@ -39,28 +41,14 @@ def _key_and_counter(seed, first_task, words_per_task):
     return key, counter + tf.cast(tf.stack([blocks, tf.zeros_like(blocks)]), tf.uint64)
 
 
-def normal(seed, first_task, num_tasks, count):
-    """Draw standard normal numbers.
+def integers(seed, first_task, num_tasks, count):
+    """Draw integers uniformly from the whole int32 range.
 
     Args:
       seed: [2] from `stream_seed`.
       first_task: index of the first task, scalar integer.
       num_tasks: number of tasks, int.
       count: numbers for each task, int.
-
-    Returns:
-      float32 tensor [num_tasks, count].
-    """
-    words = _words_per_task(count)
-    key, counter = _key_and_counter(seed, first_task, words)
-    draws = tf.raw_ops.StatelessRandomNormalV2(shape=[num_tasks, words], key=key, counter=counter, alg=_PHILOX)
-    return draws[:, :count]
-
-
-def integers(seed, first_task, num_tasks, count):
-    """Draw integers uniformly from the whole int32 range.
-
-    Args and shapes as in `normal`.
 
     Returns:
       int32 tensor [num_tasks, count].
@@ -73,25 +61,52 @@ def integers(seed, first_task, num_tasks, count):
     return draws[:, :count]
 
 
+def bits(seed, first_task, num_tasks, count):
+    """Draw 16 random bits for each of `count` numbers a task; arguments as in `integers`.
+
+    Returns:
+      uint16 tensor [num_tasks, count], for `normal` and `keep_mask`.
+    """
+    pairs = -(-count // 2)
+    halves = tf.bitcast(integers(seed, first_task, num_tasks, pairs), tf.uint16)
+    return tf.reshape(halves, [num_tasks, 2 * pairs])[:, :count]
+
+
+@functools.cache
+def _normal_quantiles():
+    quantiles = special.ndtri((np.arange(_UINT16_VALUES) + 0.5) / _UINT16_VALUES)
+    return quantiles / quantiles.std()
+
+
+def normal(draws, dtype=tf.float32):
+    """Turn bits into standard normal numbers: one of 65,536 equally likely quantiles, scaled to unit variance.
+
+    Three times as fast as 32-bit draws and Box-Muller, which took a third of a LEO step. The largest magnitude is 4.3;
+    the distribution function is nowhere more than 2^-16 off.
+
+    Args:
+      draws: uint16 tensor of any shape.
+      dtype: float dtype of the result.
+    """
+    return tf.gather(tf.constant(_normal_quantiles(), dtype), tf.cast(draws, tf.int32))
+
+
 def keep_probability(rate):
     """Return the probability with which `keep_mask` really keeps an element: 1 - rate to the nearest 1/65,536."""
     return min(round((1.0 - rate) * _UINT16_VALUES), _UINT16_VALUES - 1) / _UINT16_VALUES
 
 
-def keep_mask(seed, first_task, num_tasks, count, rate):
-    """Draw a dropout mask from 16 random bits an element.
+def keep_mask(draws, rate):
+    """Turn bits into a dropout mask.
 
-    Halves the cost of 32-bit draws, which are a sizeable part of a LEO step. The keep probability is `keep_probability`,
-    at most 7.7e-6 away from 1 - rate; scale kept elements by its exact inverse.
+    The keep probability is `keep_probability`, for rates from 0.001 at most 7.7e-6 off; scale kept elements by its exact
+    inverse.
 
     Args:
-      rate: probability of dropping an element, in [0, 1).
-      others: as in `normal`.
+      draws: uint16 tensor of any shape.
+      rate: probability of dropping an element, in (0, 1).
 
     Returns:
-      bool tensor [num_tasks, count], True where the element is kept.
+      bool tensor of the same shape, True where the element is kept.
     """
-    pairs = math.ceil(count / 2)
-    halves = tf.bitcast(integers(seed, first_task, num_tasks, pairs), tf.uint16)
-    threshold = tf.constant(round(keep_probability(rate) * _UINT16_VALUES), tf.uint16)
-    return tf.reshape(halves, [num_tasks, 2 * pairs])[:, :count] < threshold
+    return draws < tf.constant(round(keep_probability(rate) * _UINT16_VALUES), tf.uint16)

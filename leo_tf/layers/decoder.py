@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf.layers import gaussian
+from leo_tf.layers.linear import linear
 
 
 class StochasticDecoder(keras.layers.Layer):
@@ -36,9 +37,9 @@ class StochasticDecoder(keras.layers.Layer):
         Returns:
           (mean, stddev), each [..., embedding_dim].
         """
-        raw = tf.matmul(latents, tf.convert_to_tensor(self.kernel))
+        raw = linear(latents, tf.convert_to_tensor(self.kernel))
         return gaussian.split_mean_stddev(raw, gaussian.glorot_offset(ways, self.embedding_dim))
 
     def mean(self, latents):
         """Decode to the mean weights only, at half the cost: [..., num_latents] -> [..., embedding_dim]."""
-        return tf.matmul(latents, tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim])
+        return linear(latents, tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim])

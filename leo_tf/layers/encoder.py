@@ -1,8 +1,10 @@
 """Stochastic encoder: a support set to one Gaussian over latent codes for each class."""
 
 import keras
+import tensorflow as tf
 
 from leo_tf.layers import gaussian
+from leo_tf.layers.linear import linear
 from leo_tf.layers.relation import RelationNetwork
 
 
@@ -19,12 +21,13 @@ class StochasticEncoder(keras.layers.Layer):
     def __init__(self, num_latents, **kwargs):
         super().__init__(**kwargs)
         self.num_latents = num_latents
-        self.projection = keras.layers.Dense(num_latents, use_bias=False, name="projection", dtype=self.dtype_policy)
         self.relation = RelationNetwork(2 * num_latents, name="relation", dtype=self.dtype_policy)
 
     def build(self, support_shape):
         """Create the kernels for embeddings of shape [tasks, ways, shots, dim]."""
-        self.projection.build(support_shape)
+        self.projection = self.add_weight(
+            name="projection", shape=(support_shape[-1], self.num_latents), initializer="glorot_uniform"
+        )
         self.relation.build((*support_shape[:-1], self.num_latents))
 
     def call(self, support):
@@ -36,4 +39,4 @@ class StochasticEncoder(keras.layers.Layer):
         Returns:
           (mean, stddev), each [tasks, ways, num_latents].
         """
-        return gaussian.split_mean_stddev(self.relation(self.projection(support)))
+        return gaussian.split_mean_stddev(self.relation(linear(support, tf.convert_to_tensor(self.projection))))

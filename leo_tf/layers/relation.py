@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from leo_tf.layers.linear import linear
+
 
 class RelationNetwork(keras.layers.Layer):
     """Apply a three-layer ReLU perceptron to every ordered pair of support codes and average per class.
@@ -44,8 +46,8 @@ class RelationNetwork(keras.layers.Layer):
         tasks, ways, shots, dim = tf.unstack(tf.shape(codes))
         first, second, third = (tf.convert_to_tensor(kernel) for kernel in self.kernels)
         examples = tf.reshape(codes, [tasks, ways * shots, dim])
-        left, right = examples @ first[: codes.shape[-1]], examples @ first[codes.shape[-1] :]
+        left, right = linear(examples, first[: codes.shape[-1]]), linear(examples, first[codes.shape[-1] :])
         pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
-        pairs = tf.nn.relu(tf.reshape(pairs, [-1, self.width]) @ second)
+        pairs = tf.nn.relu(linear(pairs, second))
         by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.width])
-        return tf.reduce_mean(by_class, axis=2) @ third
+        return linear(tf.reduce_mean(by_class, axis=2), third)

@@ -17,7 +17,7 @@ class MetaTrainer:
     Build model, optimizer and sampler inside the strategy's scope first.
 
     Args:
-      model: anything with `meta_loss(episode, training, noise=)`, `draw_noise(episode, seed, first_task)`,
+      model: anything with `meta_loss(episode, training, noise=)`, `draw_bits(episode, seed, first_task)`,
         `meta_variables` and `matrices`.
       optimizer: Keras optimizer, built for the model's meta-variables; its `iterations` count the run's steps.
       sampler: EpisodeSampler.
@@ -59,8 +59,8 @@ class MetaTrainer:
         episode = self._sampler.sample(
             randomness.stream_seed(self._config.seed, randomness.EPISODES), first_task, self._tasks
         )
-        noise = self._model.draw_noise(episode, randomness.stream_seed(self._config.seed, randomness.NOISE), first_task)
-        metrics, values = self._differentiate(episode, noise)
+        bits = self._model.draw_bits(episode, randomness.stream_seed(self._config.seed, randomness.NOISE), first_task)
+        metrics, values = self._differentiate(episode, bits)
         if self._strategy.num_replicas_in_sync > 1:
             values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
             # One replica's NaN loss must reach the guard of all: they apply the same update.
@@ -77,12 +77,12 @@ class MetaTrainer:
         metrics["nan_steps"] = tf.cast(replaced, tf.float32)
         return metrics
 
-    def _loss_and_gradients(self, episode, noise):
+    def _loss_and_gradients(self, episode, bits):
         variables = self._model.meta_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for variable in variables:
                 tape.watch(variable.value)
-            outcome = self._model.meta_loss(episode, training=True, noise=noise)
+            outcome = self._model.meta_loss(episode, training=True, noise=bits)
         values = tape.gradient(outcome.loss, [variable.value for variable in variables])
         metrics = {name: tf.cast(tf.reduce_mean(term), tf.float32) for name, term in outcome._asdict().items()}
         return metrics, values

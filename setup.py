@@ -14,7 +14,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["leo_tf", "leo_tf.*"]),
-    package_data={"leo_tf.data": ["glyphs/*"]},
+    package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"]},
     install_requires=[
         "absl-py",
         "keras>=3.15,<3.16",

@@ -1,0 +1,55 @@
+"""The built-in few-shot data set: embeddings of letterforms, 40 of each character, split by script.
+
+Made by `python -m leo_tf.features.glyphs`; meta.json beside this file says how. Reading needs NumPy only.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+
+import numpy as np
+
+from leo_tf.errors import InputError
+
+SPLITS = ("train", "val", "test")
+WEIGHTS = "network.npz"
+DESCRIPTION = "meta.json"
+
+
+def load_split(split: str) -> tuple[np.ndarray, list[str]]:
+    """Read one meta-split.
+
+    Args:
+        split: "train", "val" or "test".
+
+    Returns:
+        Embeddings, float16 [n, dim], not normalised, and the class of each, [n], such as
+        `armenian/U+0531 ARMENIAN CAPITAL LETTER AYB`. Examples of a class stand together.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise InputError(f"The glyphs have no split {split!r}; it is one of {', '.join(SPLITS)}.")
+    arrays = _load(f"{split}.npz")
+    classes = arrays["classes"].tolist()
+    return arrays["embeddings"], [classes[number] for number in arrays["class_numbers"]]
+
+
+def load_weights() -> dict[str, np.ndarray]:
+    """Read the weights of the network that made the embeddings, by path."""
+    return _load(WEIGHTS)
+
+
+def load_description() -> dict:
+    """Read how the data were made: seed, counts by script, library versions, baseline accuracies."""
+    return json.loads((importlib.resources.files(__package__) / DESCRIPTION).read_text(encoding="utf-8"))
+
+
+def _load(name: str) -> dict[str, np.ndarray]:
+    with (
+        (importlib.resources.files(__package__) / name).open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        return dict(arrays)

@@ -1,0 +1,42 @@
+"""A picture of the data: a row per class, a column per example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from leo_tf.errors import InputError
+from leo_tf.features.glyphs import render
+from leo_tf.features.glyphs.characters import SPLITS, select
+
+_CLASSES = 12  # of each split
+_EXAMPLES = 24
+_GAP = 6  # pixels between splits
+
+
+def contact_sheet(seed: int) -> np.ndarray:
+    """Draw examples of classes spread evenly over each split, train above val above test, uint8 [height, width]."""
+    characters = select()
+    bands = []
+    for split in SPLITS:
+        members = [character for character in characters if character.split == split]
+        shown = [members[len(members) * row // _CLASSES] for row in range(_CLASSES)]
+        rows = [np.hstack(list(render.render_class(seed, c.code_point, 0, _EXAMPLES))) for c in shown]
+        bands.append(np.pad(np.vstack(rows), ((0, _GAP), (0, 0)), constant_values=255))
+    return np.vstack(bands)[:-_GAP]
+
+
+def write_contact_sheet(path: Path, seed: int) -> None:
+    """Write the sheet as a PNG of 16 grey levels, which is half the size of 256.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(contact_sheet(seed)).quantize(16)
+    try:
+        picture.save(path, format="PNG", optimize=True)
+    except OSError as error:
+        raise InputError(f"--contact_sheet={path} cannot be written: {error.strerror}. Name another file.") from error

@@ -1,8 +1,8 @@
 """The two inner loops of LEO: gradient descent on latent codes, then on the parameters they decode to.
 
 Generic: what a latent decodes to and how parameters are judged are the caller's functions. Tensors carry a leading axis
-of tasks; a loss sums over tasks, so that its gradient is every task's own. Both loops are differentiable to second order
-through their updates, which are plain tensor arithmetic.
+of tasks; a loss sums over tasks, so that its gradient is every task's own. Both loops are differentiable to second
+order through their updates, which are plain tensor arithmetic.
 """
 
 import tensorflow as tf

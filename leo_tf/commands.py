@@ -8,6 +8,7 @@ from absl import app, flags, logging
 
 from leo_tf import flags as run_flags
 from leo_tf.errors import InputError
+from leo_tf.run_folder import RunFolder, load
 
 _USAGE_ERROR = 2
 
@@ -22,8 +23,10 @@ def train_main():
 def evaluate_main():
     """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
     run_flags.define_override_flags(
-        ["data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"]
-        + ["num_tr_examples_per_class", "metatest_batch_size"]
+        [
+            *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
+            *("num_tr_examples_per_class", "metatest_batch_size"),
+        ]
     )
     flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
     flags.DEFINE_enum("split", "test", ["train", "val", "test"], "which meta-split to take tasks from")
@@ -36,6 +39,7 @@ def evaluate_main():
 
 def _train():
     config = run_flags.run_config()
+    RunFolder(flags.FLAGS.checkpoint_path).refuse_other(config)
     from leo_tf.training import Interrupted, Trainer
 
     trainer = Trainer(config, flags.FLAGS.checkpoint_path)
@@ -54,9 +58,8 @@ def _train():
 
 
 def _evaluate():
-    from leo_tf.data.atomic import replace_file
+    from leo_tf.atomic import replace_file
     from leo_tf.evaluation import evaluate
-    from leo_tf.run_folder import RunFolder, load
     from leo_tf.training import load_table
 
     values = flags.FLAGS

@@ -69,5 +69,6 @@ def refuse_positional(arguments):
     if len(arguments) > 1:
         raise InputError(
             f"Got {' '.join(repr(a) for a in arguments[1:])} beside the flags; expected flags only. "
-            "Write --name=value, and in a flagfile one flag a line, each starting with --, comments on lines of their own."
+            "Write --name=value, and in a flagfile one flag a line, each starting with --, comments on lines of their "
+            "own."
         )

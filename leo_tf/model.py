@@ -186,7 +186,7 @@ class LEO(keras.Model):
     def _adapt_deterministic(self, support_x, labels):
         """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
 
-        The K copies of the stochastic pass would all be equal, so that one code stands for them, moving at 1/K the rate.
+        The K copies of the stochastic pass would all be equal, so that one stands for them, moving at 1/K the rate.
         """
         examples = _flat(support_x)
         pace = 1.0 / tf.cast(tf.shape(support_x)[2], self.compute_dtype)

@@ -70,4 +70,4 @@ def dropout(inputs, mask, rate):
     """
     if mask is None:
         return inputs
-    return tf.where(mask, inputs * tf.cast(1.0 / randomness.keep_probability(rate), inputs.dtype), 0.0)
+    return tf.where(mask, inputs * (1.0 / randomness.keep_probability(rate)), 0.0)

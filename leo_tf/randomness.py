@@ -1,8 +1,8 @@
 """Counter-based random draws: every number is a function of (run seed, stream, task index, position in the task).
 
 The draws of task t start at a fixed place of one Philox sequence, so that any slice of tasks can be drawn alone: a
-meta-batch split over replicas, a resumed run and a run driven in larger chunks all see the same numbers, and there is no
-random state to save. Use one *stream* for each purpose.
+meta-batch split over replicas, a resumed run and a run driven in larger chunks all see the same numbers, and there is
+no random state to save. Use one *stream* for each purpose.
 """
 
 import functools
@@ -99,8 +99,8 @@ def keep_probability(rate):
 def keep_mask(draws, rate):
     """Turn bits into a dropout mask.
 
-    The keep probability is `keep_probability`, for rates from 0.001 at most 7.7e-6 off; scale kept elements by its exact
-    inverse.
+    The keep probability is `keep_probability`, for rates from 0.001 at most 7.7e-6 off; scale kept elements by its
+    exact inverse.
 
     Args:
       draws: uint16 tensor of any shape.

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
+from leo_tf.atomic import replace_file
 from leo_tf.config import RunConfig
-from leo_tf.data.atomic import replace_file
 from leo_tf.errors import InputError
 
 
 class RunFolder:
     """Paths and small files of a run.
 
-    config.json the resolved configuration; data.json what was trained on; latest/ the checkpoint to continue from; best/
-    the one with the highest validation accuracy; metrics.csv; tensorboard/; evaluation-*.json.
+    config.json the resolved configuration; data.json what was trained on; latest/ the checkpoint to continue
+    from; best/ the one with the highest validation accuracy; metrics.csv; tensorboard/; evaluation-*.json.
     """
 
     def __init__(self, path):
@@ -23,6 +23,15 @@ class RunFolder:
         self.latest = self.path / "latest"
         self.best = self.path / "best"
         self.tensorboard = self.path / "tensorboard"
+
+    def refuse_other(self, config):
+        """Raise if the folder holds a run of another configuration; quick, before anything is loaded.
+
+        Raises:
+          InputError: names the fields that differ.
+        """
+        if self.config_file.exists():
+            self._refuse(self.config().differences(config))
 
     def claim(self, config, embedding_dim, train_digest):
         """Make the folder this run's, or check that it already is.
@@ -35,17 +44,11 @@ class RunFolder:
         Raises:
           InputError: the folder cannot be written, or belongs to a run of another configuration or on other data.
         """
+        self.refuse_other(config)
         data = {"embedding_dim": embedding_dim, "train_digest": train_digest}
-        if self.config_file.exists():
-            differing = self.config().differences(config)
-            if self.data_file.exists():
-                before = self.data()
-                differing += [f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data.items() if before.get(k) != v]
-            if differing:
-                raise InputError(
-                    f"{self.path} holds a run made otherwise (its value != the one given): {'; '.join(differing)}. "
-                    "Give the same flags to continue it, or another --checkpoint_path."
-                )
+        if self.data_file.exists():
+            before = self.data()
+            self._refuse([f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data.items() if before.get(k) != v])
         try:
             for file, text in {
                 self.data_file: json.dumps(data, indent=2) + "\n",
@@ -55,7 +58,8 @@ class RunFolder:
                     output.write(text.encode())
         except OSError as error:
             raise InputError(
-                f"Cannot write the run folder {self.path} ({error.strerror}); give a --checkpoint_path that can be written."
+                f"Cannot write the run folder {self.path} ({error.strerror}); "
+                "give a --checkpoint_path that can be written."
             ) from None
 
     def config(self):
@@ -72,6 +76,13 @@ class RunFolder:
                 "started with train.py."
             ) from None
         return RunConfig.from_json(text)
+
+    def _refuse(self, differing):
+        if differing:
+            raise InputError(
+                f"{self.path} holds a run made otherwise (its value != the one given): {'; '.join(differing)}. "
+                "Give the same flags to continue it, or another --checkpoint_path."
+            )
 
     def data(self):
         """Return {"embedding_dim", "train_digest"} of the training data."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from leo_tf.data.atomic import replace_file
+from leo_tf.atomic import replace_file
 from leo_tf.data.readers import read_split, split_files
 from leo_tf.data.rows import ClassRows, Split, convert, convert_in_memory
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from absl import logging
 
-from leo_tf.data.atomic import replace_file
+from leo_tf.atomic import replace_file
 from leo_tf.data.cache import cache_folder
 from leo_tf.data.readers import read_split
 from leo_tf.data.transfer import fetch

@@ -22,7 +22,8 @@ class Episode(NamedTuple):
 class EpisodeSampler:
     """Sample N-way K-shot tasks as a pure function of (seed, task index).
 
-    Classes are distinct within a task; support and query examples of a class are disjoint and drawn without replacement.
+    Classes are distinct within a task; support and query examples of a class are disjoint and drawn without
+    replacement.
 
     Args:
       table: EmbeddingTable.
@@ -74,8 +75,8 @@ class EpisodeSampler:
           examples: examples to choose of each class; default shots + queries. Fewer are the first of more.
 
         Returns:
-          (class_ids [tasks, ways], rows [tasks, ways, examples]), int32; rows count from the start of the table, and the
-          first `shots` of a class are its support.
+          (class_ids [tasks, ways], rows [tasks, ways, examples]), int32; rows count from the start of the table,
+          and the first `shots` of a class are its support.
         """
         if not tf.is_tensor(seed) or seed.shape.rank == 0:
             seed = randomness.stream_seed(seed, randomness.EPISODES)

@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from leo_tf.data.atomic import replace_file
+from leo_tf.atomic import replace_file
 from leo_tf.errors import InputError
 
 ATTEMPTS = 5

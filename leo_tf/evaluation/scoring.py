@@ -1,8 +1,8 @@
 """Scores of linear classifiers on the queries of their tasks.
 
-Two ways to the same numbers: on query embeddings gathered task by task, and, where the queries are whole classes, on the
-table's own class blocks, each read once for all tasks of a batch that contain the class (599 gathered queries a class
-would be 7.7 MB a task).
+Two ways to the same numbers: on query embeddings gathered task by task, and, where the queries are whole classes, on
+the table's own class blocks, each read once for all tasks of a batch that contain the class (599 gathered queries a
+class would be 7.7 MB a task).
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def nearest_class_mean(support_x):
 
 def score_episode(classifier, episode):
     """Score on the gathered queries of an Episode."""
-    tasks, ways, _, dim = episode.query_x.shape
+    tasks, _, _, dim = episode.query_x.shape
     queries = tf.reshape(episode.query_x, [tasks, -1, dim])
     labels = tf.reshape(episode.query_y, [tasks, -1])
     logits = tf.matmul(queries, classifier.weights, transpose_b=True) + classifier.bias[:, tf.newaxis]

@@ -30,11 +30,11 @@ def split_mean_stddev(raw, offset=0.0):
       The official code; the paper does not give the map.
     """
     mean, u = tf.split(raw, 2, axis=-1)
-    return mean, tf.maximum(tf.math.expm1(u) + tf.cast(offset, raw.dtype), _SMALLEST_STDDEV)
+    return mean, tf.maximum(tf.math.expm1(u) + offset, _SMALLEST_STDDEV)
 
 
 def glorot_offset(fan_in, fan_out):
-    """Return the standard deviation of a Glorot-initialised [fan_in, fan_out] matrix, where the weights' spread starts."""
+    """Return the standard deviation of a Glorot-initialised [fan_in, fan_out] matrix, the weights' initial spread."""
     return math.sqrt(2.0 / (fan_in + fan_out))
 
 

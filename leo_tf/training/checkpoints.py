@@ -1,5 +1,6 @@
 """Saving and restoring a run: the latest state to continue from, the best model to use."""
 
+import contextlib
 import shutil
 
 import tensorflow as tf
@@ -11,8 +12,8 @@ class Checkpoints:
     """The run's state on disk.
 
     The state is the model, the optimizer (whose iterations are the step) and the best validation so far; nothing random
-    is in it, for draws are functions of the step. Both folders hold one checkpoint each; a new one is complete before the
-    old one goes.
+    is in it, for draws are functions of the step. Both folders hold one checkpoint each; a new one is complete before
+    the old one goes.
 
     Args:
       folder: RunFolder.
@@ -68,16 +69,22 @@ class Checkpoints:
         return True
 
     def _save(self, manager):
-        try:
+        with writing(manager.directory):
             manager.save(checkpoint_number=self.step)
-        except (tf.errors.OpError, OSError) as error:
-            before = manager.latest_checkpoint
-            raise InputError(
-                f"Cannot save a checkpoint in {manager.directory} ({_first_line(error)}). "
-                + (f"The one before, {before}, is whole. " if before else "")
-                + "Free space or give the folder write permission, then repeat the command to continue."
-            ) from None
+
+
+@contextlib.contextmanager
+def writing(folder):
+    """Turn a failure to write into an InputError that says how the run goes on."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        raise InputError(
+            f"Cannot write in {folder} ({_first_line(error)}). The checkpoint before is whole: free space or give "
+            "write permission, then repeat the command to continue from it."
+        ) from None
 
 
 def _first_line(error):
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

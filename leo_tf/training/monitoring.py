@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from leo_tf.data.atomic import replace_file
+from leo_tf.atomic import replace_file
 
 _TERMS = ("loss", "query_loss", "accuracy", "kl", "encoder_penalty", "regularization", "nan_steps")
 _COLUMNS = ("step", *_TERMS, "gradient_norm", "steps_per_second", "validation_accuracy", "validation_half_width")

@@ -4,7 +4,6 @@ import signal
 import time
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -14,7 +13,7 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation import Evaluator, confidence_interval, leo_classifier
 from leo_tf.model import ADAM_EPSILON, LEO
 from leo_tf.run_folder import RunFolder
-from leo_tf.training.checkpoints import Checkpoints
+from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.distribution import make_strategy
 from leo_tf.training.monitoring import Monitor
 from leo_tf.training.step import MetaTrainer
@@ -72,19 +71,21 @@ class Trainer:
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          InputError: a checkpoint could not be saved.
+          InputError: a checkpoint or the metrics could not be written.
         """
         first, last = self.checkpoints.restore(), self.config.training.num_steps_limit
         if first >= last:
             return 0
         if first:
             logging.info("Continuing %s from step %d.", self.folder.path, first)
-        monitor = Monitor(self.folder, self.model, first, last)
+        with writing(self.folder.path):
+            monitor = Monitor(self.folder, self.model, first, last)
         try:
             with _SignalCatcher() as signals:
                 self._loop(first, last, monitor, signals)
         finally:
-            monitor.close()
+            with writing(self.folder.path):
+                monitor.close()
         return last - first
 
     def _loop(self, step, last, monitor, signals):
@@ -94,16 +95,17 @@ class Trainer:
             until = min(last, step - step % log_every + log_every, step - step % every + every)
             start = time.perf_counter()
             metrics = self._steps.run(tf.constant(until - step))
-            loss = float(metrics["loss"])  # waits for the steps
-            monitor.steps(until, metrics, (until - step) / (time.perf_counter() - start))
+            metrics["loss"].numpy()  # waits for the steps
+            pace = (until - step) / (time.perf_counter() - start)
             step = until
-            if not np.isfinite(loss):
-                logging.log_first_n(logging.WARNING, "The loss is %s at step %d.", 3, loss, step)
+            with writing(self.folder.path):
+                monitor.steps(step, metrics, pace)
             if step % every == 0 or step == last:
                 interval = self.validate()
                 self.checkpoints.offer_best(interval.mean)
                 best = float(self.checkpoints.best_accuracy.numpy()), int(self.checkpoints.best_step.numpy())
-                monitor.validation(step, interval, *best)
+                with writing(self.folder.path):
+                    monitor.validation(step, interval, *best)
                 self.checkpoints.save()
             if signals.received and step < last:
                 self.checkpoints.save()

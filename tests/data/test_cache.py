@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leo_tf.data import atomic, cache, rows
+from leo_tf import atomic
+from leo_tf.data import cache, rows
 from leo_tf.data.cache import cache_folder, load_rows
 from leo_tf.errors import InputError
 

@@ -1,0 +1,154 @@
+"""A run that is terminated, killed and continued is the run that was not."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import leo_tf
+
+ROOT = Path(__file__).parents[2]
+STEPS = 240
+
+
+def command(path, *more):
+    return [
+        *(sys.executable, str(ROOT / "train.py"), "--dataset_name=glyphs", f"--checkpoint_path={path}", "--jit=off"),
+        *("--num_latents=8", "--metatrain_batch_size=4", "--metavalid_tasks=20", "--metavalid_queries=5"),
+        *("--checkpoint_steps=40", "--log_steps=8", f"--num_steps_limit={STEPS}", "--outer_lr=0.001", *more),
+    ]
+
+
+def environment():
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def run(path, *more, **kwargs):
+    return subprocess.run(
+        command(path, *more), env=environment(), capture_output=True, text=True, timeout=180, check=False, **kwargs
+    )
+
+
+def rows(path):
+    with open(path / "metrics.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def stop_after(path, step, signum):
+    """Start or continue a run, send it a signal once it has logged `step`, and return its exit status."""
+    process = subprocess.Popen(
+        command(path), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            if (path / "metrics.csv").exists() and any(int(row["step"] or 0) >= step for row in rows(path)):
+                break
+            time.sleep(0.02)
+        process.send_signal(signum)
+        return process.wait(timeout=60)
+    finally:
+        process.kill()
+
+
+def state(path, kind):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(path / kind)))
+    names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole")
+    done = run(path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    path = tmp_path_factory.mktemp("broken")
+    statuses = stop_after(path, 56, signal.SIGTERM), stop_after(path, 104, signal.SIGKILL)
+    done = run(path)
+    assert done.returncode == 0, done.stderr
+    return path, statuses
+
+
+def test_signals_have_their_exit_status(broken):
+    assert broken[1] == (128 + signal.SIGTERM, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kind", ["latest", "best"])
+def test_interrupted_run_has_the_weights_of_an_uninterrupted_one(whole, broken, kind):
+    expected, got = state(whole, kind), state(broken[0], kind)
+    assert expected.keys() == got.keys()
+    assert any("best_accuracy" in name for name in got)
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], got[name], err_msg=name)
+
+
+def test_interrupted_run_has_the_metrics_of_an_uninterrupted_one(whole, broken):
+    def compared(path):
+        return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in rows(path)]
+
+    assert compared(whole) == compared(broken[0])
+
+
+def test_finished_run_says_so(whole):
+    before = state(whole, "latest")
+    done = run(whole)
+    assert done.returncode == 0 and "already trained 240 steps" in done.stdout
+    assert all(np.array_equal(before[name], value) for name, value in state(whole, "latest").items())
+
+
+def test_other_configuration_is_refused_with_the_fields_named(whole):
+    done = run(whole, "--num_latents=4", "--outer_lr=0.01")
+    assert done.returncode == 2
+    assert "model.num_latents: 8 != 4" in done.stderr and "training.outer_lr: 0.001 != 0.01" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_full_disk_leaves_the_previous_checkpoint(broken, tmp_path):
+    path = tmp_path / "run"
+    assert stop_after(path, 56, signal.SIGTERM) == 128 + signal.SIGTERM
+    before = state(path, "latest")
+
+    limit = max(file.stat().st_size for file in path.rglob("*") if "tfevents" in file.name) + 20_000
+
+    def no_large_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = run(path, preexec_fn=no_large_files)
+    assert done.returncode == 2, done.stderr
+    assert "Cannot write in" in done.stderr and "is whole" in done.stderr and "Traceback" not in done.stderr
+    after = state(path, "latest")
+    assert all(np.array_equal(value, after[name]) for name, value in before.items())
+    assert run(path).returncode == 0
+
+
+def test_evaluation_needs_only_the_folder(whole):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "evaluate.py"), f"--checkpoint_path={whole}", "--num_tasks=40"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads((whole / "evaluation-test.json").read_text())
+    table = leo_tf.EmbeddingTable.load(None, "glyphs", "test")
+    result = leo_tf.evaluate(leo_tf.load(whole), table, num_tasks=40)
+    assert written["accuracy"]["mean"] == pytest.approx(result.accuracy.mean, abs=1e-6)
+    assert f"LEO {result.accuracy.percent()}" in done.stdout
+    assert "nearest class mean" in done.stdout

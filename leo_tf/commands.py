@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 from absl import app, flags, logging
 
@@ -76,7 +77,7 @@ def _evaluate():
         seed=values.seed,
     )
     print(f"{config.data.dataset_name} {values.split}: {result}")
-    output = values.output or str(folder.path / f"evaluation-{values.split}.json")
+    output = Path(values.output or folder.path / f"evaluation-{values.split}.json")
     summary = {"checkpoint_path": str(folder.path), "split": values.split, **result.summary()}
     try:
         with replace_file(output) as file:

@@ -4,13 +4,20 @@ A flag exists for every field of every section in config.py, under the field's o
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
 from leo_tf.config import RunConfig, section_types
 from leo_tf.errors import InputError
 
-_DEFINERS = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+_DEFINERS: dict[Any, Callable] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def define_run_flags(flag_values=flags.FLAGS):
@@ -19,7 +26,9 @@ def define_run_flags(flag_values=flags.FLAGS):
         for field in dataclasses.fields(kind):
             choices = field.metadata["choices"]
             if choices:
-                flags.DEFINE_enum(field.name, field.default, choices, field.metadata["help"], flag_values=flag_values)
+                flags.DEFINE_enum(
+                    field.name, str(field.default), choices, field.metadata["help"], flag_values=flag_values
+                )
             else:
                 _DEFINERS[field.type](field.name, field.default, field.metadata["help"], flag_values=flag_values)
 

@@ -171,8 +171,10 @@ class LEO(keras.Model):
             return dropout(support_x, noise.support_mask(use), config.dropout_rate)
 
         def decode(latents, step):
-            weights = gaussian.sample(*self.decoder(latents, ways=support_x.shape[1]), noise.weights[:, step])
-            return tf.reduce_mean(weights, axis=2)
+            # The mean weights are linear in the codes, so that the average over copies may be taken first.
+            mean = self.decoder.mean(tf.reduce_mean(latents, axis=2))
+            stddev = self.decoder.stddev(latents, ways=support_x.shape[1])
+            return mean + tf.reduce_mean(stddev * noise.weights[:, step], axis=2)
 
         def loss(classifier, step):
             return tf.reduce_sum(objective.cross_entropy(self.classify(_flat(support(1 + step)), classifier), labels))

@@ -37,9 +37,13 @@ class StochasticDecoder(keras.layers.Layer):
         Returns:
           (mean, stddev), each [..., embedding_dim].
         """
-        raw = linear(latents, tf.convert_to_tensor(self.kernel))
-        return gaussian.split_mean_stddev(raw, gaussian.glorot_offset(ways, self.embedding_dim))
+        return self.mean(latents), self.stddev(latents, ways)
 
     def mean(self, latents):
-        """Decode to the mean weights only, at half the cost: [..., num_latents] -> [..., embedding_dim]."""
+        """Return the mean weights alone, linear in the codes: [..., num_latents] -> [..., embedding_dim]."""
         return linear(latents, tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim])
+
+    def stddev(self, latents, ways):
+        """Return the standard deviation of the weights alone; arguments as in `call`."""
+        raw = linear(latents, tf.convert_to_tensor(self.kernel)[:, self.embedding_dim :])
+        return gaussian.to_stddev(raw, gaussian.glorot_offset(ways, self.embedding_dim))

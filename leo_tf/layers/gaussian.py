@@ -14,23 +14,25 @@ tfd = tfp.distributions
 _SMALLEST_STDDEV = 1e-10
 
 
-def split_mean_stddev(raw, offset=0.0):
-    """Split raw outputs into mean and standard deviation: sigma = max(exp(u) - 1 + offset, 1e-10).
+def to_stddev(raw, offset=0.0):
+    """Map a raw output u to a standard deviation: max(exp(u) - 1 + offset, 1e-10).
 
     Where the floor is active no gradient reaches u.
 
     Args:
-      raw: [..., 2 * dim]; the first half is the mean, the second is u.
+      raw: tensor of any shape.
       offset: the standard deviation at u = 0.
-
-    Returns:
-      (mean, stddev), each [..., dim].
 
     References:
       The official code; the paper does not give the map.
     """
+    return tf.maximum(tf.math.expm1(raw) + tf.cast(offset, raw.dtype), _SMALLEST_STDDEV)
+
+
+def split_mean_stddev(raw, offset=0.0):
+    """Split raw outputs [..., 2 * dim] into mean, the first half, and standard deviation: each [..., dim]."""
     mean, u = tf.split(raw, 2, axis=-1)
-    return mean, tf.maximum(tf.math.expm1(u) + offset, _SMALLEST_STDDEV)
+    return mean, to_stddev(u, offset)
 
 
 def glorot_offset(fan_in, fan_out):

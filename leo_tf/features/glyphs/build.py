@@ -7,7 +7,6 @@ import dataclasses
 import importlib.metadata
 import io
 import json
-import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from leo_tf.atomic import replace_file
 from leo_tf.data import glyphs as package_data
 from leo_tf.errors import InputError
 from leo_tf.features.glyphs import difficulty, fonts, network, render
@@ -115,11 +115,8 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        with replace_file(path) as file:
+            file.write(content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror}. Name a folder you can write to.") from error

@@ -16,16 +16,16 @@ IMAGE_SIZE = 28
 class Variation:
     """How much the examples of one character differ; the scale of each random draw."""
 
-    rotation: float = 0.1  # standard deviation, radians
-    shear: float = 0.12
-    log_stretch: float = 0.12  # of each axis
-    log_size: float = 0.1
-    shift: float = 1.0  # pixels of the image
-    elastic: float = 0.7  # amplitude of a smooth random displacement, pixels
+    rotation: float = 0.08  # standard deviation, radians
+    shear: float = 0.1
+    log_stretch: float = 0.1  # of each axis
+    log_size: float = 0.08
+    shift: float = 0.8  # pixels of the image
+    elastic: float = 0.6  # amplitude of a smooth random displacement, pixels
     elastic_smoothness: float = 5.0  # its correlation length, pixels
     stroke: tuple[float, float] = (0.3, 0.52)  # level at which the blurred ink is cut: low is bold, high is thin
     contrast: tuple[float, float] = (0.8, 1.0)
-    noise: tuple[float, float] = (0.01, 0.09)  # standard deviation per pixel
+    noise: tuple[float, float] = (0.01, 0.07)  # standard deviation per pixel
 
 
 VARIATION = Variation()

@@ -11,7 +11,7 @@ from leo_tf.features.glyphs import render
 from leo_tf.features.glyphs.characters import SPLITS, select
 
 _CLASSES = 12  # of each split
-_EXAMPLES = 24
+_EXAMPLES = 20
 _GAP = 6  # pixels between splits
 
 

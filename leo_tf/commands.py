@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from leo_tf import flags as run_flags
+from leo_tf.atomic import replace_file
 from leo_tf.errors import InputError
 from leo_tf.run_folder import RunFolder, load
 
@@ -59,13 +60,12 @@ def _train():
 
 
 def _evaluate():
-    from leo_tf.atomic import replace_file
-    from leo_tf.evaluation import evaluate
-    from leo_tf.training import load_table
-
     values = flags.FLAGS
     folder = RunFolder(values.checkpoint_path)
     config = run_flags.override(folder.config())
+    from leo_tf.evaluation import evaluate
+    from leo_tf.training import load_table
+
     result = evaluate(
         load(folder.path),
         load_table(config.data, values.split),

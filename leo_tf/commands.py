@@ -1,11 +1,12 @@
 """The commands behind train.py and evaluate.py."""
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
 
 from leo_tf import flags as run_flags
 from leo_tf.atomic import replace_file
@@ -92,7 +93,12 @@ def _run(command):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     def guarded(arguments):
-        logging.set_verbosity(max(logging.get_verbosity(), logging.INFO))
+        # Ours only: absl's own logger also carries TensorFlow's notes on every checkpoint.
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logging.getLogger("leo_tf").addHandler(handler)
+        logging.getLogger("leo_tf").setLevel(logging.INFO)
+        logging.getLogger("leo_tf").propagate = False
         try:
             run_flags.refuse_positional(arguments)
             return command()

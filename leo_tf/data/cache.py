@@ -6,6 +6,7 @@ written atomically, the .json last: it alone makes the entry valid.
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -13,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 
 from leo_tf.atomic import replace_file
 from leo_tf.data.readers import read_split, split_files
 from leo_tf.data.rows import ClassRows, Split, convert, convert_in_memory
+
+_logger = logging.getLogger("leo_tf")
 
 _FORMAT = 1  # goes up when entries written before must not be used any more
 
@@ -48,12 +50,12 @@ def load_rows(paths: Sequence[Path], normalize: bool, cache_dir: str | Path | No
     known = _open_entry(entry, sources)
     if known is not None:
         return known
-    logging.info("Converting %s, once.", " and ".join(map(str, paths)))
+    _logger.info("Converting %s, once.", " and ".join(map(str, paths)))
     splits = [read_split(path) for path in paths]
     try:
         return _write_entry(entry, sources, splits, normalize)
     except OSError as error:
-        logging.warning(
+        _logger.warning(
             "Cannot keep the converted embeddings in %s (%s); they are held in memory, and the next start converts "
             "them again. Make room there or choose another folder.",
             entry.parent,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -13,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from absl import logging
-
 from leo_tf.atomic import replace_file
 from leo_tf.data.cache import cache_folder
 from leo_tf.data.readers import read_split
 from leo_tf.data.transfer import fetch
 from leo_tf.errors import InputError
+
+_logger = logging.getLogger("leo_tf")
 
 try:
     import fcntl
@@ -157,7 +158,7 @@ def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
     Returns:
       For each file, by its path below the folder of the archive, what `_describe` says.
     """
-    logging.info("Unpacking and checking %s, once.", archive)
+    _logger.info("Unpacking and checking %s, once.", archive)
     scratch = data.with_name("unpacking")
     shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
     scratch.mkdir()

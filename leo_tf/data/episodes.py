@@ -1,13 +1,15 @@
 """Episodes: few-shot tasks sampled in-graph from an embedding table."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from leo_tf import randomness
 from leo_tf.errors import InputError
+
+_logger = logging.getLogger("leo_tf")
 
 
 class Episode(NamedTuple):
@@ -55,7 +57,7 @@ class EpisodeSampler:
         self.queries = size - shots if queries is None else queries
         self.takes_all = bool(np.all(table.class_sizes == shots + self.queries))
         if queries is None and not self.takes_all:
-            logging.info(
+            _logger.info(
                 "%s: classes have %d to %d examples; %d queries a class, as the smallest (%s) allows.",
                 *(table.source, size, table.class_sizes.max(), self.queries, table.class_names[smallest]),
             )

@@ -2,13 +2,15 @@
 
 import csv
 import io
+import logging
 import sys
 
 import tensorflow as tf
-from absl import logging
 from tqdm import tqdm
 
 from leo_tf.atomic import replace_file
+
+_logger = logging.getLogger("leo_tf")
 
 _TERMS = ("loss", "query_loss", "accuracy", "kl", "encoder_penalty", "regularization", "nan_steps")
 _COLUMNS = ("step", *_TERMS, "gradient_norm", "steps_per_second", "validation_accuracy", "validation_half_width")
@@ -53,7 +55,7 @@ class Monitor:
         self._bar.update(step - self._bar.n)
         self._show(loss=f"{row['loss']:.3f}")
         if row["nan_steps"]:
-            logging.warning(
+            _logger.warning(
                 "step %d: a NaN loss or gradient in %.0f %% of the last steps.", step, 100 * row["nan_steps"]
             )
 
@@ -68,7 +70,7 @@ class Monitor:
         self._events.flush()
         self._show(val=f"{100 * interval.mean:.2f}%", best=f"{100 * best_accuracy:.2f}%")
         if self._bar.disable:
-            logging.info(
+            _logger.info(
                 "step %d: validation %s; best %.2f %% at step %d.",
                 *(step, interval.percent(), 100 * best_accuracy, best_step),
             )

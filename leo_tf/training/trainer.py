@@ -1,11 +1,11 @@
 """The outer loop of a run: step, log, validate, keep the best, save, continue."""
 
+import logging
 import signal
 import time
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from leo_tf import randomness
 from leo_tf.data import EmbeddingTable, EpisodeSampler
@@ -17,6 +17,8 @@ from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.distribution import make_strategy
 from leo_tf.training.monitoring import Monitor
 from leo_tf.training.step import MetaTrainer
+
+_logger = logging.getLogger("leo_tf")
 
 
 class Interrupted(Exception):
@@ -64,7 +66,7 @@ class Trainer:
         )
         self.folder.claim(config, train.dim, train.digest)
         self.checkpoints = Checkpoints(self.folder, self.model, optimizer)
-        logging.info("%s", train.summary())
+        _logger.info("%s", train.summary())
 
     def run(self):
         """Train up to the step limit; return the number of steps taken in this call.
@@ -77,7 +79,7 @@ class Trainer:
         if first >= last:
             return 0
         if first:
-            logging.info("Continuing %s from step %d.", self.folder.path, first)
+            _logger.info("Continuing %s from step %d.", self.folder.path, first)
         with writing(self.folder.path):
             monitor = Monitor(self.folder, self.model, first, last)
         try:

@@ -16,6 +16,7 @@ from leo_tf.objective import MetaLoss
 ADAM_EPSILON = 1e-8  # TF1's; Keras' default is 1e-7
 
 
+@keras.saving.register_keras_serializable(package="leo_tf")
 class LEO(keras.Model):
     """Latent embedding optimization over fixed embeddings (Rusu et al., ICLR 2019).
 

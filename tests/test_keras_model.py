@@ -1,0 +1,154 @@
+"""LEO as any Keras model: compile, fit, evaluate, callbacks, save and load; and tasks of other shapes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from leo_tf import LEO, Episode, EpisodeSampler, InputError, LEOConfig
+
+CONFIG = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, dropout_rate=0.2, kl_weight=0.01)
+STEPS, EPOCHS = 10, 4
+
+
+@pytest.fixture(scope="module")
+def dataset(table):
+    """Meta-batches of 5-way 1-shot tasks, the same ten every epoch."""
+    sampler = EpisodeSampler(table, 5, 1, 4)
+    return tf.data.Dataset.range(STEPS).map(lambda i: sampler.sample(0, i * 8, 8))
+
+
+class Recorder(keras.callbacks.Callback):
+    """A user's own callback."""
+
+    def __init__(self):
+        super().__init__()
+        self.losses = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses.append(logs["loss"])
+
+
+def compiled(**kwargs):
+    model = LEO(CONFIG, 8, seed=0)
+    model.compile(optimizer=keras.optimizers.Adam(0.02), **kwargs)
+    return model
+
+
+@pytest.fixture(scope="module")
+def fitted(dataset, tmp_path_factory):
+    """(model, History, Recorder, path of the best weights) after a fit."""
+    model, recorder, path = compiled(), Recorder(), tmp_path_factory.mktemp("fit") / "best.weights.h5"
+    keep_best = keras.callbacks.ModelCheckpoint(path, monitor="val_loss", save_best_only=True, save_weights_only=True)
+    history = model.fit(
+        dataset, epochs=EPOCHS, validation_data=dataset.take(3), callbacks=[recorder, keep_best], verbose=0
+    )
+    return model, history, recorder, path
+
+
+def test_fit_learns(fitted, dataset):
+    model, history, recorder, _ = fitted
+    assert len(history.history["loss"]) == EPOCHS
+    assert len(recorder.losses) == STEPS * EPOCHS
+    before, after = (m.evaluate(dataset, return_dict=True, verbose=0) for m in (compiled(), model))
+    assert after["loss"] < before["loss"] - 0.1
+    assert after["accuracy"] > before["accuracy"] + 0.05
+    assert history.history["loss"][-1] < history.history["loss"][0] - 0.1
+    assert int(model.optimizer.iterations.numpy()) == STEPS * EPOCHS
+
+
+def test_evaluate_is_the_mean_of_meta_losses(fitted, dataset):
+    model = fitted[0]
+    outcomes = [model.meta_loss(Episode(*batch), training=False) for batch in dataset.take(3)]
+    result = model.evaluate(dataset.take(3), return_dict=True, verbose=0)
+    assert result["loss"] == pytest.approx(np.mean([o.loss for o in outcomes]), rel=1e-5)
+    assert result["accuracy"] == pytest.approx(np.mean([o.accuracy for o in outcomes]), rel=1e-5)
+
+
+def test_fits_first_batch_is_the_meta_loss_of_its_seed(fitted, dataset):
+    episode = Episode(*next(iter(dataset)))
+    loss = LEO(CONFIG, 8, seed=0).meta_loss(episode, True, seed=0).loss
+    assert fitted[2].losses[0] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_the_fit_repeats_by_seed(fitted, dataset):
+    recorder = Recorder()
+    compiled(seed=0).fit(dataset.take(3), callbacks=[recorder], verbose=0)
+    assert recorder.losses == fitted[2].losses[:3]
+
+
+def test_model_checkpoint_kept_the_best(fitted, dataset):
+    _, history, _, path = fitted
+    restored = compiled()
+    restored.load_weights(path)
+    best = restored.evaluate(dataset.take(3), return_dict=True, verbose=0)["loss"]
+    assert best == pytest.approx(min(history.history["val_loss"]), rel=1e-5)
+
+
+def test_early_stopping_and_another_seed(fitted, dataset):
+    patience, recorder = keras.callbacks.EarlyStopping(monitor="loss", patience=1, min_delta=1e9), Recorder()
+    history = compiled(seed=1).fit(dataset.take(2), epochs=6, callbacks=[patience, recorder], verbose=0)
+    assert len(history.history["loss"]) == 2
+    assert abs(recorder.losses[0] - fitted[2].losses[0]) > 1e-5
+
+
+def test_save_and_load(fitted, dataset, tmp_path):
+    model = fitted[0]
+    model.save(tmp_path / "leo.keras")
+    loaded = keras.saving.load_model(tmp_path / "leo.keras")
+    assert loaded.config == CONFIG
+    episode = Episode(*next(iter(dataset)))
+    np.testing.assert_array_equal(loaded(episode), model(episode))
+    for ours, theirs in zip(loaded.meta_variables, model.meta_variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("ways,shots", [(20, 3), (2, 1), (5, 5)])
+def test_other_ways_and_shots(fitted, make_episode, ways, shots):
+    """What was trained 5-way 1-shot beats chance by far on other shapes, as the classifier it gives really does."""
+    episode = make_episode(tasks=6, ways=ways, shots=shots, queries=5, dtype="float32", seed=3)
+    classifier = fitted[0].adapt(episode.support_x, episode.support_y).numpy()
+    assert classifier.shape == (6, ways, 8)
+    logits = np.einsum("twqd,tvd->twqv", episode.query_x, classifier)
+    np.testing.assert_allclose(fitted[0](episode), logits.reshape(6, ways * 5, ways), rtol=1e-4, atol=1e-5)
+    accuracy = np.mean(logits.argmax(axis=-1) == episode.query_y)
+    assert accuracy > 0.5 + 0.5 / ways - 0.25
+    outcome = fitted[0].meta_loss(episode, training=False)
+    assert np.mean(outcome.accuracy) == pytest.approx(accuracy, rel=1e-5)
+
+
+def test_float64_and_float32_agree(fitted, make_episode):
+    narrow, wide = fitted[0], LEO(CONFIG, 8, dtype="float64")
+    for ours, theirs in zip(wide.meta_variables, narrow.meta_variables, strict=True):
+        assert ours.dtype == "float64"
+        ours.assign(theirs.numpy())
+    episodes = [make_episode(dtype=dtype) for dtype in ("float32", "float64")]
+    np.testing.assert_allclose(narrow(episodes[0]), wide(episodes[1]), rtol=1e-4, atol=1e-5)
+    outcomes = [m.meta_loss(e, True, seed=2) for m, e in zip((narrow, wide), episodes, strict=True)]
+    assert outcomes[1].loss.dtype == tf.float64
+    assert float(outcomes[0].loss) == pytest.approx(float(outcomes[1].loss), rel=1e-4)
+
+
+def test_meta_loss_noise_is_a_function_of_the_task(make_episode):
+    """Each task's noise depends on its own index: two halves alone equal the whole batch."""
+    model, episode = LEO(CONFIG, 8, seed=0, dtype="float64"), make_episode(tasks=4)
+    whole = model.meta_loss(episode, True, seed=5, first_task=10)
+    halves = [
+        model.meta_loss(Episode(*(part[first : first + 2] for part in episode)), True, seed=5, first_task=10 + first)
+        for first in (0, 2)
+    ]
+    for name in ("query_loss", "kl", "encoder_penalty"):
+        np.testing.assert_allclose(
+            getattr(whole, name), np.concatenate([getattr(half, name) for half in halves]), rtol=1e-9
+        )
+    assert abs(float(whole.loss) - float(model.meta_loss(episode, True, seed=5, first_task=11).loss)) > 1e-6
+
+
+def test_bad_calls(make_episode):
+    model, episode = LEO(CONFIG, 8, seed=0), make_episode(dtype="float32")
+    with pytest.raises(InputError, match="got neither seed nor noise; give one of them"):
+        model.meta_loss(episode, training=True)
+    with pytest.raises(InputError, match=r"support_x has shape \(2, 3, 2, 5\); expected \[tasks, ways, shots, 8\]"):
+        model.adapt(episode.support_x[..., :5], episode.support_y)
+    with pytest.raises(InputError, match=r"support_x has shape \(3, 2, 8\)"):
+        model.adapt(episode.support_x[0], episode.support_y[0])

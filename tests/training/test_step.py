@@ -1,0 +1,194 @@
+"""MetaTrainer: the same numbers whatever the replicas, chunks and compilation; what its metrics and guard report."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig, gradients
+from leo_tf.config import TrainingConfig
+from leo_tf.model import ADAM_EPSILON
+from leo_tf.training.distribution import make_strategy
+from leo_tf.training.step import MetaTrainer
+
+MODEL = LEOConfig(
+    inner_unroll_length=2,
+    finetuning_unroll_length=1,
+    num_latents=4,
+    finetuning_lr_init=0.1,
+    dropout_rate=0.25,
+    kl_weight=0.1,
+    encoder_penalty_weight=0.1,
+    l2_penalty_weight=1e-3,
+    orthogonality_penalty_weight=0.1,
+)
+TRAINING = TrainingConfig(metatrain_batch_size=4, outer_lr=0.01, seed=7, jit="off")
+
+
+class Run:
+    """A small run from its first step."""
+
+    def __init__(self, table, distribution="none", **training):
+        self.training = dataclasses.replace(TRAINING, **training)
+        self.strategy = make_strategy(distribution, self.training.metatrain_batch_size)
+        with self.strategy.scope():
+            self.sampler = EpisodeSampler(table, 3, 2, 4)
+            self.model = LEO(MODEL, table.dim, seed=self.training.seed)
+            self.optimizer = keras.optimizers.Adam(self.training.outer_lr, epsilon=ADAM_EPSILON)
+            self.optimizer.build(self.model.meta_variables)
+        self.trainer = MetaTrainer(self.model, self.optimizer, self.sampler, self.strategy, self.training)
+
+    def steps(self, number):
+        return {name: value.numpy() for name, value in self.trainer.run(tf.constant(number)).items()}
+
+    def weights(self):
+        return [np.array(variable) for variable in self.model.meta_variables]
+
+    def replicas(self):
+        """Every replica's own copy of the variables."""
+        return [
+            [copy.numpy() for copy in self.strategy.experimental_local_results(variable.value)]
+            for variable in self.model.meta_variables
+        ]
+
+
+def first_adam_update(gradient):
+    """TF1's Adam, whose epsilon stands beside the uncorrected second moment: sqrt(0.001 g^2) on the first step."""
+    return -0.01 * gradient / (np.abs(gradient) + 1e-8 / np.sqrt(0.001))
+
+
+def assert_near(actual, expected, tolerance):
+    for ours, theirs in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance * np.abs(theirs).max())
+
+
+@pytest.fixture(scope="module")
+def whole(table):
+    """(run, metrics) after six steps in one call on one device."""
+    run = Run(table)
+    return run, run.steps(6)
+
+
+@pytest.fixture(scope="module")
+def chunks(table):
+    """(run, [metrics]) after the same steps in calls of 3, 1, 1 and 1."""
+    run = Run(table)
+    return run, [run.steps(number) for number in (3, 1, 1, 1)]
+
+
+def test_chunks_change_nothing(whole, chunks):
+    for ours, theirs in zip(whole[0].weights(), chunks[0].weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert int(whole[0].optimizer.iterations.numpy()) == int(chunks[0].optimizer.iterations.numpy()) == 6
+    fresh = LEO(MODEL, 8, seed=7)
+    for ours, before in zip(whole[0].weights(), fresh.meta_variables, strict=True):
+        assert np.abs(ours - before.numpy()).max() > 0.01
+
+
+def test_metrics_are_averages_over_steps(whole, chunks):
+    first_three, *others = chunks[1]
+    for name, value in whole[1].items():
+        average = (3 * first_three[name] + sum(other[name] for other in others)) / 6
+        np.testing.assert_allclose(value, average, rtol=1e-5, err_msg=name)
+    assert len({float(metrics["loss"]) for metrics in chunks[1]}) == 4
+
+
+def test_seeds_are_other_runs(table, whole):
+    run = Run(table, seed=8)
+    other = run.steps(6)
+    assert abs(other["loss"] - whole[1]["loss"]) > 1e-4
+
+
+def test_a_step_by_hand(table):
+    """One step from the parts: tasks 0..3 of the run, their meta-loss, guard, limits and Adam's first update."""
+    run = Run(table)
+    before = run.weights()
+    metrics = run.steps(1)
+    model = LEO(MODEL, table.dim, seed=7)
+    with tf.GradientTape() as tape:
+        outcome = model.meta_loss(run.sampler.sample(7, 0, 4), True, seed=7)
+    values = tape.gradient(outcome.loss, [variable.value for variable in model.meta_variables])
+    for name in ("loss", "query_loss", "accuracy", "kl", "encoder_penalty", "regularization"):
+        np.testing.assert_allclose(metrics[name], np.mean(getattr(outcome, name)), rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(metrics["gradient_norms"], [np.linalg.norm(g) for g in values], rtol=1e-4)
+    assert metrics["nan_steps"] == 0
+    limited = [np.asarray(g) for g in gradients.clip(values, 0.1, 0.1)]
+    for start, end, g in zip(before, run.weights(), limited, strict=True):
+        sure = np.abs(g) > 1e-5  # nearer to 0, rounding decides an element's update
+        np.testing.assert_allclose((end - start)[sure], first_adam_update(g)[sure], atol=5e-6)
+        assert sure.mean() > 0.3
+
+
+def test_the_second_step_takes_the_next_tasks(table, chunks):
+    run, metrics = Run(table), chunks[1]
+    run.steps(3)
+    outcome = run.model.meta_loss(run.sampler.sample(7, 12, 4), True, seed=7, first_task=12)
+    np.testing.assert_allclose(metrics[1]["loss"], outcome.loss, rtol=1e-5)
+    np.testing.assert_allclose(metrics[1]["accuracy"], np.mean(outcome.accuracy), rtol=1e-6)
+
+
+def test_two_replicas_agree_with_one(table, whole):
+    run = Run(table, "mirrored")
+    assert run.strategy.num_replicas_in_sync == 2
+    metrics = run.steps(6)
+    assert_near(run.weights(), whole[0].weights(), 2e-4)  # Adam's division magnifies the rounding of small gradients
+    for name, value in whole[1].items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    for first, second in run.replicas():
+        np.testing.assert_array_equal(first, second)
+
+
+def test_compilation_changes_rounding_only(table, whole):
+    run = Run(table, jit="on")
+    metrics = run.steps(6)
+    assert_near(run.weights(), whole[0].weights(), 2e-4)
+    np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-4)
+
+
+class Planted:
+    """A table with one row of NaN, which EmbeddingTable itself would refuse."""
+
+    def __init__(self, table, row):
+        self.__dict__.update({name: getattr(table, name) for name in ("class_names", "class_sizes", "class_offsets")})
+        self.num_classes, self.dim, self.source = table.num_classes, table.dim, "planted"
+        self.embeddings = table.embeddings.copy()
+        self.embeddings[row] = np.nan
+
+
+@pytest.fixture(scope="module")
+def planted(table):
+    """A NaN in a row that in the first step only the second replica meets (tasks 2 and 3), in the second nobody."""
+    tasks = np.asarray(EpisodeSampler(table, 3, 2, 4).rows(7, 0, 8)[1]).reshape(8, -1)
+    others = np.concatenate([tasks[:2].ravel(), tasks[4:].ravel()])
+    return Planted(table, np.setdiff1d(tasks[2:4].ravel(), others)[0])
+
+
+@pytest.mark.parametrize("distribution", ["none", "mirrored"])
+def test_one_nan_embedding_pulls_all_weights(planted, distribution):
+    run = Run(planted, distribution)
+    before = run.weights()
+    metrics = run.steps(1)
+    assert metrics["nan_steps"] == 1
+    assert np.isnan(metrics["loss"])
+    for start, end in zip(before[:5], run.weights()[:5], strict=True):
+        pull = gradients.clip([tf.constant(1e-4 * start)], 0.1, 0.1)[0].numpy()
+        np.testing.assert_allclose(end - start, first_adam_update(pull), atol=5e-6)
+    for start, end in zip(before[5:], run.weights()[5:], strict=True):
+        np.testing.assert_array_equal(start, end)
+    for copies in run.replicas():
+        for copy in copies:
+            np.testing.assert_array_equal(copy, copies[0])
+    # The run goes on.
+    metrics = run.steps(1)
+    assert metrics["nan_steps"] == 0
+    assert np.isfinite(metrics["loss"])
+    assert all(np.isfinite(value).all() for value in run.weights())
+
+
+def test_a_meta_batch_that_does_not_divide_is_refused():
+    with pytest.raises(InputError, match=r"--metatrain_batch_size=5 does not divide over 2 replicas; .* e.g. 6, or"):
+        make_strategy("mirrored", 5)
+    assert make_strategy("none", 5).num_replicas_in_sync == 1
+    assert make_strategy("auto", 5).num_replicas_in_sync == 1  # no GPUs here

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 from leo_tf import flags as run_flags
 from leo_tf.atomic import replace_file
@@ -93,7 +94,8 @@ def _run(command):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     def guarded(arguments):
-        # Ours only: absl's own logger also carries TensorFlow's notes on every checkpoint.
+        # absl's logger carries TensorFlow's notes on every checkpoint; ours is a logger of its own.
+        absl_logging.set_verbosity(absl_logging.WARNING)
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logging.getLogger("leo_tf").addHandler(handler)

@@ -26,7 +26,7 @@ def to_stddev(raw, offset=0.0):
     References:
       The official code; the paper does not give the map.
     """
-    return tf.maximum(tf.math.expm1(raw) + tf.cast(offset, raw.dtype), _SMALLEST_STDDEV)
+    return tf.maximum(tf.math.expm1(raw) + offset, _SMALLEST_STDDEV)
 
 
 def split_mean_stddev(raw, offset=0.0):

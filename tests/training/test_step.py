@@ -30,12 +30,12 @@ TRAINING = TrainingConfig(metatrain_batch_size=4, outer_lr=0.01, seed=7, jit="of
 class Run:
     """A small run from its first step."""
 
-    def __init__(self, table, distribution="none", **training):
+    def __init__(self, table, distribution="none", make_model=LEO, **training):
         self.training = dataclasses.replace(TRAINING, **training)
         self.strategy = make_strategy(distribution, self.training.metatrain_batch_size)
         with self.strategy.scope():
             self.sampler = EpisodeSampler(table, 3, 2, 4)
-            self.model = LEO(MODEL, table.dim, seed=self.training.seed)
+            self.model = make_model(MODEL, table.dim, seed=self.training.seed)
             self.optimizer = keras.optimizers.Adam(self.training.outer_lr, epsilon=ADAM_EPSILON)
             self.optimizer.build(self.model.meta_variables)
         self.trainer = MetaTrainer(self.model, self.optimizer, self.sampler, self.strategy, self.training)
@@ -158,16 +158,16 @@ class Planted:
 
 
 @pytest.fixture(scope="module")
-def planted(table):
-    """A NaN in a row that in the first step only the second replica meets (tasks 2 and 3), in the second nobody."""
+def rare_row(table):
+    """A row that in the first step only the second replica meets (in tasks 2 and 3), in the second step nobody."""
     tasks = np.asarray(EpisodeSampler(table, 3, 2, 4).rows(7, 0, 8)[1]).reshape(8, -1)
     others = np.concatenate([tasks[:2].ravel(), tasks[4:].ravel()])
-    return Planted(table, np.setdiff1d(tasks[2:4].ravel(), others)[0])
+    return np.setdiff1d(tasks[2:4].ravel(), others)[0]
 
 
 @pytest.mark.parametrize("distribution", ["none", "mirrored"])
-def test_one_nan_embedding_pulls_all_weights(planted, distribution):
-    run = Run(planted, distribution)
+def test_one_nan_embedding_pulls_all_weights(table, rare_row, distribution):
+    run = Run(Planted(table, rare_row), distribution)
     before = run.weights()
     metrics = run.steps(1)
     assert metrics["nan_steps"] == 1
@@ -185,6 +185,26 @@ def test_one_nan_embedding_pulls_all_weights(planted, distribution):
     assert metrics["nan_steps"] == 0
     assert np.isfinite(metrics["loss"])
     assert all(np.isfinite(value).all() for value in run.weights())
+
+
+def test_a_nan_loss_of_one_replica_reaches_the_guard_of_all(table, rare_row):
+    """Here every gradient stays finite, so that only the loss can tell the other replica."""
+    marker = table.embeddings[rare_row, 0]
+
+    class NaNLoss(LEO):
+        def meta_loss(self, episode, *args, **kwargs):
+            outcome = super().meta_loss(episode, *args, **kwargs)
+            rows = tf.concat([episode.support_x, episode.query_x], axis=2)
+            met = tf.reduce_any(tf.equal(rows[..., 0], marker))
+            return outcome._replace(loss=outcome.loss + tf.where(met, np.float32(np.nan), 0.0))
+
+    run = Run(table, "mirrored", NaNLoss)
+    before = run.weights()
+    assert run.steps(1)["nan_steps"] == 1
+    for copies, start in zip(run.replicas(), before, strict=True):
+        np.testing.assert_array_equal(copies[0], copies[1])
+        assert np.abs(copies[0]).sum() <= np.abs(start).sum()
+    np.testing.assert_array_equal(run.weights()[5], before[5])
 
 
 def test_a_meta_batch_that_does_not_divide_is_refused():

@@ -21,7 +21,7 @@ def train_main():
     """Meta-train LEO; the same command continues a run that stopped."""
     run_flags.define_run_flags()
     flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run: configuration, checkpoints, metrics")
-    _run(_train)
+    run_command(_train)
 
 
 def evaluate_main():
@@ -38,7 +38,7 @@ def evaluate_main():
     flags.DEFINE_integer("queries", 0, "query examples of a class; 0: all remaining ones")
     flags.DEFINE_integer("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     flags.DEFINE_string("output", "", "where to write the JSON; empty: evaluation-SPLIT.json in the run's folder")
-    _run(_evaluate)
+    run_command(_evaluate)
 
 
 def _train():
@@ -89,7 +89,7 @@ def _evaluate():
     return 0
 
 
-def _run(command):
+def run_command(command):
     """Parse flags, run, and turn a user's mistake into one message and exit status 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

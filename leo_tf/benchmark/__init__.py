@@ -1,0 +1,1 @@
+"""How fast LEO runs here, against a plain formulation timed in turns: `python -m leo_tf.benchmark`."""

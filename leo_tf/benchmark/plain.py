@@ -1,0 +1,133 @@
+"""LEO as one would first write it: one task at a time through `tf.map_fn`, every pair and every copy spelled out.
+
+The yardstick of the benchmark, built as the official code is built: tasks put together one by one in Python from a
+dictionary of embeddings, graph mode, nested gradients, noise and dropout drawn where they are used, relation pairs
+concatenated, one code and one classifier for each support example with their logits averaged. It shares the model's
+variables and configuration and nothing else.
+"""
+
+import random
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.data import Episode
+
+
+class PlainPipeline:
+    """Put tasks together in Python: shuffle the classes, choose examples of each, look every one up.
+
+    Args:
+      table: EmbeddingTable.
+      ways, shots, queries: shape of a task.
+    """
+
+    def __init__(self, table, ways, shots, queries):
+        self._shape, self._dim = (ways, shots, queries), table.dim
+        starts = zip(table.class_offsets, table.class_sizes, strict=True)
+        self._examples = [list(range(start, start + size)) for start, size in starts]
+        self._embeddings = dict(enumerate(np.array(table.embeddings)))
+
+    def episodes(self, batch_size):
+        """Return a dataset of batches of Episodes."""
+        ways, shots, queries = self._shape
+        dataset = tf.data.Dataset.range(2**40).map(
+            lambda _: tf.ensure_shape(
+                tf.numpy_function(self._task, [], tf.float32, stateful=True), [ways, shots + queries, self._dim]
+            )
+        )
+        return dataset.batch(batch_size, drop_remainder=True).map(self._split).prefetch(1)
+
+    def _task(self):
+        ways, shots, queries = self._shape
+        chosen = random.sample(self._examples, ways)
+        rows = [np.random.choice(examples, shots + queries, replace=False) for examples in chosen]
+        return np.array([[self._embeddings[row] for row in of_class] for of_class in rows])
+
+    def _split(self, embeddings):
+        ways, shots, queries = self._shape
+        embeddings = tf.math.l2_normalize(embeddings, axis=-1)
+        labels = tf.range(ways)[tf.newaxis, :, tf.newaxis]
+        labels = tf.broadcast_to(labels, [embeddings.shape[0], ways, shots + queries])
+        (support_x, query_x), (support_y, query_y) = (
+            tf.split(tensor, [shots, queries], axis=2) for tensor in (embeddings, labels)
+        )
+        return Episode(support_x, support_y, query_x, query_y)
+
+
+class PlainLEO:
+    """The plain formulation over a LEO model's variables.
+
+    Args:
+      model: LEO.
+    """
+
+    def __init__(self, model):
+        self._model, self._config = model, model.config
+
+    def meta_loss(self, episode, training):
+        """Return (loss, accuracy [tasks]) of an Episode; arguments as in `LEO.meta_loss`."""
+        task_losses, accuracy = tf.map_fn(
+            lambda task: self._task(Episode(*task), training),
+            tuple(episode),
+            fn_output_signature=(tf.float32, tf.float32),
+        )
+        return tf.reduce_mean(task_losses) + self._model.regularization(), accuracy
+
+    def _task(self, episode, training):
+        """Return (loss, accuracy) of one task: an Episode without the axis of tasks."""
+        config, (support_x, support_y, query_x, query_y) = self._config, episode
+        mean, stddev = self._encode(self._dropout(support_x, training))
+        latents = mean + stddev * tf.random.normal(tf.shape(mean)) if training else mean
+        initial, kl, penalty = latents, 0.0, 0.0
+        if training:
+            log_posterior = -tf.math.log(stddev) - tf.square((latents - mean) / stddev) / 2
+            kl = tf.reduce_mean(log_posterior + tf.square(latents) / 2)
+        classifier = self._decode(latents, training)
+        loss = self._losses(support_x, support_y, classifier, training)
+        for _ in range(config.inner_unroll_length):
+            latents -= self._model.latent_learning_rate * tf.gradients(loss, latents)[0]
+            classifier = self._decode(latents, training)
+            loss = self._losses(support_x, support_y, classifier, training)
+        if training:
+            penalty = tf.reduce_mean(tf.math.squared_difference(tf.stop_gradient(latents), initial))
+        for _ in range(config.finetuning_unroll_length):
+            classifier -= self._model.finetuning_learning_rate * tf.gradients(loss, classifier)[0]
+            loss = self._losses(support_x, support_y, classifier, training)
+        logits = self._logits(query_x, classifier, training)
+        query_loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(query_y, logits))
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), query_y)
+        total = query_loss + config.kl_weight * kl + config.encoder_penalty_weight * penalty
+        return total, tf.reduce_mean(tf.cast(right, tf.float32))
+
+    def _encode(self, support_x):
+        ways, shots, _ = support_x.shape
+        codes = tf.reshape(support_x @ tf.convert_to_tensor(self._model.encoder.projection), [ways * shots, -1])
+        left = tf.repeat(codes, ways * shots, axis=0)
+        right = tf.tile(codes, [ways * shots, 1])
+        pairs = tf.concat([left, right], axis=-1)
+        first, second, third = (tf.convert_to_tensor(kernel) for kernel in self._model.encoder.relation.kernels)
+        pairs = tf.nn.relu(tf.nn.relu(pairs @ first) @ second) @ third
+        by_class = tf.reduce_mean(tf.reshape(pairs, [ways, shots * ways * shots, -1]), axis=1)
+        copies = tf.repeat(by_class[:, tf.newaxis], shots, axis=1)
+        mean, raw = tf.split(copies, 2, axis=-1)
+        return mean, tf.maximum(tf.exp(raw) - 1.0, 1e-10)
+
+    def _decode(self, latents, training):
+        ways, shots, size = latents.shape
+        raw = tf.reshape(latents, [ways * shots, size]) @ tf.convert_to_tensor(self._model.decoder.kernel)
+        mean, raw = tf.split(tf.reshape(raw, [ways, shots, -1]), 2, axis=-1)
+        if not training:
+            return mean
+        offset = (2.0 / (ways + self._model.embedding_dim)) ** 0.5
+        stddev = tf.maximum(tf.exp(raw) - (1.0 - offset), 1e-10)
+        return mean + stddev * tf.random.normal(tf.shape(mean))
+
+    def _losses(self, inputs, labels, classifier, training):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self._logits(inputs, classifier, training))
+
+    def _logits(self, inputs, classifier, training):
+        return tf.reduce_mean(tf.einsum("ijk,lmk->ijlm", self._dropout(inputs, training), classifier), axis=-1)
+
+    def _dropout(self, inputs, training):
+        return tf.nn.dropout(inputs, self._config.dropout_rate) if training else inputs

@@ -229,7 +229,19 @@ class LEO(keras.Model):
         )
         self._fit_seed = seed
         self._gradient_limits = (gradient_threshold, gradient_norm_threshold)
+        self.optimizer.build(self.meta_variables)
         self._fit_metrics = {name: keras.metrics.Mean(name) for name in ("loss", "accuracy")}
+
+    def get_compile_config(self):
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "seed": self._fit_seed,
+            "gradient_threshold": self._gradient_limits[0],
+            "gradient_norm_threshold": self._gradient_limits[1],
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**{**config, "optimizer": keras.saving.deserialize_keras_object(config["optimizer"])})
 
     @property
     def metrics(self):

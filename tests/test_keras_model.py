@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, Episode, EpisodeSampler, InputError, LEOConfig
+from leo_tf import LEO, EmbeddingTable, Episode, EpisodeSampler, InputError, LEOConfig
 
 CONFIG = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, dropout_rate=0.2, kl_weight=0.01)
 STEPS, EPOCHS = 10, 4
@@ -152,3 +152,20 @@ def test_bad_calls(make_episode):
         model.adapt(episode.support_x[..., :5], episode.support_y)
     with pytest.raises(InputError, match=r"support_x has shape \(3, 2, 8\)"):
         model.adapt(episode.support_x[0], episode.support_y[0])
+
+
+def test_a_loaded_model_trains_on(tmp_path):
+    """Optimizer state, seed and limits come back with a saved model: fitting on is the same as never having saved."""
+    generator = np.random.default_rng(5)
+    table = EmbeddingTable.from_arrays(generator.normal(size=(60, 8)), np.repeat(np.arange(6), 10))
+    sampler = EpisodeSampler(table, ways=3, shots=1, queries=2)
+    episodes = tf.data.Dataset.range(4).map(lambda i: sampler.sample(0, 2 * i, 2))
+    model = LEO(LEOConfig(num_latents=4), embedding_dim=8, seed=1)
+    model.compile(keras.optimizers.Adam(0.01), seed=3, gradient_threshold=0.05)
+    model.fit(episodes, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    model.fit(episodes, verbose=0)
+    loaded.fit(episodes, verbose=0)
+    for ours, theirs in zip(model.meta_variables, loaded.meta_variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

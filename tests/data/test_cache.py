@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -37,10 +38,13 @@ def reads(monkeypatch):
 
 
 @pytest.fixture
-def warnings(monkeypatch):
+def warnings():
     messages: list[str] = []
-    monkeypatch.setattr(cache.logging, "warning", lambda message, *values: messages.append(message % values))
-    return messages
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logging.getLogger("leo_tf").addHandler(handler)
+    yield messages
+    logging.getLogger("leo_tf").removeHandler(handler)
 
 
 def the(folder: Path, pattern: str) -> Path:

@@ -28,11 +28,18 @@ class RelationNetwork(keras.layers.Layer):
 
     def build(self, codes_shape):
         """Create the three kernels for codes of shape [tasks, ways, shots, dim]."""
-        inputs = 2 * codes_shape[-1]
-        self.kernels = [
-            self.add_weight(name=f"relation{i}", shape=(rows, self.width), initializer="glorot_uniform")
-            for i, rows in enumerate([inputs, self.width, self.width])
-        ]
+        # Attributes of their own, not a list: tf.train.Checkpoint does not look into a Keras layer's lists.
+        self.first = self._kernel("first", 2 * codes_shape[-1])
+        self.second = self._kernel("second", self.width)
+        self.third = self._kernel("third", self.width)
+
+    def _kernel(self, name, rows):
+        return self.add_weight(name=name, shape=(rows, self.width), initializer="glorot_uniform")
+
+    @property
+    def kernels(self):
+        """The three kernels in order."""
+        return [self.first, self.second, self.third]
 
     def call(self, codes):
         """Return one relation code a class.

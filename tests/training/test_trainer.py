@@ -1,0 +1,119 @@
+"""The trainer in one process: replicas, moving checkpoints, what a run folder holds."""
+
+import csv
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import leo_tf
+from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
+from leo_tf.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(3)
+    (path / "own").mkdir()
+    for split, classes in {"train": 8, "val": 5, "test": 5}.items():
+        means = generator.normal(size=(classes, 1, 12))
+        rows = means + 0.7 * generator.normal(size=(classes, 10, 12))
+        np.savez(
+            path / "own" / f"{split}.npz",
+            embeddings=rows.reshape(-1, 12).astype(np.float32),
+            labels=np.repeat([f"{split}{c}" for c in range(classes)], 10),
+        )
+    return path
+
+
+def trainer(data, path, steps, **training):
+    settings = {"metatrain_batch_size": 4, "metavalid_tasks": 20, "checkpoint_steps": 4, "log_steps": 2, "jit": "off"}
+    config = RunConfig(
+        LEOConfig(num_latents=4, dropout_rate=0.2),
+        DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
+        EpisodeConfig(num_classes=3, num_tr_examples_per_class=2, num_val_examples_per_class=3),
+        TrainingConfig(num_steps_limit=steps, outer_lr=0.01, **{**settings, **training}),
+    )
+    return leo_tf.Trainer(config, path)
+
+
+def train(*arguments, **training):
+    run = trainer(*arguments, **training)
+    run.run()
+    return [variable.numpy() for variable in run.model.meta_variables]
+
+
+@pytest.fixture(scope="module")
+def single(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("single")
+    return path, train(data, path, 8)
+
+
+@pytest.mark.parametrize("then", [("mirrored", "none"), ("none", "mirrored"), ("mirrored", "mirrored")])
+def test_a_checkpoint_moves_between_one_replica_and_two(data, single, tmp_path, then):
+    train(data, tmp_path, 4, distribution=then[0])
+    moved = train(data, tmp_path, 8, distribution=then[1])
+    for ours, expected in zip(moved, single[1], strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
+
+
+def test_a_meta_batch_that_does_not_divide_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match=r"--metatrain_batch_size=3 does not divide over 2 replicas; .* e\.g\. 4"):
+        trainer(data, tmp_path, 4, distribution="mirrored", metatrain_batch_size=3)
+
+
+def test_seeds_make_different_runs(data, single, tmp_path):
+    other = train(data, tmp_path, 8, seed=1)
+    assert all(np.abs(a - b).max() > 1e-5 for a, b in zip(other, single[1], strict=True))
+
+
+def test_other_data_in_the_same_place_is_refused(data, single, tmp_path):
+    other = tmp_path / "data" / "own"
+    other.mkdir(parents=True)
+    for split in ("train", "val"):
+        with np.load(data / "own" / f"{split}.npz") as arrays:
+            np.savez(other / f"{split}.npz", embeddings=arrays["embeddings"] + 0.1, labels=arrays["labels"])
+    with pytest.raises(InputError, match=r"holds a run made otherwise .*train_digest"):
+        trainer(tmp_path / "data", single[0], 8)
+
+
+def test_metrics_file_has_every_term_and_every_validation(single):
+    with open(single[0] / "metrics.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows if row["loss"]] == [2, 4, 6, 8]
+    assert [int(row["step"]) for row in rows if row["validation_accuracy"]] == [4, 8]
+    for row in rows[:1]:
+        assert float(row["query_loss"]) > 0 and float(row["kl"]) > 0 and float(row["gradient_norm"]) > 0
+
+
+def test_tensorboard_events(single):
+    tags = set()
+    for file in (single[0] / "tensorboard").glob("events*"):
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            tags |= {value.tag for value in event.summary.value}
+    assert {
+        *("train/loss", "train/kl", "train/encoder_penalty", "train/regularization", "train/steps_per_second"),
+        *("validation/accuracy", "validation/best_accuracy", "variables/latent_learning_rate"),
+        *("variables/finetuning_learning_rate", "gradient_norm/encoder/projection", "variables/decoder/kernel"),
+    } <= tags
+
+
+def test_load_gives_the_best_checkpoint(data, single):
+    model = leo_tf.load(single[0])
+    run = trainer(data, single[0], 8)
+    run.checkpoints.restore()
+    best_step = int(run.checkpoints.best_step.numpy())
+    assert tf.train.latest_checkpoint(single[0] / "best").endswith(f"ckpt-{best_step}")
+    if best_step == 8:
+        for variable, expected in zip(model.meta_variables, single[1], strict=True):
+            np.testing.assert_array_equal(variable, expected)
+    table = leo_tf.EmbeddingTable.load(data, "own", "val", cache_dir=data / "cache")
+    assert leo_tf.evaluate(model, table, ways=3, shots=2, num_tasks=200).accuracy.mean > 0.5
+
+
+def test_model_and_table_of_other_dims_are_refused(single):
+    table = leo_tf.EmbeddingTable.from_arrays(np.eye(6), [0, 0, 1, 1, 2, 2])
+    with pytest.raises(InputError, match=r"has 6-dimensional embeddings; the model was made for 12"):
+        leo_tf.evaluate(leo_tf.load(single[0]), table, ways=3)

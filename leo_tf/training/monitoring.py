@@ -27,7 +27,7 @@ class Monitor:
     """
 
     def __init__(self, folder, model, first_step, last_step):
-        self._model, self._names = model, [variable.path.split("/", 1)[-1] for variable in model.meta_variables]
+        self._model, self._names = model, [v.path.removeprefix(f"{model.name}/") for v in model.meta_variables]
         _drop_rows_after(folder.metrics_file, first_step)
         self._file = open(folder.metrics_file, "a", newline="", encoding="utf-8")  # noqa: SIM115, closed in close()
         self._rows = csv.DictWriter(self._file, _COLUMNS, restval="")

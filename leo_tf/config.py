@@ -135,7 +135,7 @@ class TrainingConfig:
             metatest_batch_size=_COUNT,
             metavalid_tasks=(2, math.inf, "at least 2 tasks"),
             metavalid_queries=_COUNT_OR_ZERO,
-            num_steps_limit=_COUNT_OR_ZERO,
+            num_steps_limit=_COUNT,
             checkpoint_steps=_COUNT,
             log_steps=_COUNT,
             outer_lr=_POSITIVE,

@@ -253,7 +253,8 @@ class LEO(keras.Model):
         episode = Episode(*data)
         with tf.GradientTape() as tape:
             outcome = self.meta_loss(episode, True, self._fit_seed, step * episode.support_x.shape[0])
-        values = tape.gradient(outcome.loss, self.meta_variables)
+        zero = tf.UnconnectedGradients.ZERO  # for the fine-tuning rate, when there are no such steps
+        values = tape.gradient(outcome.loss, self.meta_variables, unconnected_gradients=zero)
         values, _ = gradients.guard(outcome.loss, values, self.meta_variables, len(self.matrices))
         self.optimizer.apply(gradients.clip(values, *self._gradient_limits), self.meta_variables)
         return self._update_metrics(outcome)

@@ -33,19 +33,23 @@ class RunFolder:
         if self.config_file.exists():
             self._refuse(self.config().differences(config))
 
-    def claim(self, config, embedding_dim, train_digest):
+    def claim(self, config, embedding_dim, train_digest, validation_digest):
         """Make the folder this run's, or check that it already is.
 
         Args:
           config: RunConfig.
           embedding_dim: dimensions of the training embeddings.
-          train_digest: digest of the training table.
+          train_digest, validation_digest: digests of the tables.
 
         Raises:
           InputError: the folder cannot be written, or belongs to a run of another configuration or on other data.
         """
         self.refuse_other(config)
-        data = {"embedding_dim": embedding_dim, "train_digest": train_digest}
+        data = {
+            "embedding_dim": embedding_dim,
+            "train_digest": train_digest,
+            "validation_digest": validation_digest,
+        }
         if self.data_file.exists():
             before = self.data()
             self._refuse([f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data.items() if before.get(k) != v])
@@ -85,7 +89,7 @@ class RunFolder:
             )
 
     def data(self):
-        """Return {"embedding_dim", "train_digest"} of the training data."""
+        """Return {"embedding_dim", "train_digest", "validation_digest"} of the run."""
         return json.loads(self.data_file.read_text(encoding="utf-8"))
 
 

@@ -1,5 +1,7 @@
 """Choice of the tf.distribute strategy."""
 
+import functools
+
 import tensorflow as tf
 
 from leo_tf.errors import InputError
@@ -25,4 +27,10 @@ def make_strategy(mode, meta_batch):
             f"--metatrain_batch_size={meta_batch} does not divide over {len(devices)} replicas; expected a multiple of "
             f"{len(devices)}, e.g. {-(-meta_batch // len(devices)) * len(devices)}, or --distribution=none."
         )
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return _mirrored(tuple(device.name for device in devices))
+
+
+@functools.cache
+def _mirrored(devices):
+    """Return the one strategy over these devices: TensorFlow numbers collectives by strategy, and two would collide."""
+    return tf.distribute.MirroredStrategy(list(devices))

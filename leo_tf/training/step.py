@@ -83,7 +83,9 @@ class MetaTrainer:
             for variable in variables:
                 tape.watch(variable.value)
             outcome = self._model.meta_loss(episode, training=True, noise=bits)
-        values = tape.gradient(outcome.loss, [variable.value for variable in variables])
+        # Without fine-tuning steps nothing depends on their learning rate.
+        zero = tf.UnconnectedGradients.ZERO
+        values = tape.gradient(outcome.loss, [variable.value for variable in variables], unconnected_gradients=zero)
         metrics = {name: tf.cast(tf.reduce_mean(term), tf.float32) for name, term in outcome._asdict().items()}
         return metrics, values
 

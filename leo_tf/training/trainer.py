@@ -64,7 +64,7 @@ class Trainer:
             EpisodeSampler(validation, *shape, training.metavalid_queries or None),
             min(training.metavalid_batch_size, training.metavalid_tasks),
         )
-        self.folder.claim(config, train.dim, train.digest)
+        self.folder.claim(config, train.dim, train.digest, validation.digest)
         self.checkpoints = Checkpoints(self.folder, self.model, optimizer)
         _logger.info("%s", train.summary())
 

@@ -29,8 +29,9 @@ def data(tmp_path_factory):
 
 def trainer(data, path, steps, **training):
     settings = {"metatrain_batch_size": 4, "metavalid_tasks": 20, "checkpoint_steps": 4, "log_steps": 2, "jit": "off"}
+    model = {"num_latents": 4, "dropout_rate": 0.2, **training.pop("model", {})}
     config = RunConfig(
-        LEOConfig(num_latents=4, dropout_rate=0.2),
+        LEOConfig(**model),
         DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
         EpisodeConfig(num_classes=3, num_tr_examples_per_class=2, num_val_examples_per_class=3),
         TrainingConfig(num_steps_limit=steps, outer_lr=0.01, **{**settings, **training}),
@@ -61,6 +62,12 @@ def test_a_checkpoint_moves_between_one_replica_and_two(data, single, tmp_path, 
 def test_a_meta_batch_that_does_not_divide_is_refused(data, tmp_path):
     with pytest.raises(InputError, match=r"--metatrain_batch_size=3 does not divide over 2 replicas; .* e\.g\. 4"):
         trainer(data, tmp_path, 4, distribution="mirrored", metatrain_batch_size=3)
+
+
+def test_training_without_fine_tuning_leaves_its_rate_alone(data, tmp_path):
+    variables = train(data, tmp_path, 4, model={"finetuning_unroll_length": 0})
+    np.testing.assert_array_equal(variables[-1], np.float32(0.001))
+    assert np.abs(variables[-2] - 1.0).max() > 1e-4
 
 
 def test_seeds_make_different_runs(data, single, tmp_path):

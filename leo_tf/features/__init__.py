@@ -1,0 +1,1 @@
+"""How embeddings are made: networks, their training, and what they are run on."""

@@ -25,6 +25,13 @@ class Noise(NamedTuple):
         return None if self.support_masks is None else self.support_masks[:, use]
 
 
+class Bits(NamedTuple):
+    """The random bits that Noise is made of."""
+
+    normals: tf.Tensor  # uint16 [tasks, numbers]
+    masks: tf.Tensor | None  # uint8 [tasks, numbers]
+
+
 def draw_bits(config, episode, seed, first_task):
     """Draw the random bits that the noise of an episode is made of.
 
@@ -35,29 +42,38 @@ def draw_bits(config, episode, seed, first_task):
       first_task: index of the episode's first task in the run, scalar integer.
 
     Returns:
-      uint16 tensor [tasks, numbers].
+      Bits.
     """
-    count = sum(map(math.prod, _shapes(config, episode)))
-    return randomness.bits(seed, first_task, episode.support_x.shape[0], count)
+
+    def draw(shapes, dtype):
+        count = sum(map(math.prod, shapes))
+        return randomness.bits(seed, first_task, episode.support_x.shape[0], count, dtype)
+
+    normals, masks = _shapes(config, episode)
+    return Bits(draw(normals, tf.uint16), draw(masks, tf.uint8) if config.dropout_rate else None)
 
 
 def noise_from_bits(config, episode, bits):
     """Turn `draw_bits`' result into Noise of the episode's dtype."""
-    shapes = _shapes(config, episode)
-    parts = tf.split(bits, [math.prod(shape) for shape in shapes], axis=1)
-    parts = [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
-    normals = [randomness.normal(part, episode.support_x.dtype) for part in parts[:2]]
-    masks = [randomness.keep_mask(part, config.dropout_rate) for part in parts[2:]] or [None, None]
+    normal_shapes, mask_shapes = _shapes(config, episode)
+    normals = [randomness.normal(part, episode.support_x.dtype) for part in _parts(bits.normals, normal_shapes)]
+    if bits.masks is None:
+        return Noise(*normals, None, None)
+    masks = [randomness.keep_mask(part, config.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
     return Noise(*normals, *masks)
 
 
+def _parts(bits, shapes):
+    parts = tf.split(bits, [math.prod(shape) for shape in shapes], axis=1)
+    return [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
+
+
 def _shapes(config, episode):
-    """Return the shape, for one task, of each of Noise's fields that is not None."""
+    """Return the shapes, for one task, of Noise's two normal fields and of its two masks."""
     _, ways, shots, dim = episode.support_x.shape
     steps = config.inner_unroll_length + config.finetuning_unroll_length
     normals = [(ways, shots, config.num_latents), (config.inner_unroll_length + 1, ways, shots, dim)]
-    masks = [(1 + steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
-    return normals + masks if config.dropout_rate else normals
+    return normals, [(1 + steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
 
 
 def dropout(inputs, mask, rate):

@@ -15,7 +15,9 @@ EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS = range(5)  # streams
 
 _PHILOX = 1
 _WORDS_PER_BLOCK = 4  # one Philox counter yields four 32-bit words
+_BYTES_PER_WORD = 4
 _UINT16_VALUES = 2**16
+_UINT8_VALUES = 2**8
 
 
 def stream_seed(seed, stream):
@@ -31,17 +33,13 @@ def stream_seed(seed, stream):
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(stream, tf.int64)])
 
 
-def _words_per_task(count):
-    return -(-count // _WORDS_PER_BLOCK) * _WORDS_PER_BLOCK
-
-
-def _key_and_counter(seed, first_task, words_per_task):
+def _key_and_counter(seed, first_task, blocks_per_task, sequence):
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int64))
-    blocks = tf.cast(first_task, tf.int64) * (words_per_task // _WORDS_PER_BLOCK)
-    return key, counter + tf.cast(tf.stack([blocks, tf.zeros_like(blocks)]), tf.uint64)
+    first_block = tf.cast(first_task, tf.int64) * blocks_per_task
+    return key, counter + tf.cast(tf.stack([first_block, sequence]), tf.uint64)
 
 
-def integers(seed, first_task, num_tasks, count):
+def integers(seed, first_task, num_tasks, count, sequence=0):
     """Draw integers uniformly from the whole int32 range.
 
     Args:
@@ -49,27 +47,32 @@ def integers(seed, first_task, num_tasks, count):
       first_task: index of the first task, scalar integer.
       num_tasks: number of tasks, int.
       count: numbers for each task, int.
+      sequence: int; other numbers for another one.
 
     Returns:
       int32 tensor [num_tasks, count].
     """
-    words = _words_per_task(count)
-    key, counter = _key_and_counter(seed, first_task, words)
+    blocks = -(-count // _WORDS_PER_BLOCK)
+    key, counter = _key_and_counter(seed, first_task, blocks, sequence)
     draws = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[num_tasks, words], key=key, counter=counter, alg=_PHILOX, dtype=tf.int32
+        shape=[num_tasks, blocks * _WORDS_PER_BLOCK], key=key, counter=counter, alg=_PHILOX, dtype=tf.int32
     )
     return draws[:, :count]
 
 
-def bits(seed, first_task, num_tasks, count):
-    """Draw 16 random bits for each of `count` numbers a task; arguments as in `integers`.
+def bits(seed, first_task, num_tasks, count, dtype):
+    """Draw uniform random bits: `count` numbers a task of an unsigned dtype of 8 or 16 bits.
+
+    Args:
+      seed, first_task, num_tasks: as in `integers`; a seed gives one sequence to a dtype.
+      count: numbers for each task, int.
+      dtype: tf.uint8, for `keep_mask`, or tf.uint16, for `normal`.
 
     Returns:
-      uint16 tensor [num_tasks, count], for `normal` and `keep_mask`.
+      Tensor [num_tasks, count].
     """
-    pairs = -(-count // 2)
-    halves = tf.bitcast(integers(seed, first_task, num_tasks, pairs), tf.uint16)
-    return tf.reshape(halves, [num_tasks, 2 * pairs])[:, :count]
+    words = integers(seed, first_task, num_tasks, -(-count * dtype.size // _BYTES_PER_WORD), sequence=dtype.size)
+    return tf.reshape(tf.bitcast(words, dtype), [num_tasks, -1])[:, :count]
 
 
 @functools.cache
@@ -92,21 +95,22 @@ def normal(draws, dtype=tf.float32):
 
 
 def keep_probability(rate):
-    """Return the probability with which `keep_mask` really keeps an element: 1 - rate to the nearest 1/65,536."""
-    return min(round((1.0 - rate) * _UINT16_VALUES), _UINT16_VALUES - 1) / _UINT16_VALUES
+    """Return the probability with which `keep_mask` really keeps an element: 1 - rate to the nearest 1/256.
+
+    At most 0.2 percentage points off. Multiples of 1/256 are exact; the others can be told apart from what was asked
+    for, but not their effect: scaling by the exact inverse leaves every mean as it should be.
+    """
+    return min(max(round((1.0 - rate) * _UINT8_VALUES), 1), _UINT8_VALUES - 1) / _UINT8_VALUES
 
 
 def keep_mask(draws, rate):
-    """Turn bits into a dropout mask.
-
-    The keep probability is `keep_probability`, for rates from 0.001 at most 7.7e-6 off; scale kept elements by its
-    exact inverse.
+    """Turn bits into a dropout mask, kept with `keep_probability`; scale kept elements by its exact inverse.
 
     Args:
-      draws: uint16 tensor of any shape.
+      draws: uint8 tensor of any shape.
       rate: probability of dropping an element, in (0, 1).
 
     Returns:
       bool tensor of the same shape, True where the element is kept.
     """
-    return draws < tf.constant(round(keep_probability(rate) * _UINT16_VALUES), tf.uint16)
+    return draws < tf.constant(round(keep_probability(rate) * _UINT8_VALUES), tf.uint8)

@@ -14,7 +14,7 @@ from leo_tf.commands import run_command
 from leo_tf.errors import InputError
 
 _SETTINGS = ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot")
-_PLAIN_EVALUATION_BATCH = 10
+_PLAIN_EVALUATION_BATCH = 20
 
 
 def main():
@@ -73,7 +73,7 @@ def _measure(name, values):
     timed_evaluation = {"evaluation, 200 tasks": (cases.evaluation(setting, table), 2)}
     if values.plain:
         batch = _PLAIN_EVALUATION_BATCH
-        timed_evaluation[f"evaluation, {batch} tasks, plain"] = (cases.plain_evaluation(setting, table, batch), 1)
+        timed_evaluation[f"evaluation, {batch} tasks, plain"] = (cases.plain_evaluation(setting, table, batch), 5)
     rounds |= _rounds(timed_evaluation, values.repeats)
     timed |= timed_evaluation
 

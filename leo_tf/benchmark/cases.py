@@ -80,7 +80,7 @@ def plain_training(setting, table):
     model, optimizer = model_of(setting), keras.optimizers.Adam(1e-4, epsilon=ADAM_EPSILON)
     optimizer.build(model.meta_variables)
     pipeline = PlainPipeline(table, setting.ways, setting.shots, setting.queries)
-    episodes = iter(pipeline.episodes(setting.meta_batch))
+    episodes = pipeline.episodes(setting.meta_batch)
     plain = PlainLEO(model)
 
     @tf.function
@@ -93,8 +93,8 @@ def plain_training(setting, table):
         return loss
 
     def run(count):
-        for _ in range(count):
-            loss = step(next(episodes))
+        for episode, _ in episodes.take(count):  # prefetches within its turn, not into the next case's
+            loss = step(episode)
         loss.numpy()
 
     return _started(run, start)
@@ -114,7 +114,7 @@ def plain_evaluation(setting, table, batch_size):
     start = time.perf_counter()
     queries = int(table.class_sizes.min()) - setting.shots
     pipeline = PlainPipeline(table, setting.ways, setting.shots, queries)
-    episodes = iter(pipeline.episodes(batch_size))
+    episodes = pipeline.episodes(batch_size)
     plain = PlainLEO(model_of(setting))
 
     @tf.function
@@ -122,8 +122,8 @@ def plain_evaluation(setting, table, batch_size):
         return plain.meta_loss(episode, training=False)[1]
 
     def run(count):
-        for _ in range(count):
-            accuracy(next(episodes)).numpy()
+        for episode, _ in episodes.take(count):
+            accuracy(episode).numpy()
 
     return _started(run, start)
 

@@ -15,7 +15,7 @@ from leo_tf.data import Episode
 
 
 class PlainPipeline:
-    """Put tasks together in Python: shuffle the classes, choose examples of each, look every one up.
+    """Put tasks together in Python: shuffle the classes, choose images of each, look every one up by its name.
 
     Args:
       table: EmbeddingTable.
@@ -24,35 +24,37 @@ class PlainPipeline:
 
     def __init__(self, table, ways, shots, queries):
         self._shape, self._dim = (ways, shots, queries), table.dim
-        starts = zip(table.class_offsets, table.class_sizes, strict=True)
-        self._examples = [list(range(start, start + size)) for start, size in starts]
-        self._embeddings = dict(enumerate(np.array(table.embeddings)))
+        embeddings, names = np.array(table.embeddings), []
+        for class_name, size in zip(table.class_names, table.class_sizes, strict=True):
+            names.append(np.array([f"{class_name}_{index:08d}.jpg" for index in range(size)]))
+        self._images = dict(zip(table.class_names, names, strict=True))
+        self._embedding = dict(zip(np.concatenate(names).tolist(), embeddings, strict=True))
 
     def episodes(self, batch_size):
-        """Return a dataset of batches of Episodes."""
+        """Return a dataset of batches of (Episode, names of the images [tasks, ways, shots + queries])."""
+        dataset = tf.data.Dataset.range(2**40).map(lambda _: self._instance())
+        return dataset.batch(batch_size, drop_remainder=True).prefetch(1)
+
+    def _instance(self):
         ways, shots, queries = self._shape
-        dataset = tf.data.Dataset.range(2**40).map(
-            lambda _: tf.ensure_shape(
-                tf.numpy_function(self._task, [], tf.float32, stateful=True), [ways, shots + queries, self._dim]
-            )
+        embeddings, labels, names = tf.numpy_function(
+            self._task, [], [tf.float32, tf.int32, tf.string], stateful=True
         )
-        return dataset.batch(batch_size, drop_remainder=True).map(self._split).prefetch(1)
+        embeddings = tf.math.l2_normalize(tf.ensure_shape(embeddings, [ways, shots + queries, self._dim]), axis=-1)
+        labels = tf.ensure_shape(labels, [ways, shots + queries])
+        (support_x, query_x), (support_y, query_y) = (
+            tf.split(tensor, [shots, queries], axis=1) for tensor in (embeddings, labels)
+        )
+        return Episode(support_x, support_y, query_x, query_y), names
 
     def _task(self):
         ways, shots, queries = self._shape
-        chosen = random.sample(self._examples, ways)
-        rows = [np.random.choice(examples, shots + queries, replace=False) for examples in chosen]
-        return np.array([[self._embeddings[row] for row in of_class] for of_class in rows])
-
-    def _split(self, embeddings):
-        ways, shots, queries = self._shape
-        embeddings = tf.math.l2_normalize(embeddings, axis=-1)
-        labels = tf.range(ways)[tf.newaxis, :, tf.newaxis]
-        labels = tf.broadcast_to(labels, [embeddings.shape[0], ways, shots + queries])
-        (support_x, query_x), (support_y, query_y) = (
-            tf.split(tensor, [shots, queries], axis=2) for tensor in (embeddings, labels)
-        )
-        return Episode(support_x, support_y, query_x, query_y)
+        classes = list(self._images)
+        random.shuffle(classes)
+        names = [np.random.choice(self._images[name], shots + queries, replace=False) for name in classes[:ways]]
+        embeddings = np.array([[self._embedding[name] for name in of_class] for of_class in names])
+        labels = np.array([[label] * (shots + queries) for label in range(ways)], np.int32)
+        return embeddings, labels, np.array(names).astype(bytes)
 
 
 class PlainLEO:

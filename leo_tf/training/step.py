@@ -31,7 +31,8 @@ class MetaTrainer:
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
         jit = JIT_BY_DEFAULT if training.jit == "auto" else training.jit == "on"
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
-        self._differentiate = tf.function(self._loss_and_gradients, jit_compile=jit)
+        self._compute = tf.function(self._loss_and_gradients, jit_compile=jit)
+        self._compute_and_update = tf.function(self._whole_step, jit_compile=jit)
 
     @tf.function(reduce_retracing=True)
     def run(self, steps):
@@ -60,22 +61,28 @@ class MetaTrainer:
             randomness.stream_seed(self._config.seed, randomness.EPISODES), first_task, self._tasks
         )
         bits = self._model.draw_bits(episode, randomness.stream_seed(self._config.seed, randomness.NOISE), first_task)
-        metrics, values = self._differentiate(episode, bits)
-        if self._strategy.num_replicas_in_sync > 1:
-            values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
-            # One replica's NaN loss must reach the guard of all: they apply the same update.
-            loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, metrics["loss"])
-        else:
-            loss = metrics["loss"]
+        if self._strategy.num_replicas_in_sync == 1:
+            return self._compute_and_update(episode, bits)
+        metrics, values = self._compute(episode, bits)
+        values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
+        # One replica's NaN loss must reach the guard of all: they apply the same update.
+        loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, metrics["loss"])
+        return metrics | self._update(loss, values)
+
+    def _whole_step(self, episode, bits):
+        metrics, values = self._loss_and_gradients(episode, bits)
+        return metrics | self._update(metrics["loss"], values)
+
+    def _update(self, loss, values):
+        """Apply the gradients, equal on all replicas by now; return their norms and whether they were replaced."""
         variables = self._model.meta_variables
-        metrics["gradient_norms"] = tf.cast(gradients.norms(values), tf.float32)
+        norms = tf.cast(gradients.norms(values), tf.float32)
         values, replaced = gradients.guard(loss, values, variables, len(self._model.matrices))
         values = gradients.clip(values, self._config.gradient_threshold, self._config.gradient_norm_threshold)
-        # Keras' optimizers sum over replicas what they are given; ours are equal everywhere by now.
+        # Keras' optimizers sum over replicas what they are given.
         replicas = self._strategy.num_replicas_in_sync
         self._optimizer.apply([value / replicas for value in values] if replicas > 1 else values, variables)
-        metrics["nan_steps"] = tf.cast(replaced, tf.float32)
-        return metrics
+        return {"gradient_norms": norms, "nan_steps": tf.cast(replaced, tf.float32)}
 
     def _loss_and_gradients(self, episode, bits):
         variables = self._model.meta_variables

@@ -40,13 +40,14 @@ def test_plain_formulation_equals_ours_in_value_and_meta_gradient(table, shots):
 
 
 def test_plain_pipeline_gives_tasks_of_distinct_classes_and_rows(table):
-    episode = next(iter(PlainPipeline(table, ways=4, shots=2, queries=3).episodes(5)))
+    episode, names = next(iter(PlainPipeline(table, ways=4, shots=2, queries=3).episodes(5)))
     rows = {row.tobytes(): index // 10 for index, row in enumerate(np.round(table.embeddings, 4))}
     together = np.concatenate([episode.support_x, episode.query_x], axis=2)
     classes = [[{rows[np.round(x, 4).tobytes()] for x in way} for way in task] for task in together]
     assert all(len(way) == 1 for task in classes for way in task)
     assert all(len(set().union(*task)) == 4 for task in classes)
     assert len(np.unique(together[0].reshape(-1, 16), axis=0)) == 4 * 5
+    assert names.shape == (5, 4, 5)
     assert episode.query_y.numpy()[0].tolist() == [[way] * 3 for way in range(4)]
 
 

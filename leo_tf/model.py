@@ -190,16 +190,27 @@ class LEO(keras.Model):
         """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
 
         The K copies of the stochastic pass would all be equal, so that one stands for them, moving at 1/K the rate.
+        Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
         """
         examples = _flat(support_x)
         pace = 1.0 / tf.cast(tf.shape(support_x)[2], self.compute_dtype)
 
-        def loss(classifier, step):
-            return tf.reduce_sum(objective.cross_entropy(self.classify(examples, classifier), labels))
+        def loss_on(inputs):
+            return lambda weights, step: tf.reduce_sum(objective.cross_entropy(self.classify(inputs, weights), labels))
 
-        mean, _ = self.encoder(support_x)
-        _, classifier = self._adapt(mean, lambda latents, step: self.decoder.mean(latents), loss, pace, pace)
-        return classifier
+        latents, _ = self.encoder(support_x)
+        latents = adaptation.descend(
+            latents,
+            loss_on(self.decoder.project(examples)),
+            pace * tf.convert_to_tensor(self.latent_learning_rate),
+            self.config.inner_unroll_length,
+        )
+        return adaptation.descend(
+            self.decoder.mean(latents),
+            loss_on(examples),
+            pace * tf.convert_to_tensor(self.finetuning_learning_rate),
+            self.config.finetuning_unroll_length,
+        )
 
     def _adapt(self, latents, decode, loss, latent_pace, finetuning_pace):
         return adaptation.adapt(

@@ -28,8 +28,22 @@ def cross_entropy(logits, labels):
 
 def accuracy(logits, labels):
     """Return the fraction of right answers of each task: logits [tasks, queries, ways], labels [tasks, queries]."""
-    right = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
-    return tf.reduce_mean(tf.cast(right, logits.dtype), axis=-1)
+    lead = logits - tf.gather(logits, labels, axis=-1, batch_dims=2)[..., tf.newaxis]
+    return tf.reduce_mean(credit(lead, tf.reduce_max(lead, axis=-1), axis=-1), axis=-1)
+
+
+def credit(lead, highest, axis):
+    """Return 1 where the label's logit is the highest, 1/k where it shares that place with others, 0 elsewhere.
+
+    So a classifier of zeros scores chance, and one of NaN nothing.
+
+    Args:
+      lead: logits less the label's.
+      highest: maximum of `lead` over the classes.
+      axis: the axis of classes in `lead`.
+    """
+    sharing = tf.reduce_sum(tf.cast(lead >= 0, lead.dtype), axis=axis)
+    return tf.where(tf.equal(highest, 0), tf.math.reciprocal_no_nan(sharing), tf.zeros_like(sharing))
 
 
 def encoder_penalty(initial_latents, adapted_latents):

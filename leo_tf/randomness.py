@@ -97,8 +97,7 @@ def normal(draws, dtype=tf.float32):
 def keep_probability(rate):
     """Return the probability with which `keep_mask` really keeps an element: 1 - rate to the nearest 1/256.
 
-    At most 0.2 percentage points off. Multiples of 1/256 are exact; the others can be told apart from what was asked
-    for, but not their effect: scaling by the exact inverse leaves every mean as it should be.
+    At most 0.2 percentage points off for rates from 0.002 to 0.998. Drawing 16 bits instead costs 6-9 % of a step.
     """
     return min(max(round((1.0 - rate) * _UINT8_VALUES), 1), _UINT8_VALUES - 1) / _UINT8_VALUES
 

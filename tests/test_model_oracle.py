@@ -20,7 +20,7 @@ CONFIG = LEOConfig(
     orthogonality_penalty_weight=0.3,
 )
 STEPS = (3, 2)
-KEEP = round(0.7 * 65536) / 65536  # dropout's rate in 16 bits
+KEEP = round(0.7 * 256) / 256  # dropout's rate in 8 bits
 TASKS, WAYS, QUERIES, DIM = 2, 3, 4, 8
 TERMS = ("query_loss", "accuracy", "kl", "encoder_penalty")
 

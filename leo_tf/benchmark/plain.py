@@ -37,9 +37,7 @@ class PlainPipeline:
 
     def _instance(self):
         ways, shots, queries = self._shape
-        embeddings, labels, names = tf.numpy_function(
-            self._task, [], [tf.float32, tf.int32, tf.string], stateful=True
-        )
+        embeddings, labels, names = tf.numpy_function(self._task, [], [tf.float32, tf.int32, tf.string], stateful=True)
         embeddings = tf.math.l2_normalize(tf.ensure_shape(embeddings, [ways, shots + queries, self._dim]), axis=-1)
         labels = tf.ensure_shape(labels, [ways, shots + queries])
         (support_x, query_x), (support_y, query_y) = (

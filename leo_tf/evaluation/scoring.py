@@ -16,7 +16,7 @@ class Classifier(NamedTuple):
     """A linear classifier for each task: logits = x . weights + bias."""
 
     weights: tf.Tensor  # [tasks, ways, dim]
-    bias: tf.Tensor  # [tasks, ways]
+    bias: tf.Tensor | None = None  # [tasks, ways]
 
 
 class Scores(NamedTuple):
@@ -44,7 +44,9 @@ def score_episode(classifier, episode):
     tasks, _, _, dim = episode.query_x.shape
     queries = tf.reshape(episode.query_x, [tasks, -1, dim])
     labels = tf.reshape(episode.query_y, [tasks, -1])
-    logits = tf.matmul(queries, classifier.weights, transpose_b=True) + classifier.bias[:, tf.newaxis]
+    logits = tf.matmul(queries, classifier.weights, transpose_b=True)
+    if classifier.bias is not None:
+        logits += classifier.bias[:, tf.newaxis]
     return Scores(objective.accuracy(logits, labels), tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1))
 
 
@@ -61,7 +63,7 @@ def score_class_blocks(classifier, sampler, class_ids, rows):
     Returns:
       Scores, equal to `score_episode` on the same tasks up to the order of summation.
     """
-    class_scores = tf.zeros([2, *class_ids.shape], classifier.weights.dtype)
+    class_scores = tf.zeros([*class_ids.shape, 2], classifier.weights.dtype)
     for class_id in tf.range(sampler.num_classes):
         members = tf.where(tf.equal(class_ids, class_id))
         tasks, labels = members[:, 0], members[:, 1]
@@ -71,22 +73,24 @@ def score_class_blocks(classifier, sampler, class_ids, rows):
         weights = tf.gather(classifier.weights, tasks)
         logits = tf.matmul(tf.reshape(weights, [-1, weights.shape[-1]]), block, transpose_b=True)
         logits = tf.reshape(logits, [-1, weights.shape[1], tf.shape(block)[0]])
-        logits += tf.gather(classifier.bias, tasks)[..., tf.newaxis]
-        of_class = tf.stack(
-            [_sum_over_queries(measure, places, sampler) for measure in _right_and_loss(logits, labels)]
-        )
-        class_scores = tf.transpose(
-            tf.tensor_scatter_nd_update(tf.transpose(class_scores, [1, 2, 0]), members, tf.transpose(of_class)),
-            [2, 0, 1],
-        )
-    return Scores(*tf.unstack(tf.reduce_sum(class_scores, axis=2) / (sampler.queries * sampler.ways)))
+        if classifier.bias is not None:
+            logits += tf.gather(classifier.bias, tasks)[..., tf.newaxis]
+        sums = [_sum_over_queries(measure, places, sampler) for measure in _right_and_loss(logits, labels)]
+        class_scores = tf.tensor_scatter_nd_update(class_scores, members, tf.stack(sums, axis=1))
+    return Scores(*tf.unstack(tf.reduce_sum(class_scores, axis=1) / (sampler.queries * sampler.ways), axis=1))
 
 
 def _right_and_loss(logits, labels):
-    """Return ([members, rows] 1 where right, [members, rows] cross-entropy) of logits [members, ways, rows]."""
-    right = tf.equal(tf.argmax(logits, axis=1), labels[:, tf.newaxis])
-    of_label = tf.gather(logits, labels, axis=1, batch_dims=1)
-    return tf.cast(right, logits.dtype), tf.reduce_logsumexp(logits, axis=1) - of_label
+    """Return (credit [members, rows] as in objective.accuracy, cross-entropy [members, rows]).
+
+    Args:
+      logits: [members, ways, rows].
+      labels: [members].
+    """
+    lead = logits - tf.gather(logits, labels, axis=1, batch_dims=1)[:, tf.newaxis]
+    highest = tf.reduce_max(lead, axis=1)
+    loss = highest + tf.math.log(tf.reduce_sum(tf.exp(lead - highest[:, tf.newaxis]), axis=1))
+    return objective.credit(lead, highest, axis=1), loss
 
 
 def _sum_over_queries(measure, places, sampler):

@@ -43,6 +43,10 @@ class StochasticDecoder(keras.layers.Layer):
         """Return the mean weights alone, linear in the codes: [..., num_latents] -> [..., embedding_dim]."""
         return linear(latents, tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim])
 
+    def project(self, embeddings):
+        """Map embeddings so that project(x) . z = x . mean(z): [..., embedding_dim] -> [..., num_latents]."""
+        return linear(embeddings, tf.transpose(tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim]))
+
     def stddev(self, latents, ways):
         """Return the standard deviation of the weights alone; arguments as in `call`."""
         raw = linear(latents, tf.convert_to_tensor(self.kernel)[:, self.embedding_dim :])

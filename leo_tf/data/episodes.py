@@ -104,7 +104,7 @@ class EpisodeSampler:
           Episode.
         """
         _, rows = self.rows(seed, first_task, num_tasks)
-        support, query = tf.split(tf.gather(self.embeddings, rows), [self.shots, self.queries], axis=2)
+        support, query = (tf.gather(self.embeddings, part) for part in tf.split(rows, [self.shots, -1], axis=2))
         return Episode(support, self.labels(num_tasks, self.shots), query, self.labels(num_tasks, self.queries))
 
     def labels(self, num_tasks, examples):

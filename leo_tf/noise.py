@@ -57,9 +57,9 @@ def noise_from_bits(config, episode, bits):
     """Turn `draw_bits`' result into Noise of the episode's dtype."""
     normal_shapes, mask_shapes = _shapes(config, episode)
     normals = [randomness.normal(part, episode.support_x.dtype) for part in _parts(bits.normals, normal_shapes)]
-    if bits.masks is None:
-        return Noise(*normals, None, None)
-    masks = [randomness.keep_mask(part, config.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
+    masks = [None, None]
+    if bits.masks is not None:
+        masks = [randomness.keep_mask(part, config.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
     return Noise(*normals, *masks)
 
 

@@ -1,8 +1,10 @@
 """Evaluation on fixed tasks, with intervals and a yardstick."""
 
-from leo_tf.evaluation.protocol import EvaluationResult, Evaluator, evaluate, leo_classifier
+from leo_tf.evaluation.protocol import Evaluator, evaluate, evaluate_tasks, leo_classifier
+from leo_tf.evaluation.results import EvaluationResult
 from leo_tf.evaluation.scoring import Classifier, Scores, nearest_class_mean
 from leo_tf.evaluation.statistics import Interval, confidence_interval
+from leo_tf.evaluation.tasks import Tasks, draw_tasks
 
 __all__ = [
     "Classifier",
@@ -10,8 +12,11 @@ __all__ = [
     "Evaluator",
     "Interval",
     "Scores",
+    "Tasks",
     "confidence_interval",
+    "draw_tasks",
     "evaluate",
+    "evaluate_tasks",
     "leo_classifier",
     "nearest_class_mean",
 ]

@@ -1,5 +1,8 @@
 """Evaluation on fixed tasks, with intervals and a yardstick."""
 
+from leo_tf.evaluation.calibration import Calibration, calibrate
+from leo_tf.evaluation.comparison import Comparison, SeedSummary, compare, compare_paired, seed_summary
+from leo_tf.evaluation.curves import StepsPoint, shape_grid, steps_curve
 from leo_tf.evaluation.protocol import Evaluator, evaluate, evaluate_tasks, leo_classifier
 from leo_tf.evaluation.results import EvaluationResult
 from leo_tf.evaluation.scoring import Classifier, Scores, nearest_class_mean
@@ -7,16 +10,26 @@ from leo_tf.evaluation.statistics import Interval, confidence_interval
 from leo_tf.evaluation.tasks import Tasks, draw_tasks
 
 __all__ = [
+    "Calibration",
     "Classifier",
+    "Comparison",
     "EvaluationResult",
     "Evaluator",
     "Interval",
     "Scores",
+    "SeedSummary",
+    "StepsPoint",
     "Tasks",
+    "calibrate",
+    "compare",
+    "compare_paired",
     "confidence_interval",
     "draw_tasks",
     "evaluate",
     "evaluate_tasks",
     "leo_classifier",
     "nearest_class_mean",
+    "seed_summary",
+    "shape_grid",
+    "steps_curve",
 ]

@@ -17,7 +17,7 @@ _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 class Tallies(NamedTuple):
     """Per-task sums from which every figure of calibration follows; bins divide [0, 1] into equal parts."""
 
-    count: np.ndarray  # [tasks, bins], queries whose confidence, the highest probability, is in the bin
+    queries: np.ndarray  # [tasks, bins], number of those whose confidence, the highest probability, is in the bin
     confidence: np.ndarray  # [tasks, bins], sum of confidences
     right: np.ndarray  # [tasks, bins], sum of right answers
     loss: np.ndarray  # [tasks], mean negative log-likelihood, nats
@@ -81,13 +81,19 @@ def tally(logits, labels, bins=BINS):
     right = np.take_along_axis(best, labels, axis=-1)[..., 0] / best.sum(axis=-1)  # a tie shares its credit
     tasks = len(logs)
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(tasks)[:, np.newaxis]
-    sums = [
-        np.bincount(index.ravel(), weights.ravel(), tasks * bins).reshape(tasks, bins)
-        for weights in (np.ones_like(confidence), confidence, right)
-    ]
+
+    def in_bins(values):
+        return np.bincount(index.ravel(), values.ravel(), tasks * bins).reshape(tasks, bins)
+
     of_label = np.take_along_axis(probabilities, labels, axis=-1)[..., 0]
     brier = np.mean(np.sum(probabilities**2, axis=-1) - 2 * of_label + 1, axis=1)
-    return Tallies(*sums, -np.take_along_axis(logs, labels, axis=-1)[..., 0].mean(axis=1), brier)
+    return Tallies(
+        queries=in_bins(np.ones_like(confidence)),
+        confidence=in_bins(confidence),
+        right=in_bins(right),
+        loss=-np.take_along_axis(logs, labels, axis=-1)[..., 0].mean(axis=1),
+        brier=brier,
+    )
 
 
 def calibration(tallies):
@@ -127,9 +133,10 @@ def calibrate(model, table, tasks, bins=BINS):
     check_dim(model, table)
     sampler = sampler_of(table, tasks)
     at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * table.dim))
-    parts = []
+    parts: list[Tallies] = []
     for first in range(0, len(tasks), at_once):
         episode = tasks.take(slice(first, first + at_once)).episode(sampler)
         classifier = leo_classifier(model)(episode.support_x, episode.support_y)
-        parts.append(tally(*query_logits(classifier, episode), bins))
+        logits, labels = query_logits(classifier, episode)
+        parts.append(tally(logits, labels, bins))
     return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))

@@ -37,17 +37,21 @@ def reliability_diagram(calibration, title):
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     bins = len(calibration.bin_count)
     centres, width, filled = (np.arange(bins) + 0.5) / bins, 1 / bins, calibration.bin_count > 0
-    above.plot([0, 1], [0, 1], color="gray", lw=1, ls="--", label="perfectly calibrated")
-    above.bar(centres[filled], calibration.bin_accuracy[filled], width, edgecolor="white", label="accuracy in the bin")
-    above.plot(
-        calibration.bin_confidence[filled], calibration.bin_accuracy[filled], "k.", ms=4, label="at its mean confidence"
-    )
-    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
-    above.legend(frameon=False, fontsize="small", loc="upper left")
-    above.text(
-        0.97, 0.05, f"expected calibration error\n{_PERCENT * calibration.expected_error:.2f} %", ha="right",
-        transform=above.transAxes,
+    above.bar(
+        *(centres[filled], calibration.bin_accuracy[filled], width),
+        color="C0", alpha=0.4, edgecolor="white", label="accuracy in the bin",
     )  # fmt: skip
+    above.plot([0, 1], [0, 1], color="black", lw=1, ls="--", label="perfectly calibrated")
+    above.plot(
+        calibration.bin_confidence[filled],
+        calibration.bin_accuracy[filled],
+        "C0o",
+        ms=4,
+        label="at its mean confidence",
+    )
+    error = f"expected calibration error {_PERCENT * calibration.expected_error:.2f} %"
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=f"{title}\n{error}")
+    above.legend(frameon=False, fontsize="small", loc="upper left")
     below.bar(centres, calibration.bin_count / calibration.bin_count.sum(), width, edgecolor="white", color="gray")
     below.set(xlabel="confidence", ylabel="queries")
     return _finished(figure)
@@ -86,7 +90,7 @@ def grid_plot(results, title):
     Returns:
       matplotlib Figure.
     """
-    figure = _figure(5.4, 3.8)
+    figure = _figure(6.8, 3.8)
     axes = figure.subplots()
     for index, ways in enumerate(sorted({result.ways for result in results})):
         row = [result for result in results if result.ways == ways]
@@ -101,7 +105,7 @@ def grid_plot(results, title):
     axes.set_xticks(shots, [str(value) for value in shots])
     axes.set_xticks([], minor=True)
     axes.set(xlabel="shots", ylabel="accuracy, %", title=title)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return _finished(figure)
 
 

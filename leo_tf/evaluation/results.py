@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from leo_tf.evaluation import npz
 from leo_tf.evaluation.statistics import confidence_interval
 
 _WHAT = "the per-task results that evaluate.py writes"
-_KINDS: dict[type, tuple[str, int]] = {np.ndarray: ("f", 1), int: ("iu", 0), float: ("f", 0), str: ("U", 0)}
+_KINDS: dict[Any, tuple[str, int]] = {np.ndarray: ("f", 1), int: ("iu", 0), float: ("f", 0), str: ("U", 0)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,5 +86,5 @@ def fingerprint(model):
     """Return SHA-256 in hex of a model's configuration and weights: what its results depend on."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(model.config), sort_keys=True).encode())
     for variable in model.meta_variables:
-        digest.update(np.ascontiguousarray(variable))
+        digest.update(np.ascontiguousarray(variable).data)
     return digest.hexdigest()

@@ -55,7 +55,7 @@ class Tasks:
         digest = hashlib.sha256(f"{self.data} {self.support_rows.shape} {self.queries}".encode())
         for rows in (self.class_ids, self.support_rows, self.query_rows):
             if rows is not None:
-                digest.update(np.ascontiguousarray(rows, "<i4"))
+                digest.update(np.ascontiguousarray(rows, "<i4").data)
         return digest.hexdigest()
 
     def take(self, indices):

@@ -1,5 +1,6 @@
 """The evaluate command: its flags, what it writes, and the order of its work."""
 
+import functools
 import importlib.metadata
 import json
 import logging
@@ -18,38 +19,41 @@ _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "queries", "num_t
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy")
 
 
-def define_flags():
+def define_flags(values=flags.FLAGS):
     """Define the flags of evaluate.py."""
     run_flags.define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
             *("num_tr_examples_per_class", "metatest_batch_size"),
-        ]
+        ],
+        values,
     )
-    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
-    flags.DEFINE_enum("split", "test", ["train", "val", "test"], "which meta-split to take tasks from")
-    flags.DEFINE_integer("num_tasks", 10_000, "number of tasks")
-    flags.DEFINE_integer("queries", 0, "query examples of a class; 0: all remaining ones")
-    flags.DEFINE_integer("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
-    flags.DEFINE_string("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")
-    flags.DEFINE_string("write_tasks", "", "write the tasks to this npz file")
-    flags.DEFINE_list("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
-    flags.DEFINE_list("seed_runs", [], "folders of this run repeated with other seeds: mean and standard deviation")
-    flags.DEFINE_list("analysis", [], "any of calibration, steps, grid (ways and shots): numbers and pictures")
-    flags.DEFINE_integer("analysis_tasks", 1000, "number of tasks of an analysis, the first ones")
-    flags.DEFINE_list("ways_grid", [], "ways of --analysis=grid; empty: 5, 10, 20")
-    flags.DEFINE_list("shots_grid", [], "shots of --analysis=grid; empty: 1, 5")
-    flags.DEFINE_string(
-        "output", "", "where to write the JSON; empty: evaluation-SPLIT.json in the run's folder, with what differs "
-        "from the run's own tasks in the name"
-    )  # fmt: skip
+    text, number, texts = (
+        functools.partial(define, flag_values=values)
+        for define in (flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list)
+    )
+    text("checkpoint_path", "runs/leo", "folder of the run")
+    flags.DEFINE_enum(
+        "split", "test", ["train", "val", "test"], "which meta-split to take tasks from", flag_values=values
+    )
+    number("num_tasks", 10_000, "number of tasks")
+    number("queries", 0, "query examples of a class; 0: all remaining ones")
+    number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
+    text("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")
+    text("write_tasks", "", "write the tasks to this npz file")
+    texts("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
+    texts("seed_runs", [], "folders of this run repeated with other seeds: mean and standard deviation")
+    texts("analysis", [], "any of calibration, steps, grid (ways and shots): numbers and pictures")
+    number("analysis_tasks", 1000, "number of tasks of an analysis, the first ones")
+    texts("ways_grid", [], "ways of --analysis=grid; empty: 5, 10, 20")
+    texts("shots_grid", [], "shots of --analysis=grid; empty: 1, 5")
+    text("output", "", "where to write the JSON; empty: in the run's folder, evaluation-SPLIT.json and the like")
 
 
-def run():
+def run(values=flags.FLAGS):
     """Evaluate, write, compare, analyse, as the parsed flags say; return the exit status."""
-    values = flags.FLAGS
     folder = RunFolder(values.checkpoint_path)
-    config = run_flags.override(folder.config())
+    config = run_flags.override(folder.config(), values)
     ways, shots = (_numbers(name, values[name].value) for name in ("ways_grid", "shots_grid"))
     output = Path(values.output or folder.path / f"{report_name(values, folder.config(), config)}.json")
     if output.suffix == ".npz":
@@ -85,7 +89,9 @@ def run():
 
     about |= {name: getattr(result, name) for name in ("data", "tasks", "model")}
     if values.compare_to:
-        _compare(result, lambda path: evaluation.result_of(path, table, tasks, batch_size), output, about)
+        _compare(
+            values.compare_to, result, lambda path: evaluation.result_of(path, table, tasks, batch_size), output, about
+        )
     if values.seed_runs:
         others = [evaluation.result_of(path, table, tasks, batch_size) for path in values.seed_runs]
         over_seeds = evaluation.seed_summary([result, *others])
@@ -94,26 +100,26 @@ def run():
     if values.analysis:
         some = tasks.take(slice(values.analysis_tasks))
         request = evaluation.Request(model, table, some, batch_size, ways, shots, values.queries or None)
-        _analyse(request, folder, output, about)
+        _analyse(values.analysis, request, folder, output, about)
     return 0
 
 
-def _compare(result, result_of, output, about):
+def _compare(paths, result, result_of, output, about):
     from leo_tf.evaluation import compare
 
     comparisons = []
-    for path in flags.FLAGS.compare_to:
+    for path in paths:
         comparison = compare(result, result_of(path))
         print(f"{about['checkpoint_path']} less {path}: {comparison}")
         comparisons.append({"to": path, **comparison.summary()})
     _write_json(_beside(output, "comparisons"), {**about, "comparisons": comparisons})
 
 
-def _analyse(request, folder, output, about):
+def _analyse(names, request, folder, output, about):
     from leo_tf.evaluation import analyse, plots
 
     about |= {"tasks": request.tasks.digest, "num_tasks": len(request.tasks)}
-    for name in flags.FLAGS.analysis:
+    for name in names:
         found = analyse(name, request, f"{about['dataset_name']} {about['split']}, step {about['step']}")
         numbers = _beside(output, name)
         print(f"{found.text}\nsee {numbers.with_suffix('.png')}")
@@ -182,10 +188,10 @@ def _numbers(name, texts):
 
 
 def _versions():
-    from leo_tf import __version__
+    import leo_tf
 
     return {
-        "leo_tf": __version__,
+        "leo_tf": leo_tf.__version__,
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
     }

@@ -68,7 +68,8 @@ class Evaluator:
         if self._reads_blocks:
             support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
             return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
-        support_x, query_x = tf.split(tf.gather(sampler.embeddings, rows), [sampler.shots, sampler.queries], axis=2)
+        parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
+        support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
         episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
         return scoring.score_episode(self._make_classifier(support_x, support_y), episode)
 

@@ -77,8 +77,8 @@ class Tasks:
 
     def episode(self, sampler):
         """Gather all tasks' embeddings into one Episode; take few, for queries are large."""
-        examples = tf.gather(sampler.embeddings, self.rows(sampler))
-        support, query = tf.split(examples, [self.shots, self.queries], axis=2)
+        parts = np.split(self.rows(sampler), [self.shots], axis=2)
+        support, query = (tf.gather(sampler.embeddings, part) for part in parts)
         return Episode(support, sampler.labels(len(self), self.shots), query, sampler.labels(len(self), self.queries))
 
     def save(self, path):

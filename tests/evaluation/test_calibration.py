@@ -14,17 +14,17 @@ def test_by_hand():
         [[0.9, 0.1], [0.3, 0.7], [0.75, 0.25]],
         [[0.95, 0.05], [0.35, 0.65], [0.5, 0.5]],
     ])  # fmt: skip
-    labels = np.array([[0, 0, 0], [1, 1, 1]])
+    labels = np.array([[0, 1, 0], [1, 1, 1]])
     found = calibration(tally(np.log(probabilities), labels, bins=5))
-    # To 0.6: 0.5, half right by sharing. To 0.8: 0.7 wrong, 0.75 right, 0.65 right. To 1: 0.9 right, 0.95 wrong.
+    # To 0.6: 0.5, half right by sharing. To 0.8: 0.7, 0.75, 0.65, all right. To 1: 0.9 right, 0.95 wrong.
     np.testing.assert_array_equal(found.bin_count, [0, 0, 1, 3, 2])
     np.testing.assert_allclose(found.bin_confidence[2:], [0.5, 0.7, 0.925], rtol=1e-12)
-    np.testing.assert_allclose(found.bin_accuracy[2:], [0.5, 2 / 3, 0.5], rtol=1e-12)
+    np.testing.assert_allclose(found.bin_accuracy[2:], [0.5, 1.0, 0.5], rtol=1e-12)
     assert np.isnan(found.bin_accuracy[:2]).all() and np.isnan(found.bin_confidence[:2]).all()
-    assert found.expected_error == pytest.approx((3 * (0.7 - 2 / 3) + 2 * (0.925 - 0.5)) / 6, rel=1e-12)
-    losses = [-(np.log(0.9) + np.log(0.3) + np.log(0.75)) / 3, -(np.log(0.05) + np.log(0.65) + np.log(0.5)) / 3]
+    assert found.expected_error == pytest.approx((3 * (1.0 - 0.7) + 2 * (0.925 - 0.5)) / 6, rel=1e-12)
+    losses = [-(np.log(0.9) + np.log(0.7) + np.log(0.75)) / 3, -(np.log(0.05) + np.log(0.65) + np.log(0.5)) / 3]
     assert found.negative_log_likelihood.mean == pytest.approx(np.mean(losses), rel=1e-12)
-    briers = [2 * (0.1**2 + 0.7**2 + 0.25**2) / 3, 2 * (0.95**2 + 0.35**2 + 0.5**2) / 3]
+    briers = [2 * (0.1**2 + 0.3**2 + 0.25**2) / 3, 2 * (0.95**2 + 0.35**2 + 0.5**2) / 3]
     assert found.brier.mean == pytest.approx(np.mean(briers), rel=1e-12)
     summary = found.summary()
     assert summary["bins"][0] == {"count": 0} and summary["bins"][4]["count"] == 2

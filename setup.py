@@ -30,6 +30,7 @@ setup(
     ],
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "plots": ["matplotlib"],  # evaluate.py --analysis
         "dev": ["matplotlib", "mypy", "pytest", "ruff", "build"],
     },
     entry_points={

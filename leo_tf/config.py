@@ -61,7 +61,7 @@ class LEOConfig:
     def __post_init__(self):
         _require_numbers(
             self,
-            inner_unroll_length=(1, 1000, "at least 1 latent step: LEO adapts in latent space"),
+            inner_unroll_length=(0, 1000, "a whole number of at least 0"),
             finetuning_unroll_length=(0, 1000, "a whole number of at least 0"),
             num_latents=_COUNT,
             inner_lr_init=_WEIGHT,

@@ -30,7 +30,8 @@ setup(
     ],
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["matplotlib", "mypy", "pytest", "ruff", "build"],
+        "baselines": ["scikit-learn"],
+        "dev": ["matplotlib", "mypy", "pytest", "ruff", "build", "scikit-learn"],
     },
     entry_points={
         "console_scripts": [

@@ -100,7 +100,7 @@ def load(checkpoint_path):
       checkpoint_path: the run's folder.
 
     Returns:
-      LEO.
+      LEO, or the baseline that the run trained.
 
     Raises:
       InputError: no run there, or no checkpoint in it yet.
@@ -110,7 +110,7 @@ def load(checkpoint_path):
     """
     import tensorflow as tf
 
-    from leo_tf.model import LEO
+    from leo_tf.algorithms import build_model
 
     folder = RunFolder(checkpoint_path)
     config = folder.config()
@@ -120,7 +120,7 @@ def load(checkpoint_path):
             f"The run in {folder.path} has no best checkpoint yet; it gets one at its first validation, after "
             f"{config.training.checkpoint_steps} steps. Continue the run with train.py."
         )
-    model = LEO(config.model, folder.data()["embedding_dim"])
+    model = build_model(config, folder.data()["embedding_dim"])
     status = tf.train.Checkpoint(model=model).restore(checkpoint)
     status.assert_existing_objects_matched().expect_partial()
     return model

@@ -47,8 +47,12 @@ def test_flagfile_that_is_not_there():
     assert_refused(command("train.py", "--flagfile=configs/none.cfg"), "none.cfg")
 
 
-def test_zero_inner_steps():
-    assert_refused(command("train.py", "--inner_unroll_length=0"), "--inner_unroll_length=0", "at least 1 latent step")
+def test_prior_codes_without_steps():
+    assert_refused(
+        command("train.py", "--inner_unroll_length=0", "--finetuning_unroll_length=0", "--codes_from=prior"),
+        "--codes_from='prior'",
+        "nothing looks at the support",
+    )
 
 
 def test_missing_data_names_the_path_and_the_way_out(tmp_path):

@@ -103,7 +103,7 @@ def test_finite_differences(case, exact, index):
 
 
 def test_second_order_is_not_first_order(episode, monkeypatch):
-    def first_order(values, loss_of, learning_rate, steps):
+    def first_order(values, loss_of, learning_rate, steps, _):
         for step in range(steps):
             with tf.GradientTape() as tape:
                 tape.watch(values)

@@ -31,6 +31,7 @@ class EvaluationResult:
     seconds: float
     task_accuracy: np.ndarray = dataclasses.field(repr=False)  # [tasks]
     task_nearest_class_mean: np.ndarray = dataclasses.field(repr=False)  # [tasks]
+    algorithm: str = "LEO"
 
     def summary(self):
         """Return a plain dict of everything but the per-task results, for JSON."""
@@ -39,7 +40,7 @@ class EvaluationResult:
 
     def __str__(self):
         return (
-            f"LEO {self.accuracy.percent()}, nearest class mean {self.nearest_class_mean.percent()} "
+            f"{self.algorithm} {self.accuracy.percent()}, nearest class mean {self.nearest_class_mean.percent()} "
             f"({self.ways}-way {self.shots}-shot, {self.queries} queries a class, {self.num_tasks} tasks, "
             "95 % confidence intervals)"
         )
@@ -83,7 +84,7 @@ class Evaluator:
 
 
 def leo_classifier(model):
-    """Return `make_classifier` of a LEO model."""
+    """Return `make_classifier` of a LEO model, or of another meta_learner.MetaLearner."""
 
     return lambda support_x, support_y: scoring.Classifier(model.adapt(support_x, support_y))
 
@@ -92,9 +93,9 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     """Evaluate a model on seeded tasks of a table.
 
     Args:
-      model: LEO.
+      model: LEO, or another meta_learner.MetaLearner.
       table: EmbeddingTable of the model's embedding_dim.
-      ways, shots: shape of a task; any, whatever the model was trained with.
+      ways, shots: shape of a task; for LEO any, whatever it was trained with.
       queries: query examples of a class; None takes all that remain (of the smallest class).
       num_tasks: number of tasks, at least 2. The same seed gives the same tasks to every model.
       batch_size: tasks at once; changes speed and memory only.
@@ -113,6 +114,7 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
         )
     if num_tasks < 2:
         raise InputError(f"Got {num_tasks} tasks; expected at least 2.")
+    model.require_ways(ways)
     sampler = EpisodeSampler(table, ways, shots, queries)
     batch_size = min(batch_size, num_tasks)
     start = time.perf_counter()
@@ -133,4 +135,5 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
         seconds=seconds,
         task_accuracy=scores.accuracy,
         task_nearest_class_mean=nearest,
+        algorithm=model.algorithm,
     )

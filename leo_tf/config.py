@@ -179,8 +179,8 @@ class BaselineConfig:
     """
 
     algorithm: str = _setting("leo", "leo, or a baseline that descends from a meta-learned classifier", ALGORITHMS)
-    maml_steps: int = _setting(5, "gradient steps of MAML and Meta-SGD on the classifier weights")
-    maml_lr: float = _setting(5.0, "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start")
+    maml_steps: int = _setting(10, "gradient steps of MAML and Meta-SGD on the classifier weights")
+    maml_lr: float = _setting(1.0, "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start")
 
     def __post_init__(self):
         _require(self.algorithm in ALGORITHMS, self, "algorithm", " or ".join(ALGORITHMS))

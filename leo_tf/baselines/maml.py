@@ -22,7 +22,8 @@ class MAML(MetaLearner):
 
     Ours, as the LEO paper does not say how its Meta-SGD starts: the initial weights start at zero. Classes come in
     random order, so that no class number has anything of its own to learn; from zero, the first step goes to scaled
-    class means.
+    class means. The inner loss is the sum over the support divided by its shots, so that one learning rate suits any
+    number of them, as for LEO's copies.
 
     Args:
       config: LEOConfig. finetuning_unroll_length is the number of steps, finetuning_lr_init their learning rate;
@@ -80,6 +81,7 @@ class MAML(MetaLearner):
 
     def _descend(self, labels, support, support_x):
         self.require_ways(support_x.shape[1])
+        pace = 1.0 / tf.cast(tf.shape(support_x)[2], self.compute_dtype)
 
         def loss(classifier, step):
             logits = self.classify(join_examples(support(step)), classifier)
@@ -89,7 +91,7 @@ class MAML(MetaLearner):
         return adaptation.descend(
             tf.broadcast_to(initial, [tf.shape(support_x)[0], *initial.shape]),
             loss,
-            self.inner_learning_rate,
+            pace * self.inner_learning_rate,
             self.config.finetuning_unroll_length,
             self.config.first_order,
         )

@@ -31,7 +31,9 @@ setup(
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "plots": ["matplotlib"],  # evaluate.py --analysis
-        "dev": ["matplotlib", "mypy", "pytest", "ruff", "build"],
+        "baselines": ["scikit-learn"],
+        "reproduce": ["markdown", "matplotlib"],
+        "dev": ["build", "markdown", "matplotlib", "mypy", "pytest", "ruff", "scikit-learn"],
     },
     entry_points={
         "console_scripts": [

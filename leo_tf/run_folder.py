@@ -120,7 +120,7 @@ def load(checkpoint_path):
       checkpoint_path: the run's folder.
 
     Returns:
-      LEO.
+      LEO, or the baseline that the run trained.
 
     Raises:
       InputError: no run there, or no checkpoint in it yet.
@@ -130,11 +130,11 @@ def load(checkpoint_path):
     """
     import tensorflow as tf
 
-    from leo_tf.model import LEO
+    from leo_tf.algorithms import build_model
 
     folder = RunFolder(checkpoint_path)
     config, checkpoint = folder.config(), folder.best_checkpoint()
-    model = LEO(config.model, folder.data()["embedding_dim"])
+    model = build_model(config, folder.data()["embedding_dim"])
     status = tf.train.Checkpoint(model=model).restore(checkpoint)
     status.assert_existing_objects_matched().expect_partial()
     return model

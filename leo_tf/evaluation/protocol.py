@@ -80,7 +80,7 @@ def _joined(batches, num_tasks):
 
 
 def leo_classifier(model):
-    """Return `make_classifier` of a LEO model."""
+    """Return `make_classifier` of a LEO model, or of another meta_learner.MetaLearner."""
 
     return lambda support_x, support_y: scoring.Classifier(model.adapt(support_x, support_y))
 
@@ -89,9 +89,9 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     """Evaluate a model on seeded tasks of a table.
 
     Args:
-      model: LEO.
+      model: LEO, or another meta_learner.MetaLearner.
       table: EmbeddingTable of the model's embedding_dim.
-      ways, shots: shape of a task; any, whatever the model was trained with.
+      ways, shots: shape of a task; for LEO any, whatever it was trained with.
       queries: query examples of a class; None takes all that remain (of the smallest class).
       num_tasks: number of tasks, at least 2. The same seed gives the same tasks to every model.
       batch_size: tasks at once; changes speed and memory only.
@@ -151,6 +151,7 @@ def check_dim(model, table):
 
 
 def _evaluate(model, sampler, tasks, batch_size):
+    model.require_ways(tasks.ways)
     batch_size = min(batch_size, len(tasks))
     start = time.perf_counter()
     scores = Evaluator(leo_classifier(model), sampler, batch_size).run_on(tasks)
@@ -168,5 +169,6 @@ def _evaluate(model, sampler, tasks, batch_size):
         data=tasks.data,
         tasks=tasks.digest,
         model=fingerprint(model),
+        algorithm=model.algorithm,
         seconds=seconds,
     )

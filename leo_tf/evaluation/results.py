@@ -30,6 +30,7 @@ class EvaluationResult:
     data: str  # the table's digest
     tasks: str  # the tasks' digest
     model: str  # the model's fingerprint
+    algorithm: str  # the model's name
     seconds: float
 
     @property
@@ -76,7 +77,7 @@ class EvaluationResult:
 
     def __str__(self):
         return (
-            f"LEO {self.accuracy.percent()}, nearest class mean {self.nearest_class_mean.percent()} "
+            f"{self.algorithm} {self.accuracy.percent()}, nearest class mean {self.nearest_class_mean.percent()} "
             f"({self.ways}-way {self.shots}-shot, {self.queries} queries a class, {self.num_tasks} tasks, "
             "95 % confidence intervals)"
         )

@@ -9,7 +9,15 @@ from absl import flags
 from leo_tf.commands import run_command
 from leo_tf.errors import InputError
 
-_QUICK_ROWS = ("metasgd", "generator_only", "generator_finetuning", "random_prior", "deterministic", "no_finetuning", "leo")
+_QUICK_ROWS = (
+    "metasgd",
+    "generator_only",
+    "generator_finetuning",
+    "random_prior",
+    "deterministic",
+    "no_finetuning",
+    "leo",
+)
 
 
 def main():

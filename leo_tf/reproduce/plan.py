@@ -18,9 +18,7 @@ class Row:
 ROWS = {
     "maml": Row("MAML", ("--algorithm=maml",)),
     "metasgd": Row("Meta-SGD", ("--algorithm=metasgd",)),
-    "generator_only": Row(
-        "Conditional generator only", ("--inner_unroll_length=0", "--finetuning_unroll_length=0")
-    ),
+    "generator_only": Row("Conditional generator only", ("--inner_unroll_length=0", "--finetuning_unroll_length=0")),
     "generator_finetuning": Row(
         "Conditional generator + fine-tuning", ("--inner_unroll_length=0", "--finetuning_unroll_length=5")
     ),
@@ -118,9 +116,7 @@ def cells(rows, settings, seeds, output, configs, train_flags=(), evaluate_flags
     for kind, chosen, known in (("row", rows, ROWS), ("setting", settings, SETTINGS)):
         unknown = [name for name in chosen if name not in known]
         if unknown or not chosen:
-            raise InputError(
-                f"Got {kind}s {', '.join(unknown) or 'none'}; expected some of {', '.join(known)}."
-            )
+            raise InputError(f"Got {kind}s {', '.join(unknown) or 'none'}; expected some of {', '.join(known)}.")
     if not seeds:
         raise InputError("Got no seeds; expected whole numbers, as in --seeds=0,1,2.")
     result = []

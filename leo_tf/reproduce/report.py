@@ -73,7 +73,7 @@ def write_report(folder, cells, statuses, command):
     if outcomes:
         picture = base64.b64encode((folder / "accuracy.png").read_bytes()).decode()
         body = body.replace('src="accuracy.png"', f'src="data:image/png;base64,{picture}"')
-    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>LEO, reproduced</title>'
+    page = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>LEO, reproduced</title>'
     with replace_file(folder / "report.html") as file:
         file.write(f"{page}<style>{_STYLE}</style>\n{body}\n</html>\n".encode())
     return folder / "report.md"
@@ -85,7 +85,10 @@ def _sections(cells, statuses, outcomes, command):
     yield f"{len(outcomes)} of {len(cells)} cells finished. Made with\n\n```\n{command}\n```\n"
     if outcomes:
         yield "![accuracy of every row](accuracy.png)\n"
-    for on_val, title in ((False, "Trained on the training classes"), (True, "Trained on training and validation classes")):
+    for on_val, title in (
+        (False, "Trained on the training classes"),
+        (True, "Trained on training and validation classes"),
+    ):
         settings = [name for name in dict.fromkeys(c.setting for c in cells) if SETTINGS[name].train_on_val == on_val]
         here = [o for o in outcomes if o.cell.setting in settings]
         if here:
@@ -175,7 +178,9 @@ def _published_table():
 
     rows = [[ROWS[row].title, "paper", *texts(numbers)] for row, numbers in published.PAPER.items()]
     rows += [[ROWS[row].title, "official README", *texts(numbers)] for row, numbers in published.OFFICIAL.items()]
-    rows += [[f"{ROWS[row].title}, multiview", "paper", *texts(numbers)] for row, numbers in published.MULTIVIEW.items()]
+    rows += [
+        [f"{ROWS[row].title}, multiview", "paper", *texts(numbers)] for row, numbers in published.MULTIVIEW.items()
+    ]
     return _table(["model", "source", *published.SETTINGS], rows).replace("nan +- nan", "")
 
 
@@ -185,7 +190,14 @@ def _cell_table(outcomes):
         cell, result, about = outcome.cell, outcome.result, outcome.about
         rows.append(
             [
-                *(cell.row, cell.setting, cell.seed, about["dataset_name"], result.accuracy.percent(), result.num_tasks),
+                *(
+                    cell.row,
+                    cell.setting,
+                    cell.seed,
+                    about["dataset_name"],
+                    result.accuracy.percent(),
+                    result.num_tasks,
+                ),
                 *(about["step"], f"{outcome.seconds:.0f} s"),
             ]
         )

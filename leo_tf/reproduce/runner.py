@@ -45,7 +45,9 @@ def run_cells(cells, jobs, log=print):
                 cell, status = futures[future], future.result()
                 statuses[cell.name] = status
                 bar.update()
-                log(f"{cell.name}: {'done' if status['ok'] else 'FAILED: ' + status['reason']} in {status['seconds']:.0f} s")
+                log(
+                    f"{cell.name}: {'done' if status['ok'] else 'FAILED: ' + status['reason']} in {status['seconds']:.0f} s"
+                )
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

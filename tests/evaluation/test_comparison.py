@@ -13,7 +13,16 @@ from leo_tf.evaluation import EvaluationResult, compare, compare_paired, seed_su
 def result(accuracy, **fields):
     accuracy = np.asarray(accuracy, np.float32)
     defaults = dict(
-        ways=5, shots=1, queries=10, seed=0, stream=3, data="d" * 64, tasks="t" * 64, model="m", seconds=1.0
+        ways=5,
+        shots=1,
+        queries=10,
+        seed=0,
+        stream=3,
+        data="d" * 64,
+        tasks="t" * 64,
+        model="m",
+        algorithm="LEO",
+        seconds=1.0,
     )
     return EvaluationResult(accuracy, 1 - accuracy, accuracy / 2, **{**defaults, **fields})
 

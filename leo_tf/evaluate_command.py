@@ -59,12 +59,13 @@ def run(values=flags.FLAGS):
     if output.suffix == ".npz":
         raise InputError(f"Got --output={output}; the per-task results take that name. Expected a name in .json.")
     from leo_tf import evaluation
+    from leo_tf.run_results import require_other_seeds, result_of
     from leo_tf.training import load_table
 
     if values.analysis_tasks < 2:
         raise InputError(f"Got --analysis_tasks={values.analysis_tasks}; expected at least 2, for an interval.")
     evaluation.require_analyses(values.analysis)
-    evaluation.require_other_seeds(folder.path, values.seed_runs)
+    require_other_seeds(folder.path, values.seed_runs)
     _warn_of_seen_classes(values.split, folder.config(), config)
     model, batch_size = load(folder.path), config.training.metatest_batch_size
     table = load_table(config.data, values.split)
@@ -89,11 +90,9 @@ def run(values=flags.FLAGS):
 
     about |= {name: getattr(result, name) for name in ("data", "tasks", "model")}
     if values.compare_to:
-        _compare(
-            values.compare_to, result, lambda path: evaluation.result_of(path, table, tasks, batch_size), output, about
-        )
+        _compare(values.compare_to, result, lambda path: result_of(path, table, tasks, batch_size), output, about)
     if values.seed_runs:
-        others = [evaluation.result_of(path, table, tasks, batch_size) for path in values.seed_runs]
+        others = [result_of(path, table, tasks, batch_size) for path in values.seed_runs]
         over_seeds = evaluation.seed_summary([result, *others])
         print(f"over training seeds: {over_seeds.percent()}")
         _write_json(_beside(output, "seeds"), {**about, "seed_runs": values.seed_runs, **over_seeds._asdict()})

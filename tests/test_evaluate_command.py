@@ -13,8 +13,9 @@ from absl import flags
 
 from leo_tf import LEO, InputError, evaluate, evaluate_command
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
-from leo_tf.evaluation import EvaluationResult, result_of
+from leo_tf.evaluation import EvaluationResult
 from leo_tf.run_folder import RunFolder, load
+from leo_tf.run_results import result_of
 from leo_tf.training import load_table
 from leo_tf.training.checkpoints import Checkpoints
 

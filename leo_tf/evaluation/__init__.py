@@ -6,7 +6,6 @@ from leo_tf.evaluation.comparison import Comparison, SeedSummary, compare, compa
 from leo_tf.evaluation.curves import StepsPoint, shape_grid, steps_curve
 from leo_tf.evaluation.protocol import Evaluator, evaluate, evaluate_tasks, leo_classifier
 from leo_tf.evaluation.results import EvaluationResult
-from leo_tf.evaluation.runs import require_other_seeds, result_of
 from leo_tf.evaluation.scoring import Classifier, Scores, nearest_class_mean
 from leo_tf.evaluation.statistics import Interval, confidence_interval
 from leo_tf.evaluation.tasks import Tasks, draw_tasks
@@ -35,8 +34,6 @@ __all__ = [
     "leo_classifier",
     "nearest_class_mean",
     "require_analyses",
-    "require_other_seeds",
-    "result_of",
     "seed_summary",
     "shape_grid",
     "steps_curve",

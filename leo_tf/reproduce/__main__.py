@@ -9,7 +9,7 @@ from absl import flags
 from leo_tf.commands import run_command
 from leo_tf.errors import InputError
 
-_QUICK_ROWS = (
+_PAPER_ROWS = (
     "metasgd",
     "generator_only",
     "generator_finetuning",
@@ -60,7 +60,7 @@ def _reproduce():
     evaluate = [f"--num_tasks={min(values.num_tasks, 2000) if values.quick else values.num_tasks}"]
     paper = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
     planned = cells(
-        values.rows or _QUICK_ROWS,
+        values.rows or _PAPER_ROWS,
         values.settings or (["glyphs_1shot", "glyphs_5shot"] if values.quick else paper),
         seeds,
         values.output,

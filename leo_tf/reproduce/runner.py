@@ -45,9 +45,8 @@ def run_cells(cells, jobs, log=print):
                 cell, status = futures[future], future.result()
                 statuses[cell.name] = status
                 bar.update()
-                log(
-                    f"{cell.name}: {'done' if status['ok'] else 'FAILED: ' + status['reason']} in {status['seconds']:.0f} s"
-                )
+                ending = "done" if status["ok"] else f"FAILED: {status['reason']}"
+                log(f"{cell.name}: {ending} after {status['seconds']:.0f} s")
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -148,6 +148,32 @@ class LEO(keras.Model):
             )
         return self._adapt_deterministic(support_x, _flat(tf.convert_to_tensor(support_y, tf.int32)))
 
+    def adapt_unequal(self, support_x, support_y, ways=None):
+        """Adapt, deterministically, to support sets given as lists: any order, any number of examples of each class.
+
+        Each class follows the average over its own examples where `adapt` averages over K shots: the relation code of
+        class n is averaged over its K_n examples, and its code and weights move at 1/K_n of the learned rates. With
+        equal numbers this is `adapt`.
+
+        Args:
+          support_x: embeddings [tasks, examples, dim].
+          support_y: labels [tasks, examples] int, 0..ways-1; every class needs an example in every task. Not checked.
+          ways: int or scalar tensor; default one more than the highest label.
+
+        Returns:
+          Classifier [tasks, ways, dim].
+
+        References:
+          Differs from the paper, which has K examples of every class.
+        """
+        support_x = tf.convert_to_tensor(support_x, self.compute_dtype)
+        labels = tf.convert_to_tensor(support_y, tf.int32)
+        ways = tf.reduce_max(labels) + 1 if ways is None else ways
+        members = tf.one_hot(labels, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
+        pace = tf.math.reciprocal_no_nan(tf.reduce_sum(members, axis=2, keepdims=True))
+        latents, _ = self.encoder.unequal(support_x, pace * members)
+        return self._adapt_means(latents, support_x, labels, pace)
+
     def classify(self, query_x, classifier):
         """Return logits [tasks, queries, ways] of query_x [tasks, queries, dim] under classifier [tasks, ways, dim]."""
         return tf.matmul(tf.convert_to_tensor(query_x, classifier.dtype), classifier, transpose_b=True)
@@ -190,15 +216,26 @@ class LEO(keras.Model):
         """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
 
         The K copies of the stochastic pass would all be equal, so that one stands for them, moving at 1/K the rate.
-        Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
         """
-        examples = _flat(support_x)
         pace = 1.0 / tf.cast(tf.shape(support_x)[2], self.compute_dtype)
+        latents, _ = self.encoder(support_x)
+        return self._adapt_means(latents, _flat(support_x), labels, pace)
+
+    def _adapt_means(self, latents, examples, labels, pace):
+        """Return the classifier [tasks, ways, dim] that the codes' means lead to, at `pace` of the learned rates.
+
+        Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
+
+        Args:
+          latents: [tasks, ways, num_latents].
+          examples: embeddings [tasks, examples, dim].
+          labels: [tasks, examples].
+          pace: one over the examples of a class; broadcasts against [tasks, ways, 1].
+        """
 
         def loss_on(inputs):
             return lambda weights, step: tf.reduce_sum(objective.cross_entropy(self.classify(inputs, weights), labels))
 
-        latents, _ = self.encoder(support_x)
         latents = adaptation.descend(
             latents,
             loss_on(self.decoder.project(examples)),

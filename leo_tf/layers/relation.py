@@ -51,10 +51,26 @@ class RelationNetwork(keras.layers.Layer):
           [tasks, ways, width].
         """
         tasks, ways, shots, dim = tf.unstack(tf.shape(codes))
-        first, second, third = (tf.convert_to_tensor(kernel) for kernel in self.kernels)
-        examples = tf.reshape(codes, [tasks, ways * shots, dim])
-        left, right = linear(examples, first[: codes.shape[-1]]), linear(examples, first[codes.shape[-1] :])
-        pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
-        pairs = tf.nn.relu(linear(pairs, second))
+        pairs = self._pairs(tf.reshape(codes, [tasks, ways * shots, dim]))
         by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.width])
-        return linear(tf.reduce_mean(by_class, axis=2), third)
+        return linear(tf.reduce_mean(by_class, axis=2), tf.convert_to_tensor(self.third))
+
+    def unequal(self, codes, membership):
+        """Return one relation code a class for classes of any size, examples in any order.
+
+        Args:
+          codes: [tasks, examples, dim].
+          membership: [tasks, ways, examples]; row n averages over class n: 1 / its size for its examples, else 0.
+
+        Returns:
+          [tasks, ways, width].
+        """
+        by_example = tf.reduce_mean(self._pairs(codes), axis=2)
+        return linear(tf.matmul(membership, by_example), tf.convert_to_tensor(self.third))
+
+    def _pairs(self, codes):
+        """Return the second layer's output for every ordered pair: [tasks, examples, examples, width]."""
+        first, second = tf.convert_to_tensor(self.first), tf.convert_to_tensor(self.second)
+        left, right = linear(codes, first[: codes.shape[-1]]), linear(codes, first[codes.shape[-1] :])
+        pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
+        return tf.nn.relu(linear(pairs, second))

@@ -30,7 +30,17 @@ setup(
     ],
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["matplotlib", "mypy", "pytest", "ruff", "build"],
+        "dev": [
+            "matplotlib",
+            "mypy",
+            "pytest",
+            "ruff",
+            "build",
+            "scikit-learn>=1.6",
+            "tensorflow-serving-api>=2.19,<2.22",
+        ],
+        "serving": ["tensorflow-serving-api>=2.19,<2.22"],
+        "sklearn": ["scikit-learn>=1.6"],
     },
     entry_points={
         "console_scripts": [

@@ -281,6 +281,8 @@ class LEO(keras.Model):
         self._fit_metrics = {name: keras.metrics.Mean(name) for name in ("loss", "accuracy")}
 
     def get_compile_config(self):
+        if not self.compiled:  # saving, pickling or copying a model that was never compiled
+            return None
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "seed": self._fit_seed,

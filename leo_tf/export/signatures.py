@@ -55,7 +55,8 @@ class Signatures:
     def adapt(self, support_x, support_y):
         """Return {"classifier"} for support sets."""
         support_x, support_y, ways = checked_support(support_x, support_y)
-        classifier = self._model.adapt_unequal(self._features(support_x), support_y, ways)
+        features = tf.cast(self._features(support_x), self._model.compute_dtype)
+        classifier = self._model.adapt_unequal(features, support_y, ways)
         return {"classifier": tf.cast(classifier, tf.float32)}
 
     def predict(self, classifier, query_x):

@@ -48,7 +48,8 @@ def main():
     parser.add_argument("--request", required=True, help="npz file")
     parser.add_argument("--version", type=int)
     arguments = parser.parse_args()
-    with grpc.insecure_channel(arguments.server) as channel, np.load(arguments.request) as request:
+    options = [("grpc.max_receive_message_length", -1)]  # the default is 4 MB
+    with grpc.insecure_channel(arguments.server, options) as channel, np.load(arguments.request) as request:
         print(ask(channel, dict(request), version=arguments.version)["predicted_label"])
 
 

@@ -72,7 +72,18 @@ def c_client(tmp_path_factory):
     program = tmp_path_factory.mktemp("c") / "c_client"
     source = Path(__file__).with_name("c_client.c")
     links = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{libraries}"]
-    command = [compiler, "-Wall", "-o", program, source, f"-I{tf.sysconfig.get_include()}", f"-L{libraries}", *links]
+    fast = ["-fuse-ld=gold"] if shutil.which("ld.gold") else []  # the library has a gigabyte
+    command = [
+        compiler,
+        *fast,
+        "-Wall",
+        "-o",
+        program,
+        source,
+        f"-I{tf.sysconfig.get_include()}",
+        f"-L{libraries}",
+        *links,
+    ]
     result = run(command)
     assert result.returncode == 0, result.stderr.decode()[-2000:]
     return program

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import resource
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -164,3 +165,18 @@ def test_a_thousand_requests_from_sixteen_threads(channel, make_request, expecte
         assert max(pool.map(one, range(1000))) < 1e-5
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 32, f"{grown} MB"
+
+
+def test_warm_up_requests_are_ones_the_server_answers(channel, saved_model, tmp_path):
+    from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_grpc
+
+    shutil.copytree(saved_model, tmp_path / "1")
+    path = example("write_warmup").write(tmp_path / "1", ways=3, shots=2, queries=4)
+    assert path == tmp_path / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    stub, shapes = prediction_service_pb2_grpc.PredictionServiceStub(channel), []
+    for record in tf.data.TFRecordDataset(str(path)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        outputs = stub.Predict(log.predict_log.request, 10.0).outputs
+        shapes.append({name: tf.make_ndarray(tensor).shape for name, tensor in outputs.items()})
+    both, classifier = {"probabilities": (1, 4, 3), "predicted_label": (1, 4)}, {"classifier": (1, 3, 16)}
+    assert shapes == [{**both, **classifier}, classifier, both]

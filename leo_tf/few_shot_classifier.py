@@ -17,8 +17,8 @@ except ImportError as error:
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
     """Adapt a meta-trained LEO to one classification task.
 
-    Classes may have any labels and any, unequal numbers of examples; a handful of each is what LEO is made for, and
-    memory grows with the square of all examples together (2,000 need about 4 GB at 64 latents).
+    Classes may have any labels and any, unequal numbers of examples. A handful of each is what LEO is made for: the
+    time to fit grows with the square of all examples together.
 
     Args:
       model: the folder of a run or of a SavedModel by `leo_tf.export`, or a LEO that was trained on embeddings of unit

@@ -167,7 +167,7 @@ class LEO(keras.Model):
           Differs from the paper, which has K examples of every class.
         """
         support_x = tf.convert_to_tensor(support_x, self.compute_dtype)
-        labels = tf.convert_to_tensor(support_y, tf.int32)
+        labels = tf.cast(support_y, tf.int32)
         ways = tf.reduce_max(labels) + 1 if ways is None else ways
         members = tf.one_hot(labels, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
         pace = tf.math.reciprocal_no_nan(tf.reduce_sum(members, axis=2, keepdims=True))

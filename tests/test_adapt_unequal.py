@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig
+from leo_tf.layers import relation
 
 DIM, STEPS = 8, (3, 2)
 
@@ -48,3 +49,13 @@ def test_a_class_duplicated_as_a_whole_changes_nothing(model):
     support, labels = rng.normal(size=(1, 4, DIM)), np.array([[0, 1, 1, 2]])
     doubled = model.adapt_unequal(np.concatenate([support, support], axis=1), np.concatenate([labels, labels], axis=1))
     np.testing.assert_allclose(doubled, model.adapt_unequal(support, labels), rtol=1e-10)
+
+
+def test_pairs_row_by_row_give_the_same(model, monkeypatch):
+    """As they are taken where all at once would fill the memory."""
+    rng = np.random.default_rng(4)
+    support, labels = rng.normal(size=(2, 6, DIM)), np.array([[0, 1, 1, 2, 1, 0], [2, 1, 0, 0, 0, 0]])
+    expected = model.adapt_unequal(support, labels)
+    monkeypatch.setattr(relation, "PAIRS_AT_ONCE", 71)  # there are 72
+    np.testing.assert_allclose(model.adapt_unequal(support, labels), expected, rtol=1e-12)
+    np.testing.assert_allclose(tf.function(model.adapt_unequal)(support, tf.constant(labels)), expected, rtol=1e-12)

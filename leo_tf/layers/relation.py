@@ -88,6 +88,6 @@ class RelationNetwork(keras.layers.Layer):
         return linear(codes, first[: codes.shape[-1]]), linear(codes, first[codes.shape[-1] :])
 
     def _pairs(self, left, right):
-        """Return the second layer's output for pairs of [tasks, n, width] and [tasks, m, width]: [tasks, n, m, width]."""
+        """Return the second layer's output for pairs of n and m halves [tasks, n | m, width]: [tasks, n, m, width]."""
         pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
         return tf.nn.relu(linear(pairs, tf.convert_to_tensor(self.second)))

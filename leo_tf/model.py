@@ -151,9 +151,9 @@ class LEO(keras.Model):
     def adapt_unequal(self, support_x, support_y, ways=None):
         """Adapt, deterministically, to support sets given as lists: any order, any number of examples of each class.
 
-        Each class follows the average over its own examples where `adapt` averages over K shots: the relation code of
-        class n is averaged over its K_n examples, and its code and weights move at 1/K_n of the learned rates. With
-        equal numbers this is `adapt`.
+        Where `adapt` averages over K shots, every class is averaged over its own examples: in its code, and in the
+        inner loss, which is the sum over classes of their mean cross-entropy. So a class does not weigh more by having
+        more examples, saying all of a class's twice changes nothing, and equal numbers give `adapt`.
 
         Args:
           support_x: embeddings [tasks, examples, dim].
@@ -170,9 +170,10 @@ class LEO(keras.Model):
         labels = tf.cast(support_y, tf.int32)
         ways = tf.reduce_max(labels) + 1 if ways is None else ways
         members = tf.one_hot(labels, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
-        pace = tf.math.reciprocal_no_nan(tf.reduce_sum(members, axis=2, keepdims=True))
-        latents, _ = self.encoder.unequal(support_x, pace * members)
-        return self._adapt_means(latents, support_x, labels, pace)
+        membership = tf.math.divide_no_nan(members, tf.reduce_sum(members, axis=2, keepdims=True))
+        weights = tf.reduce_sum(membership, axis=1)  # of the examples, 1 / K of their class
+        latents, _ = self.encoder.unequal(support_x, membership)
+        return self._adapt_means(latents, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
 
     def classify(self, query_x, classifier):
         """Return logits [tasks, queries, ways] of query_x [tasks, queries, dim] under classifier [tasks, ways, dim]."""
@@ -221,7 +222,7 @@ class LEO(keras.Model):
         latents, _ = self.encoder(support_x)
         return self._adapt_means(latents, _flat(support_x), labels, pace)
 
-    def _adapt_means(self, latents, examples, labels, pace):
+    def _adapt_means(self, latents, examples, labels, pace, total=tf.reduce_sum):
         """Return the classifier [tasks, ways, dim] that the codes' means lead to, at `pace` of the learned rates.
 
         Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
@@ -230,11 +231,12 @@ class LEO(keras.Model):
           latents: [tasks, ways, num_latents].
           examples: embeddings [tasks, examples, dim].
           labels: [tasks, examples].
-          pace: one over the examples of a class; broadcasts against [tasks, ways, 1].
+          pace: what the learned rates are multiplied by.
+          total: function from losses [tasks, examples] to the scalar that the steps descend.
         """
 
         def loss_on(inputs):
-            return lambda weights, step: tf.reduce_sum(objective.cross_entropy(self.classify(inputs, weights), labels))
+            return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights), labels))
 
         latents = adaptation.descend(
             latents,

@@ -60,6 +60,8 @@ class RelationNetwork(keras.layers.Layer):
     def unequal(self, codes, membership):
         """Return one relation code a class for classes of any size, examples in any order.
 
+        Every class counts alike, among the partners too, as in equation 3, however many examples it has.
+
         Args:
           codes: [tasks, examples, dim].
           membership: [tasks, ways, examples]; row n averages over class n: 1 / its size for its examples, else 0.
@@ -68,9 +70,10 @@ class RelationNetwork(keras.layers.Layer):
           [tasks, ways, width].
         """
         left, right = self._halves(codes)
+        partners = tf.reduce_mean(membership, axis=1)[:, tf.newaxis]
 
         def mean_over_partners(rows):
-            return tf.reduce_mean(self._pairs(rows, right), axis=2)
+            return tf.linalg.matvec(self._pairs(rows, right), partners, transpose_a=True)
 
         def row_by_row():
             rows = tf.transpose(left, [1, 0, 2])[:, :, tf.newaxis]

@@ -67,6 +67,39 @@ class LEO(MetaLearner):
         l2 = self.config.l2_penalty_weight * objective.l2_penalty(self.matrices)
         return l2 + self.config.orthogonality_penalty_weight * objective.orthogonality_penalty(self.decoder.kernel)
 
+    def adapt_unequal(self, support_x, support_y, ways=None):
+        """Adapt, deterministically, to support sets given as lists: any order, any number of examples of each class.
+
+        Where `adapt` averages over K shots, every class is averaged over its own examples: in its code, and in the
+        inner loss, which is the sum over classes of their mean cross-entropy. So a class does not weigh more by having
+        more examples, saying all of a class's twice changes nothing, and equal numbers give `adapt`.
+
+        Args:
+          support_x: embeddings [tasks, examples, dim].
+          support_y: labels [tasks, examples] int, 0..ways-1; every class needs an example in every task. Not checked.
+          ways: int or scalar tensor; default one more than the highest label.
+
+        Returns:
+          Classifier [tasks, ways, dim].
+
+        References:
+          Differs from the paper, which has K examples of every class.
+        """
+        support_x = tf.convert_to_tensor(support_x, self.compute_dtype)
+        labels = tf.cast(support_y, tf.int32)
+        ways = tf.reduce_max(labels) + 1 if ways is None else ways
+        members = tf.one_hot(labels, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
+        counts = tf.reduce_sum(members, axis=2, keepdims=True)
+        membership = tf.math.divide_no_nan(members, counts)
+        if self.encoder is None:
+            latents = self._prior_codes(
+                tf.shape(support_x)[0], ways, tf.math.reciprocal_no_nan(self.config.copies(counts))
+            )
+        else:
+            latents, _ = self.encoder.unequal(support_x, membership)
+        weights = tf.reduce_sum(membership if self.config.codes_per_class == "example" else members, axis=1)
+        return self._adapt_means(latents, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
+
     def adapt_in_training(self, support_x, labels, noise):
         """Return (classifier [tasks, ways, dim], kl [tasks], encoder penalty [tasks]); labels [tasks, examples].
 
@@ -127,26 +160,29 @@ class LEO(MetaLearner):
         """
         pace = 1.0 / tf.cast(self.config.copies(tf.shape(support_x)[2]), self.compute_dtype)
         if self.encoder is None:
-            latents = self._prior_codes(support_x, pace)
+            latents = self._prior_codes(*tf.unstack(tf.shape(support_x)[:2]), pace)
         else:
             latents, _ = self.encoder(support_x)
         return self._adapt_means(latents, join_examples(support_x), labels, pace)
 
-    def _prior_codes(self, support_x, pace):
+    def _prior_codes(self, tasks, ways, spread):
         """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
 
         Ours, as the paper does not say: the prior's mean, 0, decodes to the same weights for every class, from where
         no gradient separates codes by what a code means; so class n of every task has the same fixed draw, a function
         of n alone. The mean of K draws is a draw at 1/sqrt(K) the spread.
-        """
-        tasks, ways = tf.unstack(tf.shape(support_x)[:2])
-        bits = randomness.bits(
-            randomness.stream_seed(0, randomness.PRIOR_CODES), 0, ways, self.config.num_latents, tf.uint16
-        )
-        codes = tf.sqrt(pace) * randomness.normal(bits, support_x.dtype)
-        return tf.broadcast_to(codes, [tasks, ways, self.config.num_latents])
 
-    def _adapt_means(self, latents, examples, labels, pace):
+        Args:
+          tasks, ways: ints or scalar tensors.
+          spread: variance of the codes, one over the codes of a class; broadcasts against [tasks, ways, 1].
+        """
+        seed = randomness.stream_seed(0, randomness.PRIOR_CODES)
+        codes = randomness.normal(
+            randomness.bits(seed, 0, ways, self.config.num_latents, tf.uint16), self.compute_dtype
+        )
+        return tf.broadcast_to(tf.sqrt(spread) * codes, [tasks, ways, self.config.num_latents])
+
+    def _adapt_means(self, latents, examples, labels, pace, total=tf.reduce_sum):
         """Return the classifier [tasks, ways, dim] that the codes' means lead to, at `pace` of the learned rates.
 
         Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
@@ -155,11 +191,12 @@ class LEO(MetaLearner):
           latents: [tasks, ways, num_latents].
           examples: embeddings [tasks, examples, dim].
           labels: [tasks, examples].
-          pace: one over the codes of a class; broadcasts against [tasks, ways, 1].
+          pace: what the learned rates are multiplied by.
+          total: function from losses [tasks, examples] to the scalar that the steps descend.
         """
 
         def loss_on(inputs):
-            return lambda weights, step: tf.reduce_sum(objective.cross_entropy(self.classify(inputs, weights), labels))
+            return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights), labels))
 
         latents = adaptation.descend(
             latents,

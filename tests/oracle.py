@@ -144,3 +144,28 @@ def orthogonality(decoder):
             norms = np.linalg.norm(decoder[i]) * np.linalg.norm(decoder[j])
             total += (decoder[i] @ decoder[j] / norms - (i == j)) ** 2
     return total / rows**2
+
+
+def adapt_unequal(weights, support, labels, steps):
+    """Classifier [ways, dim] of one task's support [examples, dim], in any order and number: an average over a class is
+    over its own examples, everywhere."""
+    projection, *relation, decoder, latent_rate, weight_rate = weights
+    ways, dim = labels.max() + 1, support.shape[1]
+    codes, sizes = support @ projection, np.bincount(labels)
+    raw = np.zeros((ways, relation[2].shape[1]))
+    for left, n in zip(codes, labels, strict=True):
+        for right, m in zip(codes, labels, strict=True):
+            hidden = np.maximum(np.concatenate([left, right]) @ relation[0], 0)
+            raw[n] += np.maximum(hidden @ relation[1], 0) @ relation[2] / (ways * sizes[n] * sizes[m])
+    latents, _ = split(raw, 0.0)
+    mean_decoder = decoder[:, :dim]
+
+    def gradient(theta):
+        return ((softmax(support @ theta.T) - np.eye(ways)[labels]) / sizes[labels][:, None]).T @ support
+
+    for _ in range(steps[0]):
+        latents = latents - latent_rate * (gradient(latents @ mean_decoder) @ mean_decoder.T)
+    theta = latents @ mean_decoder
+    for _ in range(steps[1]):
+        theta = theta - weight_rate * gradient(theta)
+    return theta

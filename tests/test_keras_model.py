@@ -103,6 +103,14 @@ def test_save_and_load(fitted, dataset, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_saves_without_having_been_compiled(make_episode, tmp_path):
+    model = LEO(CONFIG, 8, seed=0)
+    model.save(tmp_path / "leo.keras")
+    loaded = keras.saving.load_model(tmp_path / "leo.keras")
+    assert not loaded.compiled
+    np.testing.assert_array_equal(loaded(make_episode(dtype="float32")), model(make_episode(dtype="float32")))
+
+
 @pytest.mark.parametrize("ways,shots", [(20, 3), (2, 1), (5, 5)])
 def test_other_ways_and_shots(fitted, make_episode, ways, shots):
     """What was trained 5-way 1-shot beats chance by far on other shapes, as the classifier it gives really does."""

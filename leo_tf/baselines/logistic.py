@@ -29,7 +29,7 @@ def logistic_regression(support_x, support_y, C=1.0):
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError:
         raise InputError(
-            "logistic_regression needs scikit-learn, which is not installed; pip install 'leo_tf[baselines]'."
+            "logistic_regression needs scikit-learn, which is not installed; pip install 'leo_tf[sklearn]'."
         ) from None
     if not C > 0:
         raise InputError(f"Got C={C!r}; expected a number above 0.")

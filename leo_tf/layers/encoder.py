@@ -39,4 +39,19 @@ class StochasticEncoder(keras.layers.Layer):
         Returns:
           (mean, stddev), each [tasks, ways, num_latents].
         """
-        return gaussian.split_mean_stddev(self.relation(linear(support, tf.convert_to_tensor(self.projection))))
+        return gaussian.split_mean_stddev(self.relation(self._project(support)))
+
+    def unequal(self, support, membership):
+        """Encode a support set whose classes may differ in size.
+
+        Args:
+          support: embeddings [tasks, examples, dim] in any order.
+          membership: [tasks, ways, examples], as in `RelationNetwork.unequal`.
+
+        Returns:
+          (mean, stddev), each [tasks, ways, num_latents].
+        """
+        return gaussian.split_mean_stddev(self.relation.unequal(self._project(support), membership))
+
+    def _project(self, support):
+        return linear(support, tf.convert_to_tensor(self.projection))

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from leo_tf.layers.linear import linear
 
+PAIRS_AT_ONCE = 2**18  # of all tasks; 134 MB at width 128, of which a few are held
+
 
 class RelationNetwork(keras.layers.Layer):
     """Apply a three-layer ReLU perceptron to every ordered pair of support codes and average per class.
@@ -51,10 +53,44 @@ class RelationNetwork(keras.layers.Layer):
           [tasks, ways, width].
         """
         tasks, ways, shots, dim = tf.unstack(tf.shape(codes))
-        first, second, third = (tf.convert_to_tensor(kernel) for kernel in self.kernels)
-        examples = tf.reshape(codes, [tasks, ways * shots, dim])
-        left, right = linear(examples, first[: codes.shape[-1]]), linear(examples, first[codes.shape[-1] :])
-        pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
-        pairs = tf.nn.relu(linear(pairs, second))
+        pairs = self._pairs(*self._halves(tf.reshape(codes, [tasks, ways * shots, dim])))
         by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.width])
-        return linear(tf.reduce_mean(by_class, axis=2), third)
+        return linear(tf.reduce_mean(by_class, axis=2), tf.convert_to_tensor(self.third))
+
+    def unequal(self, codes, membership):
+        """Return one relation code a class for classes of any size, examples in any order.
+
+        Every class counts alike, among the partners too, as in equation 3, however many examples it has.
+
+        Args:
+          codes: [tasks, examples, dim].
+          membership: [tasks, ways, examples]; row n averages over class n: 1 / its size for its examples, else 0.
+
+        Returns:
+          [tasks, ways, width].
+        """
+        left, right = self._halves(codes)
+        partners = tf.reduce_mean(membership, axis=1)[:, tf.newaxis]
+
+        def mean_over_partners(rows):
+            return tf.linalg.matvec(self._pairs(rows, right), partners, transpose_a=True)
+
+        def row_by_row():
+            rows = tf.transpose(left, [1, 0, 2])[:, :, tf.newaxis]
+            means = tf.map_fn(mean_over_partners, rows, parallel_iterations=1)
+            return tf.transpose(means[:, :, 0], [1, 0, 2])
+
+        tasks, examples = tf.unstack(tf.shape(codes, tf.int64)[:2])
+        few = tasks * examples * examples <= PAIRS_AT_ONCE
+        by_example = tf.cond(few, lambda: mean_over_partners(left), row_by_row)
+        return linear(tf.matmul(membership, by_example), tf.convert_to_tensor(self.third))
+
+    def _halves(self, codes):
+        """Return what each example adds to the first layer as a pair's first and as its second: [tasks, n, width]."""
+        first = tf.convert_to_tensor(self.first)
+        return linear(codes, first[: codes.shape[-1]]), linear(codes, first[codes.shape[-1] :])
+
+    def _pairs(self, left, right):
+        """Return the second layer's output for pairs of n and m halves [tasks, n | m, width]: [tasks, n, m, width]."""
+        pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
+        return tf.nn.relu(linear(pairs, tf.convert_to_tensor(self.second)))

@@ -1,0 +1,38 @@
+"""Export a run's best checkpoint as a SavedModel: python -m leo_tf.export --checkpoint_path=RUN --output=DIR"""
+
+from absl import flags
+
+from leo_tf.commands import run_command
+from leo_tf.errors import InputError
+from leo_tf.export.saved_model import export, read_description
+
+
+def main():
+    """Define the flags and run."""
+    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
+    flags.DEFINE_string("output", "", "folder of the versions; the SavedModel goes to OUTPUT/VERSION")
+    flags.DEFINE_integer("version", 0, "number of the version; 0: one more than the highest there")
+    run_command(_export)
+
+
+def _export():
+    values = flags.FLAGS
+    if not values.output:
+        raise InputError(
+            "No --output was given; expected the folder to write the version in, e.g. --output=served/leo."
+        )
+    path = export(values.checkpoint_path, values.output, values.version or None)
+    description = read_description(path)
+    best = description["best"]
+    print(
+        f"Exported to {path}: the checkpoint of step {best['step']}, validation accuracy "
+        f"{100 * best['validation_accuracy']:.2f} %, for {description['embedding_dim']}-dimensional embeddings, "
+        f"{'scaled to unit length inside' if description['normalize_embeddings'] else 'taken as they are'}."
+    )
+    for name in ("serving_default", "adapt", "predict"):
+        print(f"  {name}: {description['signatures'][name]}")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

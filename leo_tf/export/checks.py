@@ -1,0 +1,109 @@
+"""What a request must be, checked inside the graph, so that a server answers a bad one with the reason.
+
+Each function returns its tensors unchanged but dependent on the checks: whatever is computed from them, or fetched of
+them alone, comes after the checks in every runtime.
+"""
+
+import tensorflow as tf
+
+
+def checked_support(support_x, support_y):
+    """Check a support set.
+
+    Args:
+      support_x: [tasks, examples, dim].
+      support_y: [tasks, examples] int32.
+
+    Returns:
+      (support_x, support_y, ways): ways is a scalar, one more than the highest label.
+
+    Raises:
+      tf.errors.InvalidArgumentError: when run, if the shapes do not fit, there are no examples, a label is negative, a
+        class of a task is without examples, or a number is not finite.
+    """
+    shape, labels_shape = tf.shape(support_x), tf.shape(support_y)
+    passed = _require(
+        [],
+        tf.reduce_all(tf.equal(shape[:2], labels_shape)),
+        "support_x and support_y do not fit; expected shapes [tasks, examples, dim] and [tasks, examples], received:",
+        shape,
+        labels_shape,
+    )
+    passed = _require(
+        passed,
+        tf.size(support_y) > 0,
+        "The support is empty; expected at least one task and one example, received support_y of shape:",
+        labels_shape,
+    )
+    with tf.control_dependencies(passed):
+        lowest, highest = tf.reduce_min(support_y), tf.reduce_max(support_y)
+    passed = _require(
+        passed, lowest >= 0, "support_y holds a negative label; expected labels 0..ways-1, received the label:", lowest
+    )
+    # Before anything of size `ways` is made: a stray label of a billion must not take the server's memory.
+    passed = _require(
+        passed,
+        highest < shape[1],
+        "support_y names more classes than a task has examples; expected labels 0..ways-1, each at least once in "
+        "every task. Received the highest label, and examples of a task:",
+        highest,
+        shape[1],
+    )
+    with tf.control_dependencies(passed):
+        ways = highest + 1
+        absent = tf.equal(tf.reduce_sum(tf.one_hot(support_y, ways, axis=1, dtype=tf.int32), axis=2), 0)
+    passed = _require(
+        passed,
+        tf.logical_not(tf.reduce_any(absent)),
+        "A class has no support example; expected every label 0..ways-1 at least once in every task. Received ways, "
+        "and the first [task, class] without:",
+        ways,
+        tf.where(absent)[:1],
+    )
+    return *_after([*passed, _finite(support_x, "support_x")], support_x, support_y), ways
+
+
+def checked_query(query_x, tasks, beside):
+    """Check queries [tasks, queries, dim] against the tasks, a scalar, of the tensor named `beside`; return them."""
+    same = _require(
+        [],
+        tf.equal(tf.shape(query_x)[0], tasks),
+        f"query_x and {beside} differ in tasks, their first axis; expected as many, received of query_x and {beside}:",
+        tf.shape(query_x)[0],
+        tasks,
+    )
+    (query_x,) = _after([*same, _finite(query_x, "query_x")], query_x)
+    return query_x
+
+
+def checked_classifier(classifier):
+    """Check a classifier [tasks, ways, dim]; return it."""
+    some = _require(
+        [],
+        tf.shape(classifier)[1] > 0,
+        "classifier has no classes; expected [tasks, ways, dim] as `adapt` returns it, received shape:",
+        tf.shape(classifier),
+    )
+    (classifier,) = _after([*some, _finite(classifier, "classifier")], classifier)
+    return classifier
+
+
+def _finite(tensor, name):
+    bad = tf.logical_not(tf.math.is_finite(tensor))
+    return _require(
+        [],
+        tf.logical_not(tf.reduce_any(bad)),
+        f"{name} holds NaN or infinity; expected finite numbers, received the first at [task, row, dimension]:",
+        tf.where(bad)[:1],
+    )[0]
+
+
+def _require(before, condition, message, *received):
+    """Return the check as a list of one operation that runs after those of `before`."""
+    with tf.control_dependencies(before):
+        return [tf.debugging.Assert(condition, [message, *received])]
+
+
+def _after(checks, *tensors):
+    with tf.control_dependencies(checks):
+        return tuple(tf.identity(tensor) for tensor in tensors)

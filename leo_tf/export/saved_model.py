@@ -1,0 +1,154 @@
+"""Write a LEO as a versioned SavedModel, whole or not at all."""
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import leo_tf
+from leo_tf.errors import InputError
+from leo_tf.run_folder import RunFolder, load
+
+_DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
+
+
+def export(model, output, version=None, normalize=None):
+    """Write `output/<version>/`, a SavedModel for TensorFlow Serving, the C API or any Python with TensorFlow.
+
+    Args:
+      model: the folder of a run, whose best checkpoint is taken, or a LEO.
+      output: folder of the versions.
+      version: int of at least 1; default one more than the highest there.
+      normalize: with a LEO: whether the SavedModel scales embeddings to unit length, as `EmbeddingTable` does by
+        default (default True). A run knows.
+
+    Returns:
+      Path of the version's folder.
+
+    Raises:
+      InputError: no such run, the version exists, or the folder cannot be written.
+
+    Example:
+      >>> leo_tf.export.export("runs/mini_5shot", "served/leo")
+      PosixPath('served/leo/1')
+    """
+    output = Path(output)
+    if version is not None and version < 1:
+        raise InputError(f"Version {version} was given; expected a whole number of at least 1.")
+    if version is not None and (output / str(version)).exists():
+        raise InputError(f"{output / str(version)} exists; give another version, or none to take the next one.")
+    model, normalize, description = _model_of(model, normalize)
+    import tensorflow as tf
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        target = output / str(version or 1 + max(_versions(output), default=0))
+        temporary = output / f"{target.name}.{os.getpid()}.tmp"  # not a number: a server that watches ignores it
+        temporary.mkdir()
+        try:
+            _write(model, normalize, temporary)
+            (temporary / _DESCRIPTION).parent.mkdir(exist_ok=True)
+            (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            os.rename(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(
+            f"Cannot write a version in {output} ({reason}); give an output that can be written."
+        ) from None
+    return target
+
+
+def read_description(path):
+    """Return what `export` noted beside the SavedModel in `path`: configuration, data, versions.
+
+    Raises:
+      InputError: there is no such note.
+    """
+    try:
+        return json.loads((Path(path) / _DESCRIPTION).read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"No {_DESCRIPTION} in {path}; expected a folder that leo_tf.export wrote.") from None
+
+
+def newest_version(path):
+    """Return the SavedModel folder that `path` is or holds the versions of, the highest one; None if there is none."""
+    path = Path(path)
+    candidates = [path, *(path / str(version) for version in sorted(_versions(path), reverse=True))]
+    return next((folder for folder in candidates if (folder / "saved_model.pb").is_file()), None)
+
+
+def _versions(folder):
+    return [int(child.name) for child in folder.glob("*") if child.name.isdecimal()]
+
+
+def _model_of(model, normalize):
+    """Return (LEO, whether to normalise, description) of a run's folder or a LEO."""
+    if not isinstance(model, str | os.PathLike):
+        normalize = True if normalize is None else normalize
+        return model, normalize, _describe(model, normalize)
+    if normalize is not None:
+        raise InputError(f"normalize={normalize} was given with the run {model}; expected None: the run knows.")
+    folder = RunFolder(model)
+    config = folder.config()
+    loaded, normalize = load(folder.path), config.data.normalize_embeddings
+    data = {name: getattr(config.data, name) for name in ("dataset_name", "embedding_crop", "train_on_val")}
+    data |= {name: digest for name, digest in folder.data().items() if name.endswith("digest")}
+    return (
+        loaded,
+        normalize,
+        _describe(loaded, normalize, data=data, episodes=dataclasses.asdict(config.episodes), best=_best(folder)),
+    )
+
+
+def _best(folder):
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder.best))
+
+    def value(name):
+        return reader.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE").item()
+
+    return {"validation_accuracy": value("best_accuracy"), "step": value("best_step")}
+
+
+def _describe(model, normalize, **of_run):
+    import keras
+    import tensorflow as tf
+
+    from leo_tf.export.signatures import DOCUMENTATION
+
+    description: dict[str, Any] = {
+        "format": 1,
+        "model": dataclasses.asdict(model.config),
+        "embedding_dim": model.embedding_dim,
+        "normalize_embeddings": normalize,
+        **of_run,
+        "signatures": DOCUMENTATION,
+        "versions": {
+            "leo_tf": leo_tf.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    return description
+
+
+def _write(model, normalize, folder):
+    import keras
+
+    from leo_tf.export.signatures import Signatures
+    from leo_tf.model import LEO
+
+    plain = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)  # variables of no distribution strategy
+    plain.set_weights(model.get_weights())
+    archive = keras.export.ExportArchive()
+    archive.track(plain)
+    for name, (function, specs) in Signatures(plain, normalize).functions.items():
+        archive.add_endpoint(name, function, input_signature=specs)
+    archive.write_out(folder, verbose=False)

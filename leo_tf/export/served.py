@@ -1,0 +1,88 @@
+"""Adapt and predict in this process, from a run, a SavedModel or a LEO alike."""
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from leo_tf.errors import InputError
+from leo_tf.export.saved_model import newest_version
+from leo_tf.export.signatures import Signatures
+from leo_tf.model import LEO
+from leo_tf.run_folder import RunFolder, load
+
+
+class Served(NamedTuple):
+    """The two halves of an exported LEO; tensors as in `signatures.DOCUMENTATION`."""
+
+    embedding_dim: int
+    adapt: Callable  # (support_x, support_y) -> {"classifier"}
+    predict: Callable  # (classifier, query_x) -> {"probabilities", "predicted_label"}
+
+
+_of_models: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def serve(model):
+    """Return the Served of a model; the same one for the same weights on disk, so that asking again is cheap.
+
+    Args:
+      model: a LEO trained on embeddings of unit length; or the folder of a run, of a SavedModel, or of its versions, of
+        which the highest is taken.
+
+    Raises:
+      InputError: the folder holds none of these, or a SavedModel that is not a LEO's.
+    """
+    if isinstance(model, LEO):
+        if model not in _of_models:
+            # A copy: what is kept must not refer to its own key.
+            copy = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)
+            copy.set_weights(model.get_weights())
+            _of_models[model] = _of_leo(copy, normalize=True)
+        return _of_models[model]
+    version = newest_version(model)
+    if version is not None:
+        return _of_saved_model(version.resolve())
+    folder = RunFolder(model)
+    if not folder.config_file.exists():
+        raise InputError(
+            f"Neither a run nor a SavedModel in {model}; expected the --checkpoint_path of a run or the --output of "
+            "leo_tf.export."
+        )
+    return _of_run(folder.path.resolve(), tf.train.latest_checkpoint(folder.best))
+
+
+@functools.lru_cache(maxsize=4)
+def _of_run(path, checkpoint):
+    """`checkpoint`, the best one now, is there to tell one state of the run from another."""
+    del checkpoint
+    return _of_leo(load(path), RunFolder(path).config().data.normalize_embeddings)
+
+
+@functools.lru_cache(maxsize=4)
+def _of_saved_model(path):
+    loaded = tf.saved_model.load(str(path))
+    try:
+        adapt, predict = loaded.signatures["adapt"], loaded.signatures["predict"]
+        dim = adapt.structured_input_signature[1]["support_x"].shape[-1]
+    except KeyError:
+        raise InputError(
+            f"The SavedModel in {path} has the signatures {sorted(loaded.signatures)}; expected adapt and predict of "
+            "leo_tf.export."
+        ) from None
+
+    def keep(function):  # a signature alone does not keep its variables alive
+        return lambda **tensors: loaded and function(**tensors)
+
+    return Served(dim, keep(adapt), keep(predict))
+
+
+def _of_leo(model, normalize):
+    functions = Signatures(model, normalize).functions
+    adapt, predict = (
+        tf.function(function, input_signature=specs, autograph=False)
+        for function, specs in (functions["adapt"], functions["predict"])
+    )
+    return Served(model.embedding_dim, adapt, predict)

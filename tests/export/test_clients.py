@@ -1,0 +1,182 @@
+"""The example clients against servers of the real protocols that answer from the SavedModel."""
+
+import importlib.util
+import json
+import resource
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "serving"
+
+
+def example(name):
+    specification = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def signatures(saved_model):
+    """{version: signatures}, as a server of one model holds them."""
+    loaded = tf.saved_model.load(str(saved_model))
+    yield {1: loaded.signatures}
+
+
+@pytest.fixture(scope="module")
+def channel(signatures):
+    """A gRPC channel to a PredictionService."""
+    grpc = pytest.importorskip("grpc")
+    pytest.importorskip("tensorflow_serving.apis", reason="needs tensorflow-serving-api")
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):
+            specification = request.model_spec
+            version = specification.version.value if specification.HasField("version") else max(signatures)
+            if specification.name != "leo" or version not in signatures:
+                context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: {specification.name} {version}")
+            signature = signatures[version][specification.signature_name or "serving_default"]
+            inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+            kinds = signature.structured_input_signature[1]
+            if {name: array.dtype for name, array in inputs.items()} != {
+                name: kind.dtype.as_numpy_dtype for name, kind in kinds.items()
+            }:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected {kinds}")
+            try:
+                outputs = signature(**{name: tf.constant(array) for name, array in inputs.items()})
+            except tf.errors.InvalidArgumentError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            response = predict_pb2.PredictResponse()
+            for name, tensor in outputs.items():
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(tensor.numpy()))
+            return response
+
+    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", -1)])
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Server(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    server.stop(None)
+
+
+@pytest.fixture(scope="module")
+def rest(signatures):
+    """The address of a server of the REST API's columnar predict requests."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            place, _, verb = self.path.partition(":")
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if place not in ("/v1/models/leo", "/v1/models/leo/versions/1") or verb != "predict":
+                return self.answer(404, {"error": f"Servable not found: {place}"})
+            signature = signatures[1][body.get("signature_name", "serving_default")]
+            kinds = signature.structured_input_signature[1]
+            try:
+                outputs = signature(**{n: tf.constant(v, kinds[n].dtype) for n, v in body["inputs"].items()})
+            except tf.errors.InvalidArgumentError as error:
+                return self.answer(400, {"error": str(error)})
+            outputs = {name: tensor.numpy().tolist() for name, tensor in outputs.items()}
+            return self.answer(200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))})
+
+        def answer(self, code, content):
+            data = json.dumps(content).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def check(answer, expected):
+    for name, value in expected.items():
+        np.testing.assert_allclose(answer[name], value, atol=1e-5, err_msg=name)
+
+
+def test_grpc_gives_the_models_numbers(channel, case, expected):
+    check(example("grpc_client").ask(channel, case, version=1), expected(case))
+
+
+def test_grpc_in_two_halves(channel, make_request, expected):
+    request, ask = make_request(2, [2, 1, 3]), example("grpc_client").ask
+    support = {name: request[name].tolist() for name in ("support_x", "support_y")}
+    classifier = ask(channel, support, "adapt")["classifier"]
+    answer = ask(channel, {"classifier": classifier, "query_x": request["query_x"]}, "predict")
+    check(answer, {name: expected(request)[name] for name in answer})
+
+
+def test_grpc_brings_the_servers_reason(channel, make_request):
+    request, ask = make_request(), example("grpc_client").ask
+    import grpc
+
+    request["support_y"][:] = 1
+    with pytest.raises(grpc.RpcError, match="A class has no support example") as refused:
+        ask(channel, request)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    with pytest.raises(grpc.RpcError, match="Servable not found"):
+        ask(channel, make_request(), version=9)
+
+
+def test_rest_gives_the_models_numbers(rest, case, expected):
+    ask = example("rest_client").ask
+    check(ask(rest, case, version=1), expected(case))
+    support = {name: case[name] for name in ("support_x", "support_y")}
+    np.testing.assert_allclose(ask(rest, support, "adapt")["outputs"], expected(case)["classifier"], atol=1e-5)
+
+
+def test_rest_brings_the_servers_reason(rest, make_request):
+    request = make_request()
+    request["query_x"][0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"answered 400: .*query_x holds NaN"):
+        example("rest_client").ask(rest, request)
+    with pytest.raises(ValueError, match="answered 404"):
+        example("rest_client").ask(rest, make_request(), model="lion")
+
+
+def test_a_thousand_requests_from_sixteen_threads(channel, make_request, expected):
+    """Every answer is the one to its own request, and memory stays where the warm-up left it."""
+    ask = example("grpc_client").ask
+    requests = [make_request(counts=counts, seed=seed) for seed, counts in enumerate([[1, 1], [3, 1, 2], [2] * 6])]
+    wanted = [expected(request)["probabilities"] for request in requests]
+
+    def one(index):
+        answer = ask(channel, requests[index % 3])["probabilities"]
+        return np.abs(answer - wanted[index % 3]).max()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert max(pool.map(one, range(300))) < 1e-5
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert max(pool.map(one, range(1000))) < 1e-5
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < 32, f"{grown} MB"
+
+
+def test_warm_up_requests_are_ones_the_server_answers(channel, saved_model, tmp_path):
+    from tensorflow_serving.apis import prediction_log_pb2, prediction_service_pb2_grpc
+
+    shutil.copytree(saved_model, tmp_path / "1")
+    path = example("write_warmup").write(tmp_path / "1", ways=3, shots=2, queries=4)
+    assert path == tmp_path / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    stub, shapes = prediction_service_pb2_grpc.PredictionServiceStub(channel), []
+    for record in tf.data.TFRecordDataset(str(path)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        outputs = stub.Predict(log.predict_log.request, 10.0).outputs
+        shapes.append({name: tf.make_ndarray(tensor).shape for name, tensor in outputs.items()})
+    both, classifier = {"probabilities": (1, 4, 3), "predicted_label": (1, 4)}, {"classifier": (1, 3, 16)}
+    assert shapes == [{**both, **classifier}, classifier, both]

@@ -1,0 +1,163 @@
+"""The SavedModel's answers and its refusals, in this process."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from leo_tf import EmbeddingTable
+from leo_tf.export import export
+from leo_tf.export.signatures import unit_length
+
+
+@pytest.fixture(scope="module")
+def loaded(saved_model):
+    return tf.saved_model.load(str(saved_model))
+
+
+@pytest.fixture(scope="module")
+def serve(loaded):
+    return loaded.signatures["serving_default"]
+
+
+def test_answers_as_the_model(serve, case, expected):
+    answer = serve(**case)
+    for name, value in expected(case).items():
+        np.testing.assert_allclose(answer[name], value, atol=1e-5, err_msg=name)
+
+
+def test_equal_shots_answer_as_at_training_time(serve, leo, make_request):
+    request = make_request(tasks=2, counts=[3] * 5)
+    order = np.argsort(request["support_y"], axis=1, kind="stable")[..., None]
+    unit = request["support_x"] / np.linalg.norm(request["support_x"], axis=-1, keepdims=True)
+    grouped = np.take_along_axis(unit, order, axis=1).reshape(2, 5, 3, -1)
+    classifier = leo.adapt(grouped, np.broadcast_to(np.arange(5)[:, None], (2, 5, 3)))
+    np.testing.assert_allclose(serve(**request)["classifier"], classifier, atol=1e-5)
+
+
+def test_the_halves_equal_the_whole(loaded, serve, case):
+    whole = serve(**case)
+    classifier = loaded.signatures["adapt"](support_x=case["support_x"], support_y=case["support_y"])["classifier"]
+    np.testing.assert_array_equal(classifier, whole["classifier"])
+    halves = loaded.signatures["predict"](classifier=classifier, query_x=case["query_x"])
+    for name, value in halves.items():
+        np.testing.assert_allclose(value, whole[name], atol=1e-6)
+
+
+def test_a_task_is_the_same_alone_and_the_order_does_not_matter(serve, make_request):
+    request = make_request(tasks=4, counts=[2, 1, 3])
+    whole = serve(**request)["probabilities"]
+    alone = serve(**{name: array[2:3] for name, array in request.items()})["probabilities"]
+    np.testing.assert_allclose(alone[0], whole[2], atol=1e-6)
+    order = np.random.default_rng(1).permutation(6)
+    shuffled = {**request, "support_x": request["support_x"][:, order], "support_y": request["support_y"][:, order]}
+    np.testing.assert_allclose(serve(**shuffled)["probabilities"], whole, atol=1e-6)
+
+
+def test_no_queries_and_rows_of_zeros(serve, make_request):
+    request = make_request(queries=0)
+    assert serve(**request)["probabilities"].shape == (1, 0, 3)
+    request = make_request()
+    request["support_x"][0, 0] = request["query_x"][0, 0] = 0
+    answer = serve(**request)
+    np.testing.assert_allclose(answer["probabilities"][0, 0], [1 / 3] * 3, rtol=1e-6)
+    assert np.isfinite(answer["probabilities"]).all()
+
+
+def changed(request, **replacements):
+    return {**request, **replacements}
+
+
+def with_value(array, value):
+    array = array.copy()
+    array[-1, -1, -1] = value
+    return array
+
+
+REFUSED = {
+    "negative label": (
+        lambda r: changed(r, support_y=np.int32([[0, -4, 1]] * 2)),
+        r"support_y holds a negative label; .*\[-4\]",
+    ),
+    "class without examples": (
+        lambda r: changed(r, support_y=np.int32([[0, 1, 2], [0, 2, 2]])),
+        r"A class has no support example; .*\[3\] \[\[1 1\]\]",
+    ),
+    "label beyond memory": (
+        lambda r: changed(r, support_y=np.int32([[0, 1, 2], [0, 1, 2**31 - 1]])),
+        r"support_y names more classes than a task has examples; .*\[2147483647\] \[3\]",
+    ),
+    "NaN in the support": (
+        lambda r: changed(r, support_x=with_value(r["support_x"], np.nan)),
+        r"support_x holds NaN or infinity; .*\[\[1 2 15\]\]",
+    ),
+    "infinity in a query": (
+        lambda r: changed(r, query_x=with_value(r["query_x"], -np.inf)),
+        r"query_x holds NaN or infinity; .*\[\[1 2 15\]\]",
+    ),
+    "no examples": (
+        lambda r: changed(r, support_x=r["support_x"][:, :0], support_y=r["support_y"][:, :0]),
+        r"The support is empty; .*\[2 0\]",
+    ),
+    "no tasks": (lambda r: {name: array[:0] for name, array in r.items()}, r"The support is empty; .*\[0 3\]"),
+    "labels of another number": (
+        lambda r: changed(r, support_y=r["support_y"][:, :2]),
+        r"support_x and support_y do not fit; .*\[2 3 16\] \[2 2\]",
+    ),
+    "one query set for two tasks": (
+        lambda r: changed(r, query_x=r["query_x"][:1]),
+        r"query_x and support_x differ in tasks, .*\[1\] \[2\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refuses_with_the_reason(serve, make_request, name):
+    spoil, message = REFUSED[name]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        serve(**spoil(make_request(tasks=2)))
+
+
+def test_predict_refuses_with_the_reason(loaded, make_request):
+    predict, query = loaded.signatures["predict"], make_request(tasks=2)["query_x"]
+    classifier = np.ones([2, 3, 16], np.float32)
+    for bad, message in (
+        (classifier[:1], r"query_x and classifier differ in tasks, .*\[2\] \[1\]"),
+        (classifier[:, :0], r"classifier has no classes; .*\[2 0 16\]"),
+        (with_value(classifier, np.nan), r"classifier holds NaN or infinity; .*\[\[1 2 15\]\]"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            predict(classifier=bad, query_x=query)
+
+
+def test_another_dim_is_refused_by_the_signature(serve, make_request):
+    with pytest.raises((TypeError, ValueError), match="16"):
+        serve(**make_request(dim=15))
+
+
+@pytest.mark.parametrize("output", ["classifier", "probabilities", "predicted_label"])
+def test_a_session_that_fetches_one_output_runs_every_check(saved_model, make_request, output):
+    """The way of TensorFlow Serving: what is not fetched is pruned, the checks must not be."""
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        signature = tf.compat.v1.saved_model.load(session, ["serve"], str(saved_model)).signature_def["serving_default"]
+        for spoil, message in REFUSED.values():
+            feed = {signature.inputs[k].name: v for k, v in spoil(make_request(tasks=2)).items()}
+            with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+                session.run(signature.outputs[output].name, feed)
+
+
+def test_unit_length_is_the_tables():
+    rows = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    rows[1], rows[2], rows[3] = 0, rows[2] * 1e30, rows[3] * 1e-30
+    table = EmbeddingTable.from_arrays(rows, np.arange(5))
+    np.testing.assert_array_equal(unit_length(rows), table.embeddings)
+
+
+def test_features_stay_as_given_if_training_left_them(make_run, make_request, leo, tmp_path):
+    """Under normalize_embeddings=False the length of an embedding counts, otherwise not."""
+    request = make_request(counts=[2, 1])
+    raw = tf.saved_model.load(str(export(make_run(normalize_embeddings=False), tmp_path)))
+    np.testing.assert_allclose(
+        raw.signatures["adapt"](support_x=request["support_x"], support_y=request["support_y"])["classifier"],
+        leo.adapt_unequal(request["support_x"], request["support_y"]),
+        atol=1e-5,
+    )

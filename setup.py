@@ -30,17 +30,14 @@ setup(
     ],
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": [
-            "matplotlib",
-            "mypy",
-            "pytest",
-            "ruff",
-            "build",
-            "scikit-learn>=1.6",
-            "tensorflow-serving-api>=2.19,<2.22",
-        ],
+        "plots": ["matplotlib"],  # evaluate.py --analysis
+        "reproduce": ["markdown", "matplotlib"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],
         "sklearn": ["scikit-learn>=1.6"],
+        "dev": [
+            *("build", "markdown", "matplotlib", "mypy", "pytest", "ruff", "scikit-learn>=1.6"),
+            "tensorflow-serving-api>=2.19,<2.22",
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -8,7 +8,7 @@ order through their updates, which are plain tensor arithmetic.
 import tensorflow as tf
 
 
-def descend(values, loss_of, learning_rate, steps):
+def descend(values, loss_of, learning_rate, steps, first_order=False):
     """Take gradient steps v <- v - learning_rate * dL/dv.
 
     Args:
@@ -16,6 +16,7 @@ def descend(values, loss_of, learning_rate, steps):
       loss_of: function (values, step) -> loss, a scalar summed over tasks and examples (equation 5).
       learning_rate: tensor that broadcasts against `values`; meta-learned, one rate a dimension.
       steps: number of steps, int; unrolled.
+      first_order: hold dL/dv constant in the meta-gradient; what is computed forward is the same.
 
     Returns:
       The adapted values, same shape.
@@ -24,11 +25,21 @@ def descend(values, loss_of, learning_rate, steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             loss = loss_of(values, step)
-        values = values - learning_rate * tape.gradient(loss, values)
+        gradient = tape.gradient(loss, values)
+        values = values - learning_rate * (tf.stop_gradient(gradient) if first_order else gradient)
     return values
 
 
-def adapt(latents, decode, loss, latent_learning_rate, latent_steps, parameter_learning_rate, parameter_steps):
+def adapt(
+    latents,
+    decode,
+    loss,
+    latent_learning_rate,
+    latent_steps,
+    parameter_learning_rate,
+    parameter_steps,
+    first_order=False,
+):
     """Adapt in latent space, decode, then fine-tune the decoded parameters.
 
     Steps are numbered from 0 through both loops, so that `decode` and `loss` can use fresh noise in each: latent steps
@@ -41,6 +52,7 @@ def adapt(latents, decode, loss, latent_learning_rate, latent_steps, parameter_l
       loss: function (parameters, step) -> scalar summed over tasks and support examples.
       latent_learning_rate, parameter_learning_rate: tensors that broadcast against latents and parameters.
       latent_steps, parameter_steps: S and F, ints of at least 0.
+      first_order: as in `descend`.
 
     Returns:
       (adapted latents, adapted parameters).
@@ -48,9 +60,15 @@ def adapt(latents, decode, loss, latent_learning_rate, latent_steps, parameter_l
     References:
       Paper algorithm 1, lines 8-12, and section 4.2.3 for fine-tuning.
     """
-    latents = descend(latents, lambda z, step: loss(decode(z, step), step), latent_learning_rate, latent_steps)
+    latents = descend(
+        latents, lambda z, step: loss(decode(z, step), step), latent_learning_rate, latent_steps, first_order
+    )
     parameters = decode(latents, latent_steps)
     parameters = descend(
-        parameters, lambda theta, step: loss(theta, latent_steps + step), parameter_learning_rate, parameter_steps
+        parameters,
+        lambda theta, step: loss(theta, latent_steps + step),
+        parameter_learning_rate,
+        parameter_steps,
+        first_order,
     )
     return latents, parameters

@@ -14,6 +14,9 @@ from leo_tf.errors import InputError
 CROPS = ("center", "multiview")
 DISTRIBUTIONS = ("auto", "none", "mirrored")
 JIT_MODES = ("auto", "on", "off")
+CODE_SOURCES = ("encoder", "prior")
+CODES_PER_CLASS = ("example", "class")
+ALGORITHMS = ("leo", "maml", "metasgd")
 
 
 def _setting(default, help_text, choices=None):
@@ -39,9 +42,10 @@ _POSITIVE = (1e-30, 1e30, "a finite number above 0")
 
 @dataclass(frozen=True)
 class LEOConfig:
-    """What defines the model: adaptation steps, latent size, initial rates and the weights of the penalties.
+    """What defines the model: adaptation steps, latent size, initial rates, the weights of the penalties, ablations.
 
-    Defaults are those of the official code; the published results need the values in configs/.
+    Defaults are those of the official code; the published results need the values in configs/. The paper's ablations
+    (table 2) are settings of the same fields, in configs/ablations/.
 
     References:
       Paper section 2.3 and equations 6-7; B.4 for the steps and initial rates.
@@ -57,11 +61,21 @@ class LEOConfig:
     encoder_penalty_weight: float = _setting(1e-9, "weight (gamma) of the distance from initial to adapted codes")
     l2_penalty_weight: float = _setting(1e-8, "weight (lambda 1) of the halved squared norm of all matrices")
     orthogonality_penalty_weight: float = _setting(1e-3, "weight (lambda 2) of the decoder's row correlations")
+    stochastic: bool = _setting(True, "sample codes and weights while meta-training; false: their means, and no KL")
+    codes_from: str = _setting(
+        "encoder", "where initial codes come from; prior: N(0, I), which never sees the support", CODE_SOURCES
+    )
+    codes_per_class: str = _setting(
+        "example",
+        "codes sampled for a class: one for each support example (official code) or one (paper)",
+        CODES_PER_CLASS,
+    )
+    first_order: bool = _setting(False, "hold the inner gradients constant in the meta-gradient")
 
     def __post_init__(self):
         _require_numbers(
             self,
-            inner_unroll_length=(1, 1000, "at least 1 latent step: LEO adapts in latent space"),
+            inner_unroll_length=(0, 1000, "a whole number of at least 0"),
             finetuning_unroll_length=(0, 1000, "a whole number of at least 0"),
             num_latents=_COUNT,
             inner_lr_init=_WEIGHT,
@@ -72,6 +86,16 @@ class LEOConfig:
             l2_penalty_weight=_WEIGHT,
             orthogonality_penalty_weight=_WEIGHT,
         )
+        _require(self.codes_from in CODE_SOURCES, self, "codes_from", " or ".join(CODE_SOURCES))
+        _require(self.codes_per_class in CODES_PER_CLASS, self, "codes_per_class", " or ".join(CODES_PER_CLASS))
+        if self.codes_from == "prior":
+            _require(self.stochastic, self, "stochastic", "true with --codes_from=prior, whose codes are noise")
+            steps = self.inner_unroll_length + self.finetuning_unroll_length
+            _require(steps > 0, self, "codes_from", "encoder, or steps: without any, nothing looks at the support")
+
+    def copies(self, shots):
+        """Return the number of codes that a class of `shots` support examples has."""
+        return shots if self.codes_per_class == "example" else 1
 
 
 @dataclass(frozen=True)
@@ -147,6 +171,22 @@ class TrainingConfig:
         _require(self.jit in JIT_MODES, self, "jit", " or ".join(JIT_MODES))
 
 
+@dataclass(frozen=True)
+class BaselineConfig:
+    """Which algorithm adapts to a task, and the inner loop of those that LEO is compared with.
+
+    MAML and Meta-SGD take dropout_rate, l2_penalty_weight and first_order from LEOConfig, and nothing else.
+    """
+
+    algorithm: str = _setting("leo", "leo, or a baseline that descends from a meta-learned classifier", ALGORITHMS)
+    maml_steps: int = _setting(10, "gradient steps of MAML and Meta-SGD on the classifier weights")
+    maml_lr: float = _setting(1.0, "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start")
+
+    def __post_init__(self):
+        _require(self.algorithm in ALGORITHMS, self, "algorithm", " or ".join(ALGORITHMS))
+        _require_numbers(self, maml_steps=(1, 1000, "a whole number of at least 1"), maml_lr=_POSITIVE)
+
+
 # What may change from one start of a run to the next without making it another run.
 _FREE_ON_RESUME = frozenset(
     {
@@ -169,6 +209,7 @@ class RunConfig:
     data: DataConfig = DataConfig()
     episodes: EpisodeConfig = EpisodeConfig()
     training: TrainingConfig = TrainingConfig()
+    baseline: BaselineConfig = BaselineConfig()
 
     def to_json(self):
         """Return the configuration as a JSON text that `from_json` reads back equal."""

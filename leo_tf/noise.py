@@ -13,10 +13,13 @@ from leo_tf import randomness
 
 
 class Noise(NamedTuple):
-    """Standard normal numbers and dropout masks (True keeps) of one meta-batch; masks are None without dropout."""
+    """Standard normal numbers and dropout masks (True keeps) of one meta-batch.
 
-    latents: tf.Tensor  # [tasks, ways, shots, num_latents]
-    weights: tf.Tensor  # [tasks, latent steps + 1, ways, shots, dim]: one for each decode
+    The normal fields are None if the model is not stochastic, the masks without dropout.
+    """
+
+    latents: tf.Tensor | None  # [tasks, ways, copies, num_latents]; copies: codes_per_class
+    weights: tf.Tensor | None  # [tasks, latent steps + 1, ways, copies, dim]: one for each decode
     support_masks: tf.Tensor | None  # [tasks, 1 + latent and fine-tuning steps, ways, shots, dim]: encoder, then losses
     query_mask: tf.Tensor | None  # [tasks, ways, queries, dim]
 
@@ -28,7 +31,7 @@ class Noise(NamedTuple):
 class Bits(NamedTuple):
     """The random bits that Noise is made of."""
 
-    normals: tf.Tensor  # uint16 [tasks, numbers]
+    normals: tf.Tensor | None  # uint16 [tasks, numbers]
     masks: tf.Tensor | None  # uint8 [tasks, numbers]
 
 
@@ -50,16 +53,19 @@ def draw_bits(config, episode, seed, first_task):
         return randomness.bits(seed, first_task, episode.support_x.shape[0], count, dtype)
 
     normals, masks = _shapes(config, episode)
-    return Bits(draw(normals, tf.uint16), draw(masks, tf.uint8) if config.dropout_rate else None)
+    return Bits(
+        draw(normals, tf.uint16) if config.stochastic else None, draw(masks, tf.uint8) if config.dropout_rate else None
+    )
 
 
 def noise_from_bits(config, episode, bits):
     """Turn `draw_bits`' result into Noise of the episode's dtype."""
     normal_shapes, mask_shapes = _shapes(config, episode)
-    normals = [randomness.normal(part, episode.support_x.dtype) for part in _parts(bits.normals, normal_shapes)]
-    if bits.masks is None:
-        return Noise(*normals, None, None)
-    masks = [randomness.keep_mask(part, config.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
+    normals = masks = [None, None]
+    if bits.normals is not None:
+        normals = [randomness.normal(part, episode.support_x.dtype) for part in _parts(bits.normals, normal_shapes)]
+    if bits.masks is not None:
+        masks = [randomness.keep_mask(part, config.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
     return Noise(*normals, *masks)
 
 
@@ -72,7 +78,8 @@ def _shapes(config, episode):
     """Return the shapes, for one task, of Noise's two normal fields and of its two masks."""
     _, ways, shots, dim = episode.support_x.shape
     steps = config.inner_unroll_length + config.finetuning_unroll_length
-    normals = [(ways, shots, config.num_latents), (config.inner_unroll_length + 1, ways, shots, dim)]
+    copies = config.copies(shots)
+    normals = [(ways, copies, config.num_latents), (config.inner_unroll_length + 1, ways, copies, dim)]
     return normals, [(1 + steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
 
 

@@ -15,9 +15,12 @@ RANKS = [
     {"flags", "data"},
     {"layers", "noise"},
     {"adaptation", "objective", "gradients"},
+    {"meta_learner"},
     {"model"},
-    {"run_folder"},
     {"evaluation"},
+    {"baselines"},
+    {"algorithms"},
+    {"run_folder"},
     {"training"},
 ]
 EVERYTHING_ELSE = len(RANKS)

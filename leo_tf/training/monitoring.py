@@ -50,7 +50,7 @@ class Monitor:
                 tf.summary.scalar(f"train/{name}", value)
             for name, norm in zip(self._names, norms, strict=True):
                 tf.summary.scalar(f"gradient_norm/{name}", norm)
-            for rate in self._learning_rates():
+            for rate in self._model.learning_rates:
                 tf.summary.scalar(f"learning_rate/{rate.name}_mean", tf.reduce_mean(rate.value))
         self._bar.update(step - self._bar.n)
         self._show(loss=f"{row['loss']:.3f}")
@@ -80,9 +80,6 @@ class Monitor:
         self._bar.close()
         self._file.close()
         self._events.close()
-
-    def _learning_rates(self):
-        return [self._model.latent_learning_rate, self._model.finetuning_learning_rate]
 
     def _show(self, **values):
         self._shown |= values

@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from leo_tf import randomness
+from leo_tf.algorithms import build_model
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation import Evaluator, confidence_interval, leo_classifier
-from leo_tf.model import ADAM_EPSILON, LEO
+from leo_tf.meta_learner import ADAM_EPSILON
 from leo_tf.run_folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.distribution import make_strategy
@@ -30,7 +31,7 @@ class Interrupted(Exception):
 
 
 class Trainer:
-    """Meta-train LEO in a run folder, from its beginning or from where it stopped.
+    """Meta-train LEO or a baseline in a run folder, from its beginning or from where it stopped.
 
     A run that was interrupted or killed and continued gives bit for bit the weights of one that was not, on the same
     machine: every draw is a function of the step, and work past the last checkpoint is simply done again.
@@ -55,7 +56,7 @@ class Trainer:
         shape = episodes.num_classes, episodes.num_tr_examples_per_class
         with strategy.scope():
             sampler = EpisodeSampler(train, *shape, episodes.num_val_examples_per_class)
-            self.model = LEO(config.model, train.dim, seed=training.seed)
+            self.model = build_model(config, train.dim, training.seed)
             optimizer = keras.optimizers.Adam(training.outer_lr, epsilon=ADAM_EPSILON)
             optimizer.build(self.model.meta_variables)
         self._steps = MetaTrainer(self.model, optimizer, sampler, strategy, training)

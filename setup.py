@@ -31,6 +31,7 @@ setup(
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "baselines": ["scikit-learn"],
+        "plots": ["matplotlib"],  # evaluate.py --analysis
         "dev": ["matplotlib", "mypy", "pytest", "ruff", "build", "scikit-learn"],
     },
     entry_points={

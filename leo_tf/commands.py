@@ -1,18 +1,16 @@
 """The commands behind train.py and evaluate.py."""
 
-import json
 import logging
 import os
 import sys
-from pathlib import Path
 
 from absl import app, flags
 from absl import logging as absl_logging
 
+from leo_tf import evaluate_command
 from leo_tf import flags as run_flags
-from leo_tf.atomic import replace_file
 from leo_tf.errors import InputError
-from leo_tf.run_folder import RunFolder, load
+from leo_tf.run_folder import RunFolder
 
 _USAGE_ERROR = 2
 
@@ -26,19 +24,8 @@ def train_main():
 
 def evaluate_main():
     """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
-    run_flags.define_override_flags(
-        [
-            *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
-            *("num_tr_examples_per_class", "metatest_batch_size"),
-        ]
-    )
-    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
-    flags.DEFINE_enum("split", "test", ["train", "val", "test"], "which meta-split to take tasks from")
-    flags.DEFINE_integer("num_tasks", 10_000, "number of tasks")
-    flags.DEFINE_integer("queries", 0, "query examples of a class; 0: all remaining ones")
-    flags.DEFINE_integer("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
-    flags.DEFINE_string("output", "", "where to write the JSON; empty: evaluation-SPLIT.json in the run's folder")
-    run_command(_evaluate)
+    evaluate_command.define_flags()
+    run_command(evaluate_command.run)
 
 
 def _train():
@@ -58,34 +45,6 @@ def _train():
         f"{trainer.folder.path}; best validation accuracy {100 * best:.2f} % at step {best_step}.\n"
         f"Next: python evaluate.py --checkpoint_path={trainer.folder.path}"
     )
-    return 0
-
-
-def _evaluate():
-    values = flags.FLAGS
-    folder = RunFolder(values.checkpoint_path)
-    config = run_flags.override(folder.config())
-    from leo_tf.evaluation import evaluate
-    from leo_tf.training import load_table
-
-    result = evaluate(
-        load(folder.path),
-        load_table(config.data, values.split),
-        ways=config.episodes.num_classes,
-        shots=config.episodes.num_tr_examples_per_class,
-        queries=values.queries or None,
-        num_tasks=values.num_tasks,
-        batch_size=config.training.metatest_batch_size,
-        seed=values.seed,
-    )
-    print(f"{config.data.dataset_name} {values.split}: {result}")
-    output = Path(values.output or folder.path / f"evaluation-{values.split}.json")
-    summary = {"checkpoint_path": str(folder.path), "split": values.split, **result.summary()}
-    try:
-        with replace_file(output) as file:
-            file.write((json.dumps(summary, indent=2) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"Cannot write {output} ({error.strerror}); give an --output that can be written.") from None
     return 0
 
 

@@ -12,7 +12,7 @@ class RunFolder:
     """Paths and small files of a run.
 
     config.json the resolved configuration; data.json what was trained on; latest/ the checkpoint to continue
-    from; best/ the one with the highest validation accuracy; metrics.csv; tensorboard/; evaluation-*.json.
+    from; best/ the one with the highest validation accuracy; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png.
     """
 
     def __init__(self, path):
@@ -92,6 +92,26 @@ class RunFolder:
         """Return {"embedding_dim", "train_digest", "validation_digest"} of the run."""
         return json.loads(self.data_file.read_text(encoding="utf-8"))
 
+    def best_checkpoint(self):
+        """Return the path of the best checkpoint, as TensorFlow names it.
+
+        Raises:
+          InputError: there is no run in the folder, or no checkpoint yet.
+        """
+        import tensorflow as tf
+
+        config, checkpoint = self.config(), tf.train.latest_checkpoint(self.best)
+        if checkpoint is None:
+            raise InputError(
+                f"The run in {self.path} has no best checkpoint yet; it gets one at its first validation, after "
+                f"{config.training.checkpoint_steps} steps. Continue the run with train.py."
+            )
+        return checkpoint
+
+    def best_step(self):
+        """Return the meta-training steps of the best checkpoint; raises as `best_checkpoint`."""
+        return int(self.best_checkpoint().rpartition("-")[2])
+
 
 def load(checkpoint_path):
     """Return the trained model of a run: its best checkpoint, under its own configuration.
@@ -113,13 +133,7 @@ def load(checkpoint_path):
     from leo_tf.algorithms import build_model
 
     folder = RunFolder(checkpoint_path)
-    config = folder.config()
-    checkpoint = tf.train.latest_checkpoint(folder.best)
-    if checkpoint is None:
-        raise InputError(
-            f"The run in {folder.path} has no best checkpoint yet; it gets one at its first validation, after "
-            f"{config.training.checkpoint_steps} steps. Continue the run with train.py."
-        )
+    config, checkpoint = folder.config(), folder.best_checkpoint()
     model = build_model(config, folder.data()["embedding_dim"])
     status = tf.train.Checkpoint(model=model).restore(checkpoint)
     status.assert_existing_objects_matched().expect_partial()

@@ -79,7 +79,7 @@ def _open_entry(entry: Path, sources: list[list]) -> ClassRows | None:
         record = json.loads(entry.read_bytes())
         if record["format"] != _FORMAT or record["sources"] != sources:
             return None
-        rows = np.load(entry.with_name(record["file"]), mmap_mode="r", allow_pickle=False)
+        rows = np.load(entry.with_name(record["file"]), mmap_mode="c", allow_pickle=False)
         names, sizes = tuple(record["class_names"]), tuple(record["class_sizes"])
         if rows.dtype != np.float32 or rows.shape != (sum(sizes), record["dim"]) or len(names) != len(sizes):
             return None
@@ -116,4 +116,4 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
         with suppress(OSError):
             if other not in (entry, rows_file) and (other.suffix == ".npy" or _is_abandoned(other)):
                 other.unlink()
-    return rows._replace(embeddings=np.asarray(np.load(rows_file, mmap_mode="r", allow_pickle=False)))
+    return rows._replace(embeddings=np.asarray(np.load(rows_file, mmap_mode="c", allow_pickle=False)))

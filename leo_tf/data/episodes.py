@@ -9,6 +9,8 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.errors import InputError
 
+_TENSOR_ALIGNMENT = 64  # bytes; TensorFlow's vector instructions rely on it
+
 _logger = logging.getLogger("leo_tf")
 
 
@@ -102,7 +104,7 @@ class EpisodeSampler:
           Episode.
         """
         _, rows = self.rows(seed, first_task, num_tasks)
-        support, query = tf.split(tf.gather(self.embeddings, rows), [self.shots, self.queries], axis=2)
+        support, query = (tf.gather(self.embeddings, part) for part in tf.split(rows, [self.shots, -1], axis=2))
         return Episode(support, self.labels(num_tasks, self.shots), query, self.labels(num_tasks, self.queries))
 
     def labels(self, num_tasks, examples):
@@ -111,10 +113,19 @@ class EpisodeSampler:
 
 
 def _place(embeddings):
-    """Put the table on the device: under several replicas a mirrored variable, else one plain tensor.
+    """Put the table where functions can capture it.
 
-    Never a NumPy array captured by a function, which would be written into its graph (2 GB at most).
+    Under several replicas a mirrored variable, on a GPU a tensor there; on CPU the array's own memory, which for a
+    memory-mapped table is the cache file's pages. Never a NumPy array captured by a function, which would be written
+    into its graph (2 GB at most).
     """
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return tf.Variable(embeddings, trainable=False, name="embedding_table")
-    return tf.constant(embeddings)
+    if tf.config.list_logical_devices("GPU") or embeddings.ctypes.data % _TENSOR_ALIGNMENT:
+        return tf.constant(embeddings)
+    view = embeddings.view()
+    try:
+        view.flags.writeable = True  # DLPack shares nothing read-only; a tensor is never written to
+    except ValueError:
+        return tf.constant(embeddings)
+    return tf.experimental.dlpack.from_dlpack(view.__dlpack__())

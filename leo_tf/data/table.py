@@ -36,8 +36,10 @@ class EmbeddingTable:
     normalized: bool
 
     def __post_init__(self) -> None:
-        self.embeddings.flags.writeable = False
-        self.class_sizes.flags.writeable = False
+        for name in ("embeddings", "class_sizes"):
+            view = getattr(self, name).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
 
     @property
     def class_offsets(self) -> np.ndarray:

@@ -1,49 +1,18 @@
 """The evaluation protocol: fixed, seeded tasks, per-task results, their mean and its interval."""
 
-import dataclasses
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from leo_tf import randomness
-from leo_tf.data.episodes import EpisodeSampler
+from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation import scoring
-from leo_tf.evaluation.statistics import Interval, confidence_interval
+from leo_tf.evaluation.results import EvaluationResult, fingerprint
+from leo_tf.evaluation.tasks import draw_from
 
 _BLOCKS_FROM_QUERIES = 100  # queries a class from which reading whole classes beats gathering the queries
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationResult:
-    """What a model scored on a set of tasks, beside nearest-class-mean on the very same ones."""
-
-    accuracy: Interval
-    nearest_class_mean: Interval
-    loss: Interval
-    ways: int
-    shots: int
-    queries: int
-    num_tasks: int
-    seed: int
-    data: str  # the table's digest
-    seconds: float
-    task_accuracy: np.ndarray = dataclasses.field(repr=False)  # [tasks]
-    task_nearest_class_mean: np.ndarray = dataclasses.field(repr=False)  # [tasks]
-    algorithm: str = "LEO"
-
-    def summary(self):
-        """Return a plain dict of everything but the per-task results, for JSON."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.name.startswith("task_")}
-        return {k: v._asdict() if isinstance(v, Interval) else v for k, v in fields.items()}
-
-    def __str__(self):
-        return (
-            f"{self.algorithm} {self.accuracy.percent()}, nearest class mean {self.nearest_class_mean.percent()} "
-            f"({self.ways}-way {self.shots}-shot, {self.queries} queries a class, {self.num_tasks} tasks, "
-            "95 % confidence intervals)"
-        )
 
 
 class Evaluator:
@@ -64,23 +33,50 @@ class Evaluator:
         Returns:
           Scores of NumPy arrays [num_tasks].
         """
-        seed = randomness.stream_seed(seed, stream)
-        batches = [self._score(seed, tf.constant(first, tf.int64)) for first in range(0, num_tasks, self._batch_size)]
-        return scoring.Scores(
-            *(np.concatenate([part.numpy() for part in parts])[:num_tasks] for parts in zip(*batches, strict=True))
-        )
+        seed, starts = randomness.stream_seed(seed, stream), range(0, num_tasks, self._batch_size)
+        return _joined([self._score_drawn(seed, tf.constant(first, tf.int64)) for first in starts], num_tasks)
+
+    def run_on(self, tasks):
+        """Score Tasks of the sampler's shape; as `run`, up to rounding."""
+        starts = range(0, len(tasks), self._batch_size)
+        # The last batch is filled up with its last task, so that one graph serves all.
+        indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
+        return _joined([self._score_given(*self._given(tasks.take(chosen))) for chosen in indices], len(tasks))
+
+    def _given(self, tasks):
+        whole_classes = self._reads_blocks and self._sampler.takes_all
+        rows = tasks.support_rows if whole_classes else tasks.rows(self._sampler)
+        return tf.constant(tasks.class_ids), tf.constant(rows)
+
+    @property
+    def _reads_blocks(self):
+        return self._sampler.queries >= _BLOCKS_FROM_QUERIES
 
     @tf.function(reduce_retracing=True)
-    def _score(self, seed, first_task):
+    def _score_drawn(self, seed, first_task):
+        sampler = self._sampler
+        needed = sampler.shots if self._reads_blocks and sampler.takes_all else sampler.shots + sampler.queries
+        return self._score(*sampler.rows(seed, first_task, self._batch_size, examples=needed))
+
+    @tf.function(reduce_retracing=True)
+    def _score_given(self, class_ids, rows):
+        return self._score(class_ids, rows)
+
+    def _score(self, class_ids, rows):
         sampler, tasks = self._sampler, self._batch_size
         support_y = sampler.labels(tasks, sampler.shots)
-        if sampler.queries < _BLOCKS_FROM_QUERIES:
-            episode = sampler.sample(seed, first_task, tasks)
-            return scoring.score_episode(self._make_classifier(episode.support_x, support_y), episode)
-        needed = sampler.shots if sampler.takes_all else sampler.shots + sampler.queries
-        class_ids, rows = sampler.rows(seed, first_task, tasks, examples=needed)
-        support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
-        return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
+        if self._reads_blocks:
+            support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
+            return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
+        parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
+        support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
+        episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
+        return scoring.score_episode(self._make_classifier(support_x, support_y), episode)
+
+
+def _joined(batches, num_tasks):
+    parts = zip(*batches, strict=True)
+    return scoring.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
 
 
 def leo_classifier(model):
@@ -107,33 +103,72 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
+    check_dim(model, table)
+    sampler = EpisodeSampler(table, ways, shots, queries)
+    return _evaluate(model, sampler, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
+
+
+def evaluate_tasks(model, table, tasks, batch_size=200):
+    """Evaluate a model on given tasks.
+
+    Args:
+      model: LEO.
+      table: EmbeddingTable that the tasks are of.
+      tasks: Tasks, from `draw_tasks` or `Tasks.load`.
+      batch_size: tasks at once; changes speed and memory only.
+
+    Returns:
+      EvaluationResult; the very same as `evaluate`'s with the seed that the tasks were drawn from.
+
+    Raises:
+      InputError: the table does not fit the model or the tasks.
+    """
+    check_dim(model, table)
+    return _evaluate(model, sampler_of(table, tasks), tasks, batch_size)
+
+
+def sampler_of(table, tasks):
+    """Return the EpisodeSampler that holds `table` for Tasks of it.
+
+    Raises:
+      InputError: the tasks are of another table.
+    """
+    if tasks.data != table.digest:
+        raise InputError(
+            f"The tasks are of data with sha256 {tasks.data[:12]}...; {table.source} has {table.digest[:12]}.... "
+            "Evaluate on the data that they were drawn from."
+        )
+    return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
+
+
+def check_dim(model, table):
+    """Raise InputError unless the table holds embeddings of the model's dimension."""
     if table.dim != model.embedding_dim:
         raise InputError(
             f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "
             "Evaluate on embeddings of the same feature extractor."
         )
-    if num_tasks < 2:
-        raise InputError(f"Got {num_tasks} tasks; expected at least 2.")
-    model.require_ways(ways)
-    sampler = EpisodeSampler(table, ways, shots, queries)
-    batch_size = min(batch_size, num_tasks)
+
+
+def _evaluate(model, sampler, tasks, batch_size):
+    model.require_ways(tasks.ways)
+    batch_size = min(batch_size, len(tasks))
     start = time.perf_counter()
-    scores = Evaluator(leo_classifier(model), sampler, batch_size).run(seed, randomness.TEST, num_tasks)
+    scores = Evaluator(leo_classifier(model), sampler, batch_size).run_on(tasks)
     seconds = time.perf_counter() - start
     yardstick = Evaluator(lambda x, y: scoring.nearest_class_mean(x), sampler, batch_size)
-    nearest = yardstick.run(seed, randomness.TEST, num_tasks).accuracy
     return EvaluationResult(
-        accuracy=confidence_interval(scores.accuracy),
-        nearest_class_mean=confidence_interval(nearest),
-        loss=confidence_interval(scores.loss),
-        ways=ways,
-        shots=shots,
-        queries=sampler.queries,
-        num_tasks=num_tasks,
-        seed=seed,
-        data=table.digest,
-        seconds=seconds,
         task_accuracy=scores.accuracy,
-        task_nearest_class_mean=nearest,
+        task_loss=scores.loss,
+        task_nearest_class_mean=yardstick.run_on(tasks).accuracy,
+        ways=tasks.ways,
+        shots=tasks.shots,
+        queries=tasks.queries,
+        seed=tasks.seed,
+        stream=tasks.stream,
+        data=tasks.data,
+        tasks=tasks.digest,
+        model=fingerprint(model),
+        seconds=seconds,
         algorithm=model.algorithm,
     )

@@ -10,13 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from leo_tf import objective
-
-
-class Classifier(NamedTuple):
-    """A linear classifier for each task: logits = x . weights + bias."""
-
-    weights: tf.Tensor  # [tasks, ways, dim]
-    bias: tf.Tensor | None = None  # [tasks, ways]
+from leo_tf.classifier import Classifier
 
 
 class Scores(NamedTuple):
@@ -39,14 +33,19 @@ def nearest_class_mean(support_x):
     return Classifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
 
 
-def score_episode(classifier, episode):
-    """Score on the gathered queries of an Episode."""
+def query_logits(classifier, episode):
+    """Return (logits [tasks, ways * queries, ways], labels [tasks, ways * queries]) of an Episode's queries."""
     tasks, _, _, dim = episode.query_x.shape
     queries = tf.reshape(episode.query_x, [tasks, -1, dim])
-    labels = tf.reshape(episode.query_y, [tasks, -1])
     logits = tf.matmul(queries, classifier.weights, transpose_b=True)
     if classifier.bias is not None:
         logits += classifier.bias[:, tf.newaxis]
+    return logits, tf.reshape(episode.query_y, [tasks, -1])
+
+
+def score_episode(classifier, episode):
+    """Score on the gathered queries of an Episode."""
+    logits, labels = query_logits(classifier, episode)
     return Scores(objective.accuracy(logits, labels), tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1))
 
 

@@ -127,3 +127,28 @@ def test_more_ways_than_classes():
 def test_empty_tasks_are_refused(shape):
     with pytest.raises(InputError, match="expected at least 1 of each"):
         EpisodeSampler(numbered([5] * 6), *shape)
+
+
+def test_a_mapped_table_is_shared_with_the_device_not_copied(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    (tmp_path / "toy").mkdir()
+    np.savez(tmp_path / "toy" / "train.npz", embeddings=rows, labels=np.repeat(np.arange(6), 10))
+    mapped = EmbeddingTable.load(tmp_path, "toy", "train", cache_dir=tmp_path / "cache")
+    sampler = EpisodeSampler(mapped, 3, 1, 4)
+    assert np.shares_memory(np.asarray(memoryview(sampler.embeddings)), mapped.embeddings)
+    assert not mapped.embeddings.flags.writeable
+    held = EmbeddingTable.from_arrays(rows, np.repeat(np.arange(6), 10))
+    del mapped  # the sampler keeps what it shares
+    for one, other in zip(sampler.sample(0, 0, 2), EpisodeSampler(held, 3, 1, 4).sample(0, 0, 2), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_misaligned_or_foreign_read_only_table_is_copied():
+    memory = np.zeros(60 * 16 * 4 + 128, np.uint8)
+    start = -memory.ctypes.data % 64
+    for offset in (0, 4):
+        rows = memory[start + offset :][: 60 * 16 * 4].view(np.float32).reshape(60, 16)
+        rows[:] = np.random.default_rng(offset).normal(size=rows.shape)
+        table = EmbeddingTable(np.frombuffer(rows.tobytes(), np.float32).reshape(60, 16), tuple("abcdef"),
+                               np.full(6, 10), "digest", "toy", False)  # fmt: skip
+        np.testing.assert_array_equal(EpisodeSampler(table, 3, 1, 4).embeddings, rows)

@@ -70,6 +70,12 @@ def test_training_without_fine_tuning_leaves_its_rate_alone(data, tmp_path):
     assert np.abs(variables[-2] - 1.0).max() > 1e-4
 
 
+def test_training_without_latent_steps_leaves_their_rate_alone(data, tmp_path):
+    variables = train(data, tmp_path, 4, model={"inner_unroll_length": 0})
+    np.testing.assert_array_equal(variables[-2], np.float32(1.0))
+    assert np.abs(variables[-1] - 0.001).max() > 1e-4
+
+
 def test_seeds_make_different_runs(data, single, tmp_path):
     other = train(data, tmp_path, 8, seed=1)
     assert all(np.abs(a - b).max() > 1e-5 for a, b in zip(other, single[1], strict=True))

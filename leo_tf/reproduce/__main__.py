@@ -1,0 +1,73 @@
+"""Reproduce the paper's tables: python -m leo_tf.reproduce"""
+
+import shlex
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from leo_tf.commands import run_command
+from leo_tf.errors import InputError
+
+_QUICK_ROWS = ("metasgd", "generator_only", "generator_finetuning", "random_prior", "deterministic", "no_finetuning", "leo")
+
+
+def main():
+    """Define the flags, run the cells, write the report."""
+    from leo_tf.reproduce.plan import ROWS, SETTINGS
+
+    flags.DEFINE_list("rows", [], f"models, of {', '.join(ROWS)}; empty: the paper's")
+    flags.DEFINE_list("settings", [], f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, _trainval")
+    flags.DEFINE_list("seeds", ["0"], "training seeds")
+    flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms")
+    flags.DEFINE_integer("jobs", 2, "cells at once, each a process of its own")
+    flags.DEFINE_string("output", "reproduction", "folder for cells and report")
+    flags.DEFINE_string("configs", "configs", "folder of the flagfiles")
+    flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles")
+    flags.DEFINE_string("dataset_name", "", "other data for all settings; their hyper-parameters stay")
+    flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles")
+    flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
+    run_command(_reproduce)
+
+
+def _reproduce():
+    values = flags.FLAGS
+    from leo_tf.reproduce.plan import cells
+    from leo_tf.reproduce.report import write_report
+    from leo_tf.reproduce.runner import run_cells
+
+    if values.jobs < 1 or values.num_tasks < 2 or values.num_steps_limit < 0:
+        raise InputError(
+            f"--jobs={values.jobs} --num_tasks={values.num_tasks} --num_steps_limit={values.num_steps_limit}; expected "
+            "at least 1 job, 2 tasks (for an interval) and 0 steps."
+        )
+    try:
+        seeds = [int(seed) for seed in values.seeds]
+    except ValueError:
+        raise InputError(f"Got --seeds={','.join(values.seeds)}; expected whole numbers.") from None
+    steps = values.num_steps_limit or (1000 if values.quick else 0)
+    train = [f"--{name}={values[name].value}" for name in ("data_path", "dataset_name") if values[name].value]
+    if steps:
+        train += [f"--num_steps_limit={steps}", f"--checkpoint_steps={max(1, min(1000, steps // 2))}"]
+    evaluate = [f"--num_tasks={min(values.num_tasks, 2000) if values.quick else values.num_tasks}"]
+    paper = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
+    planned = cells(
+        values.rows or _QUICK_ROWS,
+        values.settings or (["glyphs_1shot", "glyphs_5shot"] if values.quick else paper),
+        seeds,
+        values.output,
+        values.configs,
+        train,
+        evaluate,
+    )
+    output = Path(values.output)
+    output.mkdir(parents=True, exist_ok=True)
+    statuses = run_cells(planned, values.jobs)
+    report = write_report(output, planned, statuses, f"python -m leo_tf.reproduce {shlex.join(sys.argv[1:])}")
+    failed = sum(not status["ok"] for status in statuses.values())
+    print(f"{len(planned) - failed} of {len(planned)} cells finished; see {report} and {report.with_suffix('.html')}.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Run cells in processes of their own, several at once; what is finished is not done again."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from tqdm import tqdm
+
+from leo_tf.atomic import replace_file
+
+# By module, so that an installed package without the scripts will do.
+_MAINS = {"train.py": "train_main", "evaluate.py": "evaluate_main"}
+_LOG_LINES = 4
+
+
+def run_cells(cells, jobs, log=print):
+    """Run the cells that are not finished.
+
+    A cell that fails leaves its reason in its status, and the others go on; it is tried again the next time. A cell
+    that was stopped half-way resumes its training.
+
+    Args:
+      cells: list of Cell.
+      jobs: processes at once.
+      log: is called with a line for each cell that ends.
+
+    Returns:
+      {cell name: status}, a dict with "ok", "seconds" and, if it failed, "command" and "reason".
+    """
+    statuses = {}
+    waiting = []
+    for cell in cells:
+        before = _finished(cell)
+        if before:
+            statuses[cell.name] = before
+        else:
+            waiting.append(cell)
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(waiting), unit="cell", disable=None) as bar:
+        futures = {pool.submit(_run, cell): cell for cell in waiting}
+        try:
+            for future in as_completed(futures):
+                cell, status = futures[future], future.result()
+                statuses[cell.name] = status
+                bar.update()
+                log(f"{cell.name}: {'done' if status['ok'] else 'FAILED: ' + status['reason']} in {status['seconds']:.0f} s")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {cell.name: statuses[cell.name] for cell in cells}
+
+
+def _finished(cell):
+    """Return the status of a cell that was finished with the same commands, else None."""
+    try:
+        status = json.loads(cell.status.read_text(encoding="utf-8"))
+        done = status["ok"] and status["commands"] == _digest(cell) and cell.result.exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return status if done else None
+
+
+def _digest(cell):
+    return hashlib.sha256(json.dumps(cell.commands()).encode()).hexdigest()
+
+
+def _run(cell):
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    status, start = {"ok": True, "commands": _digest(cell)}, time.perf_counter()
+    with (cell.folder / "log.txt").open("ab") as log:
+        for script, flags in cell.commands():
+            main = f"from leo_tf.commands import {_MAINS[script]}; {_MAINS[script]}()"
+            code = subprocess.run([sys.executable, "-c", main, *flags], stdout=log, stderr=subprocess.STDOUT).returncode
+            if code:
+                status |= {"ok": False, "command": f"{script} {' '.join(flags)}", "reason": _reason(cell, code)}
+                break
+    status["seconds"] = time.perf_counter() - start
+    with replace_file(cell.status) as file:
+        file.write((json.dumps(status, indent=2) + "\n").encode())
+    return status
+
+
+def _reason(cell, code):
+    """Return the error that a command printed, or its last lines."""
+    lines = (cell.folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
+    return errors[-1] if errors and code == 2 else f"exit status {code}: " + " | ".join(lines[-_LOG_LINES:])

@@ -90,8 +90,6 @@ class LEOConfig:
         _require(self.codes_per_class in CODES_PER_CLASS, self, "codes_per_class", " or ".join(CODES_PER_CLASS))
         if self.codes_from == "prior":
             _require(self.stochastic, self, "stochastic", "true with --codes_from=prior, whose codes are noise")
-            steps = self.inner_unroll_length + self.finetuning_unroll_length
-            _require(steps > 0, self, "codes_from", "encoder, or steps: without any, nothing looks at the support")
 
     def copies(self, shots):
         """Return the number of codes that a class of `shots` support examples has."""

@@ -160,7 +160,7 @@ class LEO(MetaLearner):
         """
         pace = 1.0 / tf.cast(self.config.copies(tf.shape(support_x)[2]), self.compute_dtype)
         if self.encoder is None:
-            latents = self._prior_codes(*tf.unstack(tf.shape(support_x)[:2]), pace)
+            latents = self._prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], pace)
         else:
             latents, _ = self.encoder(support_x)
         return self._adapt_means(latents, join_examples(support_x), labels, pace)

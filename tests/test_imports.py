@@ -14,13 +14,13 @@ RANKS = [
     {"config", "atomic", "randomness"},
     {"flags", "data"},
     {"layers", "noise"},
-    {"adaptation", "objective", "gradients"},
+    {"adaptation", "objective", "gradients", "classifier"},
     {"meta_learner"},
     {"model"},
-    {"evaluation"},
     {"baselines"},
     {"algorithms"},
     {"run_folder"},
+    {"evaluation"},
     {"training"},
 ]
 EVERYTHING_ELSE = len(RANKS)

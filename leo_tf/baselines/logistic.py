@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from leo_tf.classifier import Classifier
 from leo_tf.errors import InputError
-from leo_tf.evaluation import Classifier
 
 
 def logistic_regression(support_x, support_y, C=1.0):

@@ -6,7 +6,6 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation.protocol import Evaluator, check_dim, evaluate_tasks, leo_classifier, sampler_of
 from leo_tf.evaluation.statistics import Interval, confidence_interval
 from leo_tf.evaluation.tasks import draw_tasks
-from leo_tf.model import LEO
 
 _PAIRS_AT_ONCE = 125_000  # of support examples in the relation network: 200 tasks of 5 ways, 5 shots
 
@@ -27,11 +26,11 @@ class StepsPoint:
 
 
 def with_steps(model, latent_steps, finetuning_steps):
-    """Return a LEO with the same weights that adapts in other numbers of steps."""
+    """Return a model with the same weights that adapts in other numbers of steps; a baseline has no latent ones."""
     config = dataclasses.replace(
         model.config, inner_unroll_length=latent_steps, finetuning_unroll_length=finetuning_steps
     )
-    other = LEO(config, model.embedding_dim, dtype=model.dtype_policy)
+    other = type(model).from_config({**model.get_config(), "config": dataclasses.asdict(config)})
     for variable, value in zip(other.meta_variables, model.meta_variables, strict=True):
         variable.assign(value)
     return other

@@ -10,13 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from leo_tf import objective
-
-
-class Classifier(NamedTuple):
-    """A linear classifier for each task: logits = x . weights + bias."""
-
-    weights: tf.Tensor  # [tasks, ways, dim]
-    bias: tf.Tensor | None = None  # [tasks, ways]
+from leo_tf.classifier import Classifier
 
 
 class Scores(NamedTuple):

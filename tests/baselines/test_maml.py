@@ -12,6 +12,7 @@ import leo_tf
 from leo_tf import EpisodeSampler, InputError, LEOConfig
 from leo_tf.baselines import MAML, MetaSGD
 from leo_tf.config import BaselineConfig, DataConfig, EpisodeConfig, RunConfig, TrainingConfig
+from leo_tf.evaluation import draw_tasks, steps_curve
 from leo_tf.noise import noise_from_bits
 from leo_tf.training import MetaTrainer
 
@@ -202,10 +203,13 @@ def test_a_run_resumes_loads_and_evaluates(data, tmp_path, algorithm):
     model = leo_tf.load(whole)
     assert type(model) is {"maml": MAML, "metasgd": MetaSGD}[algorithm]
     assert model.config.finetuning_unroll_length == 2 and model.config.finetuning_lr_init == 0.5
-    result = leo_tf.evaluate(
-        model, leo_tf.EmbeddingTable.load(data, "own", "val", cache_dir=data / "cache"), WAYS, 2, num_tasks=50
-    )
+    table = leo_tf.EmbeddingTable.load(data, "own", "val", cache_dir=data / "cache")
+    result = leo_tf.evaluate(model, table, WAYS, 2, num_tasks=50)
     assert result.accuracy.mean > 0.5
     assert str(result).startswith(f"{model.algorithm} ")
+    tasks = draw_tasks(table, WAYS, 2, num_tasks=50)
+    curve = steps_curve(model, table, tasks)
+    assert [(point.latent_steps, point.finetuning_steps) for point in curve] == [(0, 0), (0, 1), (0, 2)]
+    assert curve[-1].accuracy.mean == pytest.approx(result.accuracy.mean)
     with pytest.raises(InputError, match=r"baseline\.algorithm: .* != 'leo'"):
         trainer(data, whole, "leo", 8)

@@ -91,13 +91,14 @@ class LEO(MetaLearner):
         members = tf.one_hot(labels, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
         counts = tf.reduce_sum(members, axis=2, keepdims=True)
         membership = tf.math.divide_no_nan(members, counts)
+        codes = tf.cast(self.config.copies(counts), support_x.dtype)
         if self.encoder is None:
-            latents = self._prior_codes(
-                tf.shape(support_x)[0], ways, tf.math.reciprocal_no_nan(self.config.copies(counts))
-            )
+            latents = self._prior_codes(tf.shape(support_x)[0], ways, tf.math.reciprocal_no_nan(codes))
         else:
             latents, _ = self.encoder.unequal(support_x, membership)
-        weights = tf.reduce_sum(membership if self.config.codes_per_class == "example" else members, axis=1)
+        # With one code a class, `adapt` descends the sum over its K examples: K times their mean.
+        pace = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
+        weights = pace * tf.reduce_sum(membership, axis=1)
         return self._adapt_means(latents, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
 
     def adapt_in_training(self, support_x, labels, noise):

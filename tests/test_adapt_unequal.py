@@ -13,9 +13,13 @@ DIM, STEPS = 8, (3, 2)
 
 @pytest.fixture(scope="module")
 def model():
+    return make_model()
+
+
+def make_model(**changes):
     """A float64 model whose every learning rate differs."""
     rng = np.random.default_rng(5)
-    config = LEOConfig(num_latents=4, inner_unroll_length=STEPS[0], finetuning_unroll_length=STEPS[1])
+    config = LEOConfig(num_latents=4, inner_unroll_length=STEPS[0], finetuning_unroll_length=STEPS[1], **changes)
     model = LEO(config, DIM, dtype="float64", seed=1)
     model.latent_learning_rate.assign(rng.uniform(0.05, 0.5, 4))
     model.finetuning_learning_rate.assign(rng.uniform(0.05, 0.6, DIM))
@@ -32,8 +36,10 @@ def test_equals_the_oracle(model, counts):
     np.testing.assert_allclose(model.adapt_unequal(support, labels), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("changes", [{}, {"codes_per_class": "class"}, {"codes_from": "prior"}])
 @pytest.mark.parametrize(("ways", "shots"), [(5, 1), (4, 3)])
-def test_equal_sizes_in_any_order_give_adapt(model, make_episode, ways, shots):
+def test_equal_sizes_in_any_order_give_adapt(make_episode, ways, shots, changes):
+    model = make_model(**changes)
     episode = make_episode(tasks=3, ways=ways, shots=shots)
     expected = model.adapt(episode.support_x, episode.support_y)
     order = np.random.default_rng(0).permutation(ways * shots)

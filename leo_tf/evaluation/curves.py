@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from leo_tf.errors import InputError
 from leo_tf.evaluation.protocol import Evaluator, check_dim, evaluate_tasks, leo_classifier, sampler_of
 from leo_tf.evaluation.statistics import Interval, confidence_interval
 from leo_tf.evaluation.tasks import draw_tasks
@@ -50,10 +49,8 @@ def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuni
       List of StepsPoint.
 
     Raises:
-      InputError: the table does not fit the model or the tasks, or the model is not LEO.
+      InputError: the table does not fit the model or the tasks.
     """
-    if not isinstance(model, LEO):
-        raise InputError(f"The curve over latent and fine-tuning steps is LEO's; got {model.algorithm}.")
     latent = model.config.inner_unroll_length if latent_steps is None else latent_steps
     finetuning = model.config.finetuning_unroll_length if finetuning_steps is None else finetuning_steps
     check_dim(model, table)

@@ -32,7 +32,6 @@ class EvaluationResult:
     model: str  # the model's fingerprint
     algorithm: str  # the model's name
     seconds: float
-    algorithm: str = "LEO"
 
     @property
     def num_tasks(self):

@@ -72,8 +72,8 @@ def _run(cell):
     status, start = {"ok": True, "commands": _digest(cell)}, time.perf_counter()
     with (cell.folder / "log.txt").open("ab") as log:
         for script, flags in cell.commands():
-            main = f"from leo_tf.commands import {_MAINS[script]}; {_MAINS[script]}()"
-            code = subprocess.run([sys.executable, "-c", main, *flags], stdout=log, stderr=subprocess.STDOUT).returncode
+            call = [sys.executable, "-c", _main(script), *flags]
+            code = subprocess.run(call, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
             if code:
                 status |= {"ok": False, "command": f"{script} {' '.join(flags)}", "reason": _reason(cell, code)}
                 break
@@ -81,6 +81,10 @@ def _run(cell):
     with replace_file(cell.status) as file:
         file.write((json.dumps(status, indent=2) + "\n").encode())
     return status
+
+
+def _main(script):
+    return f"from leo_tf.commands import {_MAINS[script]}; {_MAINS[script]}()"
 
 
 def _reason(cell, code):

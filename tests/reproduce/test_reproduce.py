@@ -1,0 +1,134 @@
+"""The reproduction: what it plans, how it runs and fails, what its report says."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leo_tf import InputError
+from leo_tf.evaluation import EvaluationResult, seed_summary
+from leo_tf.reproduce import plan, published, report, runner
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def planned(folder, rows=("metasgd", "leo"), settings=("glyphs_1shot",), seeds=(0,), **flags_of):
+    return plan.cells(rows, settings, seeds, folder, CONFIGS, **flags_of)
+
+
+def flag_lines(path):
+    return tuple(line for line in path.read_text().splitlines() if line.startswith("--"))
+
+
+def test_rows_have_the_flags_of_the_flagfiles():
+    for name, row in plan.ROWS.items():
+        if name != "leo":
+            assert row.flags == flag_lines(CONFIGS / "ablations" / f"{name}.cfg")
+
+
+def test_settings_have_flagfiles_and_the_paper_is_published_for_its_rows():
+    for name, setting in plan.SETTINGS.items():
+        text = (CONFIGS / setting.config).read_text()
+        assert ("--train_on_val=true" in text) == setting.train_on_val == name.endswith("_trainval")
+    assert set(published.PAPER) <= set(plan.ROWS)
+    assert published.PAPER["leo"]["tiered_5shot"] == (81.44, 0.09)
+    assert published.MULTIVIEW == {"leo": {"mini_1shot": (63.97, 0.20), "mini_5shot": (79.49, 0.70)}}
+
+
+def test_a_plan_goes_seed_by_seed_and_refuses_what_it_does_not_know(tmp_path):
+    names = [cell.name for cell in planned(tmp_path, seeds=(3, 1))]
+    assert names == [f"{row}/glyphs_1shot/{seed}" for seed in (3, 1) for row in ("metasgd", "leo")]
+    for wrong in ({"rows": ["leoo"]}, {"settings": ["nano"]}, {"seeds": []}, {"rows": []}):
+        with pytest.raises(InputError, match="expected"):
+            planned(tmp_path, **wrong)
+    with pytest.raises(InputError, match="No flagfile"):
+        plan.cells(["leo"], ["mini_1shot"], [0], tmp_path, tmp_path)
+
+
+SCRIPT = """
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+(folder / "calls").open("a").write("x")
+if "{broken}" in str(folder):
+    print("Error: nothing there"); sys.exit(2)
+(folder / "evaluation.json").write_text("{{}}")
+"""
+
+
+@pytest.fixture
+def quick_commands(monkeypatch):
+    """Replace both commands by a script that succeeds, but for cells whose folder has a certain word in it."""
+
+    def install(broken="no cell"):
+        monkeypatch.setattr(runner, "_main", lambda script: SCRIPT.format(broken=broken))
+        monkeypatch.setattr(plan.Cell, "commands", lambda cell: [("train.py", (str(cell.folder),))])
+
+    return install
+
+
+def test_a_failed_cell_says_why_and_the_others_go_on(tmp_path, quick_commands):
+    quick_commands(broken="metasgd")
+    said = []
+    statuses = runner.run_cells(planned(tmp_path), 2, said.append)
+    assert [status["ok"] for status in statuses.values()] == [False, True]
+    assert statuses["metasgd/glyphs_1shot/0"]["reason"] == "Error: nothing there"
+    assert any("FAILED: Error: nothing there" in line for line in said)
+
+
+def test_what_is_finished_is_not_done_again_and_what_failed_is(tmp_path, quick_commands):
+    cells = planned(tmp_path)
+    quick_commands(broken="metasgd")
+    runner.run_cells(cells, 1, print)
+    quick_commands()
+    statuses = runner.run_cells(cells, 1, print)
+    assert all(status["ok"] for status in statuses.values())
+    assert [len((cell.folder / "calls").read_text()) for cell in cells] == [2, 1]
+    cells[1].status.write_text("{")  # damaged: done again
+    runner.run_cells(cells, 1, print)
+    assert [len((cell.folder / "calls").read_text()) for cell in cells] == [2, 2]
+
+
+def finish(cell, accuracy, tasks="t" * 64):
+    """Write what a finished cell leaves."""
+    accuracy = np.asarray(accuracy, np.float32)
+    result = EvaluationResult(
+        task_accuracy=accuracy,
+        task_loss=1 - accuracy,
+        task_nearest_class_mean=np.full_like(accuracy, 0.25) + np.arange(len(accuracy)) / 100,
+        **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data="d" * 64, tasks=tasks),
+        **dict(model=cell.name, algorithm="LEO", seconds=1.0),
+    )
+    cell.folder.mkdir(parents=True)
+    result.save(cell.result.with_suffix(".npz"))
+    cell.result.write_text(json.dumps({"dataset_name": "glyphs", "step": 100}))
+    return result
+
+
+def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
+    cells = planned(tmp_path, rows=("metasgd", "deterministic", "leo"), seeds=(0, 1))
+    statuses = {cell.name: {"ok": True, "seconds": 61.0} for cell in cells}
+    broken = cells.pop(1)  # deterministic, seed 0
+    results = [finish(cell, np.array([0.5, 0.6, 0.7]) + index / 20) for index, cell in enumerate(cells)]
+    statuses[broken.name] = {"ok": False, "seconds": 1.0, "command": "train.py --x", "reason": "Error: no data <here>"}
+    path = report.write_report(tmp_path, [broken, *cells], statuses, "python -m leo_tf.reproduce --quick")
+    text, page = path.read_text(), path.with_suffix(".html").read_text()
+
+    assert "5 of 6 cells finished" in text
+    leo = seed_summary([results[1], results[4]])
+    assert f"{100 * leo.mean:.2f} +- {100 * leo.standard_deviation:.2f} % (sd, 2 seeds)" in text
+    assert results[3].accuracy.percent() in text  # deterministic: one seed left, so its interval over tasks
+    assert "| Meta-SGD | -7.50 +- 0.00 |" in text  # -5 and -10 points on every task
+    assert results[0].nearest_class_mean.percent() in text
+    assert "Error: no data <here>" in text
+    assert "61.89 +- 0.16" in text and "54.24 +- 0.03" in text
+    assert "<table>" in page and "data:image/png;base64," in page and 'src="accuracy.png"' not in page
+    assert "no data &lt;here&gt;" in page
+
+
+def test_cells_on_other_tasks_are_not_compared(tmp_path):
+    cells = planned(tmp_path)
+    finish(cells[0], [0.5, 0.6, 0.7])
+    finish(cells[1], [0.5, 0.6, 0.7], tasks="u" * 64)
+    with pytest.raises(InputError, match="different tasks"):
+        report.write_report(tmp_path, cells, {cell.name: {"ok": True, "seconds": 1.0} for cell in cells}, "x")

@@ -10,7 +10,7 @@ from leo_tf.errors import InputError
 def logistic_regression(support_x, support_y, C=1.0):
     """Fit an L2-penalised multinomial logistic regression to each task's support.
 
-    Tasks are fitted one after the other, tens of milliseconds each. Works in eager code and inside a `tf.function`, so
+    Tasks are fitted one after the other, some 10 ms each. Works in eager code and inside a `tf.function`, so
     that `functools.partial(logistic_regression, C=10.0)` is a `make_classifier` for `evaluation.Evaluator`.
 
     Args:
@@ -34,7 +34,7 @@ def logistic_regression(support_x, support_y, C=1.0):
     if not C > 0:
         raise InputError(f"Got C={C!r}; expected a number above 0.")
 
-    @threadpool_limits.wrap(limits=1)  # the matrices are small: several threads took ten times as long
+    @threadpool_limits.wrap(limits=1)  # the matrices are too small for several threads
     def fit(inputs, labels):
         tasks, ways, _, dim = inputs.shape
         weights, bias = np.empty((tasks, ways, dim), inputs.dtype), np.empty((tasks, ways), inputs.dtype)

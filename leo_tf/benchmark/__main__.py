@@ -25,6 +25,7 @@ def main():
     flags.DEFINE_bool("plain", True, "time the plain map_fn formulation beside ours")
     flags.DEFINE_string("data_path", "", "take embeddings from here instead of synthetic ones")
     flags.DEFINE_string("dataset_name", "miniImageNet", "data set in --data_path")
+    flags.DEFINE_bool("serving", True, "time requests to an exported model")
     flags.DEFINE_string("output", "", "write the measurements here as JSON")
     flags.DEFINE_string("scaling", "", "also plot cost against meta-batch, ways, shots and latent steps, to this PNG")
     run_command(_benchmark)
@@ -41,6 +42,8 @@ def _benchmark():
     results: dict[str, Any] = {"machine": machine, "settings": {}}
     for name in dict.fromkeys(values.setting):
         results["settings"][name] = _measure(name, values)
+    if values.serving:
+        results["serving"] = _measure_serving(values)
     results["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory {results['peak_memory_mb']:.0f} MB")
     if values.scaling:
@@ -97,6 +100,20 @@ def _measure(name, values):
         )
     sys.stdout.flush()
     return result
+
+
+def _measure_serving(values):
+    from leo_tf.benchmark import serving
+
+    measured = serving.measure(values.repeats, values.steps)
+    print("\nserving, 640 dimensions, in this process: milliseconds an answer")
+    for name, times in measured.items():
+        if name != "load_seconds":
+            print(
+                f"  {name:30} {times['median']:9.2f} ({times['low']:.2f} to {times['high']:.2f})   "
+                f"{times['tasks_per_second']:.0f} tasks/s"
+            )
+    return measured
 
 
 def _rounds(timed, repeats):

@@ -9,7 +9,7 @@ from absl import flags
 from leo_tf.commands import run_command
 from leo_tf.errors import InputError
 
-_PAPER_ROWS = (
+_DEFAULT_ROWS = (
     "metasgd",
     "generator_only",
     "generator_finetuning",
@@ -24,7 +24,9 @@ def main():
     """Define the flags, run the cells, write the report."""
     from leo_tf.reproduce.plan import ROWS, SETTINGS
 
-    flags.DEFINE_list("rows", [], f"models, of {', '.join(ROWS)}; empty: the paper's")
+    flags.DEFINE_list(
+        "rows", [], f"models, of {', '.join(ROWS)}; empty: all of the paper's table 2, MAML and logistic regression"
+    )
     flags.DEFINE_list("settings", [], f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, _trainval")
     flags.DEFINE_list("seeds", ["0"], "training seeds")
     flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms")
@@ -60,7 +62,7 @@ def _reproduce():
     evaluate = [f"--num_tasks={min(values.num_tasks, 2000) if values.quick else values.num_tasks}"]
     paper = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
     planned = cells(
-        values.rows or _PAPER_ROWS,
+        values.rows or _DEFAULT_ROWS,
         values.settings or (["glyphs_1shot", "glyphs_5shot"] if values.quick else paper),
         seeds,
         values.output,

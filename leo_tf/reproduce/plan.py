@@ -12,10 +12,12 @@ class Row:
 
     title: str
     flags: tuple[str, ...] = ()
+    trained: bool = True  # false: a classifier fitted to each support set alone
 
 
 # In the order of the paper's table 2. The same flags are in configs/ablations.
 ROWS = {
+    "logistic_regression": Row("Logistic regression", (), trained=False),
     "maml": Row("MAML", ("--algorithm=maml",)),
     "metasgd": Row("Meta-SGD", ("--algorithm=metasgd",)),
     "generator_only": Row("Conditional generator only", ("--inner_unroll_length=0", "--finetuning_unroll_length=0")),
@@ -94,6 +96,8 @@ class Cell:
 
     def commands(self):
         """Return [(script, flags)]: what to call, in order."""
+        if not ROWS[self.row].trained:
+            return [("-m leo_tf.reproduce.classical", (*self.train_flags, *self.evaluate_flags))]
         return [("train.py", self.train_flags), ("evaluate.py", self.evaluate_flags)]
 
 
@@ -127,6 +131,8 @@ def cells(rows, settings, seeds, output, configs, train_flags=(), evaluate_flags
             if not flagfile.is_file():
                 raise InputError(f"No flagfile {flagfile}; expected the project's folder of them in --configs.")
             for row in dict.fromkeys(rows):
+                if not ROWS[row].trained and seed != seeds[0]:
+                    continue  # the same again
                 folder = Path(output) / "cells" / row / setting_name / str(seed)
                 run = f"--checkpoint_path={folder / 'run'}"
                 own = (f"--flagfile={flagfile}", *setting.flags, *ROWS[row].flags)

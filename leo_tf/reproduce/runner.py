@@ -12,7 +12,11 @@ from tqdm import tqdm
 from leo_tf.atomic import replace_file
 
 # By module, so that an installed package without the scripts will do.
-_MAINS = {"train.py": "train_main", "evaluate.py": "evaluate_main"}
+_MAINS = {
+    "train.py": "leo_tf.commands import train_main as main",
+    "evaluate.py": "leo_tf.commands import evaluate_main as main",
+    "-m leo_tf.reproduce.classical": "leo_tf.reproduce.classical import main",
+}
 _LOG_LINES = 4
 
 
@@ -84,7 +88,7 @@ def _run(cell):
 
 
 def _main(script):
-    return f"from leo_tf.commands import {_MAINS[script]}; {_MAINS[script]}()"
+    return f"from {_MAINS[script]}; main()"
 
 
 def _reason(cell, code):

@@ -23,7 +23,7 @@ def flag_lines(path):
 
 def test_rows_have_the_flags_of_the_flagfiles():
     for name, row in plan.ROWS.items():
-        if name != "leo":
+        if name != "leo" and row.trained:
             assert row.flags == flag_lines(CONFIGS / "ablations" / f"{name}.cfg")
 
 

@@ -74,7 +74,7 @@ class RunFolder:
         """
         try:
             text = self.config_file.read_text(encoding="utf-8")
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             raise InputError(
                 f"No run in {self.path}: {self.config_file} cannot be read; expected the --checkpoint_path of a run "
                 "started with train.py."
@@ -89,8 +89,41 @@ class RunFolder:
             )
 
     def data(self):
-        """Return {"embedding_dim", "train_digest", "validation_digest"} of the run."""
-        return json.loads(self.data_file.read_text(encoding="utf-8"))
+        """Return {"embedding_dim", "train_digest", "validation_digest"} of the run.
+
+        Raises:
+          InputError: the file is missing or damaged.
+        """
+        try:
+            data = json.loads(self.data_file.read_text(encoding="utf-8"))
+            int(data["embedding_dim"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{self.data_file} is missing or damaged; expected what train.py wrote there. Put it back from a copy, "
+                "or train again in another --checkpoint_path."
+            ) from None
+        return data
+
+    def lock(self):
+        """Keep other processes from training in this folder until the returned file is closed or the process ends.
+
+        Raises:
+          InputError: another process trains here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = (self.path / "lock").open("wb")
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise InputError(
+                f"Another process is training in {self.path}; wait for it, or give another --checkpoint_path."
+            ) from None
+        except (ImportError, OSError):  # no such locks on this system or disk
+            pass
+        return file
 
     def best_checkpoint(self):
         """Return the path of the best checkpoint, as TensorFlow names it.
@@ -123,7 +156,7 @@ def load(checkpoint_path):
       LEO, or the baseline that the run trained.
 
     Raises:
-      InputError: no run there, or no checkpoint in it yet.
+      InputError: no run there, no checkpoint in it yet, or a damaged one.
 
     Example:
       >>> model = leo_tf.load("runs/mini_1shot")
@@ -135,6 +168,12 @@ def load(checkpoint_path):
     folder = RunFolder(checkpoint_path)
     config, checkpoint = folder.config(), folder.best_checkpoint()
     model = build_model(config, folder.data()["embedding_dim"])
-    status = tf.train.Checkpoint(model=model).restore(checkpoint)
-    status.assert_existing_objects_matched().expect_partial()
+    try:
+        status = tf.train.Checkpoint(model=model).restore(checkpoint)
+        status.assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+        raise InputError(
+            f"The best checkpoint {checkpoint} cannot be read ({str(error).splitlines()[0]}); it is damaged or of "
+            "another model. Continue the run with train.py to get a new one, or train again."
+        ) from None
     return model

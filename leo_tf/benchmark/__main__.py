@@ -70,13 +70,13 @@ def _measure(name, values):
         "sampling alone": (cases.sampling(setting, table), values.steps),
     }
     if values.plain:
-        timed["training step, plain"] = (cases.plain_training(setting, table), max(1, values.steps // 5))
+        timed["training step, plain"] = (cases.plain_training(setting, table), max(1, values.steps // 2))
     rounds = _rounds(timed, values.repeats)
     table = _table(values, "test", setting.test_classes, setting.rows)
-    timed_evaluation = {"evaluation, 200 tasks": (cases.evaluation(setting, table), 2)}
+    timed_evaluation = {"evaluation, 200 tasks": (cases.evaluation(setting, table), 4)}
     if values.plain:
         batch = _PLAIN_EVALUATION_BATCH
-        timed_evaluation[f"evaluation, {batch} tasks, plain"] = (cases.plain_evaluation(setting, table, batch), 5)
+        timed_evaluation[f"evaluation, {batch} tasks, plain"] = (cases.plain_evaluation(setting, table, batch), 10)
     rounds |= _rounds(timed_evaluation, values.repeats)
     timed |= timed_evaluation
 

@@ -14,6 +14,8 @@ from leo_tf.evaluation import EvaluationResult, compare, confidence_interval, se
 from leo_tf.reproduce import published
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
 
+_SOURCES = {"paper": published.PAPER, "official README": published.OFFICIAL}
+_PUBLISHED_DATA = ("miniImageNet", "tieredImageNet")
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
@@ -98,6 +100,8 @@ def _sections(cells, statuses, outcomes, command):
                 "several: the mean over seeds and the standard deviation over seeds, which is what the paper gives.\n"
             )
             yield _accuracy_table(here, settings)
+            if on_val:
+                yield _beside_published(here, settings)
             yield "Against LEO on the same tasks, seed by seed: mean difference in points, 95 % interval over tasks.\n"
             yield _difference_table(here, settings)
     yield "## Published\n"
@@ -112,7 +116,7 @@ def _sections(cells, statuses, outcomes, command):
         yield "## Failed\n"
         for cell in failed:
             status = statuses[cell.name]
-            yield f"- **{cell.name}**: {status['reason']}\n\n```\n{status['command']}\n```\n"
+            yield f"**{cell.name}**\n\n```\n{status['reason']}\npython {status['command']}\n```\n"
     yield "## Commands\n"
     yield "```"
     for cell in cells:
@@ -139,6 +143,22 @@ def _accuracy_table(outcomes, settings):
         here = [o for o in outcomes if o.cell.setting == setting]
         nearest.append(here[0].result.nearest_class_mean.percent() if here else "")
     return _table(["model", *settings], [nearest, *rows])
+
+
+def _beside_published(outcomes, settings):
+    """Return measured and published numbers in one table, for cells on the published data; else nothing."""
+    rows = []
+    for outcome in outcomes:
+        setting = SETTINGS[outcome.cell.setting]
+        sources = {"paper": published.MULTIVIEW} if setting.multiview else _SOURCES
+        comparable = outcome.about["dataset_name"] in _PUBLISHED_DATA and outcome.cell.seed == outcomes[0].cell.seed
+        for source, numbers in sources.items() if comparable else ():
+            number = numbers.get(outcome.cell.row, {}).get(setting.published)
+            if number:
+                measured = _accuracy(_of(outcomes, outcome.cell.row, outcome.cell.setting))
+                title = ROWS[outcome.cell.row].title
+                rows.append([title, outcome.cell.setting, measured, "{:.2f} +- {:.2f} %".format(*number), source])
+    return _table(["model", "setting", "measured", "published", "source"], rows) if rows else ""
 
 
 def _accuracy(outcomes):

@@ -74,8 +74,14 @@ class Trainer:
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          InputError: a checkpoint or the metrics could not be written.
+          InputError: a checkpoint or the metrics could not be written, or another process trains in the folder.
         """
+        with writing(self.folder.path):
+            lock = self.folder.lock()
+        with lock:
+            return self._run()
+
+    def _run(self):
         first, last = self.checkpoints.restore(), self.config.training.num_steps_limit
         if first >= last:
             return 0

@@ -89,7 +89,7 @@ def test_what_is_finished_is_not_done_again_and_what_failed_is(tmp_path, quick_c
     assert [len((cell.folder / "calls").read_text()) for cell in cells] == [2, 2]
 
 
-def finish(cell, accuracy, tasks="t" * 64):
+def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs"):
     """Write what a finished cell leaves."""
     accuracy = np.asarray(accuracy, np.float32)
     result = EvaluationResult(
@@ -101,7 +101,7 @@ def finish(cell, accuracy, tasks="t" * 64):
     )
     cell.folder.mkdir(parents=True)
     result.save(cell.result.with_suffix(".npz"))
-    cell.result.write_text(json.dumps({"dataset_name": "glyphs", "step": 100}))
+    cell.result.write_text(json.dumps({"dataset_name": dataset, "step": 100}))
     return result
 
 
@@ -124,6 +124,20 @@ def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
     assert "61.89 +- 0.16" in text and "54.24 +- 0.03" in text
     assert "<table>" in page and "data:image/png;base64," in page and 'src="accuracy.png"' not in page
     assert "no data &lt;here&gt;" in page
+
+
+def test_published_numbers_stand_beside_train_and_validation_runs_on_the_published_data_only(tmp_path):
+    for setting, dataset, beside in [
+        ("mini_1shot_trainval", "miniImageNet", True),
+        ("mini_1shot_trainval", "birds", False),
+        ("mini_1shot", "miniImageNet", False),
+    ]:
+        folder = tmp_path / f"{setting}-{dataset}"
+        cells = planned(folder, rows=("leo",), settings=(setting,))
+        measured = finish(cells[0], [0.5, 0.6, 0.7], dataset=dataset).accuracy.percent()
+        text = report.write_report(folder, cells, {cells[0].name: {"ok": True, "seconds": 1.0}}, "x").read_text()
+        assert (f"| LEO | {setting} | {measured} | 61.76 +- 0.08 % | paper |" in text) == beside
+        assert ("61.89 +- 0.16 % | official README |" in text) == beside
 
 
 def test_cells_on_other_tasks_are_not_compared(tmp_path):

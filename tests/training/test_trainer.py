@@ -1,6 +1,7 @@
 """The trainer in one process: replicas, moving checkpoints, what a run folder holds."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.errors import InputError
+from leo_tf.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,26 @@ def test_model_and_table_of_other_dims_are_refused(single):
     table = leo_tf.EmbeddingTable.from_arrays(np.eye(6), [0, 0, 1, 1, 2, 2])
     with pytest.raises(InputError, match=r"has 6-dimensional embeddings; the model was made for 12"):
         leo_tf.evaluate(leo_tf.load(single[0]), table, ways=3)
+
+
+def test_two_processes_do_not_train_in_one_folder(data, tmp_path):
+    pytest.importorskip("fcntl")
+    run = trainer(data, tmp_path, 4)
+    with RunFolder(tmp_path).lock(), pytest.raises(InputError, match="Another process is training"):
+        run.run()
+    assert run.run() == 4
+
+
+def test_a_damaged_run_says_so(data, single, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(single[0], run)
+    (checkpoint,) = (run / "best").glob("ckpt-*.data-*")
+    checkpoint.write_bytes(b"")
+    with pytest.raises(InputError, match=r"best checkpoint .* cannot be read"):
+        leo_tf.load(run)
+    (run / "data.json").write_text("{")
+    with pytest.raises(InputError, match=r"data\.json is missing or damaged"):
+        leo_tf.load(run)
+    (run / "config.json").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(InputError, match=r"config\.json cannot be read"):
+        leo_tf.load(run)

@@ -52,14 +52,6 @@ def test_negative_inner_steps():
     assert_refused(done, "--inner_unroll_length=-1", "a whole number of at least 0")
 
 
-def test_prior_codes_without_steps():
-    assert_refused(
-        command("train.py", "--inner_unroll_length=0", "--finetuning_unroll_length=0", "--codes_from=prior"),
-        "--codes_from='prior'",
-        "nothing looks at the support",
-    )
-
-
 def test_missing_data_names_the_path_and_the_way_out(tmp_path):
     done = command(
         "train.py",

@@ -10,6 +10,8 @@ from leo_tf.commands import run_command
 from leo_tf.errors import InputError
 
 _DEFAULT_ROWS = (
+    "logistic_regression",
+    "maml",
     "metasgd",
     "generator_only",
     "generator_finetuning",

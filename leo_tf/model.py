@@ -6,7 +6,6 @@ import tensorflow as tf
 from leo_tf import adaptation, objective, randomness
 from leo_tf.config import LEOConfig
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, gaussian
-from leo_tf.meta_learner import ADAM_EPSILON as ADAM_EPSILON
 from leo_tf.meta_learner import MetaLearner, join_examples
 from leo_tf.noise import dropout
 
@@ -166,7 +165,7 @@ class LEO(MetaLearner):
             latents, _ = self.encoder(support_x)
         return self._adapt_means(latents, join_examples(support_x), labels, pace)
 
-    def _prior_codes(self, tasks, ways, spread):
+    def _prior_codes(self, tasks, ways, variance):
         """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
 
         Ours, as the paper does not say: the prior's mean, 0, decodes to the same weights for every class, from where
@@ -175,13 +174,13 @@ class LEO(MetaLearner):
 
         Args:
           tasks, ways: ints or scalar tensors.
-          spread: variance of the codes, one over the codes of a class; broadcasts against [tasks, ways, 1].
+          variance: of the codes, one over the codes of a class; broadcasts against [tasks, ways, 1].
         """
         seed = randomness.stream_seed(0, randomness.PRIOR_CODES)
         codes = randomness.normal(
             randomness.bits(seed, 0, ways, self.config.num_latents, tf.uint16), self.compute_dtype
         )
-        return tf.broadcast_to(tf.sqrt(spread) * codes, [tasks, ways, self.config.num_latents])
+        return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, self.config.num_latents])
 
     def _adapt_means(self, latents, examples, labels, pace, total=tf.reduce_sum):
         """Return the classifier [tasks, ways, dim] that the codes' means lead to, at `pace` of the learned rates.

@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import leo_tf
 from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
+from leo_tf.baselines import MAML
 from leo_tf.export import export
 from leo_tf.export.served import serve
 
@@ -102,3 +103,23 @@ def test_refuses_another_dim_and_an_empty_folder(model, data, tmp_path):
         FewShotClassifier(model).fit(data[0][:, :5], data[1])
     with pytest.raises(InputError, match="Neither a run nor a SavedModel"):
         leo_tf.FewShotClassifier.load(tmp_path)
+
+
+def test_a_model_trained_on_is_not_remembered_as_it_was(data):
+    model = LEO(TINY, 8, seed=4)
+    before = FewShotClassifier(model).fit(*data).classifier_
+    model.decoder.kernel.assign(2 * model.decoder.kernel)
+    after = FewShotClassifier(model).fit(*data).classifier_
+    np.testing.assert_array_equal(after, FewShotClassifier(clone_of(model)).fit(*data).classifier_)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def clone_of(model):
+    copy = LEO(model.config, model.embedding_dim)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def test_a_baseline_is_refused(data):
+    with pytest.raises(InputError, match="Got a model of MAML; expected LEO"):
+        FewShotClassifier(MAML(TINY, 8, ways=3)).fit(*data)

@@ -13,7 +13,8 @@ from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
 from leo_tf.config import LEOConfig, TrainingConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.evaluation import Evaluator, leo_classifier
-from leo_tf.model import ADAM_EPSILON, LEO
+from leo_tf.meta_learner import ADAM_EPSILON
+from leo_tf.model import LEO
 from leo_tf.training import MetaTrainer
 
 DIM = 640

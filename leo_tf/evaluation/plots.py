@@ -81,7 +81,7 @@ def steps_plot(points, title):
 
 
 def grid_plot(results, title):
-    """Draw accuracy against shots, a line for each number of ways, LEO's and nearest-class-mean's.
+    """Draw accuracy against shots, a line for each number of ways, the model's and nearest-class-mean's.
 
     Args:
       results: list of EvaluationResult from `shape_grid`.
@@ -95,7 +95,8 @@ def grid_plot(results, title):
     for index, ways in enumerate(sorted({result.ways for result in results})):
         row = [result for result in results if result.ways == ways]
         shots = [result.shots for result in row]
-        _errorbar(axes, shots, [result.accuracy for result in row], color=f"C{index}", label=f"{ways}-way LEO")
+        name = f"{ways}-way {row[0].algorithm}"
+        _errorbar(axes, shots, [result.accuracy for result in row], color=f"C{index}", label=name)
         _errorbar(
             axes, shots, [result.nearest_class_mean for result in row], color=f"C{index}", ls=":", marker="x",
             label=f"{ways}-way nearest class mean",

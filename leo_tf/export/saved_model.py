@@ -88,16 +88,18 @@ def _versions(folder):
 
 def _model_of(model, normalize):
     """Return (LEO, whether to normalise, description) of a run's folder or a LEO."""
+    from leo_tf.export.signatures import require_leo
+
     if not isinstance(model, str | os.PathLike):
         normalize = True if normalize is None else normalize
-        _require_leo(model)
+        require_leo(model)
         return model, normalize, _describe(model, normalize)
     if normalize is not None:
         raise InputError(f"normalize={normalize} was given with the run {model}; expected None: the run knows.")
     folder = RunFolder(model)
     config = folder.config()
     loaded, normalize = load(folder.path), config.data.normalize_embeddings
-    _require_leo(loaded)
+    require_leo(loaded)
     data = {name: getattr(config.data, name) for name in ("dataset_name", "embedding_crop", "train_on_val")}
     data |= {name: digest for name, digest in folder.data().items() if name.endswith("digest")}
     return (
@@ -105,13 +107,6 @@ def _model_of(model, normalize):
         normalize,
         _describe(loaded, normalize, data=data, episodes=dataclasses.asdict(config.episodes), best=_best(folder)),
     )
-
-
-def _require_leo(model):
-    from leo_tf.model import LEO
-
-    if not isinstance(model, LEO):
-        raise InputError(f"Got a model of {model.algorithm}; expected LEO: the baselines are there to compare with.")
 
 
 def _best(folder):

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import newest_version
-from leo_tf.export.signatures import Signatures
+from leo_tf.export.signatures import Signatures, require_leo
+from leo_tf.meta_learner import MetaLearner
 from leo_tf.model import LEO
 from leo_tf.run_folder import RunFolder, load
 
@@ -35,13 +36,15 @@ def serve(model):
     Raises:
       InputError: the folder holds none of these, or a SavedModel that is not a LEO's.
     """
-    if isinstance(model, LEO):
+    if isinstance(model, MetaLearner):
+        require_leo(model)
         if model not in _of_models:
             # A copy: what is kept must not refer to its own key.
             copy = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)
-            copy.set_weights(model.get_weights())
-            _of_models[model] = _of_leo(copy, normalize=True)
-        return _of_models[model]
+            _of_models[model] = copy, _of_leo(copy, normalize=True)
+        copy, served = _of_models[model]
+        copy.set_weights(model.get_weights())  # it may have been trained since
+        return served
     version = newest_version(model)
     if version is not None:
         return _of_saved_model(version.resolve())
@@ -80,6 +83,7 @@ def _of_saved_model(path):
 
 
 def _of_leo(model, normalize):
+    require_leo(model)
     functions = Signatures(model, normalize).functions
     adapt, predict = (
         tf.function(function, input_signature=specs, autograph=False)

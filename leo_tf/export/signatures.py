@@ -2,7 +2,9 @@
 
 import tensorflow as tf
 
+from leo_tf.errors import InputError
 from leo_tf.export.checks import checked_classifier, checked_query, checked_support
+from leo_tf.model import LEO
 
 # For the description beside the SavedModel.
 DOCUMENTATION = {
@@ -23,6 +25,12 @@ def unit_length(embeddings):
     """Scale embeddings [..., dim] to unit Euclidean length; rows of zeros stay zero."""
     wide = tf.cast(embeddings, tf.float64)  # the square of a float32 can leave the range of float32
     return tf.cast(tf.math.divide_no_nan(wide, tf.norm(wide, axis=-1, keepdims=True)), embeddings.dtype)
+
+
+def require_leo(model):
+    """Raise InputError for a baseline: its weights fit one number of ways, and it takes no unequal classes."""
+    if not isinstance(model, LEO):
+        raise InputError(f"Got a model of {model.algorithm}; expected LEO: the baselines are there to compare with.")
 
 
 class Signatures:

@@ -1,7 +1,7 @@
 """Published accuracies in per cent, to stand beside measured ones.
 
 The paper's numbers are of training on the training and validation classes together (the authors' answer in issue 14 of
-the official code) and give the standard deviation over runs, so that they compare with a `_trainval` setting only.
+the official code), so that they compare with a `_trainval` setting only. The +- most likely is over runs, not tasks.
 """
 
 SETTINGS = ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot")
@@ -17,7 +17,7 @@ _TABLE_2 = {
     "leo": "61.76 0.08  77.59 0.12  66.33 0.05  81.44 0.09",
 }
 _OFFICIAL_README = {"leo": "61.89 0.16  77.65 0.09  66.25 0.14  81.77 0.09"}
-_MULTIVIEW = {"leo": "63.97 0.20  79.49 0.70"}  # paper section 4.2.4, miniImageNet only
+_MULTIVIEW = {"leo": "63.97 0.20  79.49 0.70"}  # paper, text; miniImageNet only
 
 
 def _numbers(rows):

@@ -97,7 +97,7 @@ def _sections(cells, statuses, outcomes, command):
             yield f"## {title}\n"
             yield (
                 "Test accuracy in per cent. With one seed: the mean over tasks and its 95 % confidence interval. With "
-                "several: the mean over seeds and the standard deviation over seeds, which is what the paper gives.\n"
+                "several: the mean over seeds and the standard deviation over seeds, as most likely in the paper.\n"
             )
             yield _accuracy_table(here, settings)
             if on_val:
@@ -221,7 +221,8 @@ def _cell_table(outcomes):
                 *(about["step"], f"{outcome.seconds:.0f} s"),
             ]
         )
-    header = ["row", "setting", "seed", "data", "accuracy, 95 % interval", "tasks", "best step", "wall time"]
+    header = ["row", "setting", "seed", "data", "accuracy, 95 % interval", "tasks", "best step"]
+    header.append("time since last start")  # a cell that was stopped goes on where it was
     return _table(header, rows)
 
 

@@ -149,7 +149,7 @@ def test_evaluation_needs_only_the_folder(whole):
     written = json.loads((whole / "evaluation-test.json").read_text())
     table = leo_tf.EmbeddingTable.load(None, "glyphs", "test")
     result = leo_tf.evaluate(leo_tf.load(whole), table, num_tasks=40)
-    # Another process, with other threads: queries on the border, many after so few steps, may fall on the other side.
-    assert written["accuracy"]["mean"] == pytest.approx(result.accuracy.mean, abs=1e-2)
+    # Another process, with other threads: a query on the border may fall on the other side.
+    assert written["accuracy"]["mean"] == pytest.approx(result.accuracy.mean, abs=2e-3)
     assert f"LEO {100 * written['accuracy']['mean']:.2f} +- " in done.stdout
     assert "nearest class mean" in done.stdout

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig, gradients
 from leo_tf.config import TrainingConfig
-from leo_tf.model import ADAM_EPSILON
+from leo_tf.meta_learner import ADAM_EPSILON
 from leo_tf.training.distribution import make_strategy
 from leo_tf.training.step import MetaTrainer
 

@@ -60,6 +60,11 @@ def integers(seed, first_task, num_tasks, count, sequence=0):
     return draws[:, :count]
 
 
+def uniform(draws):
+    """Turn int32 draws into float32 numbers uniform in [0, 1): their highest 24 bits, all that a float32 holds."""
+    return (tf.cast(tf.bitwise.right_shift(draws, 8), tf.float32) + 2.0**23) * 2.0**-24
+
+
 def bits(seed, first_task, num_tasks, count, dtype):
     """Draw uniform random bits: `count` numbers a task of an unsigned dtype of 8 or 16 bits.
 

@@ -8,7 +8,7 @@ order through their updates, which are plain tensor arithmetic.
 import tensorflow as tf
 
 
-def descend(values, loss_of, learning_rate, steps, first_order=False):
+def descend(values, loss_of, learning_rate, steps, first_order=False, norm_limit=0.0):
     """Take gradient steps v <- v - learning_rate * dL/dv.
 
     Args:
@@ -17,6 +17,8 @@ def descend(values, loss_of, learning_rate, steps, first_order=False):
       learning_rate: tensor that broadcasts against `values`; meta-learned, one rate a dimension.
       steps: number of steps, int; unrolled.
       first_order: hold dL/dv constant in the meta-gradient; what is computed forward is the same.
+      norm_limit: a task's gradient is scaled down to this norm where it is longer; 0 for no limit. Keeps losses that
+        grow without bound, as squared errors do, from throwing a task out of all reach.
 
     Returns:
       The adapted values, same shape.
@@ -25,9 +27,16 @@ def descend(values, loss_of, learning_rate, steps, first_order=False):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             loss = loss_of(values, step)
-        gradient = tape.gradient(loss, values)
+        gradient = _limited(tape.gradient(loss, values), norm_limit)
         values = values - learning_rate * (tf.stop_gradient(gradient) if first_order else gradient)
     return values
+
+
+def _limited(gradient, norm_limit):
+    if not norm_limit:
+        return gradient
+    squares = tf.reduce_sum(gradient**2, axis=range(1, gradient.shape.rank), keepdims=True)
+    return gradient * tf.math.rsqrt(tf.maximum(squares / norm_limit**2, 1.0))
 
 
 def adapt(
@@ -39,6 +48,7 @@ def adapt(
     parameter_learning_rate,
     parameter_steps,
     first_order=False,
+    norm_limit=0.0,
 ):
     """Adapt in latent space, decode, then fine-tune the decoded parameters.
 
@@ -52,7 +62,7 @@ def adapt(
       loss: function (parameters, step) -> scalar summed over tasks and support examples.
       latent_learning_rate, parameter_learning_rate: tensors that broadcast against latents and parameters.
       latent_steps, parameter_steps: S and F, ints of at least 0.
-      first_order: as in `descend`.
+      first_order, norm_limit: as in `descend`.
 
     Returns:
       (adapted latents, adapted parameters).
@@ -61,7 +71,12 @@ def adapt(
       Paper algorithm 1, lines 8-12, and section 4.2.3 for fine-tuning.
     """
     latents = descend(
-        latents, lambda z, step: loss(decode(z, step), step), latent_learning_rate, latent_steps, first_order
+        latents,
+        lambda z, step: loss(decode(z, step), step),
+        latent_learning_rate,
+        latent_steps,
+        first_order,
+        norm_limit,
     )
     parameters = decode(latents, latent_steps)
     parameters = descend(
@@ -70,5 +85,6 @@ def adapt(
         parameter_learning_rate,
         parameter_steps,
         first_order,
+        norm_limit,
     )
     return latents, parameters

@@ -39,10 +39,10 @@ def _train():
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         return 128 + interruption.signum
-    best, best_step = float(trainer.checkpoints.best_accuracy.numpy()), int(trainer.checkpoints.best_step.numpy())
+    (best, best_step), problem = trainer.checkpoints.best, trainer.problem
     print(
         f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
-        f"{trainer.folder.path}; best validation accuracy {100 * best:.2f} % at step {best_step}.\n"
+        f"{trainer.folder.path}; best validation {problem.measure} {problem.text(best)} at step {best_step}.\n"
         f"Next: python evaluate.py --checkpoint_path={trainer.folder.path}"
     )
     return 0

@@ -17,6 +17,8 @@ JIT_MODES = ("auto", "on", "off")
 CODE_SOURCES = ("encoder", "prior")
 CODES_PER_CLASS = ("example", "class")
 ALGORITHMS = ("leo", "maml", "metasgd")
+PROBLEMS = ("classification", "regression")
+SCHEDULES = ("constant", "cosine")
 
 
 def _setting(default, help_text, choices=None):
@@ -71,6 +73,7 @@ class LEOConfig:
         CODES_PER_CLASS,
     )
     first_order: bool = _setting(False, "hold the inner gradients constant in the meta-gradient")
+    inner_gradient_norm_threshold: float = _setting(0.0, "largest norm of a task's inner gradient; 0: no limit")
 
     def __post_init__(self):
         _require_numbers(
@@ -85,6 +88,7 @@ class LEOConfig:
             encoder_penalty_weight=_WEIGHT,
             l2_penalty_weight=_WEIGHT,
             orthogonality_penalty_weight=_WEIGHT,
+            inner_gradient_norm_threshold=_WEIGHT,
         )
         _require(self.codes_from in CODE_SOURCES, self, "codes_from", " or ".join(CODE_SOURCES))
         _require(self.codes_per_class in CODES_PER_CLASS, self, "codes_per_class", " or ".join(CODES_PER_CLASS))
@@ -115,11 +119,14 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class EpisodeConfig:
-    """The shape of a task: N-way K-shot, and the queries of a meta-training task."""
+    """The shape of a task: N-way K-shot, and the queries of a meta-training task; a regression task has no classes."""
 
     num_classes: int = _setting(5, "ways: classes in a task")
-    num_tr_examples_per_class: int = _setting(1, "shots: support examples of a class")
-    num_val_examples_per_class: int = _setting(15, "queries of a class in meta-training")
+    num_tr_examples_per_class: int = _setting(1, "shots: support examples of a class, support points in regression")
+    num_val_examples_per_class: int = _setting(15, "queries of a class in meta-training, query points in regression")
+    problem: str = _setting(
+        "classification", "classification, or regression of sinusoids and lines (paper 4.1)", PROBLEMS
+    )
 
     def __post_init__(self):
         _require_numbers(
@@ -128,6 +135,7 @@ class EpisodeConfig:
             num_tr_examples_per_class=_COUNT,
             num_val_examples_per_class=_COUNT,
         )
+        _require(self.problem in PROBLEMS, self, "problem", " or ".join(PROBLEMS))
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,9 @@ class TrainingConfig:
     checkpoint_steps: int = _setting(1000, "steps from one validation and checkpoint to the next")
     log_steps: int = _setting(50, "steps from one row of metrics to the next")
     outer_lr: float = _setting(1e-4, "learning rate of Adam")
+    outer_lr_schedule: str = _setting(
+        "constant", "cosine: the learning rate of Adam falls to 0 at num_steps_limit along a half cosine", SCHEDULES
+    )
     gradient_threshold: float = _setting(0.1, "largest absolute value of a meta-gradient element; 0: no limit")
     gradient_norm_threshold: float = _setting(0.1, "largest norm of a variable's meta-gradient; 0: no limit")
     seed: int = _setting(0, "seed of everything random in the run")
@@ -165,6 +176,7 @@ class TrainingConfig:
             gradient_norm_threshold=_WEIGHT,
             seed=(0, 2**62, "a whole number from 0 to 2^62"),
         )
+        _require(self.outer_lr_schedule in SCHEDULES, self, "outer_lr_schedule", " or ".join(SCHEDULES))
         _require(self.distribution in DISTRIBUTIONS, self, "distribution", " or ".join(DISTRIBUTIONS))
         _require(self.jit in JIT_MODES, self, "jit", " or ".join(JIT_MODES))
 
@@ -183,6 +195,38 @@ class BaselineConfig:
     def __post_init__(self):
         _require(self.algorithm in ALGORITHMS, self, "algorithm", " or ".join(ALGORITHMS))
         _require_numbers(self, maml_steps=(1, 1000, "a whole number of at least 1"), maml_lr=_POSITIVE)
+
+
+@dataclass(frozen=True)
+class RegressionConfig:
+    """Few-shot regression: the networks, and the noise of the targets. The relation network has three layers.
+
+    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here.
+
+    References:
+      Paper section 4.1 and appendix A. The table there says 16 units for the encoder, the text 32.
+    """
+
+    network_units: int = _setting(40, "units of the hidden layers of the network that a code is decoded to")
+    network_layers: int = _setting(3, "layers of this network, the output included")
+    encoder_units: int = _setting(32, "units of the encoder's hidden layers")
+    encoder_layers: int = _setting(3, "layers of the encoder, its output, num_latents wide, included")
+    relation_units: int = _setting(32, "units of the relation network's hidden layers")
+    decoder_units: int = _setting(32, "units of the decoder's hidden layers")
+    decoder_layers: int = _setting(3, "layers of the decoder, its output included")
+    biases: bool = _setting(True, "biases in encoder and decoder; the last is where the decoded network starts")
+    weight_spread: float = _setting(0.1, "initial spread of decoded weights, as a multiple of Glorot's")
+    noise_stddev: float = _setting(0.3, "standard deviation of the noise on all targets")
+
+    def __post_init__(self):
+        layers = (1, 20, "a whole number from 1 to 20")
+        _require_numbers(
+            self,
+            **{name: _COUNT for name in ("network_units", "encoder_units", "relation_units", "decoder_units")},
+            **{name: layers for name in ("network_layers", "encoder_layers", "decoder_layers")},
+            weight_spread=_WEIGHT,
+            noise_stddev=_WEIGHT,
+        )
 
 
 # What may change from one start of a run to the next without making it another run.
@@ -208,6 +252,13 @@ class RunConfig:
     episodes: EpisodeConfig = EpisodeConfig()
     training: TrainingConfig = TrainingConfig()
     baseline: BaselineConfig = BaselineConfig()
+    regression: RegressionConfig = RegressionConfig()
+
+    def __post_init__(self):
+        if self.episodes.problem == "regression":
+            no_such = "{} with --problem=regression, see configs/regression.cfg"
+            _require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
+            _require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
 
     def to_json(self):
         """Return the configuration as a JSON text that `from_json` reads back equal."""
@@ -237,11 +288,14 @@ class RunConfig:
 
     def differences(self, other):
         """List the fields, `section.field: mine != theirs`, that make `other` a different run."""
+        free = _FREE_ON_RESUME
+        if self.training.outer_lr_schedule != "constant":  # which depends on where the run ends
+            free -= {"num_steps_limit"}
         return [
             f"{section}.{name}: {mine!r} != {theirs!r}"
             for section in section_types()
             for name, mine, theirs in _fields_side_by_side(getattr(self, section), getattr(other, section))
-            if mine != theirs and name not in _FREE_ON_RESUME
+            if mine != theirs and name not in free
         ]
 
 

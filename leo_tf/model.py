@@ -4,14 +4,14 @@ import keras
 import tensorflow as tf
 
 from leo_tf import adaptation, objective, randomness
+from leo_tf.classification import ClassificationLearner, join_examples
 from leo_tf.config import LEOConfig
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, gaussian
-from leo_tf.meta_learner import MetaLearner, join_examples
 from leo_tf.noise import dropout
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
-class LEO(MetaLearner):
+class LEO(ClassificationLearner):
     """Latent embedding optimization over fixed embeddings (Rusu et al., ICLR 2019).
 
     The weights know neither ways nor shots: a model trained on 5-way 1-shot tasks adapts to 20-way 3-shot ones. Seven
@@ -146,6 +146,7 @@ class LEO(MetaLearner):
             1.0 / copies * tf.convert_to_tensor(self.finetuning_learning_rate),
             config.finetuning_unroll_length,
             config.first_order,
+            config.inner_gradient_norm_threshold,
         )
         if self.encoder is not None:
             penalty = objective.encoder_penalty(initial, adapted)
@@ -204,6 +205,7 @@ class LEO(MetaLearner):
             pace * tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
             self.config.first_order,
+            self.config.inner_gradient_norm_threshold,
         )
         return adaptation.descend(
             self.decoder.mean(latents),
@@ -211,4 +213,5 @@ class LEO(MetaLearner):
             pace * tf.convert_to_tensor(self.finetuning_learning_rate),
             self.config.finetuning_unroll_length,
             self.config.first_order,
+            self.config.inner_gradient_norm_threshold,
         )

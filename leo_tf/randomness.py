@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS, PRIOR_CODES = range(6)  # streams
+EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS, PRIOR_CODES, INITIAL_NETWORK, SAMPLES = range(8)  # streams
 
 _PHILOX = 1
 _WORDS_PER_BLOCK = 4  # one Philox counter yields four 32-bit words

@@ -34,23 +34,17 @@ class RunFolder:
         if self.config_file.exists():
             self._refuse(self.config().differences(config))
 
-    def claim(self, config, embedding_dim, train_digest, validation_digest):
+    def claim(self, config, data):
         """Make the folder this run's, or check that it already is.
 
         Args:
           config: RunConfig.
-          embedding_dim: dimensions of the training embeddings.
-          train_digest, validation_digest: digests of the tables.
+          data: what is trained on, a dict that goes to JSON.
 
         Raises:
           InputError: the folder cannot be written, or belongs to a run of another configuration or on other data.
         """
         self.refuse_other(config)
-        data = {
-            "embedding_dim": embedding_dim,
-            "train_digest": train_digest,
-            "validation_digest": validation_digest,
-        }
         if self.data_file.exists():
             before = self.data()
             self._refuse([f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data.items() if before.get(k) != v])
@@ -90,14 +84,15 @@ class RunFolder:
             )
 
     def data(self):
-        """Return {"embedding_dim", "train_digest", "validation_digest"} of the run.
+        """Return what the run was trained on: for classification, embedding_dim, train_digest, validation_digest.
 
         Raises:
           InputError: the file is missing or damaged.
         """
         try:
             data = json.loads(self.data_file.read_text(encoding="utf-8"))
-            int(data["embedding_dim"])
+            if self.config().episodes.problem == "classification":
+                int(data["embedding_dim"])
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"{self.data_file} is missing or damaged; expected what train.py wrote there. Put it back from a copy, "
@@ -168,7 +163,7 @@ def load(checkpoint_path):
 
     folder = RunFolder(checkpoint_path)
     config, checkpoint = folder.config(), folder.best_checkpoint()
-    model = build_model(config, folder.data()["embedding_dim"])
+    model = build_model(config, folder.data())
     try:
         status = tf.train.Checkpoint(model=model).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()

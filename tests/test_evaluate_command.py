@@ -41,7 +41,9 @@ def runs(tmp_path_factory):
         folder = RunFolder(root / name)
         model = dataclasses.replace(config.model, kl_weight=kl_weight)
         of_run = dataclasses.replace(config, model=model, training=TrainingConfig(seed=seed))
-        folder.claim(of_run, 8, "train digest", "validation digest")
+        folder.claim(
+            of_run, {"embedding_dim": 8, "train_digest": "train digest", "validation_digest": "validation digest"}
+        )
         model, optimizer = LEO(of_run.model, 8, seed=seed), keras.optimizers.Adam()
         optimizer.build(model.meta_variables)
         optimizer.iterations.assign(7)

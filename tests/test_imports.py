@@ -15,12 +15,13 @@ RANKS = [
     {"flags", "data"},
     {"layers", "noise"},
     {"adaptation", "objective", "gradients", "classifier"},
-    {"meta_learner"},
+    {"evaluation"},
+    {"meta_learner", "problem"},
+    {"classification"},
     {"model"},
-    {"baselines"},
+    {"baselines", "regression"},
     {"algorithms"},
     {"run_folder"},
-    {"evaluation"},
     {"training"},
 ]
 EVERYTHING_ELSE = len(RANKS)

@@ -10,14 +10,14 @@ import keras
 import tensorflow as tf
 
 from leo_tf import adaptation, objective
+from leo_tf.classification import ClassificationLearner, join_examples
 from leo_tf.config import LEOConfig
 from leo_tf.errors import InputError
-from leo_tf.meta_learner import MetaLearner, join_examples
 from leo_tf.noise import dropout
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
-class MAML(MetaLearner):
+class MAML(ClassificationLearner):
     """Model-agnostic meta-learning of a linear classifier's initial weights; one fixed learning rate.
 
     Ours, as the LEO paper does not say how its Meta-SGD starts: the initial weights start at zero. Classes come in
@@ -94,6 +94,7 @@ class MAML(MetaLearner):
             pace * self.inner_learning_rate,
             self.config.finetuning_unroll_length,
             self.config.first_order,
+            self.config.inner_gradient_norm_threshold,
         )
 
     def require_ways(self, ways):

@@ -123,17 +123,31 @@ def save(figure, path, events, tag, step):
     Raises:
       InputError: a file cannot be written.
     """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    image = _png(figure)
     try:
         with replace_file(Path(path)) as file:
-            file.write(buffer.getvalue())
+            file.write(image)
         writer = tf.summary.create_file_writer(str(events))
         with writer.as_default(step=step):
-            tf.summary.image(tag, tf.io.decode_png(buffer.getvalue(), channels=4)[tf.newaxis])
+            _summarize(image, tag)
         writer.close()
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"Cannot write {path} or in {events} ({error}).") from None
+
+
+def summarize(figure, tag):
+    """Write a matplotlib Figure to the current tf.summary writer as an image."""
+    _summarize(_png(figure), tag)
+
+
+def _summarize(image, tag):
+    tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis])
+
+
+def _png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
 
 
 def _figure(width, height):

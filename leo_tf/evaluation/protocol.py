@@ -80,7 +80,7 @@ def _joined(batches, num_tasks):
 
 
 def leo_classifier(model):
-    """Return `make_classifier` of a LEO model, or of another meta_learner.MetaLearner."""
+    """Return `make_classifier` of a LEO model, or of another classification.ClassificationLearner."""
 
     return lambda support_x, support_y: scoring.Classifier(model.adapt(support_x, support_y))
 
@@ -89,7 +89,7 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     """Evaluate a model on seeded tasks of a table.
 
     Args:
-      model: LEO, or another meta_learner.MetaLearner.
+      model: LEO, or another classification.ClassificationLearner.
       table: EmbeddingTable of the model's embedding_dim.
       ways, shots: shape of a task; for LEO any, whatever it was trained with.
       queries: query examples of a class; None takes all that remain (of the smallest class).

@@ -3,6 +3,7 @@
 from leo_tf.layers import gaussian
 from leo_tf.layers.decoder import StochasticDecoder
 from leo_tf.layers.encoder import StochasticEncoder
+from leo_tf.layers.perceptron import Perceptron
 from leo_tf.layers.relation import RelationNetwork
 
-__all__ = ["RelationNetwork", "StochasticDecoder", "StochasticEncoder", "gaussian"]
+__all__ = ["Perceptron", "RelationNetwork", "StochasticDecoder", "StochasticEncoder", "gaussian"]

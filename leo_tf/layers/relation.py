@@ -18,25 +18,26 @@ class RelationNetwork(keras.layers.Layer):
     before the pairs are formed, and the last layer acts on the average.
 
     Args:
-      width: units of every layer; twice the code's dimensions.
+      width: outputs; twice the code's dimensions.
+      hidden: units of the first two layers; default `width`.
 
     References:
       Paper equation 3, section 2.3.1.
     """
 
-    def __init__(self, width, **kwargs):
+    def __init__(self, width, hidden=None, **kwargs):
         super().__init__(**kwargs)
-        self.width = width
+        self.width, self.hidden = width, hidden or width
 
     def build(self, codes_shape):
         """Create the three kernels for codes of shape [tasks, ways, shots, dim]."""
         # Attributes of their own, not a list: tf.train.Checkpoint does not look into a Keras layer's lists.
-        self.first = self._kernel("first", 2 * codes_shape[-1])
-        self.second = self._kernel("second", self.width)
-        self.third = self._kernel("third", self.width)
+        self.first = self._kernel("first", 2 * codes_shape[-1], self.hidden)
+        self.second = self._kernel("second", self.hidden, self.hidden)
+        self.third = self._kernel("third", self.hidden, self.width)
 
-    def _kernel(self, name, rows):
-        return self.add_weight(name=name, shape=(rows, self.width), initializer="glorot_uniform")
+    def _kernel(self, name, *shape):
+        return self.add_weight(name=name, shape=shape, initializer="glorot_uniform")
 
     @property
     def kernels(self):
@@ -54,7 +55,7 @@ class RelationNetwork(keras.layers.Layer):
         """
         tasks, ways, shots, dim = tf.unstack(tf.shape(codes))
         pairs = self._pairs(*self._halves(tf.reshape(codes, [tasks, ways * shots, dim])))
-        by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.width])
+        by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.hidden])
         return linear(tf.reduce_mean(by_class, axis=2), tf.convert_to_tensor(self.third))
 
     def unequal(self, codes, membership):
@@ -86,11 +87,11 @@ class RelationNetwork(keras.layers.Layer):
         return linear(tf.matmul(membership, by_example), tf.convert_to_tensor(self.third))
 
     def _halves(self, codes):
-        """Return what each example adds to the first layer as a pair's first and as its second: [tasks, n, width]."""
+        """Return what each example adds to the first layer as a pair's first and as its second: [tasks, n, hidden]."""
         first = tf.convert_to_tensor(self.first)
         return linear(codes, first[: codes.shape[-1]]), linear(codes, first[codes.shape[-1] :])
 
     def _pairs(self, left, right):
-        """Return the second layer's output for pairs of n and m halves [tasks, n | m, width]: [tasks, n, m, width]."""
+        """Return the second layer of pairs of n and m halves [tasks, n | m, hidden]: [tasks, n, m, hidden]."""
         pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
         return tf.nn.relu(linear(pairs, tf.convert_to_tensor(self.second)))

@@ -1,8 +1,11 @@
 """The inference model f_theta: a ReLU perceptron whose parameters, of every task its own, are one vector."""
 
+import itertools
 import math
 
 import tensorflow as tf
+
+_BIAS_SPREAD = 0.1
 
 
 def parameter_shapes(units):
@@ -11,7 +14,7 @@ def parameter_shapes(units):
     Args:
       units: sizes of the layers, input and output included: (1, 40, 40, 1).
     """
-    return [shape for rows, columns in zip(units, units[1:], strict=False) for shape in ((rows, columns), (columns,))]
+    return [shape for rows, columns in itertools.pairwise(units) for shape in ((rows, columns), (columns,))]
 
 
 def num_parameters(units):
@@ -36,6 +39,22 @@ def apply(parameters, x, units):
         kernel, bias = tf.reshape(parts[layer], [-1, *shapes[layer]]), parts[layer + 1][:, tf.newaxis]
         x = (tf.nn.relu(x) if layer else x) @ kernel + bias
     return x
+
+
+def initial_parameters(seed, units):
+    """Draw a network to start from: He-normal kernels, and biases of spread 0.1, so that kinks are not all at 0.
+
+    Args:
+      seed: [2] from `randomness.stream_seed`.
+      units: as in `parameter_shapes`.
+
+    Returns:
+      float32 [num_parameters].
+    """
+    shapes = parameter_shapes(units)
+    spreads = [math.sqrt(2.0 / shape[0]) if len(shape) == 2 else _BIAS_SPREAD for shape in shapes]
+    draws = tf.random.stateless_normal([num_parameters(units)], seed)
+    return draws * tf.repeat(tf.constant(spreads), [math.prod(shape) for shape in shapes])
 
 
 def glorot_stddev(units):

@@ -1,4 +1,4 @@
-"""Few-shot regression tasks: sinusoids and lines with noisy targets, drawn as a pure function of seed and task index."""
+"""Few-shot regression tasks: sinusoids and lines with noisy targets, a pure function of seed and task index."""
 
 import math
 from typing import NamedTuple

@@ -1,6 +1,7 @@
 """Saving and restoring a run: the latest state to continue from, the best model to use."""
 
 import contextlib
+import math
 import shutil
 
 import tensorflow as tf
@@ -18,15 +19,16 @@ class Checkpoints:
     Args:
       folder: RunFolder.
       model, optimizer: built ones, tracked.
+      problem: Problem, whose measure decides which model is the best.
     """
 
-    def __init__(self, folder, model, optimizer):
-        self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
-        self.best_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+    def __init__(self, folder, model, optimizer, problem):
+        self._sign = 1.0 if problem.higher_is_better else -1.0
+        self._best_value = tf.Variable(-self._sign * math.inf, dtype=tf.float64, trainable=False)
+        self._best_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self._optimizer, self._folder = optimizer, folder
-        state = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, best_accuracy=self.best_accuracy, best_step=self.best_step
-        )
+        best = {f"best_{problem.measure}": self._best_value, "best_step": self._best_step}
+        state = tf.train.Checkpoint(model=model, optimizer=optimizer, **best)
         self._latest = tf.train.CheckpointManager(state, folder.latest, max_to_keep=1)
         self._best = tf.train.CheckpointManager(state, folder.best, max_to_keep=1)
         self._state = state
@@ -59,12 +61,17 @@ class Checkpoints:
         """Save the latest state."""
         self._save(self._latest)
 
-    def offer_best(self, accuracy):
-        """Save the state as the best if its validation accuracy is the highest so far; return whether it was."""
-        if accuracy <= float(self.best_accuracy.numpy()):
+    @property
+    def best(self):
+        """The best validation so far and its step, (float, int); the step is -1 if there was none."""
+        return float(self._best_value.numpy()), int(self._best_step.numpy())
+
+    def offer_best(self, value):
+        """Save the state as the best if its validation is the best so far; return whether it was. NaN never is."""
+        if not self._sign * value > self._sign * self.best[0]:
             return False
-        self.best_accuracy.assign(accuracy)
-        self.best_step.assign(self.step)
+        self._best_value.assign(value)
+        self._best_step.assign(self.step)
         self._save(self._best)
         return True
 

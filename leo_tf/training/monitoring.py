@@ -9,11 +9,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from leo_tf.atomic import replace_file
+from leo_tf.evaluation import plots
+from leo_tf.training.step import terms_of
 
 _logger = logging.getLogger("leo_tf")
-
-_TERMS = ("loss", "query_loss", "accuracy", "kl", "encoder_penalty", "regularization", "nan_steps")
-_COLUMNS = ("step", *_TERMS, "gradient_norm", "steps_per_second", "validation_accuracy", "validation_half_width")
 
 
 class Monitor:
@@ -22,15 +21,19 @@ class Monitor:
     Args:
       folder: RunFolder.
       model: the model, for learning rates and histograms.
+      problem: Problem.
       first_step: where the run continues; rows of metrics.csv past it are dropped, to be written again.
       last_step: where it ends.
     """
 
-    def __init__(self, folder, model, first_step, last_step):
+    def __init__(self, folder, model, problem, first_step, last_step):
+        self._problem, self._terms = problem, terms_of(model)
         self._model, self._names = model, [v.path.removeprefix(f"{model.name}/") for v in model.meta_variables]
-        _drop_rows_after(folder.metrics_file, first_step)
+        validation = (problem.measure, "half_width", *problem.other_measures)
+        columns = "step", *self._terms, "gradient_norm", "steps_per_second", *(f"validation_{n}" for n in validation)
+        _drop_rows_after(folder.metrics_file, first_step, columns)
         self._file = open(folder.metrics_file, "a", newline="", encoding="utf-8")  # noqa: SIM115, closed in close()
-        self._rows = csv.DictWriter(self._file, _COLUMNS, restval="")
+        self._rows = csv.DictWriter(self._file, columns, restval="")
         if self._file.tell() == 0:
             self._rows.writeheader()
         self._events = tf.summary.create_file_writer(str(folder.tensorboard))
@@ -41,7 +44,7 @@ class Monitor:
 
     def steps(self, step, metrics, steps_per_second):
         """Record the means over the steps since the last call."""
-        row = {name: float(metrics[name]) for name in _TERMS}
+        row = {name: float(metrics[name]) for name in self._terms}
         norms = metrics["gradient_norms"].numpy()
         row |= {"gradient_norm": float((norms**2).sum() ** 0.5), "steps_per_second": steps_per_second}
         self._write_row(step, row)
@@ -59,21 +62,23 @@ class Monitor:
                 "step %d: a NaN loss or gradient in %.0f %% of the last steps.", step, 100 * row["nan_steps"]
             )
 
-    def validation(self, step, interval, best_accuracy, best_step):
-        """Record a validation, the learned learning rates and histograms of all variables."""
-        self._write_row(step, {"validation_accuracy": interval.mean, "validation_half_width": interval.half_width})
+    def validation(self, step, found, best, best_step):
+        """Record a Validation, the learned learning rates and histograms of all variables."""
+        measure, text = self._problem.measure, self._problem.text
+        values = {measure: found.interval.mean, "half_width": found.interval.half_width, **found.others}
+        self._write_row(step, {f"validation_{name}": value for name, value in values.items()})
         with self._events.as_default(step=step):
-            tf.summary.scalar("validation/accuracy", interval.mean)
-            tf.summary.scalar("validation/best_accuracy", best_accuracy)
+            for name, value in {**values, f"best_{measure}": best}.items():
+                tf.summary.scalar(f"validation/{name}", value)
+            for name, figure in found.figures.items():
+                plots.summarize(figure, f"validation/{name}")
             for name, variable in zip(self._names, self._model.meta_variables, strict=True):
                 tf.summary.histogram(f"variables/{name}", variable.value)
         self._events.flush()
-        self._show(val=f"{100 * interval.mean:.2f}%", best=f"{100 * best_accuracy:.2f}%")
+        self._show(val=text(found.interval.mean), best=text(best))
         if self._bar.disable:
-            _logger.info(
-                "step %d: validation %s; best %.2f %% at step %d.",
-                *(step, interval.percent(), 100 * best_accuracy, best_step),
-            )
+            values = text(*found.interval), text(best), best_step
+            _logger.info("step %d: validation %s %s; best %s at step %d.", step, measure, *values)
 
     def close(self):
         """Flush and close everything."""
@@ -90,14 +95,14 @@ class Monitor:
         self._file.flush()
 
 
-def _drop_rows_after(path, step):
+def _drop_rows_after(path, step, columns):
     """Keep the rows of a metrics file up to a step; a row cut short by a kill goes too."""
     if not path.exists():
         return
     with open(path, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and None not in row.values()]
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS, restval="", extrasaction="ignore")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(row for row in rows if int(row["step"]) <= step)
     with replace_file(path) as output:

@@ -41,7 +41,7 @@ class MetaTrainer:
         Returns:
           Dict of float32 scalars averaged over the steps (`gradient_norms`: one for each variable).
         """
-        totals = {name: tf.zeros([], tf.float32) for name in _SCALARS}
+        totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._model)}
         totals["gradient_norms"] = tf.zeros([len(self._model.meta_variables)], tf.float32)
         for _ in tf.range(steps):
             outcome = self._strategy.run(self._step)
@@ -97,12 +97,6 @@ class MetaTrainer:
         return metrics, values
 
 
-_SCALARS = (
-    "loss",
-    "query_loss",
-    "accuracy",
-    "kl",
-    "encoder_penalty",
-    "regularization",
-    "nan_steps",
-)
+def terms_of(model):
+    """Return the names of what `MetaTrainer.run` reports of a model, means over the tasks."""
+    return [*model.outcome_type._fields, "nan_steps"]

@@ -7,14 +7,10 @@ import time
 import keras
 import tensorflow as tf
 
-from leo_tf import randomness
-from leo_tf.algorithms import build_model
-from leo_tf.data import EmbeddingTable, EpisodeSampler
-from leo_tf.errors import InputError
-from leo_tf.evaluation import Evaluator, confidence_interval, leo_classifier
 from leo_tf.meta_learner import ADAM_EPSILON
 from leo_tf.run_folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
+from leo_tf.training.classification import Classification
 from leo_tf.training.distribution import make_strategy
 from leo_tf.training.monitoring import Monitor
 from leo_tf.training.step import MetaTrainer
@@ -45,29 +41,18 @@ class Trainer:
     """
 
     def __init__(self, config, checkpoint_path):
-        self.config, training, episodes = config, config.training, config.episodes
+        self.config, training = config, config.training
         self.folder = RunFolder(checkpoint_path)
         strategy = make_strategy(training.distribution, training.metatrain_batch_size)
-        train, validation = (load_table(config.data, split) for split in ("train", "val"))
-        if train.dim != validation.dim:
-            raise InputError(
-                f"{train.source} has dim {train.dim}, {validation.source} {validation.dim}; expected equal."
-            )
-        shape = episodes.num_classes, episodes.num_tr_examples_per_class
+        self.problem = _problem(config)
         with strategy.scope():
-            sampler = EpisodeSampler(train, *shape, episodes.num_val_examples_per_class)
-            self.model = build_model(config, train.dim, training.seed)
-            optimizer = keras.optimizers.Adam(training.outer_lr, epsilon=ADAM_EPSILON)
+            self.model, sampler = self.problem.build()
+            optimizer = keras.optimizers.Adam(_learning_rate(training), epsilon=ADAM_EPSILON)
             optimizer.build(self.model.meta_variables)
         self._steps = MetaTrainer(self.model, optimizer, sampler, strategy, training)
-        self._validator = Evaluator(
-            leo_classifier(self.model),
-            EpisodeSampler(validation, *shape, training.metavalid_queries or None),
-            min(training.metavalid_batch_size, training.metavalid_tasks),
-        )
-        self.folder.claim(config, train.dim, train.digest, validation.digest)
-        self.checkpoints = Checkpoints(self.folder, self.model, optimizer)
-        _logger.info("%s", train.summary())
+        self.folder.claim(config, self.problem.data)
+        self.checkpoints = Checkpoints(self.folder, self.model, optimizer, self.problem)
+        _logger.info("%s", self.problem.summary())
 
     def run(self):
         """Train up to the step limit; return the number of steps taken in this call.
@@ -88,7 +73,7 @@ class Trainer:
         if first:
             _logger.info("Continuing %s from step %d.", self.folder.path, first)
         with writing(self.folder.path):
-            monitor = Monitor(self.folder, self.model, first, last)
+            monitor = Monitor(self.folder, self.model, self.problem, first, last)
         try:
             with _SignalCatcher() as signals:
                 self._loop(first, last, monitor, signals)
@@ -110,35 +95,28 @@ class Trainer:
             with writing(self.folder.path):
                 monitor.steps(step, metrics, pace)
             if step % every == 0 or step == last:
-                interval = self.validate()
-                self.checkpoints.offer_best(interval.mean)
-                best = float(self.checkpoints.best_accuracy.numpy()), int(self.checkpoints.best_step.numpy())
+                validation = self.problem.validate()
+                self.checkpoints.offer_best(validation.interval.mean)
                 with writing(self.folder.path):
-                    monitor.validation(step, interval, *best)
+                    monitor.validation(step, validation, *self.checkpoints.best)
                 self.checkpoints.save()
             if signals.received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(signals.received, step)
 
-    def validate(self):
-        """Return the accuracy on the run's fixed validation tasks, an Interval."""
-        training = self.config.training
-        scores = self._validator.run(training.seed, randomness.VALIDATION, training.metavalid_tasks)
-        return confidence_interval(scores.accuracy)
+
+def _problem(config):
+    if config.episodes.problem == "regression":
+        from leo_tf.regression.problem import Regression
+
+        return Regression(config)
+    return Classification(config)
 
 
-def load_table(data, split):
-    """Load a split as a DataConfig describes it."""
-    return EmbeddingTable.load(
-        data.data_path,
-        data.dataset_name,
-        split,
-        embedding_crop=data.embedding_crop,
-        train_on_val=data.train_on_val,
-        normalize=data.normalize_embeddings,
-        download=data.download,
-        cache_dir=data.cache_dir,
-    )
+def _learning_rate(training):
+    if training.outer_lr_schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(training.outer_lr, training.num_steps_limit)
+    return training.outer_lr
 
 
 class _SignalCatcher:

@@ -33,7 +33,10 @@ def make_run(leo, tmp_path_factory):
 
     def make(**data):
         folder = RunFolder(tmp_path_factory.mktemp("run"))
-        folder.claim(RunConfig(model=MODEL, data=DataConfig(**data)), DIM, "digest-of-train", "digest-of-val")
+        folder.claim(
+            RunConfig(model=MODEL, data=DataConfig(**data)),
+            {"embedding_dim": DIM, "train_digest": "digest-of-train", "validation_digest": "digest-of-val"},
+        )
         accuracy, step = tf.Variable(0.75, dtype=tf.float64), tf.Variable(1200, dtype=tf.int64)
         tf.train.Checkpoint(model=leo, best_accuracy=accuracy, best_step=step).save(str(folder.best / "ckpt"))
         return folder.path

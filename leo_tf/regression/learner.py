@@ -1,0 +1,161 @@
+"""Meta-learners for regression: adapt a network to a task's support points, judged by the squared error on queries."""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from leo_tf import randomness
+from leo_tf.config import RegressionConfig
+from leo_tf.errors import InputError
+from leo_tf.meta_learner import MetaLearner, noise_seed
+from leo_tf.regression import network
+from leo_tf.regression.tasks import RegressionEpisode
+
+
+class RegressionLoss(NamedTuple):
+    """What one meta-batch gives; `loss` is what the outer loop minimises."""
+
+    loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
+    query_loss: tf.Tensor  # [tasks], mean squared error of the noisy queries
+    kl: tf.Tensor  # [tasks], nats a latent dimension
+    encoder_penalty: tf.Tensor  # [tasks]
+    regularization: tf.Tensor  # scalar
+
+
+class RegressionLearner(MetaLearner):
+    """A model that adapts the network f_theta to few points.
+
+    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `normals_per_task`,
+    `adapt_in_training` and `adapt_in_evaluation`.
+
+    Args:
+      config: LEOConfig.
+      regression: RegressionConfig.
+    """
+
+    episode_type, outcome_type, judged_by = RegressionEpisode, RegressionLoss, "query_loss"
+    normals_per_task = 0  # standard normal numbers of a stochastic pass
+
+    def __init__(self, config, regression=None, **kwargs):
+        super().__init__(config, **kwargs)
+        self.regression = regression or RegressionConfig()
+        hidden = [self.regression.network_units] * (self.regression.network_layers - 1)
+        self.units = (1, *hidden, 1)
+        self.num_parameters = network.num_parameters(self.units)
+
+    def adapt_in_training(self, support_x, support_y, normals):
+        """Adapt as meta-training does, with noise.
+
+        Args:
+          support_x, support_y: [tasks, shots, 1].
+          normals: standard normal numbers [tasks, normals_per_task].
+
+        Returns:
+          (parameters [tasks, num_parameters], kl [tasks], encoder penalty [tasks]).
+        """
+        raise NotImplementedError
+
+    def adapt_in_evaluation(self, support_x, support_y):
+        """Adapt without noise; arguments as in `adapt_in_training`, returns the parameters."""
+        raise NotImplementedError
+
+    def draw_bits(self, episode, seed, first_task=0):
+        """Draw the random bits of a stochastic pass: uint16 [tasks, normals_per_task]."""
+        return randomness.bits(
+            noise_seed(seed), first_task, episode.support_x.shape[0], self.normals_per_task, tf.uint16
+        )
+
+    def meta_loss(self, episode, training, seed=None, first_task=0, noise=None):
+        """Compute the meta-objective; arguments as in `MetaLearner.meta_loss`.
+
+        Args:
+          episode: RegressionEpisode.
+
+        Returns:
+          RegressionLoss.
+
+        References:
+          Paper algorithm 1 and equation 6, with squared error for the loss.
+        """
+        support, query_x, query_y = episode[:2], episode.query_x, episode.query_y
+        if training:
+            bits = self.draw_bits(episode, seed, first_task) if noise is None else noise
+            parameters, kl, penalty = self.adapt_in_training(*support, randomness.normal(bits, query_x.dtype))
+        else:
+            parameters = self.adapt_in_evaluation(*support)
+            kl = penalty = tf.zeros_like(parameters[:, 0])
+        errors = tf.math.squared_difference(self.predict_at(query_x, parameters), query_y)
+        query_loss = tf.reduce_mean(errors, axis=[1, 2])
+        penalties = self.config.kl_weight * kl + self.config.encoder_penalty_weight * penalty
+        regularization = self.regularization()
+        loss = tf.reduce_mean(query_loss + penalties) + regularization
+        return RegressionLoss(loss, query_loss, kl, penalty, regularization)
+
+    def support_loss(self, support_x, support_y):
+        """Return the function (parameters, step) -> sum over tasks of the mean squared error of the support."""
+
+        def loss(parameters, step):
+            errors = tf.math.squared_difference(self.predict_at(support_x, parameters), support_y)
+            return tf.reduce_sum(tf.reduce_mean(errors, axis=[1, 2]))
+
+        return loss
+
+    def adapt(self, support_x, support_y):
+        """Adapt to support points, deterministically.
+
+        Args:
+          support_x, support_y: [tasks, shots, 1].
+
+        Returns:
+          Parameters [tasks, num_parameters].
+
+        Raises:
+          InputError: another shape.
+        """
+        return self.adapt_in_evaluation(*self._checked(support_x, support_y))
+
+    def sample(self, support_x, support_y, seed=0, first_task=0):
+        """Adapt to support points as in training: one sample of the parameters of each task.
+
+        Args:
+          support_x, support_y: [tasks, shots, 1].
+          seed: int, or int64 [2] from `randomness.stream_seed`; other samples for another one.
+          first_task: index of the first task, which together with `seed` fixes the sample.
+
+        Returns:
+          Parameters [tasks, num_parameters].
+
+        Raises:
+          InputError: another shape.
+        """
+        support_x, support_y = self._checked(support_x, support_y)
+        episode = RegressionEpisode(support_x, support_y, support_x, support_y)
+        normals = randomness.normal(self.draw_bits(episode, seed, first_task), support_x.dtype)
+        return self.adapt_in_training(support_x, support_y, normals)[0]
+
+    def predict_at(self, query_x, parameters):
+        """Return the networks' values [tasks, n, 1] at query_x [tasks, n, 1]; parameters [tasks, num_parameters]."""
+        return network.apply(parameters, query_x, self.units)
+
+    def call(self, episode):
+        """Adapt to a batch's support points and return the values at its queries, [tasks, queries, 1]."""
+        episode = RegressionEpisode(*episode)
+        return self.predict_at(episode.query_x, self.adapt(episode.support_x, episode.support_y))
+
+    def get_config(self):
+        return {**super().get_config(), "regression": dataclasses.asdict(self.regression)}
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config({**config, "regression": RegressionConfig(**config["regression"])})
+
+    def _checked(self, support_x, support_y):
+        support = [tf.convert_to_tensor(values, self.compute_dtype) for values in (support_x, support_y)]
+        shapes = [values.shape for values in support]
+        if shapes[0] != shapes[1] or shapes[0].rank != 3 or shapes[0][-1] != 1:
+            raise InputError(
+                f"support_x and support_y have shapes {tuple(shapes[0])} and {tuple(shapes[1])}; expected both "
+                "[tasks, shots, 1]."
+            )
+        return support

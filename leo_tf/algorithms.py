@@ -4,11 +4,9 @@ import dataclasses
 
 from leo_tf.baselines import MAML, MetaSGD
 from leo_tf.model import LEO
-from leo_tf.regression.baselines import RegressionMAML, RegressionMetaSGD
-from leo_tf.regression.model import RegressionLEO
+from leo_tf.regression.algorithms import build_regressor
 
 _BASELINES = {"maml": MAML, "metasgd": MetaSGD}
-_OF_REGRESSION = {"leo": RegressionLEO, "maml": RegressionMAML, "metasgd": RegressionMetaSGD}
 
 
 def build_model(config, data, seed=None):
@@ -23,13 +21,12 @@ def build_model(config, data, seed=None):
     Returns:
       MetaLearner.
     """
-    baseline, model = config.baseline, config.model
-    if baseline.algorithm != "leo":
-        model = dataclasses.replace(
-            model, finetuning_unroll_length=baseline.maml_steps, finetuning_lr_init=baseline.maml_lr
-        )
     if config.episodes.problem == "regression":
-        return _OF_REGRESSION[baseline.algorithm](model, config.regression, seed=seed)
+        return build_regressor(config, seed)
+    baseline = config.baseline
     if baseline.algorithm == "leo":
-        return LEO(model, data["embedding_dim"], seed=seed)
-    return _BASELINES[baseline.algorithm](model, data["embedding_dim"], config.episodes.num_classes)
+        return LEO(config.model, data["embedding_dim"], seed=seed)
+    inner = dataclasses.replace(
+        config.model, finetuning_unroll_length=baseline.maml_steps, finetuning_lr_init=baseline.maml_lr
+    )
+    return _BASELINES[baseline.algorithm](inner, data["embedding_dim"], config.episodes.num_classes)

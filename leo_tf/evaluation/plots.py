@@ -33,7 +33,7 @@ def reliability_diagram(calibration, title):
     Returns:
       matplotlib Figure.
     """
-    figure = _figure(4.2, 4.8)
+    figure = new_figure(4.2, 4.8)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     bins = len(calibration.bin_count)
     centres, width, filled = (np.arange(bins) + 0.5) / bins, 1 / bins, calibration.bin_count > 0
@@ -54,7 +54,7 @@ def reliability_diagram(calibration, title):
     above.legend(frameon=False, fontsize="small", loc="upper left")
     below.bar(centres, calibration.bin_count / calibration.bin_count.sum(), width, edgecolor="white", color="gray")
     below.set(xlabel="confidence", ylabel="queries")
-    return _finished(figure)
+    return finished(figure)
 
 
 def steps_plot(points, title):
@@ -67,7 +67,7 @@ def steps_plot(points, title):
     Returns:
       matplotlib Figure.
     """
-    figure = _figure(5.4, 3.6)
+    figure = new_figure(5.4, 3.6)
     axes = figure.subplots()
     latent = sum(point.finetuning_steps == 0 for point in points)
     places = np.arange(len(points))
@@ -77,7 +77,7 @@ def steps_plot(points, title):
     names = [str(p.finetuning_steps or p.latent_steps) for p in points]
     axes.set(xlabel="steps taken", ylabel="accuracy, %", title=title, xticks=places, xticklabels=names)
     axes.legend(frameon=False)
-    return _finished(figure)
+    return finished(figure)
 
 
 def grid_plot(results, title):
@@ -90,7 +90,7 @@ def grid_plot(results, title):
     Returns:
       matplotlib Figure.
     """
-    figure = _figure(6.8, 3.8)
+    figure = new_figure(6.8, 3.8)
     axes = figure.subplots()
     for index, ways in enumerate(sorted({result.ways for result in results})):
         row = [result for result in results if result.ways == ways]
@@ -107,7 +107,7 @@ def grid_plot(results, title):
     axes.set_xticks([], minor=True)
     axes.set(xlabel="shots", ylabel="accuracy, %", title=title)
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    return _finished(figure)
+    return finished(figure)
 
 
 def save(figure, path, events, tag, step):
@@ -150,7 +150,8 @@ def _png(figure):
     return buffer.getvalue()
 
 
-def _figure(width, height):
+def new_figure(width, height):
+    """Return an empty matplotlib Figure of this size in inches."""
     require_matplotlib()
     from matplotlib.figure import Figure  # not pyplot: no global state, and Agg for PNG
 
@@ -162,8 +163,9 @@ def _errorbar(axes, places, intervals, **style):
     axes.errorbar(places, values, half_widths, **{"marker": "o", "ms": 3, "capsize": 2, **style})
 
 
-def _finished(figure):
+def finished(figure, bottom=0.0):
+    """Take off the boxes' upper and right sides, and lay out, leaving a share of the height free at the bottom."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, bottom, 1, 1))
     return figure

@@ -1,0 +1,73 @@
+"""Few-shot regression as a problem to train on."""
+
+import functools
+import importlib.util
+
+from leo_tf import randomness
+from leo_tf.evaluation.statistics import confidence_interval
+from leo_tf.problem import Problem, Validation
+from leo_tf.regression import protocol
+from leo_tf.regression.algorithms import build_regressor
+from leo_tf.regression.figure import choose_panels, draw_figure
+from leo_tf.regression.tasks import RegressionSampler
+
+_SAMPLES, _DRAWN = 20, 30  # functions sampled for each task in a validation, and for the figure
+
+
+class Regression(Problem):
+    """Regression of sinusoids and lines, judged by the squared error of the mean of sampled functions."""
+
+    measure = "mse"
+    higher_is_better = False
+    other_measures = ("crps", "coverage_90")
+
+    def __init__(self, config):
+        self._config = config
+
+    @property
+    def data(self):
+        return {"tasks": "sinusoids and lines"}
+
+    def summary(self):
+        episodes, noise = self._config.episodes, self._config.regression.noise_stddev
+        return (
+            f"sinusoids and lines: {episodes.num_tr_examples_per_class} support and "
+            f"{episodes.num_val_examples_per_class} query points a task, noise of standard deviation {noise:g}"
+        )
+
+    def build(self):
+        config = self._config
+        self._model = build_regressor(config, config.training.seed)
+        self._functions = protocol.FunctionSampler(
+            self._model, min(config.training.metavalid_batch_size, config.training.metavalid_tasks)
+        )
+        shots, queries = config.episodes.num_tr_examples_per_class, config.episodes.num_val_examples_per_class
+        return self._model, RegressionSampler(shots, queries, config.regression.noise_stddev)
+
+    @functools.cached_property
+    def _tasks(self):
+        training, noise = self._config.training, self._config.regression.noise_stddev
+        return protocol.draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
+
+    def validate(self):
+        support = self._tasks.support(self._config.episodes.num_tr_examples_per_class)
+        found = protocol.score(self._functions.functions(*support, _SAMPLES), self._tasks.truth)
+        others = {"crps": found.crps.mean(), "coverage_90": found.coverage[protocol.LEVELS.index(0.9)].mean()}
+        return Validation(confidence_interval(found.squared_error), others, self._figures())
+
+    def _figures(self):
+        if importlib.util.find_spec("matplotlib") is None:
+            return {}
+        shots, noise = self._config.episodes.num_tr_examples_per_class, self._config.regression.noise_stddev
+        panels = self._panels(shots, noise)
+        support = self._tasks.take(panels.indices).support(shots)
+        samples = self._functions.functions(*support, _DRAWN)
+        return {"functions": draw_figure(self._tasks, panels, samples, protocol.grid(), shots=shots)}
+
+    @functools.cache  # noqa: B019, one problem a run
+    def _panels(self, shots, noise):
+        return choose_panels(self._tasks, noise, shots)
+
+    @staticmethod
+    def text(value, half_width=None):
+        return f"{value:.4f}" if half_width is None else f"{value:.4f} +- {half_width:.4f}"

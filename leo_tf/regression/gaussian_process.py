@@ -96,7 +96,7 @@ def _checked(support_x, support_y, noise_stddev):
             f"Got support_x {list(x.shape)} and support_y {list(y.shape)}; expected the same shape [tasks, shots, 1]."
         )
     if not 0 < noise_stddev < math.inf:
-        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0; take a small one for no noise.")
+        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, small for no noise.")
     return x, y
 
 

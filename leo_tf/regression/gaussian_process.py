@@ -24,7 +24,9 @@ class GaussianPrediction(NamedTuple):
 
 
 def gaussian_process(support_x, support_y, x, noise_stddev=0.3, kernel=None):
-    """Predict every task's function by a Gaussian process of mean 0, which is the tasks' mean too.
+    """Predict every task's function by a Gaussian process of mean 0.
+
+    It knows less than `exact_posterior`: two families whose mean is not quite 0 are no Gaussian process.
 
     Args:
       support_x: [tasks, shots, 1].

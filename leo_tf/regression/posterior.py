@@ -165,7 +165,7 @@ class Posterior:
 def exact_posterior(support_x, support_y, noise_stddev=0.3):
     """Integrate the posterior of every task under the distribution of `RegressionSampler`.
 
-    Takes about a second for 2,000 tasks of 20 shots on one core; time grows as the root of shots, and as 1 / noise_stddev.
+    Takes a second for 2,000 tasks of 20 shots on one core; time grows as the root of shots and as 1 / noise_stddev.
 
     Args:
       support_x: [tasks, shots, 1]; no shots give the prior.

@@ -165,7 +165,7 @@ class Posterior:
 def exact_posterior(support_x, support_y, noise_stddev=0.3):
     """Integrate the posterior of every task under the distribution of `RegressionSampler`.
 
-    Takes SECONDS for 2,000 tasks of 20 shots on one core; time grows as the root of shots, and as 1 / noise_stddev.
+    Takes a second for 2,000 tasks of 20 shots on one core; time grows as the root of shots and as 1 / noise_stddev.
 
     Args:
       support_x: [tasks, shots, 1]; no shots give the prior.
@@ -188,9 +188,7 @@ def exact_posterior(support_x, support_y, noise_stddev=0.3):
             "[tasks, shots, 1]."
         )
     if not 0 < noise_stddev < math.inf:
-        raise InputError(
-            f"Got noise_stddev={noise_stddev!r}; expected a number above 0; take a small one for no noise."
-        )
+        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, small for no noise.")
     line, sinusoid = (_posterior(family, x[..., 0], y[..., 0], noise_stddev) for family in (_LINE, _SINUSOID))
     return Posterior(special.expit(sinusoid.log_evidence - line.log_evidence), line, sinusoid)
 
@@ -200,14 +198,15 @@ def _posterior(family, x, y, noise_stddev):
     products = (first * first, first * second, second * second, first * y, second * y)
     statistics = _Statistics(*(product.sum(axis=1) / noise_stddev**2 for product in products))
     sharpest = noise_stddev / max(np.sqrt(np.sum(family.slopes(x) ** 2, axis=1)).max(initial=0), 1e-9)
-    nodes, widths = _quadrature(*family.swept, panels=math.ceil(np.ptp(family.swept) / (_PANEL * sharpest)))
+    low, high = family.swept
+    nodes, widths = _quadrature(low, high, panels=math.ceil((high - low) / (_PANEL * sharpest)))
     evidences, weights = [], []
     for part in _parts(len(x), len(nodes)):
         normal, log_joint = statistics.rows((part, np.newaxis)).given(family, nodes)
         log_evidence, shares = _normalise(log_joint, widths)
         evidences.append(log_evidence)
         weights.append(np.einsum("tn,tnw->tw", shares, family.weights(nodes, normal.mean())))
-    log_area = math.log(np.ptp(family.swept) * np.ptp(family.linear))
+    log_area = math.log((high - low) * np.ptp(family.linear))
     return _FamilyPosterior(
         family, statistics, nodes, widths, np.concatenate(evidences) - log_area, np.concatenate(weights)
     )

@@ -56,6 +56,5 @@ def truncated_normal(precision, linear, low, high):
     log_low = special.log_ndtr(np.where(mirrored, -high, low))
     log_high = special.log_ndtr(np.where(mirrored, -low, high))
     tiny = np.finfo(np.float64).tiny  # rounding can make the two equal
-    return TruncatedNormal(
-        centre, stddev, low, high, log_high + np.log(-np.expm1(np.minimum(log_low - log_high, -tiny)))
-    )
+    log_between = log_high + np.log(-np.expm1(np.minimum(log_low - log_high, -tiny)))
+    return TruncatedNormal(centre, stddev, low, high, log_between)

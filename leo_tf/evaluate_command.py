@@ -1,22 +1,18 @@
 """The evaluate command: its flags, what it writes, and the order of its work."""
 
 import functools
-import importlib.metadata
-import json
 import logging
-import platform
 from pathlib import Path
 
 from absl import flags
 
 from leo_tf import flags as run_flags
-from leo_tf.atomic import replace_file
 from leo_tf.errors import InputError
+from leo_tf.report_files import beside, versions, write_json
 from leo_tf.run_folder import RunFolder, load
 
 _logger = logging.getLogger("leo_tf")
 _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "queries", "num_tasks", "seed")
-_LIBRARIES = ("tensorflow", "keras", "numpy", "scipy")
 
 
 def define_flags(values=flags.FLAGS):
@@ -24,7 +20,7 @@ def define_flags(values=flags.FLAGS):
     run_flags.define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
-            *("num_tr_examples_per_class", "metatest_batch_size"),
+            *("num_tr_examples_per_class", "metatest_batch_size", "problem"),
         ],
         values,
     )
@@ -36,17 +32,22 @@ def define_flags(values=flags.FLAGS):
     flags.DEFINE_enum(
         "split", "test", ["train", "val", "test"], "which meta-split to take tasks from", flag_values=values
     )
-    number("num_tasks", 10_000, "number of tasks")
+    number("num_tasks", 10_000, "number of tasks; of a regression run 2,000 unless given")
     number("queries", 0, "query examples of a class; 0: all remaining ones")
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     text("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")
     text("write_tasks", "", "write the tasks to this npz file")
     texts("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
     texts("seed_runs", [], "folders of this run repeated with other seeds: mean and standard deviation")
-    texts("analysis", [], "any of calibration, steps, grid (ways and shots): numbers and pictures")
+    texts(
+        "analysis",
+        [],
+        "any of calibration, steps, grid (ways and shots): numbers and pictures; of a regression run: gaussian_process",
+    )
     number("analysis_tasks", 1000, "number of tasks of an analysis, the first ones")
     texts("ways_grid", [], "ways of --analysis=grid; empty: 5, 10, 20")
-    texts("shots_grid", [], "shots of --analysis=grid; empty: 1, 5")
+    texts("shots_grid", [], "shots of --analysis=grid; empty: 1, 5; of a regression run: 1, 2, 3, 5, 10, 20")
+    number("samples", 100, "functions sampled for each task; regression only")
     text("output", "", "where to write the JSON; empty: in the run's folder, evaluation-SPLIT.json and the like")
 
 
@@ -54,6 +55,10 @@ def run(values=flags.FLAGS):
     """Evaluate, write, compare, analyse, as the parsed flags say; return the exit status."""
     folder = RunFolder(values.checkpoint_path)
     config = run_flags.override(folder.config(), values)
+    if config.episodes.problem == "regression":
+        from leo_tf import evaluate_regression
+
+        return evaluate_regression.run(values, folder, config)
     ways, shots = (_numbers(name, values[name].value) for name in ("ways_grid", "shots_grid"))
     output = Path(values.output or folder.path / f"{report_name(values, folder.config(), config)}.json")
     if output.suffix == ".npz":
@@ -83,10 +88,10 @@ def run(values=flags.FLAGS):
         "split": values.split,
         "train_on_val": folder.config().data.train_on_val,
         **({"tasks_file": values.tasks} if values.tasks else {}),
-        "versions": _versions(),
+        "versions": versions(),
     }
     result.save(output.with_suffix(".npz"))
-    _write_json(output, {**about, **result.summary()})
+    write_json(output, {**about, **result.summary()})
 
     about |= {name: getattr(result, name) for name in ("data", "tasks", "model")}
     if values.compare_to:
@@ -95,7 +100,7 @@ def run(values=flags.FLAGS):
         others = [result_of(path, table, tasks, batch_size) for path in values.seed_runs]
         over_seeds = evaluation.seed_summary([result, *others])
         print(f"over training seeds: {over_seeds.percent()}")
-        _write_json(_beside(output, "seeds"), {**about, "seed_runs": values.seed_runs, **over_seeds._asdict()})
+        write_json(beside(output, "seeds"), {**about, "seed_runs": values.seed_runs, **over_seeds._asdict()})
     if values.analysis:
         some = tasks.take(slice(values.analysis_tasks))
         request = evaluation.Request(model, table, some, batch_size, ways, shots, values.queries or None)
@@ -111,7 +116,7 @@ def _compare(paths, result, result_of, output, about):
         comparison = compare(result, result_of(path))
         print(f"{about['checkpoint_path']} less {path}: {comparison}")
         comparisons.append({"to": path, **comparison.summary()})
-    _write_json(_beside(output, "comparisons"), {**about, "comparisons": comparisons})
+    write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
 
 
 def _analyse(names, request, folder, output, about):
@@ -120,15 +125,11 @@ def _analyse(names, request, folder, output, about):
     about |= {"tasks": request.tasks.digest, "num_tasks": len(request.tasks)}
     for name in names:
         found = analyse(name, request, f"{about['dataset_name']} {about['split']}, step {about['step']}")
-        numbers = _beside(output, name)
+        numbers = beside(output, name)
         print(f"{found.text}\nsee {numbers.with_suffix('.png')}")
-        _write_json(numbers, {**about, name: found.summary})
+        write_json(numbers, {**about, name: found.summary})
         events = folder.tensorboard / "evaluation"
         plots.save(found.figure, numbers.with_suffix(".png"), events, numbers.stem, about["step"])
-
-
-def _beside(output, name):
-    return output.with_name(f"{output.stem}-{name}.json")
 
 
 def report_name(values, of_run, config):
@@ -184,21 +185,3 @@ def _numbers(name, texts):
         return [int(text) for text in texts]
     except ValueError:
         raise InputError(f"Got --{name}={','.join(texts)}; expected whole numbers, as in --{name}=1,5.") from None
-
-
-def _versions():
-    import leo_tf
-
-    return {
-        "leo_tf": leo_tf.__version__,
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-    }
-
-
-def _write_json(path, summary):
-    try:
-        with replace_file(path) as file:
-            file.write((json.dumps(summary, indent=2) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"Cannot write {path} ({error.strerror}); give an --output that can be written.") from None

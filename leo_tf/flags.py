@@ -37,9 +37,11 @@ def define_override_flags(names, flag_values=flags.FLAGS):
     """Define flags for the named fields with no default: None means "as the run has it"."""
     fields = {field.name: field for kind in section_types().values() for field in dataclasses.fields(kind)}
     for name in names:
-        _DEFINERS[fields[name].type](
-            name, None, f"{fields[name].metadata['help']} (default: as in the run)", flag_values=flag_values
-        )
+        about, choices = f"{fields[name].metadata['help']} (default: as in the run)", fields[name].metadata["choices"]
+        if choices:
+            flags.DEFINE_enum(name, None, choices, about, flag_values=flag_values)
+        else:
+            _DEFINERS[fields[name].type](name, None, about, flag_values=flag_values)
 
 
 def run_config(flag_values=flags.FLAGS):

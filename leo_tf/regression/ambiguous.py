@@ -46,8 +46,8 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
             joined = protocol.TestTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
             return joined, np.concatenate(probabilities)[:num_tasks]
     raise InputError(
-        f"Among {_MOST_DRAWN} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; expected "
-        f"{num_tasks}. Ask for fewer, or take fewer points or more noise."
+        f"Among {_MOST_DRAWN} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
+        f"expected {num_tasks}. Ask for fewer, or take fewer points or more noise."
     )
 
 

@@ -4,84 +4,97 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leo_tf import randomness
 from leo_tf.evaluation import plots
+from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.posterior import exact_posterior
+from leo_tf.regression.protocol import TestTasks, draw_tasks
 from leo_tf.regression.tasks import INPUT
 
-CERTAIN, AMBIGUOUS = 0.99, (0.4, 0.6)  # posterior probabilities of a family
+_CERTAIN = 0.99  # posterior probability of the family
 _WIDEST_GAP = 3.0  # of the inputs in the panels of certain tasks: points all over the range
 _SHOTS = 5
+_SEED = 0
+_CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
 
 
 class Panels(NamedTuple):
     """The tasks of the figure."""
 
-    indices: np.ndarray  # [4]
-    probability: np.ndarray  # [4], of a sinusoid given the points
+    tasks: TestTasks  # 4, of 5 shots
+    probability: np.ndarray  # [4], of a sinusoid given the points, exact
 
 
-def choose_panels(tasks, noise_stddev=0.3, shots=_SHOTS):
-    """Choose the first tasks that show (a, b) certainty about the family, (c, d) ambiguity.
+def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
+    """Choose tasks that show (a, b) certainty about the family, (c, d) ambiguity.
 
-    By the exact posterior, which no model has a part in: (a) a sinusoid that is one for sure and (b) such a line; (c) a
-    sinusoid and (d) a line whose points leave both families a probability of 40 to 60 %.
+    By the exact posterior, which no model has a part in. (a), a sinusoid, and (b), a line, are the first tasks of the
+    stream that are so with 99 % and whose points lie all over the range; (c), a sinusoid, and (d), a line, the first
+    ambiguous ones.
 
     Args:
-      tasks: TestTasks.
-      noise_stddev: of the targets.
-      shots: points of a task.
+      noise_stddev: of the targets, above 0.
+      stream: one of `randomness`' streams.
 
     Returns:
-      Panels; where no task qualifies, the nearest to it.
+      Panels.
+
+    Raises:
+      InputError: there are no ambiguous tasks, as with very little noise.
     """
-    support = tasks.support(shots)
-    probability = exact_posterior(*support, max(noise_stddev, 1e-3)).sinusoid_probability
-    x = np.sort(support[0][..., 0], axis=1)
-    ends = np.broadcast_to(INPUT, [len(x), 2])
-    gap = np.diff(np.concatenate([ends[:, :1], x, ends[:, 1:]], axis=1), axis=1).max(axis=1)
-    # How far from what is wanted; argmin takes the first of those that are not.
-    spread = np.maximum(gap - _WIDEST_GAP, 0)
-    certain = [spread + np.maximum(CERTAIN - p, 0) for p in (probability, 1 - probability)]
-    unsure = np.maximum(np.abs(probability - np.mean(AMBIGUOUS)) - (AMBIGUOUS[1] - AMBIGUOUS[0]) / 2, 0)
-    distances = [*certain, unsure, unsure]
-    of_family = [tasks.is_sinusoid, ~tasks.is_sinusoid] * 2
-    chosen = [np.argmin(np.where(fits, d, np.inf)) for fits, d in zip(of_family, distances, strict=True)]
-    return Panels(np.array(chosen), probability[chosen])
+    tasks = draw_tasks(_CANDIDATES, _SEED, stream, noise_stddev)
+    support = tasks.support(_SHOTS)
+    probability = exact_posterior(*support, noise_stddev).sinusoid_probability
+    ends = np.tile(INPUT, [_CANDIDATES, 1])
+    x = np.sort(np.concatenate([support[0][..., 0], ends], axis=1), axis=1)
+    excess = np.maximum(np.diff(x, axis=1).max(axis=1) - _WIDEST_GAP, 0)
+    crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
+    chosen, probabilities = [], []
+    for is_sinusoid in (True, False):
+        doubt = np.maximum(_CERTAIN - (probability if is_sinusoid else 1 - probability), 0)
+        # argmin takes the first of those that lack nothing.
+        task = int(np.argmin(np.where(tasks.is_sinusoid == is_sinusoid, excess + doubt, np.inf)))
+        chosen.append(tasks._replace(support_x=support[0], support_y=support[1]).take([task]))
+        probabilities.append(probability[task])
+    for is_sinusoid in (True, False):
+        task = int(np.argmax(crowded.is_sinusoid == is_sinusoid))
+        chosen.append(crowded.take([task]))
+        probabilities.append(unsure[task])
+    joined = TestTasks(*(np.concatenate(fields) for fields in zip(*chosen, strict=True)))
+    return Panels(joined, np.array(probabilities))
 
 
-def draw_figure(tasks, panels, samples, x, title="", shots=_SHOTS):
+def draw_figure(panels, samples, x, title=""):
     """Draw the true functions, their points and sampled functions, coloured by the family that these look like.
 
     Args:
-      tasks: TestTasks.
-      panels: Panels of them.
-      samples: functions of the panels' tasks at x, [samples, 4, n].
-      x: the grid [n] that `tasks.truth` is on.
+      panels: Panels.
+      samples: functions of their tasks at x, [samples, 4, n].
+      x: the grid [n] that `panels.tasks.truth` is on.
       title: text.
-      shots: points of a task.
 
     Returns:
       matplotlib Figure.
     """
+    tasks = panels.tasks
     figure = plots.new_figure(9.6, 6.4)
-    for panel, axes in enumerate(figure.subplots(2, 2, sharex=True).flat):
-        task = panels.indices[panel]
-        like_sinusoid = looks_sinusoid(samples[:, panel], x)
-        for values, sinusoid in zip(samples[:, panel], like_sinusoid, strict=True):
+    for task, axes in enumerate(figure.subplots(2, 2, sharex=True).flat):
+        like_sinusoid = looks_sinusoid(samples[:, task], x)
+        for values, sinusoid in zip(samples[:, task], like_sinusoid, strict=True):
             axes.plot(x, values, color="C0" if sinusoid else "C2", ls=":", lw=1, alpha=0.8)
         axes.plot(x, tasks.truth[task], color="black", lw=1.6)
-        points_x, points_y = (values[task, :, 0] for values in tasks.support(shots))
+        points_x, points_y = (values[task, :, 0] for values in tasks.support(_SHOTS))
         axes.plot(points_x, points_y, ls="none", marker="o", mfc="none", mec="red", mew=1.4)
         for point in points_x:
             axes.axvline(point, color="red", ls="--", lw=0.5, alpha=0.5)
-        low, high = (f(tasks.truth[task].min(), points_y.min(), points_y.max()) for f in (min, max))
-        high = max(high, tasks.truth[task].max())
+        shown = np.concatenate([tasks.truth[task], points_y])
+        low, high = shown.min(), shown.max()
         margin = 0.4 * (high - low) + 0.8
         axes.set(xlim=INPUT, ylim=(low - margin, high + margin))
         family = "sinusoid" if tasks.is_sinusoid[task] else "line"
         axes.set_title(
-            f"({'abcd'[panel]}) a {family}; exact posterior: {100 * panels.probability[panel]:.0f} % sinusoid;\n"
+            f"({'abcd'[task]}) a {family}; exact posterior: {100 * panels.probability[task]:.0f} % sinusoid;\n"
             f"samples: {100 * like_sinusoid.mean():.0f} % sinusoid-like",
             fontsize="small",
         )

@@ -56,17 +56,18 @@ class Regression(Problem):
         return Validation(confidence_interval(found.squared_error), others, self._figures())
 
     def _figures(self):
-        if importlib.util.find_spec("matplotlib") is None:
+        if self._panels is None:
             return {}
-        shots, noise = self._config.episodes.num_tr_examples_per_class, self._config.regression.noise_stddev
-        panels = self._panels(shots, noise)
-        support = self._tasks.take(panels.indices).support(shots)
-        samples = self._functions.functions(*support, _DRAWN)
-        return {"functions": draw_figure(self._tasks, panels, samples, protocol.grid(), shots=shots)}
+        samples = self._functions.functions(*self._panels.tasks.support(None), _DRAWN)
+        return {"functions": draw_figure(self._panels, samples, protocol.grid())}
 
-    @functools.cache  # noqa: B019, one problem a run
-    def _panels(self, shots, noise):
-        return choose_panels(self._tasks, noise, shots)
+    @functools.cached_property
+    def _panels(self):
+        """The figure's tasks; None where it cannot be drawn, or nothing is ambiguous for want of noise."""
+        noise = self._config.regression.noise_stddev
+        if importlib.util.find_spec("matplotlib") is None or not noise:
+            return None
+        return choose_panels(noise, randomness.VALIDATION)
 
     @staticmethod
     def text(value, half_width=None):

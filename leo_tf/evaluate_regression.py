@@ -1,0 +1,132 @@
+"""What evaluate.py does with a regression run."""
+
+import importlib.util
+from pathlib import Path
+
+from leo_tf.errors import InputError
+from leo_tf.report_files import beside, versions, write_json
+from leo_tf.run_folder import load
+
+_OF_CLASSIFICATION = (
+    *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries", "tasks"),
+    *("write_tasks", "ways_grid", "analysis_tasks"),
+)
+_NUM_TASKS = 2000
+_AMBIGUOUS_TASKS, _FIGURE_SAMPLES = 300, 30
+_STREAMS = ("val", "test")
+
+
+def run(values, folder, config):
+    """Evaluate a run on its best checkpoint; print, write JSON, per-task results and the figure.
+
+    Args:
+      values: parsed flags of evaluate.py.
+      folder: RunFolder.
+      config: RunConfig of the run, with the command's overrides.
+
+    Returns:
+      The exit status.
+
+    Raises:
+      InputError: a flag has no meaning here, or a file cannot be written.
+    """
+    _check(values, folder)
+    shots = _shots(values)
+    output = Path(values.output or folder.path / f"{_report_name(values)}.json")
+    if output.suffix == ".npz":
+        raise InputError(f"Got --output={output}; the per-task results take that name. Expected a name in .json.")
+    from leo_tf import randomness
+    from leo_tf.regression import evaluation, protocol
+    from leo_tf.regression.ambiguous import draw_ambiguous
+    from leo_tf.regression.results import RegressionResult, compare
+
+    model, noise = load(folder.path), config.regression.noise_stddev
+    batch, samples = config.training.metatest_batch_size, values.samples
+    stream = randomness.VALIDATION if values.split == "val" else randomness.TEST
+    num_tasks = values.num_tasks if values["num_tasks"].present else _NUM_TASKS
+    tasks = protocol.draw_tasks(num_tasks, values.seed, stream, noise)
+
+    found = evaluation.evaluate(model, tasks, shots, samples, batch)
+    found.save(output.with_suffix(".npz"))
+    yardsticks = [evaluation.evaluate_posterior(tasks, shots, samples, noise)] if noise else []
+    if values.analysis:
+        yardsticks += [
+            evaluation.evaluate_gaussian_process(tasks, shots, samples, noise, shared) for shared in (True, False)
+        ]
+    print("\n\n".join(map(str, [found, *yardsticks])))
+    about = {"checkpoint_path": str(folder.path), "step": folder.best_step(), "split": values.split}
+    report = {**about, "seed": values.seed, "versions": versions(), **found.summary()}
+    report["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
+    if noise and model.normals_per_task:
+        ambiguous, probability = draw_ambiguous(_AMBIGUOUS_TASKS, values.seed, stream, noise)
+        ambiguity = evaluation.evaluate_ambiguity(model, ambiguous, probability, samples, noise, batch)
+        report["ambiguity"] = ambiguity.summary()
+        print(f"\n{ambiguity}")
+    write_json(output, report)
+
+    comparisons = []
+    for path in values.compare_to:
+        if Path(path).suffix == ".npz":
+            other = RegressionResult.load(path)
+        else:
+            other = evaluation.evaluate(load(path), tasks, shots, samples, batch)
+        for number in shots:
+            comparison = compare(found, other, number)
+            comparisons.append({"to": path, "shots": number, **comparison.summary()})
+            mean, half_width = comparison.difference
+            print(
+                f"{number} shot: {folder.path} less {path} ({other.algorithm}): {mean:+.4f} +- {half_width:.4f} mse, "
+                f"{comparison.wins} wins, {comparison.losses} losses, p = {comparison.p_value:.2g}"
+            )
+    if comparisons:
+        write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
+    if importlib.util.find_spec("matplotlib") and noise:
+        _draw(model, noise, folder, output, about)
+    return 0
+
+
+def _draw(model, noise, folder, output, about):
+    from leo_tf.evaluation import plots
+    from leo_tf.regression import protocol
+    from leo_tf.regression.figure import choose_panels, draw_figure
+
+    panels = choose_panels(noise)
+    path = beside(output, "functions").with_suffix(".png")
+    functions = protocol.FunctionSampler(model, 4).functions(*panels.tasks.support(None), _FIGURE_SAMPLES)
+    figure = draw_figure(panels, functions, protocol.grid(), f"{model.algorithm}, step {about['step']}")
+    plots.save(figure, path, folder.tensorboard / "evaluation", path.stem, about["step"])
+    print(f"\nsee {path}")
+
+
+def _check(values, folder):
+    given = [f"--{name}" for name in _OF_CLASSIFICATION if values[name].present]
+    if given:
+        raise InputError(
+            f"{folder.path} is a regression run, for which {', '.join(given)} has no meaning; leave it out."
+        )
+    if values["problem"].value == "classification":
+        raise InputError(f"{folder.path} is a regression run; --problem=classification was given. Leave it out.")
+    if values.split not in _STREAMS:
+        raise InputError(f"Got --split={values.split}; expected val or test for a regression run.")
+    if set(values.analysis) - {"gaussian_process"}:
+        raise InputError(f"Got --analysis={','.join(values.analysis)}; of a regression run there is gaussian_process.")
+    if values.samples < 1:
+        raise InputError(f"Got --samples={values.samples}; expected at least 1.")
+
+
+def _shots(values):
+    from leo_tf.regression.evaluation import SHOTS
+    from leo_tf.regression.protocol import MOST_SHOTS
+
+    try:
+        shots = sorted({int(text) for text in values.shots_grid}) or list(SHOTS)
+    except ValueError:
+        shots = [0]
+    if shots[0] < 1 or shots[-1] > MOST_SHOTS:
+        given = ",".join(values.shots_grid)
+        raise InputError(f"Got --shots_grid={given}; expected whole numbers from 1 to {MOST_SHOTS}, as 1,5,20.")
+    return shots
+
+
+def _report_name(values):
+    return f"evaluation-{values.split}" + (f"-seed{values.seed}" if values.seed else "")

@@ -32,7 +32,7 @@ def define_flags(values=flags.FLAGS):
     flags.DEFINE_enum(
         "split", "test", ["train", "val", "test"], "which meta-split to take tasks from", flag_values=values
     )
-    number("num_tasks", 10_000, "number of tasks; of a regression run 2,000 unless given")
+    number("num_tasks", 10_000, "number of tasks; of a regression run 1,000 unless given")
     number("queries", 0, "query examples of a class; 0: all remaining ones")
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     text("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")

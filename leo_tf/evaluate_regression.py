@@ -11,7 +11,7 @@ _OF_CLASSIFICATION = (
     *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries", "tasks"),
     *("write_tasks", "ways_grid", "analysis_tasks"),
 )
-_NUM_TASKS = 2000
+_NUM_TASKS = 1000
 _AMBIGUOUS_TASKS, _FIGURE_SAMPLES = 300, 30
 _STREAMS = ("val", "test")
 
@@ -92,7 +92,8 @@ def _draw(model, noise, folder, output, about):
 
     panels = choose_panels(noise)
     path = beside(output, "functions").with_suffix(".png")
-    functions = protocol.FunctionSampler(model, 4).functions(*panels.tasks.support(None), _FIGURE_SAMPLES)
+    tasks, sampler = panels.tasks, protocol.FunctionSampler(model, len(panels.probability))
+    functions = sampler.functions(tasks.support_x, tasks.support_y, _FIGURE_SAMPLES)
     figure = draw_figure(panels, functions, protocol.grid(), f"{model.algorithm}, step {about['step']}")
     plots.save(figure, path, folder.tensorboard / "evaluation", path.stem, about["step"])
     print(f"\nsee {path}")

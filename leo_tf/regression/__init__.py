@@ -1,0 +1,28 @@
+"""Few-shot regression of sinusoids and lines (paper section 4.1), with what there is to compare with."""
+
+from leo_tf.regression.ambiguous import draw_ambiguous
+from leo_tf.regression.baselines import RegressionMAML, RegressionMetaSGD
+from leo_tf.regression.evaluation import evaluate, evaluate_ambiguity, evaluate_gaussian_process, evaluate_posterior
+from leo_tf.regression.model import RegressionLEO
+from leo_tf.regression.posterior import exact_posterior
+from leo_tf.regression.protocol import FunctionSampler, draw_tasks
+from leo_tf.regression.results import RegressionResult, compare
+from leo_tf.regression.tasks import RegressionEpisode, RegressionSampler
+
+__all__ = [
+    "FunctionSampler",
+    "RegressionEpisode",
+    "RegressionLEO",
+    "RegressionMAML",
+    "RegressionMetaSGD",
+    "RegressionResult",
+    "RegressionSampler",
+    "compare",
+    "draw_ambiguous",
+    "draw_tasks",
+    "evaluate",
+    "evaluate_ambiguity",
+    "evaluate_gaussian_process",
+    "evaluate_posterior",
+    "exact_posterior",
+]

@@ -35,8 +35,7 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=100, batch_size=200):
     sampler = protocol.FunctionSampler(model, min(batch_size, len(tasks.truth)))
 
     def functions(support_x, support_y):
-        samples = sampler.functions(support_x, support_y, num_samples)
-        return None, samples
+        return None, sampler.functions(support_x, support_y, num_samples)
 
     return _evaluate(functions, tasks, shots, model.algorithm, fingerprint(model))
 
@@ -52,8 +51,8 @@ def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
       RegressionResult.
     """
 
-    def functions(*support):
-        found = exact_posterior(*support, noise_stddev)
+    def functions(support_x, support_y):
+        found = exact_posterior(support_x, support_y, noise_stddev)
         return found.mean(protocol.grid()), found.sample(protocol.grid(), num_samples, seed=0)
 
     return _evaluate(functions, tasks, shots, "exact posterior", "")
@@ -80,8 +79,8 @@ def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=
         drawn = RegressionSampler(protocol.MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
         kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
 
-    def functions(*support):
-        found = gaussian_process(*support, protocol.grid(), noise_stddev, kernel)
+    def functions(support_x, support_y):
+        found = gaussian_process(support_x, support_y, protocol.grid(), noise_stddev, kernel)
         return found.mean, found.sample(num_samples, seed=0)
 
     return _evaluate(functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel a task'}", "")
@@ -147,9 +146,9 @@ def evaluate_ambiguity(model, tasks, probability, num_samples=100, noise_stddev=
       Ambiguity.
     """
     sampler, x = protocol.FunctionSampler(model, min(batch_size, len(tasks.truth))), protocol.grid()
-    support = tasks.support_x, tasks.support_y
-    exact = exact_posterior(*support, noise_stddev).sample(x, num_samples, seed=0)
-    shares = [looks_sinusoid(samples, x).mean(axis=0) for samples in (sampler.functions(*support, num_samples), exact)]
+    samples = sampler.functions(tasks.support_x, tasks.support_y, num_samples)
+    exact = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sample(x, num_samples, seed=0)
+    shares = [looks_sinusoid(functions, x).mean(axis=0) for functions in (samples, exact)]
     both, both_exact = (np.minimum(share, 1 - share) >= _SHARE for share in shares)
     intervals = confidence_interval(shares[0]), confidence_interval(both)
     return Ambiguity(len(tasks.truth), float(probability.mean()), *intervals, float(both_exact.mean()))

@@ -26,8 +26,8 @@ class RegressionLoss(NamedTuple):
 class RegressionLearner(MetaLearner):
     """A model that adapts the network f_theta to few points.
 
-    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `normals_per_task`,
-    `adapt_in_training` and `adapt_in_evaluation`.
+    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `adapt_in_training`,
+    `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`.
 
     Args:
       config: LEOConfig.
@@ -35,7 +35,6 @@ class RegressionLearner(MetaLearner):
     """
 
     episode_type, outcome_type, judged_by = RegressionEpisode, RegressionLoss, "query_loss"
-    normals_per_task = 0  # standard normal numbers of a stochastic pass
 
     def __init__(self, config, regression=None, **kwargs):
         super().__init__(config, **kwargs)
@@ -43,6 +42,11 @@ class RegressionLearner(MetaLearner):
         hidden = [self.regression.network_units] * (self.regression.network_layers - 1)
         self.units = (1, *hidden, 1)
         self.num_parameters = network.num_parameters(self.units)
+
+    @property
+    def normals_per_task(self):
+        """How many standard normal numbers a stochastic pass takes for a task."""
+        return 0
 
     def adapt_in_training(self, support_x, support_y, normals):
         """Adapt as meta-training does, with noise.
@@ -78,12 +82,13 @@ class RegressionLearner(MetaLearner):
         References:
           Paper algorithm 1 and equation 6, with squared error for the loss.
         """
-        support, query_x, query_y = episode[:2], episode.query_x, episode.query_y
+        support_x, support_y, query_x, query_y = episode
         if training:
             bits = self.draw_bits(episode, seed, first_task) if noise is None else noise
-            parameters, kl, penalty = self.adapt_in_training(*support, randomness.normal(bits, query_x.dtype))
+            normals = randomness.normal(bits, query_x.dtype)
+            parameters, kl, penalty = self.adapt_in_training(support_x, support_y, normals)
         else:
-            parameters = self.adapt_in_evaluation(*support)
+            parameters = self.adapt_in_evaluation(support_x, support_y)
             kl = penalty = tf.zeros_like(parameters[:, 0])
         errors = tf.math.squared_difference(self.predict_at(query_x, parameters), query_y)
         query_loss = tf.reduce_mean(errors, axis=[1, 2])

@@ -38,8 +38,9 @@ def run(values, folder, config):
     from leo_tf import randomness
     from leo_tf.regression import evaluation, protocol
     from leo_tf.regression.ambiguous import draw_ambiguous
-    from leo_tf.regression.results import RegressionResult, compare
+    from leo_tf.run_results import require_other_seeds
 
+    require_other_seeds(folder.path, values.seed_runs)
     model, noise = load(folder.path), config.regression.noise_stddev
     batch, samples = config.training.metatest_batch_size, values.samples
     stream = randomness.VALIDATION if values.split == "val" else randomness.TEST
@@ -64,25 +65,70 @@ def run(values, folder, config):
         print(f"\n{ambiguity}")
     write_json(output, report)
 
-    comparisons = []
-    for path in values.compare_to:
-        if Path(path).suffix == ".npz":
-            other = RegressionResult.load(path)
-        else:
-            other = evaluation.evaluate(load(path), tasks, shots, samples, batch)
-        for number in shots:
-            comparison = compare(found, other, number)
-            comparisons.append({"to": path, "shots": number, **comparison.summary()})
-            mean, half_width = comparison.difference
-            print(
-                f"{number} shot: {folder.path} less {path} ({other.algorithm}): {mean:+.4f} +- {half_width:.4f} mse, "
-                f"{comparison.wins} wins, {comparison.losses} losses, p = {comparison.p_value:.2g}"
-            )
-    if comparisons:
-        write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
+    def result_of(path):
+        return _result_of(path, found, samples, lambda other: evaluation.evaluate(other, tasks, shots, samples, batch))
+
+    if values.compare_to:
+        _compare(values.compare_to, result_of, found, output, about)
+    if values.seed_runs:
+        _over_seeds([found, *map(result_of, values.seed_runs)], values.seed_runs, output, about)
     if importlib.util.find_spec("matplotlib") and noise:
         _draw(model, noise, folder, output, about)
     return 0
+
+
+def _result_of(path, like, num_samples, evaluate):
+    """Return another run's result: the one in its folder, if it is of the same evaluation and its model of now."""
+    from leo_tf.evaluation.results import fingerprint
+    from leo_tf.regression.learner import RegressionLearner
+    from leo_tf.regression.results import RegressionResult
+
+    if Path(path).suffix == ".npz":
+        return RegressionResult.load(path)
+    model = load(path)
+    if not isinstance(model, RegressionLearner):
+        raise InputError(f"{path} is a classification run; expected a regression run, as the one it is compared with.")
+    for file in sorted(Path(path).glob("evaluation-*.npz")):
+        try:
+            result = RegressionResult.load(file)
+        except InputError:  # by another version
+            continue
+        count = num_samples if model.normals_per_task else 1
+        wanted = like.tasks, like.shots.tolist(), count, fingerprint(model)
+        if (result.tasks, result.shots.tolist(), result.num_samples, result.model) == wanted:
+            return result
+    return evaluate(model)
+
+
+def _compare(paths, result_of, found, output, about):
+    from leo_tf.regression.results import compare
+
+    comparisons = []
+    for path in paths:
+        other = result_of(path)
+        for shots in found.shots.tolist():
+            comparison = compare(found, other, shots)
+            comparisons.append({"to": path, "shots": shots, **comparison.summary()})
+            mean, half_width = comparison.difference
+            print(
+                f"{shots} shot: {about['checkpoint_path']} less {path} ({other.algorithm}): mse {mean:+.4f} +- "
+                f"{half_width:.4f} (95 % confidence interval, paired over the same tasks), {comparison.wins} wins, "
+                f"{comparison.losses} losses, p = {comparison.p_value:.2g}"
+            )
+    write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
+
+
+def _over_seeds(results, runs, output, about):
+    from leo_tf.regression.results import mse_over_seeds
+
+    summaries = mse_over_seeds(results)
+    for shots, summary in summaries.items():
+        print(
+            f"{shots} shot, over training seeds: mse {summary.mean:.4f} +- {summary.standard_deviation:.4f} (standard "
+            f"deviation over {summary.num_runs} training seeds)"
+        )
+    numbers = {str(shots): summary._asdict() for shots, summary in summaries.items()}
+    write_json(beside(output, "seeds"), {**about, "seed_runs": runs, "mse": numbers})
 
 
 def _draw(model, noise, folder, output, about):

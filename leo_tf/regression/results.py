@@ -6,7 +6,7 @@ import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation import npz
-from leo_tf.evaluation.comparison import Comparison, compare_paired
+from leo_tf.evaluation.comparison import Comparison, SeedSummary, compare_paired
 from leo_tf.evaluation.statistics import confidence_interval
 from leo_tf.regression import protocol
 
@@ -98,16 +98,18 @@ class RegressionResult:
 
     def __str__(self):
         cells = [f"{f'{shots} shot':>8} {_row(self, shots)}" for shots in self.shots.tolist()]
-        head = f"{'':>8} {'mse':>18} {'sinusoids':>18} {'lines':>18} {'crps':>7}  90 % interval covers"
+        head = (
+            f"{'':>8} {'mse':>18} {'sinusoids':>18} {'lines':>18} {'one sample':>10} {'crps':>7}  90 % interval covers"
+        )
         return "\n".join([f"{self.algorithm}, {self.num_tasks} tasks, {self.num_samples} samples a task", head, *cells])
 
 
 def _row(result, shots):
     errors = [f"{i.mean:9.4f} +- {i.half_width:.4f}" for i in (result.mse(shots, family) for family in FAMILIES)]
     covered = result.coverage(shots).get(0.9)
-    return f"{' '.join(f'{e:>18}' for e in errors)} {result.crps(shots).mean:7.4f}  " + (
-        f"{100 * covered.mean:.1f} %" if covered else "-"
-    )
+    single = result.task_single_error[result.row(shots)].mean()
+    columns = [*(f"{error:>18}" for error in errors), f"{single:10.4f}", f"{result.crps(shots).mean:7.4f}"]
+    return f"{' '.join(columns)}  {f'{100 * covered.mean:.1f} %' if covered else '-'}"
 
 
 def compare(first, second, shots) -> Comparison:
@@ -118,10 +120,36 @@ def compare(first, second, shots) -> Comparison:
     Raises:
       InputError: the results are of different tasks, or without this number of shots.
     """
+    _require_same_tasks(first, second)
+    reverse = compare_paired(second.task_squared_error[second.row(shots)], first.task_squared_error[first.row(shots)])
+    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=-reverse.difference.mean))
+
+
+def mse_over_seeds(results):
+    """Summarise runs that differ in the training seed alone.
+
+    Args:
+      results: a RegressionResult for each run, at least 2, of the same tasks and shots.
+
+    Returns:
+      {shots: SeedSummary of the mean squared error}.
+
+    Raises:
+      InputError: the results are of different tasks, or without one of the first's numbers of shots.
+    """
+    first = results[0]
+    for other in results[1:]:
+        _require_same_tasks(first, other)
+    found = {}
+    for shots in first.shots.tolist():
+        means = np.array([result.mse(shots).mean for result in results])
+        found[shots] = SeedSummary(float(means.mean()), float(means.std(ddof=1)), len(means))
+    return found
+
+
+def _require_same_tasks(first, second):
     if first.tasks != second.tasks:
         raise InputError(
             f"The results are of different tasks: {first.num_tasks} with digest {first.tasks[:12]}... and "
             f"{second.num_tasks} with {second.tasks[:12]}.... Evaluate both with the same flags."
         )
-    reverse = compare_paired(second.task_squared_error[second.row(shots)], first.task_squared_error[first.row(shots)])
-    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=-reverse.difference.mean))

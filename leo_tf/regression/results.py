@@ -124,4 +124,4 @@ def compare(first, second, shots) -> Comparison:
             f"{second.num_tasks} with {second.tasks[:12]}.... Evaluate both with the same flags."
         )
     reverse = compare_paired(second.task_squared_error[second.row(shots)], first.task_squared_error[first.row(shots)])
-    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=-reverse.difference.mean))
+    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=0.0 - reverse.difference.mean))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from leo_tf.errors import InputError
 from leo_tf.report_files import beside, versions, write_json
-from leo_tf.run_folder import load
+from leo_tf.run_folder import RunFolder, load
 
 _OF_CLASSIFICATION = (
     *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries", "tasks"),
-    *("write_tasks", "ways_grid", "analysis_tasks"),
+    *("write_tasks", "ways_grid", "analysis_tasks", "seed_runs"),
 )
 _NUM_TASKS = 2000
 _AMBIGUOUS_TASKS, _FIGURE_SAMPLES = 300, 30
@@ -45,6 +45,7 @@ def run(values, folder, config):
     stream = randomness.VALIDATION if values.split == "val" else randomness.TEST
     num_tasks = values.num_tasks if values["num_tasks"].present else _NUM_TASKS
     tasks = protocol.draw_tasks(num_tasks, values.seed, stream, noise)
+    _require_both_families(tasks)
 
     found = evaluation.evaluate(model, tasks, shots, samples, batch)
     found.save(output.with_suffix(".npz"))
@@ -69,7 +70,7 @@ def run(values, folder, config):
         if Path(path).suffix == ".npz":
             other = RegressionResult.load(path)
         else:
-            other = evaluation.evaluate(load(path), tasks, shots, samples, batch)
+            other = evaluation.evaluate(_load_other(path), tasks, shots, samples, batch)
         for number in shots:
             comparison = compare(found, other, number)
             comparisons.append({"to": path, "shots": number, **comparison.summary()})
@@ -104,14 +105,28 @@ def _check(values, folder):
         raise InputError(
             f"{folder.path} is a regression run, for which {', '.join(given)} has no meaning; leave it out."
         )
-    if values["problem"].value == "classification":
-        raise InputError(f"{folder.path} is a regression run; --problem=classification was given. Leave it out.")
     if values.split not in _STREAMS:
         raise InputError(f"Got --split={values.split}; expected val or test for a regression run.")
     if set(values.analysis) - {"gaussian_process"}:
         raise InputError(f"Got --analysis={','.join(values.analysis)}; of a regression run there is gaussian_process.")
     if values.samples < 1:
         raise InputError(f"Got --samples={values.samples}; expected at least 1.")
+
+
+def _require_both_families(tasks):
+    sinusoids = int(tasks.is_sinusoid.sum())
+    if min(sinusoids, len(tasks.truth) - sinusoids) < 2:
+        raise InputError(
+            f"Of {len(tasks.truth)} tasks {sinusoids} are sinusoids; expected at least 2 of each family, for intervals. "
+            "Give a larger --num_tasks."
+        )
+
+
+def _load_other(path):
+    problem = RunFolder(path).config().episodes.problem
+    if problem != "regression":
+        raise InputError(f"Got --compare_to={path}, a {problem} run; expected a regression run.")
+    return load(path)
 
 
 def _shots(values):

@@ -44,6 +44,10 @@ class RegressionLearner(MetaLearner):
         self.units = (1, *hidden, 1)
         self.num_parameters = network.num_parameters(self.units)
 
+    @property
+    def configs(self):
+        return [self.config, self.regression]
+
     def adapt_in_training(self, support_x, support_y, normals):
         """Adapt as meta-training does, with noise.
 

@@ -82,16 +82,16 @@ def run(values, folder, config):
     if comparisons:
         write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
     if importlib.util.find_spec("matplotlib") and noise:
-        _draw(model, noise, folder, output, about)
+        _draw(model, noise, stream, folder, output, about)
     return 0
 
 
-def _draw(model, noise, folder, output, about):
+def _draw(model, noise, stream, folder, output, about):
     from leo_tf.evaluation import plots
     from leo_tf.regression import protocol
     from leo_tf.regression.figure import choose_panels, draw_figure
 
-    panels = choose_panels(noise)
+    panels = choose_panels(noise, stream)
     path = beside(output, "functions").with_suffix(".png")
     functions = protocol.FunctionSampler(model, 4).functions(*panels.tasks.support(None), _FIGURE_SAMPLES)
     figure = draw_figure(panels, functions, protocol.grid(), f"{model.algorithm}, step {about['step']}")

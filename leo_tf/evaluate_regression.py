@@ -1,12 +1,14 @@
 """What evaluate.py does with a regression run."""
 
 import importlib.util
+import logging
 from pathlib import Path
 
 from leo_tf.errors import InputError
 from leo_tf.report_files import beside, versions, write_json
 from leo_tf.run_folder import RunFolder, load
 
+_logger = logging.getLogger("leo_tf")
 _OF_CLASSIFICATION = (
     *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries", "tasks"),
     *("write_tasks", "ways_grid", "analysis_tasks", "seed_runs"),
@@ -59,10 +61,14 @@ def run(values, folder, config):
     report = {**about, "seed": values.seed, "versions": versions(), **found.summary()}
     report["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
     if noise and model.normals_per_task:
-        ambiguous, probability = draw_ambiguous(_AMBIGUOUS_TASKS, values.seed, stream, noise)
-        ambiguity = evaluation.evaluate_ambiguity(model, ambiguous, probability, samples, noise, batch)
-        report["ambiguity"] = ambiguity.summary()
-        print(f"\n{ambiguity}")
+        try:
+            ambiguous, probability = draw_ambiguous(_AMBIGUOUS_TASKS, values.seed, stream, noise)
+        except InputError as error:  # very little noise
+            _logger.warning("Nothing on ambiguous tasks: %s", error)
+        else:
+            ambiguity = evaluation.evaluate_ambiguity(model, ambiguous, probability, samples, noise, batch)
+            report["ambiguity"] = ambiguity.summary()
+            print(f"\n{ambiguity}")
     write_json(output, report)
 
     comparisons = []
@@ -91,7 +97,11 @@ def _draw(model, noise, stream, folder, output, about):
     from leo_tf.regression import protocol
     from leo_tf.regression.figure import choose_panels, draw_figure
 
-    panels = choose_panels(noise, stream)
+    try:
+        panels = choose_panels(noise, stream)
+    except InputError as error:  # very little noise
+        _logger.warning("No figure of sampled functions: %s", error)
+        return
     path = beside(output, "functions").with_suffix(".png")
     functions = protocol.FunctionSampler(model, 4).functions(*panels.tasks.support(None), _FIGURE_SAMPLES)
     figure = draw_figure(panels, functions, protocol.grid(), f"{model.algorithm}, step {about['step']}")

@@ -103,7 +103,9 @@ def test_to_first_order_the_meta_gradient_is_the_query_gradient_at_the_adapted_p
     with tf.GradientTape() as tape:
         loss = model.meta_loss(episode, True, seed=0).loss
     adapted = model.adapt(*episode[:2]).numpy()
-    expected = [oracle.mse_gradient(adapted[t], *(part[t].numpy() for part in episode[2:]), UNITS) for t in range(TASKS)]
+    expected = [
+        oracle.mse_gradient(adapted[t], *(part[t].numpy() for part in episode[2:]), UNITS) for t in range(TASKS)
+    ]
     np.testing.assert_allclose(
         tape.gradient(loss, model.initial_parameters.value), np.mean(expected, axis=0), rtol=1e-8, atol=1e-12
     )

@@ -36,7 +36,9 @@ def test_panels_are_the_first_such_tasks_of_the_stream(panels):
     probability = exact_posterior(x, y, 0.3).sinusoid_probability
     ends = np.sort(np.concatenate([np.tile([-5.0, 5.0], (200, 1)), x[..., 0]], axis=1), axis=1)
     spread = np.diff(ends, axis=1).max(axis=1) <= 3
-    for panel, fits in enumerate((tasks.is_sinusoid & (probability >= 0.99), ~tasks.is_sinusoid & (probability <= 0.01))):
+    for panel, fits in enumerate(
+        (tasks.is_sinusoid & (probability >= 0.99), ~tasks.is_sinusoid & (probability <= 0.01))
+    ):
         first = np.flatnonzero(fits & spread)[0]
         np.testing.assert_array_equal(panels.tasks.truth[panel], tasks.truth[first])
         np.testing.assert_array_equal(panels.tasks.support_y[panel], y[first])

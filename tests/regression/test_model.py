@@ -405,5 +405,7 @@ def test_calling_predicts_the_queries(episode):
 @pytest.mark.parametrize("method", ["adapt", "sample"])
 @pytest.mark.parametrize("x,y", [((2, 3), (2, 3)), ((2, 3, 1), (2, 4, 1)), ((2, 3, 2), (2, 3, 2)), ((3, 1), (2, 3, 1))])
 def test_wrong_shapes(method, x, y):
-    with pytest.raises(InputError, match=r"support_x and support_y have shapes \(.*\); expected both \[tasks, shots, 1"):
+    with pytest.raises(
+        InputError, match=r"support_x and support_y have shapes \(.*\); expected both \[tasks, shots, 1"
+    ):
         getattr(make_model(), method)(np.zeros(x), np.zeros(y))

@@ -60,7 +60,9 @@ def test_initial_parameters_have_their_spreads_and_repeat():
     np.testing.assert_array_equal(draws[3], network.initial_parameters(seeds[3], units))
     assert len(np.unique(draws[:, 0])) == 60
     place = 0
-    for shape, spread in zip(network.parameter_shapes(units), [2**0.5, 0.1, 0.05**0.5, 0.1, 0.05**0.5, 0.1], strict=True):
+    for shape, spread in zip(
+        network.parameter_shapes(units), [2**0.5, 0.1, 0.05**0.5, 0.1, 0.05**0.5, 0.1], strict=True
+    ):
         part = draws[:, place : place + np.prod(shape)]
         place += np.prod(shape)
         assert part.std() == pytest.approx(spread, rel=4 / np.sqrt(2 * part.size))

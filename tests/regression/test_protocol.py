@@ -111,9 +111,7 @@ def test_samples_are_the_models_own(model, tasks, found):
         pair = tf.random.fold_in(randomness.stream_seed(0, randomness.SAMPLES), sample)
         parameters = model.sample(*tasks.support(5), seed=pair)
         query = np.broadcast_to(np.float32(protocol.grid())[:, None], (11, 100, 1))
-        np.testing.assert_allclose(
-            model.predict_at(query, parameters)[..., 0], found[sample], rtol=1e-4, atol=1e-4
-        )
+        np.testing.assert_allclose(model.predict_at(query, parameters)[..., 0], found[sample], rtol=1e-4, atol=1e-4)
 
 
 def test_the_deterministic_function_and_inputs_of_ones_own(model, tasks):
@@ -125,7 +123,9 @@ def test_the_deterministic_function_and_inputs_of_ones_own(model, tasks):
     np.testing.assert_allclose(single[0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [RegressionMAML, lambda c, s, seed: RegressionLEO(c, s, seed=seed)], ids=["MAML", "LEO"])
+@pytest.mark.parametrize(
+    "make", [RegressionMAML, lambda c, s, seed: RegressionLEO(c, s, seed=seed)], ids=["MAML", "LEO"]
+)
 def test_models_without_noise_have_one_function(make, tasks):
     model = make(dataclasses.replace(CONFIG, stochastic=False), SIZES, seed=1)
     np.testing.assert_array_equal(functions(model, tasks, 4, samples=5), functions(model, tasks, 4, samples=0))

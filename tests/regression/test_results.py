@@ -58,7 +58,14 @@ def test_a_single_function_has_no_coverage(result):
 
 def test_summary(result):
     summary = result.summary()
-    about = {"algorithm": "LEO", "num_tasks": 4, "num_samples": 20, "tasks": "a" * 64, "model": "b" * 64, "seconds": 1.5}
+    about = {
+        "algorithm": "LEO",
+        "num_tasks": 4,
+        "num_samples": 20,
+        "tasks": "a" * 64,
+        "model": "b" * 64,
+        "seconds": 1.5,
+    }
     assert about.items() <= summary.items() and summary.keys() == {*about, "shots"}
     of_one = summary["shots"]["1"]
     assert summary["shots"].keys() == {"1", "5"}
@@ -96,7 +103,9 @@ def test_comparison(result):
 
 def test_other_tasks_and_shots_do_not_compare(result):
     other = dataclasses.replace(result, tasks="c" * 64)
-    with pytest.raises(InputError, match=r"different tasks: 4 with digest aaaaaaaaaaaa\.\.\. and 4 with cccccccccccc\."):
+    with pytest.raises(
+        InputError, match=r"different tasks: 4 with digest aaaaaaaaaaaa\.\.\. and 4 with cccccccccccc\."
+    ):
         compare(result, other, 1)
     with pytest.raises(InputError, match=r"5 shots were not evaluated; expected one of \[1\]"):
         less = {f.name: getattr(result, f.name)[:1] for f in dataclasses.fields(result)[:5]}
@@ -117,7 +126,9 @@ def test_file_there_and_back(result, make, tmp_path):
 
 def test_damaged_files(result, tmp_path):
     path = tmp_path / "result.npz"
-    with pytest.raises(InputError, match=r"Cannot read .*result\.npz .*; expected the per-task results of a regression"):
+    with pytest.raises(
+        InputError, match=r"Cannot read .*result\.npz .*; expected the per-task results of a regression"
+    ):
         RegressionResult.load(path)
     result.save(path)
     whole = path.read_bytes()

@@ -3,13 +3,15 @@
 Written from section 4.1, appendix A and algorithm 1, with loops where the package has batches; nothing of it is used.
 """
 
+import itertools
+
 import numpy as np
 from scipy import stats
 
 
 def shapes(units):
     """Shapes in a parameter vector: kernel, bias, kernel, bias, ..."""
-    return [shape for a, b in zip(units[:-1], units[1:], strict=True) for shape in ((a, b), (b,))]
+    return [shape for a, b in itertools.pairwise(units) for shape in ((a, b), (b,))]
 
 
 def split(vector, units):
@@ -75,7 +77,7 @@ def descend(vector, x, y, units, rate, steps, limit=0.0):
 
 
 def glorot(units):
-    fans = [(a, b) for a, b in zip(units[:-1], units[1:], strict=True) for _ in (0, 1)]
+    fans = [(a, b) for a, b in itertools.pairwise(units) for _ in (0, 1)]
     pairs = zip(shapes(units), fans, strict=True)
     return np.concatenate([np.full(np.prod(shape), np.sqrt(2 / sum(fan))) for shape, fan in pairs])
 

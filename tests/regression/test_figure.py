@@ -22,7 +22,7 @@ def test_panels_are_two_certain_tasks_and_two_ambiguous_ones(panels):
     assert tasks.support_x.shape == (4, 5, 1) and tasks.truth.shape == (4, 100)
     assert tasks.is_sinusoid.tolist() == [True, False, True, False]
     assert panels.probability[0] >= 0.99 and panels.probability[1] <= 0.01
-    assert np.all((0.4 <= panels.probability[2:]) & (panels.probability[2:] <= 0.6))
+    assert np.all((panels.probability[2:] >= 0.4) & (panels.probability[2:] <= 0.6))
     exact = exact_posterior(tasks.support_x, tasks.support_y, 0.3).sinusoid_probability
     np.testing.assert_allclose(panels.probability, exact, atol=1e-9)
     ends = np.concatenate([np.tile([-5.0, 5.0], (4, 1)), tasks.support_x[..., 0]], axis=1)

@@ -1,4 +1,4 @@
-"""LEO on regression: every number against NumPy, the meta-gradient against finite differences, its life as a Keras model."""
+"""LEO on regression: its numbers against NumPy, its meta-gradient against finite differences; as a Keras model."""
 
 import dataclasses
 from pathlib import Path

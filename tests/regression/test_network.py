@@ -1,5 +1,7 @@
 """A parameter vector as a network, task by task, against NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,7 +15,7 @@ UNITS = (1, 4, 3, 1)
 def forward(vector, x, units):
     """NumPy: x [n, units[0]] through the network that the vector holds as kernel, bias, kernel, bias, ..."""
     place = 0
-    for layer, (rows, columns) in enumerate(zip(units[:-1], units[1:], strict=True)):
+    for layer, (rows, columns) in enumerate(itertools.pairwise(units)):
         kernel = vector[place : place + rows * columns].reshape(rows, columns)
         bias = vector[place + rows * columns : place + rows * columns + columns]
         place += (rows + 1) * columns

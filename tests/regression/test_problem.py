@@ -1,4 +1,4 @@
-"""Regression as the trainer sees it: metrics, figure, the best checkpoint, replicas, the schedule of the learning rate."""
+"""Regression as the trainer sees it: metrics, figure, the best checkpoint, replicas, the learning rate's schedule."""
 
 import csv
 import dataclasses

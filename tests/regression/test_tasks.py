@@ -1,4 +1,4 @@
-"""The generator of sinusoids and lines: its numbers, their distribution, and that they depend on seed and task alone."""
+"""The generator of sinusoids and lines: its numbers, their distribution, and that seed and task alone decide them."""
 
 import numpy as np
 import pytest

@@ -103,7 +103,8 @@ def _draw(model, noise, stream, folder, output, about):
         _logger.warning("No figure of sampled functions: %s", error)
         return
     path = beside(output, "functions").with_suffix(".png")
-    functions = protocol.FunctionSampler(model, 4).functions(*panels.tasks.support(None), _FIGURE_SAMPLES)
+    support = panels.tasks.support_x, panels.tasks.support_y
+    functions = protocol.FunctionSampler(model, 4).functions(*support, num_samples=_FIGURE_SAMPLES)
     figure = draw_figure(panels, functions, protocol.grid(), f"{model.algorithm}, step {about['step']}")
     plots.save(figure, path, folder.tensorboard / "evaluation", path.stem, about["step"])
     print(f"\nsee {path}")
@@ -127,8 +128,8 @@ def _require_both_families(tasks):
     sinusoids = int(tasks.is_sinusoid.sum())
     if min(sinusoids, len(tasks.truth) - sinusoids) < 2:
         raise InputError(
-            f"Of {len(tasks.truth)} tasks {sinusoids} are sinusoids; expected at least 2 of each family, for intervals. "
-            "Give a larger --num_tasks."
+            f"Of {len(tasks.truth)} tasks {sinusoids} are sinusoids; expected at least 2 of each family, for "
+            "intervals. Give a larger --num_tasks."
         )
 
 

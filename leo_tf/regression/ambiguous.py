@@ -37,7 +37,7 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
     batches, found = [], 0
     for first in range(0, _MOST_DRAWN, _DRAWN_AT_ONCE):
         tasks = _crowded(sampler, pair, first)
-        probability = exact_posterior(*tasks.support(shots), noise_stddev).sinusoid_probability
+        probability = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sinusoid_probability
         chosen = (PROBABILITY[0] <= probability) & (probability <= PROBABILITY[1])
         batches.append((tasks.take(chosen), probability[chosen]))
         found += chosen.sum()

@@ -52,8 +52,8 @@ def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
       RegressionResult.
     """
 
-    def functions(*support):
-        found = exact_posterior(*support, noise_stddev)
+    def functions(support_x, support_y):
+        found = exact_posterior(support_x, support_y, noise_stddev)
         return found.mean(protocol.grid()), found.sample(protocol.grid(), num_samples, seed=0)
 
     return _evaluate(functions, tasks, shots, "exact posterior", "")
@@ -80,8 +80,8 @@ def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=
         drawn = RegressionSampler(protocol.MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
         kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
 
-    def functions(*support):
-        found = gaussian_process(*support, protocol.grid(), noise_stddev, kernel)
+    def functions(support_x, support_y):
+        found = gaussian_process(support_x, support_y, protocol.grid(), noise_stddev, kernel)
         return found.mean, found.sample(num_samples, seed=0)
 
     return _evaluate(functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel a task'}", "")

@@ -44,10 +44,10 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
       InputError: there are no ambiguous tasks, as with very little noise.
     """
     tasks = draw_tasks(_CANDIDATES, _SEED, stream, noise_stddev)
-    support = tasks.support(_SHOTS)
-    probability = exact_posterior(*support, noise_stddev).sinusoid_probability
+    support_x, support_y = tasks.support(_SHOTS)
+    probability = exact_posterior(support_x, support_y, noise_stddev).sinusoid_probability
     ends = np.tile(INPUT, [_CANDIDATES, 1])
-    x = np.sort(np.concatenate([support[0][..., 0], ends], axis=1), axis=1)
+    x = np.sort(np.concatenate([support_x[..., 0], ends], axis=1), axis=1)
     excess = np.maximum(np.diff(x, axis=1).max(axis=1) - _WIDEST_GAP, 0)
     crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
     chosen, probabilities = [], []
@@ -55,7 +55,7 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
         doubt = np.maximum(_CERTAIN - (probability if is_sinusoid else 1 - probability), 0)
         # argmin takes the first of those that lack nothing.
         task = int(np.argmin(np.where(tasks.is_sinusoid == is_sinusoid, excess + doubt, np.inf)))
-        chosen.append(tasks._replace(support_x=support[0], support_y=support[1]).take([task]))
+        chosen.append(tasks._replace(support_x=support_x, support_y=support_y).take([task]))
         probabilities.append(probability[task])
     for is_sinusoid in (True, False):
         task = int(np.argmax(crowded.is_sinusoid == is_sinusoid))

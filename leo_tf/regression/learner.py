@@ -35,7 +35,6 @@ class RegressionLearner(MetaLearner):
     """
 
     episode_type, outcome_type, judged_by = RegressionEpisode, RegressionLoss, "query_loss"
-    normals_per_task = 0  # standard normal numbers of a stochastic pass
 
     def __init__(self, config, regression=None, **kwargs):
         super().__init__(config, **kwargs)
@@ -47,6 +46,11 @@ class RegressionLearner(MetaLearner):
     @property
     def configs(self):
         return [self.config, self.regression]
+
+    @property
+    def normals_per_task(self):
+        """How many standard normal numbers a stochastic pass takes."""
+        return 0
 
     def adapt_in_training(self, support_x, support_y, normals):
         """Adapt as meta-training does, with noise.
@@ -82,12 +86,13 @@ class RegressionLearner(MetaLearner):
         References:
           Paper algorithm 1 and equation 6, with squared error for the loss.
         """
-        support, query_x, query_y = episode[:2], episode.query_x, episode.query_y
+        support_x, support_y, query_x, query_y = episode
         if training:
             bits = self.draw_bits(episode, seed, first_task) if noise is None else noise
-            parameters, kl, penalty = self.adapt_in_training(*support, randomness.normal(bits, query_x.dtype))
+            normals = randomness.normal(bits, query_x.dtype)
+            parameters, kl, penalty = self.adapt_in_training(support_x, support_y, normals)
         else:
-            parameters = self.adapt_in_evaluation(*support)
+            parameters = self.adapt_in_evaluation(support_x, support_y)
             kl = penalty = tf.zeros_like(parameters[:, 0])
         errors = tf.math.squared_difference(self.predict_at(query_x, parameters), query_y)
         query_loss = tf.reduce_mean(errors, axis=[1, 2])

@@ -53,15 +53,16 @@ class Regression(Problem):
         return protocol.draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
 
     def validate(self):
-        support = self._tasks.support(self._config.episodes.num_tr_examples_per_class)
-        found = protocol.score(self._functions.functions(*support, _SAMPLES), self._tasks.truth)
+        support_x, support_y = self._tasks.support(self._config.episodes.num_tr_examples_per_class)
+        found = protocol.score(self._functions.functions(support_x, support_y, _SAMPLES), self._tasks.truth)
         others = {"crps": found.crps.mean(), "coverage_90": found.coverage[protocol.LEVELS.index(0.9)].mean()}
         return Validation(confidence_interval(found.squared_error), others, self._figures())
 
     def _figures(self):
         if self._panels is None:
             return {}
-        samples = self._functions.functions(*self._panels.tasks.support(None), _DRAWN)
+        tasks = self._panels.tasks
+        samples = self._functions.functions(tasks.support_x, tasks.support_y, _DRAWN)
         return {"functions": draw_figure(self._panels, samples, protocol.grid())}
 
     @functools.cached_property

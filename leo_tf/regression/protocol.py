@@ -98,13 +98,13 @@ class FunctionSampler:
         """
         x = grid() if x is None else x
         tasks, stochastic = len(support_x), bool(self._model.normals_per_task)
-        query = tf.constant(np.broadcast_to(np.float32(x)[:, np.newaxis], [self._batch_size, len(x), 1]))
+        query = tf.constant(np.broadcast_to(np.asarray(x, np.float32)[:, np.newaxis], [self._batch_size, len(x), 1]))
         found = np.empty([num_samples if stochastic and num_samples else 1, tasks, len(x)], np.float32)
         pair = randomness.stream_seed(seed, randomness.SAMPLES)
         for first in range(0, tasks, self._batch_size):
             # The last batch is filled up with its last task, so that one graph serves all.
             chosen = np.minimum(np.arange(self._batch_size) + first, tasks - 1)
-            support = [tf.constant(np.float32(values)[chosen]) for values in (support_x, support_y)]
+            support = [tf.constant(np.asarray(values, np.float32)[chosen]) for values in (support_x, support_y)]
             for sample in range(len(found)):
                 bits = None
                 if stochastic and num_samples:

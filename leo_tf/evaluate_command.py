@@ -54,8 +54,13 @@ def define_flags(values=flags.FLAGS):
 def run(values=flags.FLAGS):
     """Evaluate, write, compare, analyse, as the parsed flags say; return the exit status."""
     folder = RunFolder(values.checkpoint_path)
+    problem = folder.config().episodes.problem
+    if values["problem"].value not in (None, problem):
+        raise InputError(
+            f"{folder.path} is a {problem} run; --problem={values['problem'].value} was given. Leave it out."
+        )
     config = run_flags.override(folder.config(), values)
-    if config.episodes.problem == "regression":
+    if problem == "regression":
         from leo_tf import evaluate_regression
 
         return evaluate_regression.run(values, folder, config)

@@ -1,12 +1,14 @@
 """What evaluate.py does with a regression run."""
 
 import importlib.util
+import logging
 from pathlib import Path
 
 from leo_tf.errors import InputError
 from leo_tf.report_files import beside, versions, write_json
-from leo_tf.run_folder import load
+from leo_tf.run_folder import RunFolder, load
 
+_logger = logging.getLogger("leo_tf")
 _OF_CLASSIFICATION = (
     *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries", "tasks"),
     *("write_tasks", "ways_grid", "analysis_tasks"),
@@ -41,11 +43,13 @@ def run(values, folder, config):
     from leo_tf.run_results import require_other_seeds
 
     require_other_seeds(folder.path, values.seed_runs)
+    others = {path: _load_other(path) for path in [*values.compare_to, *values.seed_runs]}
     model, noise = load(folder.path), config.regression.noise_stddev
     batch, samples = config.training.metatest_batch_size, values.samples
     stream = randomness.VALIDATION if values.split == "val" else randomness.TEST
     num_tasks = values.num_tasks if values["num_tasks"].present else _NUM_TASKS
     tasks = protocol.draw_tasks(num_tasks, values.seed, stream, noise)
+    _require_both_families(tasks)
 
     found = evaluation.evaluate(model, tasks, shots, samples, batch)
     found.save(output.with_suffix(".npz"))
@@ -59,45 +63,59 @@ def run(values, folder, config):
     report = {**about, "seed": values.seed, "versions": versions(), **found.summary()}
     report["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
     if noise and model.normals_per_task:
-        ambiguous, probability = draw_ambiguous(_AMBIGUOUS_TASKS, values.seed, stream, noise)
-        ambiguity = evaluation.evaluate_ambiguity(model, ambiguous, probability, samples, noise, batch)
-        report["ambiguity"] = ambiguity.summary()
-        print(f"\n{ambiguity}")
+        try:
+            ambiguous, probability = draw_ambiguous(_AMBIGUOUS_TASKS, values.seed, stream, noise)
+        except InputError as error:  # very little noise
+            _logger.warning("Nothing on ambiguous tasks: %s", error)
+        else:
+            ambiguity = evaluation.evaluate_ambiguity(model, ambiguous, probability, samples, noise, batch)
+            report["ambiguity"] = ambiguity.summary()
+            print(f"\n{ambiguity}")
     write_json(output, report)
 
     def result_of(path):
-        return _result_of(path, found, samples, lambda other: evaluation.evaluate(other, tasks, shots, samples, batch))
+        return _result_of(
+            path, others[path], found, samples, lambda other: evaluation.evaluate(other, tasks, shots, samples, batch)
+        )
 
     if values.compare_to:
         _compare(values.compare_to, result_of, found, output, about)
     if values.seed_runs:
         _over_seeds([found, *map(result_of, values.seed_runs)], values.seed_runs, output, about)
     if importlib.util.find_spec("matplotlib") and noise:
-        _draw(model, noise, folder, output, about)
+        _draw(model, noise, stream, folder, output, about)
     return 0
 
 
-def _result_of(path, like, num_samples, evaluate):
-    """Return another run's result: the one in its folder, if it is of the same evaluation and its model of now."""
-    from leo_tf.evaluation.results import fingerprint
-    from leo_tf.regression.learner import RegressionLearner
+def _load_other(path):
+    """Return a run to compare with: its model, or of an npz file the result in it."""
     from leo_tf.regression.results import RegressionResult
 
     if Path(path).suffix == ".npz":
         return RegressionResult.load(path)
-    model = load(path)
-    if not isinstance(model, RegressionLearner):
-        raise InputError(f"{path} is a classification run; expected a regression run, as the one it is compared with.")
+    problem = RunFolder(path).config().episodes.problem
+    if problem != "regression":
+        raise InputError(f"Got --compare_to={path}, a {problem} run; expected a regression run.")
+    return load(path)
+
+
+def _result_of(path, other, like, num_samples, evaluate):
+    """Return another run's result: the one in its folder, if it is of the same evaluation and its model of now."""
+    from leo_tf.evaluation.results import fingerprint
+    from leo_tf.regression.results import RegressionResult
+
+    if isinstance(other, RegressionResult):
+        return other
     for file in sorted(Path(path).glob("evaluation-*.npz")):
         try:
             result = RegressionResult.load(file)
         except InputError:  # by another version
             continue
-        count = num_samples if model.normals_per_task else 1
-        wanted = like.tasks, like.shots.tolist(), count, fingerprint(model)
+        count = num_samples if other.normals_per_task else 1
+        wanted = like.tasks, like.shots.tolist(), count, fingerprint(other)
         if (result.tasks, result.shots.tolist(), result.num_samples, result.model) == wanted:
             return result
-    return evaluate(model)
+    return evaluate(other)
 
 
 def _compare(paths, result_of, found, output, about):
@@ -131,12 +149,16 @@ def _over_seeds(results, runs, output, about):
     write_json(beside(output, "seeds"), {**about, "seed_runs": runs, "mse": numbers})
 
 
-def _draw(model, noise, folder, output, about):
+def _draw(model, noise, stream, folder, output, about):
     from leo_tf.evaluation import plots
     from leo_tf.regression import protocol
     from leo_tf.regression.figure import choose_panels, draw_figure
 
-    panels = choose_panels(noise)
+    try:
+        panels = choose_panels(noise, stream)
+    except InputError as error:  # very little noise
+        _logger.warning("No figure of sampled functions: %s", error)
+        return
     path = beside(output, "functions").with_suffix(".png")
     tasks, sampler = panels.tasks, protocol.FunctionSampler(model, len(panels.probability))
     functions = sampler.functions(tasks.support_x, tasks.support_y, _FIGURE_SAMPLES)
@@ -151,14 +173,21 @@ def _check(values, folder):
         raise InputError(
             f"{folder.path} is a regression run, for which {', '.join(given)} has no meaning; leave it out."
         )
-    if values["problem"].value == "classification":
-        raise InputError(f"{folder.path} is a regression run; --problem=classification was given. Leave it out.")
     if values.split not in _STREAMS:
         raise InputError(f"Got --split={values.split}; expected val or test for a regression run.")
     if set(values.analysis) - {"gaussian_process"}:
         raise InputError(f"Got --analysis={','.join(values.analysis)}; of a regression run there is gaussian_process.")
     if values.samples < 1:
         raise InputError(f"Got --samples={values.samples}; expected at least 1.")
+
+
+def _require_both_families(tasks):
+    sinusoids = int(tasks.is_sinusoid.sum())
+    if min(sinusoids, len(tasks.truth) - sinusoids) < 2:
+        raise InputError(
+            f"Of {len(tasks.truth)} tasks {sinusoids} are sinusoids; expected at least 2 of each family, for "
+            "intervals. Give a larger --num_tasks."
+        )
 
 
 def _shots(values):

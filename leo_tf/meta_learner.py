@@ -37,6 +37,11 @@ class MetaLearner(keras.Model):
         self.config = config
 
     @property
+    def configs(self):
+        """The dataclasses that, with the weights, define the model."""
+        return [self.config]
+
+    @property
     def matrices(self):
         """The weight matrices: the trainable variables that are not learning rates."""
         raise NotImplementedError

@@ -18,6 +18,7 @@ from leo_tf.run_folder import RunFolder, load
 from leo_tf.run_results import result_of
 from leo_tf.training import load_table
 from leo_tf.training.checkpoints import Checkpoints
+from leo_tf.training.classification import Classification
 
 TASKS = 12
 
@@ -47,7 +48,7 @@ def runs(tmp_path_factory):
         model, optimizer = LEO(of_run.model, 8, seed=seed), keras.optimizers.Adam()
         optimizer.build(model.meta_variables)
         optimizer.iterations.assign(7)
-        Checkpoints(folder, model, optimizer).offer_best(0.5)
+        Checkpoints(folder, model, optimizer, Classification).offer_best(0.5)
     return root
 
 

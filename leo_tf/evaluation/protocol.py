@@ -143,6 +143,10 @@ def sampler_of(table, tasks):
 
 def check_dim(model, table):
     """Raise InputError unless the table holds embeddings of the model's dimension."""
+    if model.episode_type is not Episode:
+        raise InputError(
+            f"Got a {model.algorithm} for regression, which classifies nothing; evaluate its run with evaluate.py."
+        )
     if table.dim != model.embedding_dim:
         raise InputError(
             f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "

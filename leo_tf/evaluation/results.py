@@ -85,7 +85,9 @@ class EvaluationResult:
 
 def fingerprint(model):
     """Return SHA-256 in hex of a model's configuration and weights: what its results depend on."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(model.config), sort_keys=True).encode())
+    digest = hashlib.sha256()
+    for config in model.configs:
+        digest.update(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
     for variable in model.meta_variables:
         digest.update(np.ascontiguousarray(variable).data)
     return digest.hexdigest()

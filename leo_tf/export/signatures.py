@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
 from leo_tf.export.checks import checked_classifier, checked_query, checked_support
 from leo_tf.model import LEO
@@ -28,7 +29,9 @@ def unit_length(embeddings):
 
 
 def require_leo(model):
-    """Raise InputError for a baseline: its weights fit one number of ways, and it takes no unequal classes."""
+    """Raise InputError for regression, and for a baseline: its weights fit one number of ways of equal classes."""
+    if model.episode_type is not Episode:
+        raise InputError(f"Got a {model.algorithm} for regression; expected LEO for classification.")
     if not isinstance(model, LEO):
         raise InputError(f"Got a model of {model.algorithm}; expected LEO: the baselines are there to compare with.")
 

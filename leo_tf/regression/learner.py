@@ -44,6 +44,10 @@ class RegressionLearner(MetaLearner):
         self.num_parameters = network.num_parameters(self.units)
 
     @property
+    def configs(self):
+        return [self.config, self.regression]
+
+    @property
     def normals_per_task(self):
         """How many standard normal numbers a stochastic pass takes for a task."""
         return 0

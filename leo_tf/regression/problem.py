@@ -2,8 +2,10 @@
 
 import functools
 import importlib.util
+import logging
 
 from leo_tf import randomness
+from leo_tf.errors import InputError
 from leo_tf.evaluation.statistics import confidence_interval
 from leo_tf.problem import Problem, Validation
 from leo_tf.regression import protocol
@@ -11,6 +13,7 @@ from leo_tf.regression.algorithms import build_regressor
 from leo_tf.regression.figure import choose_panels, draw_figure
 from leo_tf.regression.tasks import RegressionSampler
 
+_logger = logging.getLogger("leo_tf")
 _SAMPLES, _DRAWN = 20, 30  # functions sampled for each task in a validation, and for the figure
 
 
@@ -64,11 +67,15 @@ class Regression(Problem):
 
     @functools.cached_property
     def _panels(self):
-        """The figure's tasks; None where it cannot be drawn, or nothing is ambiguous for want of noise."""
+        """The figure's tasks; None where it cannot be drawn, or too little is ambiguous for want of noise."""
         noise = self._config.regression.noise_stddev
         if importlib.util.find_spec("matplotlib") is None or not noise:
             return None
-        return choose_panels(noise, randomness.VALIDATION)
+        try:
+            return choose_panels(noise, randomness.VALIDATION)
+        except InputError as error:
+            _logger.warning("No figure of sampled functions: %s", error)
+            return None
 
     @staticmethod
     def text(value, half_width=None):

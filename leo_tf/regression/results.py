@@ -122,7 +122,7 @@ def compare(first, second, shots) -> Comparison:
     """
     _require_same_tasks(first, second)
     reverse = compare_paired(second.task_squared_error[second.row(shots)], first.task_squared_error[first.row(shots)])
-    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=-reverse.difference.mean))
+    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=0.0 - reverse.difference.mean))
 
 
 def mse_over_seeds(results):

@@ -77,8 +77,8 @@ class Monitor:
         self._events.flush()
         self._show(val=text(found.interval.mean), best=text(best))
         if self._bar.disable:
-            texts = text(*found.interval), text(best), best_step
-            _logger.info("step %d: validation %s %s; best %s at step %d.", step, measure, *texts)
+            texts = text(*found.interval), text(best)
+            _logger.info("step %d: validation %s %s; best %s at step %d.", step, measure, *texts, best_step)
 
     def close(self):
         """Flush and close everything."""

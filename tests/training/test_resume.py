@@ -20,10 +20,20 @@ ROOT = Path(__file__).parents[2]
 STEPS = 240
 
 
-def command(path, *more):
+KINDS = {
+    "classification": ("--dataset_name=glyphs", "--metavalid_queries=5"),
+    "regression": (
+        *("--problem=regression", "--dropout_rate=0", "--outer_lr_schedule=cosine", "--inner_lr_init=0.01"),
+        *("--network_units=8", "--encoder_units=8", "--relation_units=8", "--decoder_units=8"),
+        *("--num_tr_examples_per_class=5", "--inner_gradient_norm_threshold=10"),
+    ),
+}
+
+
+def command(kind, path, *more):
     return [
-        *(sys.executable, str(ROOT / "train.py"), "--dataset_name=glyphs", f"--checkpoint_path={path}", "--jit=off"),
-        *("--num_latents=8", "--metatrain_batch_size=4", "--metavalid_tasks=20", "--metavalid_queries=5"),
+        *(sys.executable, str(ROOT / "train.py"), f"--checkpoint_path={path}", "--jit=off", *KINDS[kind]),
+        *("--num_latents=8", "--metatrain_batch_size=4", "--metavalid_tasks=20"),
         *("--checkpoint_steps=40", "--log_steps=8", f"--num_steps_limit={STEPS}", "--outer_lr=0.001", *more),
     ]
 
@@ -32,9 +42,15 @@ def environment():
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def run(path, *more, **kwargs):
+def run(kind, path, *more, **kwargs):
     return subprocess.run(
-        command(path, *more), env=environment(), capture_output=True, text=True, timeout=180, check=False, **kwargs
+        command(kind, path, *more),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        **kwargs,
     )
 
 
@@ -43,10 +59,10 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def stop_after(path, step, signum):
+def stop_after(kind, path, step, signum):
     """Start or continue a run, send it a signal once it has logged `step`, and return its exit status."""
     process = subprocess.Popen(
-        command(path), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+        command(kind, path), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
     )
     try:
         until = time.monotonic() + 120
@@ -60,25 +76,30 @@ def stop_after(path, step, signum):
         process.kill()
 
 
-def state(path, kind):
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(path / kind)))
+def state(path, which):
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(path / which)))
     names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole")
-    done = run(path)
+    done = run(kind, path)
     assert done.returncode == 0, done.stderr
     return path
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory):
+def broken(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("broken")
-    statuses = stop_after(path, 56, signal.SIGTERM), stop_after(path, 104, signal.SIGKILL)
-    done = run(path)
+    statuses = stop_after(kind, path, 56, signal.SIGTERM), stop_after(kind, path, 104, signal.SIGKILL)
+    done = run(kind, path)
     assert done.returncode == 0, done.stderr
     return path, statuses
 
@@ -87,11 +108,11 @@ def test_signals_have_their_exit_status(broken):
     assert broken[1] == (128 + signal.SIGTERM, -signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kind", ["latest", "best"])
-def test_interrupted_run_has_the_weights_of_an_uninterrupted_one(whole, broken, kind):
-    expected, got = state(whole, kind), state(broken[0], kind)
+@pytest.mark.parametrize("which", ["latest", "best"])
+def test_interrupted_run_has_the_weights_of_an_uninterrupted_one(kind, whole, broken, which):
+    expected, got = state(whole, which), state(broken[0], which)
     assert expected.keys() == got.keys()
-    assert any("best_accuracy" in name for name in got)
+    assert any({"classification": "best_accuracy", "regression": "best_mse"}[kind] in name for name in got)
     for name in expected:
         np.testing.assert_array_equal(expected[name], got[name], err_msg=name)
 
@@ -101,25 +122,28 @@ def test_interrupted_run_has_the_metrics_of_an_uninterrupted_one(whole, broken):
         return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in rows(path)]
 
     assert compared(whole) == compared(broken[0])
+    validations = [row for row in rows(whole) if row.get("validation_accuracy") or row.get("validation_mse")]
+    assert [int(row["step"]) for row in validations] == list(range(40, STEPS + 1, 40))
 
 
-def test_finished_run_says_so(whole):
+def test_finished_run_says_so(kind, whole):
     before = state(whole, "latest")
-    done = run(whole)
+    done = run(kind, whole)
     assert done.returncode == 0 and "already trained 240 steps" in done.stdout
     assert all(np.array_equal(before[name], value) for name, value in state(whole, "latest").items())
 
 
-def test_other_configuration_is_refused_with_the_fields_named(whole):
-    done = run(whole, "--num_latents=4", "--outer_lr=0.01")
+def test_other_configuration_is_refused_with_the_fields_named(kind, whole):
+    done = run(kind, whole, "--num_latents=4", "--outer_lr=0.01")
     assert done.returncode == 2
     assert "model.num_latents: 8 != 4" in done.stderr and "training.outer_lr: 0.001 != 0.01" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_full_disk_leaves_the_previous_checkpoint(broken, tmp_path):
+@pytest.mark.parametrize("kind", ["classification"], indirect=True)
+def test_full_disk_leaves_the_previous_checkpoint(kind, broken, tmp_path):
     path = tmp_path / "run"
-    assert stop_after(path, 56, signal.SIGTERM) == 128 + signal.SIGTERM
+    assert stop_after(kind, path, 56, signal.SIGTERM) == 128 + signal.SIGTERM
     before = state(path, "latest")
 
     limit = max(file.stat().st_size for file in path.rglob("*") if "tfevents" in file.name) + 20_000
@@ -128,14 +152,15 @@ def test_full_disk_leaves_the_previous_checkpoint(broken, tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    done = run(path, preexec_fn=no_large_files)
+    done = run(kind, path, preexec_fn=no_large_files)
     assert done.returncode == 2, done.stderr
     assert "Cannot write in" in done.stderr and "is whole" in done.stderr and "Traceback" not in done.stderr
     after = state(path, "latest")
     assert all(np.array_equal(value, after[name]) for name, value in before.items())
-    assert run(path).returncode == 0
+    assert run(kind, path).returncode == 0
 
 
+@pytest.mark.parametrize("kind", ["classification"], indirect=True)
 def test_evaluation_needs_only_the_folder(whole):
     done = subprocess.run(
         [sys.executable, str(ROOT / "evaluate.py"), f"--checkpoint_path={whole}", "--num_tasks=40"],

@@ -185,11 +185,12 @@ class TrainingConfig:
 class BaselineConfig:
     """Which algorithm adapts to a task, and the inner loop of those that LEO is compared with.
 
-    MAML and Meta-SGD take dropout_rate, l2_penalty_weight and first_order from LEOConfig, and nothing else.
+    MAML and Meta-SGD take dropout_rate, l2_penalty_weight, first_order and inner_gradient_norm_threshold from
+    LEOConfig, and nothing else.
     """
 
-    algorithm: str = _setting("leo", "leo, or a baseline that descends from a meta-learned classifier", ALGORITHMS)
-    maml_steps: int = _setting(10, "gradient steps of MAML and Meta-SGD on the classifier weights")
+    algorithm: str = _setting("leo", "leo, or a baseline that descends from meta-learned weights", ALGORITHMS)
+    maml_steps: int = _setting(10, "gradient steps of MAML and Meta-SGD on the weights")
     maml_lr: float = _setting(1.0, "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start")
 
     def __post_init__(self):

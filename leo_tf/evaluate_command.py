@@ -64,6 +64,8 @@ def run(values=flags.FLAGS):
         from leo_tf import evaluate_regression
 
         return evaluate_regression.run(values, folder, config)
+    if values["samples"].present:
+        raise InputError(f"{folder.path} is a classification run, for which --samples has no meaning; leave it out.")
     ways, shots = (_numbers(name, values[name].value) for name in ("ways_grid", "shots_grid"))
     output = Path(values.output or folder.path / f"{report_name(values, folder.config(), config)}.json")
     if output.suffix == ".npz":

@@ -12,7 +12,7 @@ class RunFolder:
     """Paths and small files of a run.
 
     config.json the resolved configuration; data.json what was trained on; latest/ the checkpoint to continue
-    from; best/ the one with the highest validation accuracy; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png;
+    from; best/ the one with the best validation; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png;
     lock, held by the process that trains.
     """
 

@@ -149,7 +149,8 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
         assert each["difference"]["mean"] == pytest.approx(differences[row].mean(), rel=1e-4)
         assert each["wins"] == np.sum(differences[row] < 0) and each["losses"] == np.sum(differences[row] > 0)
     assert (
-        f"10 shot: {runs / 'leo'} less {runs / 'maml'} (MAML): {differences[1].mean():+.3f}" in capsys.readouterr().out
+        f"10 shot: {runs / 'leo'} less {runs / 'maml'} (MAML): mse {differences[1].mean():+.3f}"
+        in capsys.readouterr().out
     )
     with pytest.raises(InputError, match=r"different tasks: 25 with digest .* and 24 with"):
         evaluate_py("--num_tasks=25", "--samples=2", grid, f"--compare_to={maml['evaluation-test.npz']}")
@@ -226,6 +227,8 @@ def test_runs_that_do_not_compare(runs, evaluate_py, few):
         evaluate_py(*small, f"--compare_to={runs / 'classes'}")
     with pytest.raises(InputError, match=r"No run in .*nowhere"):
         evaluate_py(*small, f"--compare_to={runs / 'nowhere'}")
+    with pytest.raises(InputError, match=r"classes is a classification run, for which --samples has no meaning"):
+        evaluate_py("--samples=5", run="classes")
     with pytest.raises(InputError, match=r"classes is a classification run; --problem=regression was given"):
         evaluate_py("--problem=regression", run="classes")
 

@@ -10,7 +10,7 @@ from leo_tf.regression.posterior import exact_posterior
 from leo_tf.regression.tasks import INPUT, RegressionSampler
 
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
-WINDOW = 1.5  # width of the interval that holds a task's inputs
+WINDOW = 3.5  # width of the interval that holds a task's inputs
 _DRAWN_AT_ONCE = 2000
 _MOST_DRAWN = 20_000  # at noise 0.3 one task in ten serves; the posterior of 0.01 takes 15 ms a task
 
@@ -18,7 +18,7 @@ _MOST_DRAWN = 20_000  # at noise 0.3 one task in ten serves; the posterior of 0.
 def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, shots=5):
     """Draw tasks that leave both families about equally probable.
 
-    Functions and noise are those of `RegressionSampler`; the inputs are uniform in a window of width 1.5 somewhere in
+    Functions and noise are those of `RegressionSampler`; the inputs are uniform in a window of width 3.5 somewhere in
     the range. Of these tasks the first ones are taken whose exact posterior gives either family 40 to 60 %.
 
     Args:
@@ -28,7 +28,7 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
       shots: points of a task.
 
     Returns:
-      (protocol.TestTasks of `shots` points, the probabilities of a sinusoid [tasks]).
+      (protocol.FixedTasks of `shots` points, the probabilities of a sinusoid [tasks]).
 
     Raises:
       InputError: such tasks are too rare, as with very little noise.
@@ -43,7 +43,7 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
         found += chosen.sum()
         if found >= num_tasks:
             parts, probabilities = zip(*batches, strict=True)
-            joined = protocol.TestTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
+            joined = protocol.FixedTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
             return joined, np.concatenate(probabilities)[:num_tasks]
     raise InputError(
         f"Among {_MOST_DRAWN} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
@@ -58,4 +58,4 @@ def _crowded(sampler, pair, first_task):
     x = episode.support_x * (WINDOW / whole) + episode.query_x * ((whole - WINDOW) / whole)  # the range is about 0
     y = functions(x) + episode.support_y - functions(episode.support_x)
     truth = functions(tf.constant(protocol.grid()[np.newaxis, :, np.newaxis], tf.float32))[..., 0]
-    return protocol.TestTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())
+    return protocol.FixedTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())

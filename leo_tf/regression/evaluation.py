@@ -24,7 +24,7 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=100, batch_size=200):
 
     Args:
       model: RegressionLearner.
-      tasks: protocol.TestTasks.
+      tasks: protocol.FixedTasks.
       shots: numbers of support points, of 1 to 20 each.
       num_samples: functions sampled for each task; models without noise have one.
       batch_size: tasks at once; changes speed and memory only.

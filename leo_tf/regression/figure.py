@@ -9,7 +9,7 @@ from leo_tf.evaluation import plots
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.posterior import exact_posterior
-from leo_tf.regression.protocol import TestTasks, draw_tasks
+from leo_tf.regression.protocol import FixedTasks, draw_tasks
 from leo_tf.regression.tasks import INPUT
 
 _CERTAIN = 0.99  # posterior probability of the family
@@ -22,7 +22,7 @@ _CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
 class Panels(NamedTuple):
     """The tasks of the figure."""
 
-    tasks: TestTasks  # 4, of 5 shots
+    tasks: FixedTasks  # 4, of 5 shots
     probability: np.ndarray  # [4], of a sinusoid given the points, exact
 
 
@@ -61,7 +61,7 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
         task = int(np.argmax(crowded.is_sinusoid == is_sinusoid))
         chosen.append(crowded.take([task]))
         probabilities.append(unsure[task])
-    joined = TestTasks(*(np.concatenate(fields) for fields in zip(*chosen, strict=True)))
+    joined = FixedTasks(*(np.concatenate(fields) for fields in zip(*chosen, strict=True)))
     return Panels(joined, np.array(probabilities))
 
 

@@ -21,7 +21,7 @@ def grid():
     return INPUT[0] + (INPUT[1] - INPUT[0]) * (np.arange(POINTS) + 0.5) / POINTS
 
 
-class TestTasks(NamedTuple):
+class FixedTasks(NamedTuple):
     """Fixed tasks. The first k support points are those of the k-shot task, so that shots differ in nothing else."""
 
     support_x: np.ndarray  # [tasks, 20, 1] float32
@@ -43,7 +43,7 @@ class TestTasks(NamedTuple):
 
     def take(self, indices):
         """Return the tasks at `indices`, a slice or an array."""
-        return TestTasks(*(values[indices] for values in self))
+        return FixedTasks(*(values[indices] for values in self))
 
 
 def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
@@ -56,7 +56,7 @@ def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
       noise_stddev: of the support's targets.
 
     Returns:
-      TestTasks.
+      FixedTasks.
 
     Raises:
       InputError: fewer than 2 tasks.
@@ -67,7 +67,7 @@ def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
     episode, functions = sampler.sample(pair, 0, num_tasks), sampler.functions(pair, 0, num_tasks)
     truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))
     arrays = episode.support_x, episode.support_y, truth[..., 0], functions.is_sinusoid
-    return TestTasks(*(values.numpy() for values in arrays))
+    return FixedTasks(*(values.numpy() for values in arrays))
 
 
 class FunctionSampler:

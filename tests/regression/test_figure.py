@@ -27,7 +27,7 @@ def test_panels_are_two_certain_tasks_and_two_ambiguous_ones(panels):
     np.testing.assert_allclose(panels.probability, exact, atol=1e-9)
     ends = np.concatenate([np.tile([-5.0, 5.0], (4, 1)), tasks.support_x[..., 0]], axis=1)
     assert np.diff(np.sort(ends, axis=1), axis=1).max(axis=1)[:2].max() <= 3
-    assert np.ptp(tasks.support_x[2:], axis=1).max() <= 1.5
+    assert np.ptp(tasks.support_x[2:], axis=1).max() <= 3.5
 
 
 def test_panels_are_the_first_such_tasks_of_the_stream(panels):

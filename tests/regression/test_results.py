@@ -81,8 +81,15 @@ def test_summary(result):
 
 def test_text(result):
     head, columns, first, last = str(result).splitlines()
-    assert head == "LEO, 4 tasks, 20 samples a task" and columns.split()[:4] == ["mse", "sinusoids", "lines", "crps"]
-    assert first.split()[:2] == ["1", "shot"] and "2.5000 +- 2.05" in first and first.endswith("1.2500  50.0 %")
+    assert head == "LEO, 4 tasks, 20 samples a task" and columns.split()[:6] == [
+        "mse",
+        "sinusoids",
+        "lines",
+        "one",
+        "sample",
+        "crps",
+    ]
+    assert first.split()[:2] == ["1", "shot"] and "2.5000 +- 2.05" in first and first.endswith("5.0000  1.2500  50.0 %")
     assert last.endswith("0.1250  80.0 %")
 
 

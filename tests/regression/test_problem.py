@@ -195,6 +195,17 @@ def test_settings_without_meaning_are_refused():
             RegressionConfig(**{field: value})
 
 
+def test_more_shots_than_a_validation_task_has_are_refused(tmp_path):
+    """They were cut to 20 without a word, so that the best checkpoint was that of another problem."""
+    for shots in (20, 21):
+        config = dataclasses.replace(CONFIG, episodes=EpisodeConfig(num_tr_examples_per_class=shots))
+        if shots == 20:
+            problem.Regression(config)
+        else:
+            with pytest.raises(InputError, match=r"--num_tr_examples_per_class=21 was given; expected at most 20"):
+                problem.Regression(config)
+
+
 def test_summary_and_text(tmp_path):
     made = trainer(tmp_path).problem
     assert made.summary() == (

@@ -40,6 +40,11 @@ def _train():
         print(interruption, file=sys.stderr)
         return 128 + interruption.signum
     (best, best_step), problem = trainer.checkpoints.best, trainer.problem
+    if best_step < 0:
+        raise InputError(
+            f"Trained {trainer.checkpoints.step} steps in {trainer.folder.path}, and every validation was NaN: there "
+            "is no best checkpoint. Start anew with lower learning rates or an --inner_gradient_norm_threshold."
+        )
     print(
         f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
         f"{trainer.folder.path}; best validation {problem.measure} {problem.text(best)} at step {best_step}.\n"

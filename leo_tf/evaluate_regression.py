@@ -32,7 +32,7 @@ def run(values, folder, config):
     Raises:
       InputError: a flag has no meaning here, or a file cannot be written.
     """
-    _check(values, folder)
+    _check(values, folder, config.regression.noise_stddev)
     shots = _shots(values)
     output = Path(values.output or folder.path / f"{_report_name(values)}.json")
     if output.suffix == ".npz":
@@ -167,7 +167,7 @@ def _draw(model, noise, stream, folder, output, about):
     print(f"\nsee {path}")
 
 
-def _check(values, folder):
+def _check(values, folder, noise):
     given = [f"--{name}" for name in _OF_CLASSIFICATION if values[name].present]
     if given:
         raise InputError(
@@ -177,6 +177,14 @@ def _check(values, folder):
         raise InputError(f"Got --split={values.split}; expected val or test for a regression run.")
     if set(values.analysis) - {"gaussian_process"}:
         raise InputError(f"Got --analysis={','.join(values.analysis)}; of a regression run there is gaussian_process.")
+    if values.analysis:
+        if not noise:
+            raise InputError(
+                f"{folder.path} is without noise, for which there is no --analysis=gaussian_process; leave it out."
+            )
+        from leo_tf.regression.gaussian_process import require_scikit_learn
+
+        require_scikit_learn()
     if values.samples < 1:
         raise InputError(f"Got --samples={values.samples}; expected at least 1.")
 

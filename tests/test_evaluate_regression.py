@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import keras
 import numpy as np
@@ -217,6 +218,18 @@ def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, cap
 def test_bad_input(evaluate_py, arguments, message):
     with pytest.raises(InputError, match=message):
         evaluate_py(*arguments)
+
+
+def test_gaussian_processes_that_cannot_be_are_refused_before_any_work(runs, evaluate_py, monkeypatch):
+    """A run without noise had its npz written, and no JSON."""
+    monkeypatch.setattr(evaluation, "evaluate", None)
+    quiet = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, noise_stddev=0.0))
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="is without noise, for which there is no"):
+        patch.setattr(RunFolder, "config", lambda self: quiet)
+        evaluate_py("--analysis=gaussian_process")
+    monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
+    with pytest.raises(InputError, match=r"needs scikit-learn.*pip install 'leo_tf\[sklearn\]'"):
+        evaluate_py("--analysis=gaussian_process")
 
 
 def test_runs_that_do_not_compare(runs, evaluate_py, few):

@@ -1,5 +1,7 @@
 """Tasks whose points do not tell the family: made by crowding the inputs, chosen by the exact posterior."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,7 +14,8 @@ from leo_tf.regression.tasks import INPUT, RegressionSampler
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs
 _DRAWN_AT_ONCE = 2000
-_MOST_DRAWN = 20_000  # at noise 0.3 one task in ten serves; the posterior of 0.01 takes 15 ms a task
+_MOST_DRAWN = 20_000  # at noise 0.3 one task in ten serves
+_LITTLE_NOISE = 0.05  # below it fewer are drawn in proportion, as a posterior's time, 3 ms here, goes as 1 / noise
 
 
 def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, shots=5):
@@ -34,9 +37,9 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
       InputError: such tasks are too rare, as with very little noise.
     """
     pair, sampler = randomness.stream_seed(seed, stream), RegressionSampler(shots, 1, noise_stddev)
-    batches, found = [], 0
-    for first in range(0, _MOST_DRAWN, _DRAWN_AT_ONCE):
-        tasks = _crowded(sampler, pair, first)
+    batches, found, most = [], 0, math.ceil(_MOST_DRAWN * min(noise_stddev / _LITTLE_NOISE, 1.0))
+    for first in range(0, most, _DRAWN_AT_ONCE):
+        tasks = _crowded(sampler, pair, first, min(_DRAWN_AT_ONCE, most - first))
         probability = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sinusoid_probability
         chosen = (PROBABILITY[0] <= probability) & (probability <= PROBABILITY[1])
         batches.append((tasks.take(chosen), probability[chosen]))
@@ -46,14 +49,14 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
             joined = protocol.FixedTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
             return joined, np.concatenate(probabilities)[:num_tasks]
     raise InputError(
-        f"Among {_MOST_DRAWN} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
+        f"Among {most} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
         f"expected {num_tasks}. Ask for fewer, or take fewer points or more noise."
     )
 
 
-def _crowded(sampler, pair, first_task):
-    episode = sampler.sample(pair, first_task, _DRAWN_AT_ONCE)
-    functions = sampler.functions(pair, first_task, _DRAWN_AT_ONCE)
+def _crowded(sampler, pair, first_task, num_tasks):
+    episode = sampler.sample(pair, first_task, num_tasks)
+    functions = sampler.functions(pair, first_task, num_tasks)
     whole = INPUT[1] - INPUT[0]
     x = episode.support_x * (WINDOW / whole) + episode.query_x * ((whole - WINDOW) / whole)  # the range is about 0
     y = functions(x) + episode.support_y - functions(episode.support_x)

@@ -43,13 +43,13 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
     Raises:
       InputError: there are no ambiguous tasks, as with very little noise.
     """
+    crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
     tasks = draw_tasks(_CANDIDATES, _SEED, stream, noise_stddev)
     support_x, support_y = tasks.support(_SHOTS)
     probability = exact_posterior(support_x, support_y, noise_stddev).sinusoid_probability
     ends = np.tile(INPUT, [_CANDIDATES, 1])
     x = np.sort(np.concatenate([support_x[..., 0], ends], axis=1), axis=1)
     excess = np.maximum(np.diff(x, axis=1).max(axis=1) - _WIDEST_GAP, 0)
-    crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
     chosen, probabilities = [], []
     for is_sinusoid in (True, False):
         doubt = np.maximum(_CERTAIN - (probability if is_sinusoid else 1 - probability), 0)

@@ -102,16 +102,23 @@ def _checked(support_x, support_y, noise_stddev):
     return x, y
 
 
-def _scikit_learn(noise_stddev):
-    """Return a context manager that limits threads, and a function that makes a regressor."""
+def require_scikit_learn():
+    """Raise InputError unless scikit-learn is installed."""
     try:
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
-        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+        import sklearn.gaussian_process  # noqa: F401
     except ImportError:
         raise InputError(
             "A Gaussian process needs scikit-learn, which is not installed; pip install 'leo_tf[sklearn]'."
         ) from None
+
+
+def _scikit_learn(noise_stddev):
+    """Return a context manager that limits threads, and a function that makes a regressor."""
+    require_scikit_learn()
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
     bounds = (1e-3, 1e3)
     kernel = ConstantKernel(1.0, bounds) * RBF(1.0, bounds) + ConstantKernel(1.0, bounds) * DotProduct(1.0, bounds)
     make = functools.partial(GaussianProcessRegressor, kernel=kernel, alpha=noise_stddev**2)

@@ -18,13 +18,26 @@ _SAMPLES, _DRAWN = 20, 30  # functions sampled for each task in a validation, an
 
 
 class Regression(Problem):
-    """Regression of sinusoids and lines, judged by the squared error of the mean of sampled functions."""
+    """Regression of sinusoids and lines, judged by the squared error of the mean of sampled functions.
+
+    Args:
+      config: RunConfig.
+
+    Raises:
+      InputError: more support points than a validation task has.
+    """
 
     measure = "mse"
     higher_is_better = False
     other_measures = ("crps", "coverage_90")
 
     def __init__(self, config):
+        shots = config.episodes.num_tr_examples_per_class
+        if shots > protocol.MOST_SHOTS:
+            raise InputError(
+                f"--num_tr_examples_per_class={shots} was given; expected at most {protocol.MOST_SHOTS} with "
+                "--problem=regression, whose validation tasks have no more points."
+            )
         self._config = config
 
     @property

@@ -8,7 +8,6 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.errors import InputError
 
-FAMILIES = ("line", "sinusoid")
 AMPLITUDE, PHASE = (0.1, 5.0), (0.0, math.pi)
 SLOPE = INTERCEPT = (-3.0, 3.0)
 INPUT = (-5.0, 5.0)

@@ -20,7 +20,7 @@ def make_strategy(mode, meta_batch):
     """
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
-    if mode == "none" or (mode == "auto" and len(gpus) < 2):
+    if mode == "none" or len(devices) < 2:  # a MirroredStrategy of one device cannot update inside a tf.function
         return tf.distribute.get_strategy()
     if meta_batch % len(devices):
         raise InputError(

@@ -58,7 +58,8 @@ def test_shots(drawn):
 
 
 def test_too_rare(monkeypatch):
-    monkeypatch.setattr(ambiguous, "_DRAWN_AT_ONCE", 20)
-    monkeypatch.setattr(ambiguous, "_MOST_DRAWN", 60)
+    """A fifth of the most are drawn at a fifth of the noise below which a posterior takes long."""
+    monkeypatch.setattr(ambiguous, "_DRAWN_AT_ONCE", 25)
+    monkeypatch.setattr(ambiguous, "_MOST_DRAWN", 300)
     with pytest.raises(InputError, match=r"Among 60 tasks of 5 points with noise of 0\.01 only \d are ambiguous; "):
         draw_ambiguous(50, noise_stddev=0.01)

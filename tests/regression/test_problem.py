@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
 
 import leo_tf
-from leo_tf import InputError
+from leo_tf import InputError, commands
 from leo_tf.config import BaselineConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.evaluation.statistics import Interval, confidence_interval
 from leo_tf.problem import Validation
@@ -195,6 +196,17 @@ def test_settings_without_meaning_are_refused():
             RegressionConfig(**{field: value})
 
 
+def test_more_shots_than_a_validation_task_has_are_refused(tmp_path):
+    """They were cut to 20 without a word, so that the best checkpoint was that of another problem."""
+    for shots in (20, 21):
+        config = dataclasses.replace(CONFIG, episodes=EpisodeConfig(num_tr_examples_per_class=shots))
+        if shots == 20:
+            problem.Regression(config)
+        else:
+            with pytest.raises(InputError, match=r"--num_tr_examples_per_class=21 was given; expected at most 20"):
+                problem.Regression(config)
+
+
 def test_summary_and_text(tmp_path):
     made = trainer(tmp_path).problem
     assert made.summary() == (
@@ -221,3 +233,17 @@ def test_no_figure_where_noise_is_too_little_for_ambiguity(tmp_path, monkeypatch
     monkeypatch.setattr(figure, "draw_ambiguous", none)
     monkeypatch.setattr(figure, "_CANDIDATES", 4)
     assert trainer(tmp_path, regression={"noise_stddev": 0.01}, figure=True).problem._figures() == {}
+
+
+def test_the_command_says_that_every_validation_was_nan(tmp_path, monkeypatch):
+    """It told the user to evaluate a best checkpoint that was not there, of mse inf at step -1."""
+    made = trainer(tmp_path, num_steps_limit=4)
+    validations(made, monkeypatch, [math.nan])
+    monkeypatch.setattr(leo_tf.training, "Trainer", lambda *_: made)
+    monkeypatch.setattr(commands.run_flags, "run_config", lambda: made.config)
+    values = flags.FlagValues()
+    flags.DEFINE_string("checkpoint_path", str(tmp_path), "", flag_values=values)
+    values(["train.py"])
+    monkeypatch.setattr(commands.flags, "FLAGS", values)
+    with pytest.raises(InputError, match="every validation was NaN: there is no best checkpoint"):
+        commands._train()

@@ -212,3 +212,10 @@ def test_a_meta_batch_that_does_not_divide_is_refused():
         make_strategy("mirrored", 5)
     assert make_strategy("none", 5).num_replicas_in_sync == 1
     assert make_strategy("auto", 5).num_replicas_in_sync == 1  # no GPUs here
+
+
+def test_mirrored_over_one_device_is_no_mirroring(monkeypatch):
+    """Such a strategy's update inside a tf.function ends in a traceback."""
+    one = tf.config.list_logical_devices("CPU")[:1]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: one if kind == "CPU" else [])
+    assert not isinstance(make_strategy("mirrored", 5), tf.distribute.MirroredStrategy)

@@ -24,6 +24,12 @@ class ClassificationLearner(MetaLearner):
     episode_type, outcome_type, judged_by = Episode, MetaLoss, "accuracy"
 
     def __init__(self, config, embedding_dim, **kwargs):
+        if config.inner_gradient_norm_threshold:
+            # It would bite at other lengths in training, with K copies of a code, than in evaluation, with one.
+            raise InputError(
+                f"inner_gradient_norm_threshold={config.inner_gradient_norm_threshold} was given for classification; "
+                "expected 0: only regression has this limit."
+            )
         super().__init__(config, **kwargs)
         self.embedding_dim = embedding_dim
 

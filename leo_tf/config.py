@@ -73,7 +73,9 @@ class LEOConfig:
         CODES_PER_CLASS,
     )
     first_order: bool = _setting(False, "hold the inner gradients constant in the meta-gradient")
-    inner_gradient_norm_threshold: float = _setting(0.0, "largest norm of a task's inner gradient; 0: no limit")
+    inner_gradient_norm_threshold: float = _setting(
+        0.0, "regression only: largest norm of a task's inner gradient; 0: no limit"
+    )
 
     def __post_init__(self):
         _require_numbers(
@@ -185,8 +187,8 @@ class TrainingConfig:
 class BaselineConfig:
     """Which algorithm adapts to a task, and the inner loop of those that LEO is compared with.
 
-    MAML and Meta-SGD take dropout_rate, l2_penalty_weight, first_order and inner_gradient_norm_threshold from
-    LEOConfig, and nothing else.
+    MAML and Meta-SGD take dropout_rate, l2_penalty_weight, first_order and, in regression,
+    inner_gradient_norm_threshold from LEOConfig, and nothing else.
     """
 
     algorithm: str = _setting("leo", "leo, or a baseline that descends from meta-learned weights", ALGORITHMS)

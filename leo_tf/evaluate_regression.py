@@ -40,6 +40,7 @@ def run(values, folder, config):
     from leo_tf import randomness
     from leo_tf.regression import evaluation, protocol
     from leo_tf.regression.ambiguous import draw_ambiguous
+    from leo_tf.regression.results import RegressionResult, require_comparable
     from leo_tf.run_results import require_other_seeds
 
     require_other_seeds(folder.path, values.seed_runs)
@@ -50,6 +51,9 @@ def run(values, folder, config):
     num_tasks = values.num_tasks if values["num_tasks"].present else _NUM_TASKS
     tasks = protocol.draw_tasks(num_tasks, values.seed, stream, noise)
     _require_both_families(tasks)
+    for other in others.values():
+        if isinstance(other, RegressionResult):
+            require_comparable(tasks.digest, num_tasks, shots, other)
 
     found = evaluation.evaluate(model, tasks, shots, samples, batch)
     found.save(output.with_suffix(".npz"))

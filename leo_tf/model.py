@@ -146,7 +146,6 @@ class LEO(ClassificationLearner):
             1.0 / copies * tf.convert_to_tensor(self.finetuning_learning_rate),
             config.finetuning_unroll_length,
             config.first_order,
-            config.inner_gradient_norm_threshold,
         )
         if self.encoder is not None:
             penalty = objective.encoder_penalty(initial, adapted)
@@ -205,7 +204,6 @@ class LEO(ClassificationLearner):
             pace * tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
             self.config.first_order,
-            self.config.inner_gradient_norm_threshold,
         )
         return adaptation.descend(
             self.decoder.mean(latents),
@@ -213,5 +211,4 @@ class LEO(ClassificationLearner):
             pace * tf.convert_to_tensor(self.finetuning_learning_rate),
             self.config.finetuning_unroll_length,
             self.config.first_order,
-            self.config.inner_gradient_norm_threshold,
         )

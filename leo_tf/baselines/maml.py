@@ -94,7 +94,6 @@ class MAML(ClassificationLearner):
             pace * self.inner_learning_rate,
             self.config.finetuning_unroll_length,
             self.config.first_order,
-            self.config.inner_gradient_norm_threshold,
         )
 
     def require_ways(self, ways):

@@ -120,7 +120,7 @@ def compare(first, second, shots) -> Comparison:
     Raises:
       InputError: the results are of different tasks, or without this number of shots.
     """
-    _require_same_tasks(first, second)
+    require_comparable(first.tasks, first.num_tasks, [shots], second)
     reverse = compare_paired(second.task_squared_error[second.row(shots)], first.task_squared_error[first.row(shots)])
     return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=0.0 - reverse.difference.mean))
 
@@ -139,7 +139,7 @@ def mse_over_seeds(results):
     """
     first = results[0]
     for other in results[1:]:
-        _require_same_tasks(first, other)
+        require_comparable(first.tasks, first.num_tasks, first.shots.tolist(), other)
     found = {}
     for shots in first.shots.tolist():
         means = np.array([result.mse(shots).mean for result in results])
@@ -147,9 +147,12 @@ def mse_over_seeds(results):
     return found
 
 
-def _require_same_tasks(first, second):
-    if first.tasks != second.tasks:
+def require_comparable(digest, num_tasks, shots, result):
+    """Raise InputError unless a RegressionResult is of the tasks with this digest and has these numbers of shots."""
+    if result.tasks != digest:
         raise InputError(
-            f"The results are of different tasks: {first.num_tasks} with digest {first.tasks[:12]}... and "
-            f"{second.num_tasks} with {second.tasks[:12]}.... Evaluate both with the same flags."
+            f"The results are of different tasks: {num_tasks} with digest {digest[:12]}... and {result.num_tasks} with "
+            f"{result.tasks[:12]}.... Evaluate both with the same flags."
         )
+    for number in shots:
+        result.row(number)

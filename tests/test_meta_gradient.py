@@ -104,7 +104,7 @@ def test_finite_differences(case, exact, index):
         )
 
 
-def first_order(values, loss_of, learning_rate, steps, _):
+def first_order(values, loss_of, learning_rate, steps, *_):
     for step in range(steps):
         with tf.GradientTape() as tape:
             tape.watch(values)

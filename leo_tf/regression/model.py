@@ -22,7 +22,8 @@ class RegressionLEO(RegressionLearner):
     Ours, as the paper gives no more: standard deviations are exp(u), times `weight_spread` and Glorot's standard
     deviation for a decoded weight. With `biases`, the last one of the decoder starts at a freshly initialised network,
     so that decoding starts as a small change of a network that can learn, as hypernetworks do.
-    Differs from the paper: biases (its perceptrons have none), and the encoder's inputs divided by 5.
+    Differs from the paper: biases (its perceptrons have none), the encoder's inputs divided by 5, a limit to the inner
+    gradient, since squared errors grow without bound; and in configs/regression.cfg, no fine-tuning steps.
 
     Args:
       config: LEOConfig; dropout_rate, codes_from and codes_per_class are not used.

@@ -43,7 +43,8 @@ def _train():
     if best_step < 0:
         raise InputError(
             f"Trained {trainer.checkpoints.step} steps in {trainer.folder.path}, and every validation was NaN: there "
-            "is no best checkpoint. Start anew with lower learning rates or an --inner_gradient_norm_threshold."
+            "is no best checkpoint. Start anew with lower learning rates, in regression also with an "
+            "--inner_gradient_norm_threshold."
         )
     print(
         f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "

@@ -75,6 +75,12 @@ class MetaLearner(keras.Model):
         """All trainable variables in a fixed order: `matrices`, then `learning_rates`."""
         return [*self.matrices, *self.learning_rates]
 
+    def add_learning_rate(self, name, size, value):
+        """Create the variable `name`_learning_rate [size], which starts at `value`."""
+        return self.add_weight(
+            name=f"{name}_learning_rate", shape=(size,), initializer=keras.initializers.Constant(value)
+        )
+
     def initialize(self, seed):
         """Draw the matrices Glorot-uniform from a stream of their own, the same on every replica; biases are zero."""
         pair = randomness.stream_seed(seed, randomness.INITIAL_WEIGHTS)

@@ -39,16 +39,13 @@ class LEO(ClassificationLearner):
             self.encoder.build((None, None, None, embedding_dim))
         self.decoder = StochasticDecoder(embedding_dim, name="decoder", dtype=policy)
         self.decoder.build((None, None, None, self.config.num_latents))
-        self.latent_learning_rate = self._rate("latent", self.config.num_latents, self.config.inner_lr_init)
-        self.finetuning_learning_rate = self._rate("finetuning", embedding_dim, self.config.finetuning_lr_init)
+        self.latent_learning_rate = self.add_learning_rate("latent", self.config.num_latents, self.config.inner_lr_init)
+        self.finetuning_learning_rate = self.add_learning_rate(
+            "finetuning", embedding_dim, self.config.finetuning_lr_init
+        )
         self.built = True
         if seed is not None:
             self.initialize(seed)
-
-    def _rate(self, name, size, value):
-        return self.add_weight(
-            name=f"{name}_learning_rate", shape=(size,), initializer=keras.initializers.Constant(value)
-        )
 
     @property
     def matrices(self):

@@ -14,7 +14,7 @@ from leo_tf.regression.tasks import INPUT, RegressionSampler
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs
 _DRAWN_AT_ONCE = 2000
-_MOST_DRAWN = 20_000  # at noise 0.3 one task in ten serves
+_MOST_DRAWN = 20_000  # at noise 0.3 and 5 shots 145 of 4,000 serve
 _LITTLE_NOISE = 0.05  # below it fewer are drawn in proportion, as a posterior's time, 3 ms here, goes as 1 / noise
 
 

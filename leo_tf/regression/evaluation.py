@@ -41,7 +41,7 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=100, batch_size=200):
 
 
 def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
-    """Evaluate the exact posterior: the least mean squared error that any method can have, and true uncertainty.
+    """Evaluate the exact posterior: on average the least squared error there can be, and the true uncertainty.
 
     Args:
       tasks, shots, num_samples: as in `evaluate`.

@@ -47,16 +47,13 @@ class RegressionLEO(RegressionLearner):
             [sizes.decoder_units] * (sizes.decoder_layers - 1) + [2 * self.num_parameters], name="decoder", **options
         )
         self.decoder.build((None, latents))
-        self.latent_learning_rate = self._rate("latent", latents, self.config.inner_lr_init)
-        self.finetuning_learning_rate = self._rate("finetuning", self.num_parameters, self.config.finetuning_lr_init)
+        self.latent_learning_rate = self.add_learning_rate("latent", latents, self.config.inner_lr_init)
+        self.finetuning_learning_rate = self.add_learning_rate(
+            "finetuning", self.num_parameters, self.config.finetuning_lr_init
+        )
         self.built = True
         if seed is not None:
             self.initialize(seed)
-
-    def _rate(self, name, size, value):
-        return self.add_weight(
-            name=f"{name}_learning_rate", shape=(size,), initializer=keras.initializers.Constant(value)
-        )
 
     @property
     def matrices(self):

@@ -18,9 +18,9 @@ class MetaTrainer:
 
     Args:
       model: anything with `meta_loss(episode, training, noise=)`, `draw_bits(episode, seed, first_task)`,
-        `meta_variables` and `matrices`.
+        `meta_variables`, `matrices` and `outcome_type`.
       optimizer: Keras optimizer, built for the model's meta-variables; its `iterations` count the run's steps.
-      sampler: EpisodeSampler.
+      sampler: EpisodeSampler or RegressionSampler.
       strategy: tf.distribute.Strategy.
       training: TrainingConfig.
     """

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf.meta_learner import ADAM_EPSILON
+from leo_tf.regression.problem import Regression
 from leo_tf.run_folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.classification import Classification
@@ -106,11 +107,7 @@ class Trainer:
 
 
 def _problem(config):
-    if config.episodes.problem == "regression":
-        from leo_tf.regression.problem import Regression
-
-        return Regression(config)
-    return Classification(config)
+    return Regression(config) if config.episodes.problem == "regression" else Classification(config)
 
 
 def _learning_rate(training):

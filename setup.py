@@ -41,8 +41,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "leo-train = leo_tf.commands:train_main",
-            "leo-evaluate = leo_tf.commands:evaluate_main",
+            "leo-train = leo_tf.commands.main:train_main",
+            "leo-evaluate = leo_tf.commands.main:evaluate_main",
         ],
     },
 )

@@ -11,16 +11,16 @@ _HOMES = {
     "EmbeddingTable": "leo_tf.data",
     "Episode": "leo_tf.data",
     "EpisodeSampler": "leo_tf.data",
-    "EvaluationResult": "leo_tf.evaluation",
-    "FewShotClassifier": "leo_tf.few_shot_classifier",
+    "EvaluationResult": "leo_tf.classification.results",
+    "FewShotClassifier": "leo_tf.export.few_shot_classifier",
     "InputError": "leo_tf.errors",
-    "LEO": "leo_tf.model",
+    "LEO": "leo_tf.classification.leo",
     "LEOConfig": "leo_tf.config",
     "MetaLoss": "leo_tf.objective",
     "RunConfig": "leo_tf.config",
     "Trainer": "leo_tf.training",
-    "evaluate": "leo_tf.evaluation",
-    "load": "leo_tf.run_folder",
+    "evaluate": "leo_tf.classification.evaluation",
+    "load": "leo_tf.runs",
 }
 
 __all__ = sorted(_HOMES.keys() - {"FewShotClassifier"})  # which needs an extra: not for `import *`

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from leo_tf.evaluation.statistics import Interval
+from leo_tf.evaluation.intervals import Interval
 
 
 class Validation(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, InputError, LEOConfig, adaptation
-from leo_tf.baselines import MAML
+from leo_tf.classification.maml import MAML
 
 RATE = tf.constant(0.5, tf.float64)
 

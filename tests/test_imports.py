@@ -60,7 +60,7 @@ def test_imports_point_one_way():
 
 
 def test_config_and_flags_import_no_tensorflow():
-    code = "import sys, leo_tf.flags, leo_tf.commands; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, leo_tf.commands.flags, leo_tf.commands.main; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from leo_tf import gradients, randomness
 from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
+from leo_tf.classification.evaluation import Evaluator, leo_classifier
+from leo_tf.classification.leo import LEO
 from leo_tf.config import LEOConfig, TrainingConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
-from leo_tf.evaluation import Evaluator, leo_classifier
 from leo_tf.meta_learner import ADAM_EPSILON
-from leo_tf.model import LEO
 from leo_tf.training import MetaTrainer
 
 DIM = 640

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from leo_tf.errors import InputError
-from leo_tf.evaluation.statistics import Interval, confidence_interval
+from leo_tf.evaluation.intervals import Interval, confidence_interval
 
 # Accuracies are ratios of float32 numbers; one query more or less in a task changes them by far more than this.
 _TIE = 1e-6

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from leo_tf.commands import run_command
+from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import export, read_description
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import leo_tf
 from leo_tf.errors import InputError
-from leo_tf.run_folder import RunFolder, load
+from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.load import load
 
 _DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
 
@@ -146,8 +147,8 @@ def _describe(model, normalize, **of_run):
 def _write(model, normalize, folder):
     import keras
 
+    from leo_tf.classification.leo import LEO
     from leo_tf.export.signatures import Signatures
-    from leo_tf.model import LEO
 
     plain = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)  # variables of no distribution strategy
     plain.set_weights(model.get_weights())

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from leo_tf.classification.leo import LEO
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import newest_version
 from leo_tf.export.signatures import Signatures, require_leo
 from leo_tf.meta_learner import MetaLearner
-from leo_tf.model import LEO
-from leo_tf.run_folder import RunFolder, load
+from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.load import load
 
 
 class Served(NamedTuple):

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
+from leo_tf.classification.leo import LEO
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
 from leo_tf.export.checks import checked_classifier, checked_query, checked_support
-from leo_tf.model import LEO
 
 # For the description beside the SavedModel.
 DOCUMENTATION = {

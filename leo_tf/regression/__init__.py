@@ -1,13 +1,14 @@
 """Few-shot regression of sinusoids and lines (paper section 4.1), with what there is to compare with."""
 
 from leo_tf.regression.ambiguous import draw_ambiguous
-from leo_tf.regression.baselines import RegressionMAML, RegressionMetaSGD
+from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.evaluation import evaluate, evaluate_ambiguity, evaluate_gaussian_process, evaluate_posterior
-from leo_tf.regression.model import RegressionLEO
-from leo_tf.regression.posterior import exact_posterior
-from leo_tf.regression.protocol import FunctionSampler, draw_tasks
+from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
 from leo_tf.regression.results import RegressionResult, compare
-from leo_tf.regression.tasks import RegressionEpisode, RegressionSampler
+from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.tasks import draw_tasks
+from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 __all__ = [
     "FunctionSampler",

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from leo_tf.regression.baselines import RegressionMAML, RegressionMetaSGD
-from leo_tf.regression.model import RegressionLEO
+from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
 
 _ALGORITHMS = {"leo": RegressionLEO, "maml": RegressionMAML, "metasgd": RegressionMetaSGD}
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.errors import InputError
-from leo_tf.regression import protocol
-from leo_tf.regression.posterior import exact_posterior
-from leo_tf.regression.tasks import INPUT, RegressionSampler
+from leo_tf.regression.episodes import INPUT, RegressionSampler
+from leo_tf.regression.tasks import FixedTasks, grid
+from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs
@@ -26,12 +26,12 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
 
     Args:
       num_tasks: number of tasks.
-      seed, stream: as in `protocol.draw_tasks`.
+      seed, stream: as in `draw_tasks`.
       noise_stddev: of the targets, above 0.
       shots: points of a task.
 
     Returns:
-      (protocol.FixedTasks of `shots` points, the probabilities of a sinusoid [tasks]).
+      (FixedTasks of `shots` points, the probabilities of a sinusoid [tasks]).
 
     Raises:
       InputError: such tasks are too rare, as with very little noise.
@@ -46,7 +46,7 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
         found += chosen.sum()
         if found >= num_tasks:
             parts, probabilities = zip(*batches, strict=True)
-            joined = protocol.FixedTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
+            joined = FixedTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
             return joined, np.concatenate(probabilities)[:num_tasks]
     raise InputError(
         f"Among {most} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
@@ -60,5 +60,5 @@ def _crowded(sampler, pair, first_task, num_tasks):
     whole = INPUT[1] - INPUT[0]
     x = episode.support_x * (WINDOW / whole) + episode.query_x * ((whole - WINDOW) / whole)  # the range is about 0
     y = functions(x) + episode.support_y - functions(episode.support_x)
-    truth = functions(tf.constant(protocol.grid()[np.newaxis, :, np.newaxis], tf.float32))[..., 0]
-    return protocol.FixedTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())
+    truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))[..., 0]
+    return FixedTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())

@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.evaluation.results import fingerprint
-from leo_tf.evaluation.statistics import Interval, confidence_interval
-from leo_tf.regression import protocol
+from leo_tf.evaluation.fingerprint import fingerprint
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.regression import sampling, scoring
+from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.posterior import exact_posterior
 from leo_tf.regression.results import RegressionResult
-from leo_tf.regression.tasks import RegressionSampler
+from leo_tf.regression.tasks import MOST_SHOTS, grid
+from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 SHOTS = (1, 2, 3, 5, 10, 20)
 _KERNEL_TASKS = 300  # training tasks that the shared kernel is fitted to
@@ -24,7 +25,7 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=100, batch_size=200):
 
     Args:
       model: RegressionLearner.
-      tasks: protocol.FixedTasks.
+      tasks: FixedTasks.
       shots: numbers of support points, of 1 to 20 each.
       num_samples: functions sampled for each task; models without noise have one.
       batch_size: tasks at once; changes speed and memory only.
@@ -32,7 +33,7 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=100, batch_size=200):
     Returns:
       RegressionResult.
     """
-    sampler = protocol.FunctionSampler(model, min(batch_size, len(tasks.truth)))
+    sampler = sampling.FunctionSampler(model, min(batch_size, len(tasks.truth)))
 
     def functions(support_x, support_y):
         return None, sampler.functions(support_x, support_y, num_samples)
@@ -53,7 +54,7 @@ def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
 
     def functions(support_x, support_y):
         found = exact_posterior(support_x, support_y, noise_stddev)
-        return found.mean(protocol.grid()), found.sample(protocol.grid(), num_samples, seed=0)
+        return found.mean(grid()), found.sample(grid(), num_samples, seed=0)
 
     return _evaluate(functions, tasks, shots, "exact posterior", "")
 
@@ -71,16 +72,16 @@ def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=
     Raises:
       InputError: scikit-learn is not installed.
     """
-    from leo_tf.regression.gaussian_process import fit_kernel, gaussian_process
+    from leo_tf.regression.yardsticks.gaussian_process import fit_kernel, gaussian_process
 
     kernel = None
     if shared:
         pair = randomness.stream_seed(0, randomness.EPISODES)
-        drawn = RegressionSampler(protocol.MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
+        drawn = RegressionSampler(MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
         kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
 
     def functions(support_x, support_y):
-        found = gaussian_process(support_x, support_y, protocol.grid(), noise_stddev, kernel)
+        found = gaussian_process(support_x, support_y, grid(), noise_stddev, kernel)
         return found.mean, found.sample(num_samples, seed=0)
 
     return _evaluate(functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel a task'}", "")
@@ -90,7 +91,7 @@ def _evaluate(functions, tasks, shots, algorithm, model):
     start, found, count = time.perf_counter(), [], 0
     for number in shots:
         mean, samples = functions(*tasks.support(number))
-        scores, count = protocol.score(samples, tasks.truth), len(samples)
+        scores, count = scoring.score(samples, tasks.truth), len(samples)
         if mean is not None:  # exact, where the samples' is not
             scores = scores._replace(squared_error=np.mean((mean - tasks.truth) ** 2, axis=1))
         found.append(scores)
@@ -145,7 +146,7 @@ def evaluate_ambiguity(model, tasks, probability, num_samples=100, noise_stddev=
     Returns:
       Ambiguity.
     """
-    sampler, x = protocol.FunctionSampler(model, min(batch_size, len(tasks.truth))), protocol.grid()
+    sampler, x = sampling.FunctionSampler(model, min(batch_size, len(tasks.truth))), grid()
     samples = sampler.functions(tasks.support_x, tasks.support_y, num_samples)
     exact = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sample(x, num_samples, seed=0)
     shares = [looks_sinusoid(functions, x).mean(axis=0) for functions in (samples, exact)]

@@ -10,7 +10,7 @@ from leo_tf.config import RegressionConfig
 from leo_tf.errors import InputError
 from leo_tf.meta_learner import MetaLearner, noise_seed
 from leo_tf.regression import network
-from leo_tf.regression.tasks import RegressionEpisode
+from leo_tf.regression.episodes import RegressionEpisode
 
 
 class RegressionLoss(NamedTuple):

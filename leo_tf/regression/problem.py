@@ -6,12 +6,13 @@ import logging
 
 from leo_tf import randomness
 from leo_tf.errors import InputError
-from leo_tf.evaluation.statistics import confidence_interval
+from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.problem import Problem, Validation
-from leo_tf.regression import protocol
+from leo_tf.regression import sampling, scoring
 from leo_tf.regression.algorithms import build_regressor
+from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.figure import choose_panels, draw_figure
-from leo_tf.regression.tasks import RegressionSampler
+from leo_tf.regression.tasks import MOST_SHOTS, draw_tasks, grid
 
 _logger = logging.getLogger("leo_tf")
 _SAMPLES, _DRAWN = 20, 30  # functions sampled for each task in a validation, and for the figure
@@ -33,9 +34,9 @@ class Regression(Problem):
 
     def __init__(self, config):
         shots = config.episodes.num_tr_examples_per_class
-        if shots > protocol.MOST_SHOTS:
+        if shots > MOST_SHOTS:
             raise InputError(
-                f"--num_tr_examples_per_class={shots} was given; expected at most {protocol.MOST_SHOTS} with "
+                f"--num_tr_examples_per_class={shots} was given; expected at most {MOST_SHOTS} with "
                 "--problem=regression, whose validation tasks have no more points."
             )
         self._config = config
@@ -54,7 +55,7 @@ class Regression(Problem):
     def build(self):
         config = self._config
         self._model = build_regressor(config, config.training.seed)
-        self._functions = protocol.FunctionSampler(
+        self._functions = sampling.FunctionSampler(
             self._model, min(config.training.metavalid_batch_size, config.training.metavalid_tasks)
         )
         shots, queries = config.episodes.num_tr_examples_per_class, config.episodes.num_val_examples_per_class
@@ -63,12 +64,12 @@ class Regression(Problem):
     @functools.cached_property
     def _tasks(self):
         training, noise = self._config.training, self._config.regression.noise_stddev
-        return protocol.draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
+        return draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
 
     def validate(self):
         support_x, support_y = self._tasks.support(self._config.episodes.num_tr_examples_per_class)
-        found = protocol.score(self._functions.functions(support_x, support_y, _SAMPLES), self._tasks.truth)
-        others = {"crps": found.crps.mean(), "coverage_90": found.coverage[protocol.LEVELS.index(0.9)].mean()}
+        found = scoring.score(self._functions.functions(support_x, support_y, _SAMPLES), self._tasks.truth)
+        others = {"crps": found.crps.mean(), "coverage_90": found.coverage[scoring.LEVELS.index(0.9)].mean()}
         return Validation(confidence_interval(found.squared_error), others, self._figures())
 
     def _figures(self):
@@ -76,7 +77,7 @@ class Regression(Problem):
             return {}
         tasks = self._panels.tasks
         samples = self._functions.functions(tasks.support_x, tasks.support_y, _DRAWN)
-        return {"functions": draw_figure(self._panels, samples, protocol.grid())}
+        return {"functions": draw_figure(self._panels, samples, grid())}
 
     @functools.cached_property
     def _panels(self):

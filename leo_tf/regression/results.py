@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from leo_tf.errors import InputError
-from leo_tf.evaluation import npz
 from leo_tf.evaluation.comparison import Comparison, SeedSummary, compare_paired
-from leo_tf.evaluation.statistics import confidence_interval
-from leo_tf.regression import protocol
+from leo_tf.evaluation.intervals import confidence_interval
+from leo_tf.files import npz
+from leo_tf.regression import scoring
 
 FAMILIES = ("all", "sinusoid", "line")
 _WHAT = "the per-task results of a regression run that evaluate.py writes"
@@ -57,11 +57,11 @@ class RegressionResult:
         return confidence_interval(self.task_crps[self.row(shots)])
 
     def coverage(self, shots):
-        """Return for each of `protocol.LEVELS` the Interval of the fraction covered; {} for a single function."""
+        """Return for each of `scoring.LEVELS` the Interval of the fraction covered; {} for a single function."""
         covered = self.task_coverage[self.row(shots)]
         if np.isnan(covered).all():
             return {}
-        return dict(zip(protocol.LEVELS, map(confidence_interval, covered), strict=True))
+        return dict(zip(scoring.LEVELS, map(confidence_interval, covered), strict=True))
 
     def summary(self):
         """Return a plain dict of everything but the per-task results, for JSON."""

@@ -1,112 +1,68 @@
-"""Few-shot regression tasks: sinusoids and lines with noisy targets, a pure function of seed and task index."""
+"""Fixed regression tasks to evaluate on, drawn from a seed."""
 
-import math
+import hashlib
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.errors import InputError
+from leo_tf.regression.episodes import INPUT, RegressionSampler
 
-AMPLITUDE, PHASE = (0.1, 5.0), (0.0, math.pi)
-SLOPE = INTERCEPT = (-3.0, 3.0)
-INPUT = (-5.0, 5.0)
-
-
-class Functions(NamedTuple):
-    """A batch of true functions: amplitude * sin(x - phase), or slope * x + intercept.
-
-    References:
-      Paper section 4.1; the sign of the phase is MAML's, which the paper does not give.
-    """
-
-    is_sinusoid: tf.Tensor  # [tasks] bool
-    coefficients: tf.Tensor  # [tasks, 2]: amplitude and phase, or slope and intercept
-
-    def __call__(self, x):
-        """Return the values without noise at x [tasks, n, 1]: [tasks, n, 1]."""
-        first, second = (column[:, tf.newaxis, tf.newaxis] for column in tf.unstack(self.coefficients, axis=1))
-        return tf.where(self.is_sinusoid[:, tf.newaxis, tf.newaxis], first * tf.sin(x - second), first * x + second)
+MOST_SHOTS = 20
+POINTS = 100
 
 
-class RegressionEpisode(NamedTuple):
-    """A batch of tasks; the targets have noise."""
-
-    support_x: tf.Tensor  # [tasks, shots, 1]
-    support_y: tf.Tensor  # [tasks, shots, 1]
-    query_x: tf.Tensor  # [tasks, queries, 1]
-    query_y: tf.Tensor  # [tasks, queries, 1]
+def grid():
+    """Return the inputs at which functions are compared: midpoints of 100 equal parts of the range, [100] float64."""
+    return INPUT[0] + (INPUT[1] - INPUT[0]) * (np.arange(POINTS) + 0.5) / POINTS
 
 
-class RegressionSampler:
-    """Sample sinusoids and lines, half and half, with noisy points on them.
+class FixedTasks(NamedTuple):
+    """Fixed tasks. The first k support points are those of the k-shot task, so that shots differ in nothing else."""
 
-    Every number is uniform in its range (this module's constants); the noise is normal.
+    support_x: np.ndarray  # [tasks, 20, 1] float32
+    support_y: np.ndarray  # [tasks, 20, 1] float32, with noise
+    truth: np.ndarray  # [tasks, 100], the function on the grid, without noise
+    is_sinusoid: np.ndarray  # [tasks] bool
+
+    @property
+    def digest(self):
+        """SHA-256 in hex of the support points; equal for equal tasks."""
+        digest = hashlib.sha256()
+        for values in (self.support_x, self.support_y):
+            digest.update(np.ascontiguousarray(values, "<f4").data)
+        return digest.hexdigest()
+
+    def support(self, shots) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k-shot support, (x, y), each [tasks, shots, 1]."""
+        return self.support_x[:, :shots], self.support_y[:, :shots]
+
+    def take(self, indices):
+        """Return the tasks at `indices`, a slice or an array."""
+        return FixedTasks(*(values[indices] for values in self))
+
+
+def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
+    """Draw tasks from a seed.
 
     Args:
-      shots: support points.
-      queries: query points.
-      noise_stddev: standard deviation of the noise on all targets.
+      num_tasks: number of tasks, at least 2. Fewer are the first of more.
+      seed: int.
+      stream: one of `randomness`' streams.
+      noise_stddev: of the support's targets.
+
+    Returns:
+      FixedTasks.
 
     Raises:
-      InputError: fewer than one of either, or a negative spread.
-
-    References:
-      Paper section 4.1, with the ranges of Finn et al., "Probabilistic Model-Agnostic Meta-Learning", 2018.
+      InputError: fewer than 2 tasks.
     """
-
-    def __init__(self, shots=5, queries=15, noise_stddev=0.3):
-        if min(shots, queries) < 1 or not 0.0 <= noise_stddev < math.inf:
-            raise InputError(
-                f"Got shots={shots}, queries={queries}, noise_stddev={noise_stddev}; expected at least one point of "
-                "each and a spread of at least 0."
-            )
-        self.shots, self.queries, self.noise_stddev = shots, queries, noise_stddev
-
-    def functions(self, seed, first_task, num_tasks):
-        """Draw the true functions of consecutive tasks.
-
-        Args:
-          seed: int, or int64 [2] from `randomness.stream_seed`.
-          first_task: index of the first task, scalar integer.
-          num_tasks: number of tasks, int.
-
-        Returns:
-          Functions.
-        """
-        return self._functions(self._uniform(seed, first_task, num_tasks))
-
-    def sample(self, seed, first_task, num_tasks):
-        """Sample consecutive tasks; arguments as in `functions`, whose noisy points these are.
-
-        Returns:
-          RegressionEpisode.
-        """
-        uniform = self._uniform(seed, first_task, num_tasks)
-        x = _between(INPUT, uniform[:, 3:, tf.newaxis])
-        bits = randomness.bits(_pair(seed), first_task, num_tasks, self.shots + self.queries, tf.uint16)
-        y = self._functions(uniform)(x) + self.noise_stddev * randomness.normal(bits)[..., tf.newaxis]
-        sizes = [self.shots, self.queries]
-        (support_x, query_x), (support_y, query_y) = (tf.split(values, sizes, axis=1) for values in (x, y))
-        return RegressionEpisode(support_x, support_y, query_x, query_y)
-
-    def _uniform(self, seed, first_task, num_tasks):
-        count = 3 + self.shots + self.queries  # family, two coefficients, inputs
-        return randomness.uniform(randomness.integers(_pair(seed), first_task, num_tasks, count))
-
-    def _functions(self, uniform):
-        is_sinusoid = uniform[:, 0] < 0.5
-        sinusoid = tf.stack([_between(AMPLITUDE, uniform[:, 1]), _between(PHASE, uniform[:, 2])], axis=1)
-        line = tf.stack([_between(SLOPE, uniform[:, 1]), _between(INTERCEPT, uniform[:, 2])], axis=1)
-        return Functions(is_sinusoid, tf.where(is_sinusoid[:, tf.newaxis], sinusoid, line))
-
-
-def _pair(seed):
-    if tf.is_tensor(seed) and seed.shape.rank:
-        return seed
-    return randomness.stream_seed(seed, randomness.EPISODES)
-
-
-def _between(limits, uniform):
-    low, high = limits
-    return low + (high - low) * uniform
+    if num_tasks < 2:
+        raise InputError(f"Got {num_tasks} tasks; expected at least 2, without which there is no interval.")
+    sampler, pair = RegressionSampler(MOST_SHOTS, 1, noise_stddev), randomness.stream_seed(seed, stream)
+    episode, functions = sampler.sample(pair, 0, num_tasks), sampler.functions(pair, 0, num_tasks)
+    truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))
+    arrays = episode.support_x, episode.support_y, truth[..., 0], functions.is_sinusoid
+    return FixedTasks(*(values.numpy() for values in arrays))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from leo_tf.commands import run_command
+from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
 
 _DEFAULT_ROWS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from absl import flags
 
-from leo_tf import flags as run_flags
-from leo_tf.atomic import replace_file
-from leo_tf.commands import run_command
+from leo_tf.commands import flags as run_flags
+from leo_tf.commands.main import run_command
+from leo_tf.files.atomic import replace_file
 
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 _logger = logging.getLogger("leo_tf")
@@ -26,9 +26,12 @@ def main():
 
 
 def _evaluate():
-    from leo_tf.baselines import logistic_regression
-    from leo_tf.evaluation import EvaluationResult, Evaluator, draw_tasks, nearest_class_mean, sampler_of
-    from leo_tf.training import load_table
+    from leo_tf.classification.evaluation import Evaluator, sampler_of
+    from leo_tf.classification.problem import load_table
+    from leo_tf.classification.results import EvaluationResult
+    from leo_tf.classification.scoring import nearest_class_mean
+    from leo_tf.classification.tasks import draw_tasks
+    from leo_tf.classification.yardsticks.logistic import logistic_regression
 
     values, config = flags.FLAGS, run_flags.run_config()
     ways, shots = config.episodes.num_classes, config.episodes.num_tr_examples_per_class

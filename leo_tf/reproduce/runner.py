@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm import tqdm
 
-from leo_tf.atomic import replace_file
+from leo_tf.files.atomic import replace_file
 
 # By module, so that an installed package without the scripts will do.
 _MAINS = {
-    "train.py": "leo_tf.commands import train_main as main",
-    "evaluate.py": "leo_tf.commands import evaluate_main as main",
+    "train.py": "leo_tf.commands.main import train_main as main",
+    "evaluate.py": "leo_tf.commands.main import evaluate_main as main",
     "-m leo_tf.reproduce.classical": "leo_tf.reproduce.classical import main",
 }
 _LOG_LINES = 4

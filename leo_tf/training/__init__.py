@@ -1,6 +1,6 @@
 """Meta-training: the step, the run around it, its checkpoints and logs."""
 
-from leo_tf.training.classification import load_table
+from leo_tf.classification.problem import load_table
 from leo_tf.training.distribution import make_strategy
 from leo_tf.training.step import MetaTrainer
 from leo_tf.training.trainer import Interrupted, Trainer

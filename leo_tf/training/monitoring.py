@@ -8,8 +8,8 @@ import sys
 import tensorflow as tf
 from tqdm import tqdm
 
-from leo_tf.atomic import replace_file
 from leo_tf.evaluation import plots
+from leo_tf.files.atomic import replace_file
 from leo_tf.training.step import terms_of
 
 _logger = logging.getLogger("leo_tf")

@@ -7,11 +7,11 @@ import time
 import keras
 import tensorflow as tf
 
+from leo_tf.classification.problem import Classification
 from leo_tf.meta_learner import ADAM_EPSILON
 from leo_tf.regression.problem import Regression
-from leo_tf.run_folder import RunFolder
+from leo_tf.runs.folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
-from leo_tf.training.classification import Classification
 from leo_tf.training.distribution import make_strategy
 from leo_tf.training.monitoring import Monitor
 from leo_tf.training.step import MetaTrainer

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leo_tf import atomic
 from leo_tf.data import cache, rows
 from leo_tf.data.cache import cache_folder, load_rows
 from leo_tf.errors import InputError
+from leo_tf.files import atomic
 
 EMBEDDINGS = np.array([[3, 4], [0, 0], [-5, 12], [8, 6]], np.float16)
 LABELS = ["b", "a", "a", "b"]

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from leo_tf import InputError
-from leo_tf.evaluation import EvaluationResult, compare, compare_paired, seed_summary
+from leo_tf.classification.results import EvaluationResult
+from leo_tf.evaluation.comparison import compare, compare_paired, seed_summary
 
 
 def result(accuracy, **fields):

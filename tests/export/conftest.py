@@ -7,7 +7,7 @@ import tensorflow as tf
 from leo_tf import LEO, LEOConfig, RunConfig
 from leo_tf.config import DataConfig
 from leo_tf.export import export
-from leo_tf.run_folder import RunFolder
+from leo_tf.runs.folder import RunFolder
 
 DIM = 16
 MODEL = LEOConfig(num_latents=8, inner_unroll_length=2, finetuning_unroll_length=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.protocol import draw_tasks, grid
+from leo_tf.regression.tasks import draw_tasks, grid
 
 X = grid()
 

@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from leo_tf import randomness
-from leo_tf.regression import protocol
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.figure import choose_panels, draw_figure
-from leo_tf.regression.posterior import exact_posterior
+from leo_tf.regression.tasks import draw_tasks, grid
+from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_panels_are_two_certain_tasks_and_two_ambiguous_ones(panels):
 
 
 def test_panels_are_the_first_such_tasks_of_the_stream(panels):
-    tasks = protocol.draw_tasks(200)
+    tasks = draw_tasks(200)
     x, y = tasks.support(5)
     probability = exact_posterior(x, y, 0.3).sinusoid_probability
     ends = np.sort(np.concatenate([np.tile([-5.0, 5.0], (200, 1)), x[..., 0]], axis=1), axis=1)
@@ -51,7 +51,7 @@ def test_panels_are_the_first_such_tasks_of_the_stream(panels):
 
 
 def test_draws_what_it_is_given(panels):
-    x, rng = protocol.grid(), np.random.default_rng(0)
+    x, rng = grid(), np.random.default_rng(0)
     # Panel after panel 0 to 3 of the five samples look like sinusoids.
     a, b = rng.uniform(1, 3, (2, 5, 4, 1))
     samples = np.where(np.arange(5)[:, None, None] < np.arange(4)[:, None], a * np.sin(x - b), a * x - b)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from leo_tf import InputError
-from leo_tf.evaluation import EvaluationResult, seed_summary
+from leo_tf.classification.results import EvaluationResult
+from leo_tf.evaluation.comparison import seed_summary
 from leo_tf.reproduce import plan, published, report, runner
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -10,7 +10,7 @@ import tensorflow as tf
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.errors import InputError
-from leo_tf.run_folder import RunFolder
+from leo_tf.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,142 @@
+"""Calibration: whether a confidence of 70 % is right 70 % of the time."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from leo_tf.classification.evaluation import check_dim, leo_classifier, sampler_of
+from leo_tf.classification.scoring import query_logits
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+
+BINS = 15
+_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
+
+
+class Tallies(NamedTuple):
+    """Per-task sums from which every figure of calibration follows; bins divide [0, 1] into equal parts."""
+
+    queries: np.ndarray  # [tasks, bins], number of those whose confidence, the highest probability, is in the bin
+    confidence: np.ndarray  # [tasks, bins], sum of confidences
+    right: np.ndarray  # [tasks, bins], sum of right answers
+    loss: np.ndarray  # [tasks], mean negative log-likelihood, nats
+    brier: np.ndarray  # [tasks], mean squared distance of the probabilities from the one-hot label
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Calibration over the queries of many tasks.
+
+    A bin is (low, high]; an empty one has confidence and accuracy NaN.
+    """
+
+    expected_error: float  # fraction, weighted by queries
+    negative_log_likelihood: Interval  # nats, over tasks
+    brier: Interval  # over tasks; 0 is perfect, 2 the worst
+    bin_count: np.ndarray  # [bins]
+    bin_confidence: np.ndarray  # [bins]
+    bin_accuracy: np.ndarray  # [bins]
+
+    def summary(self):
+        """Return a plain dict, for JSON."""
+        return {
+            "expected_calibration_error": self.expected_error,
+            "negative_log_likelihood": self.negative_log_likelihood._asdict(),
+            "brier": self.brier._asdict(),
+            "bins": [
+                {"count": int(count), "confidence": float(confidence), "accuracy": float(accuracy)}
+                if count
+                else {"count": 0}
+                for count, confidence, accuracy in zip(
+                    self.bin_count, self.bin_confidence, self.bin_accuracy, strict=True
+                )
+            ],
+        }
+
+    def __str__(self):
+        return (
+            f"expected calibration error {100 * self.expected_error:.2f} % ({len(self.bin_count)} bins), negative "
+            f"log-likelihood {self.negative_log_likelihood.mean:.4f} +- {self.negative_log_likelihood.half_width:.4f} "
+            f"nats, Brier score {self.brier.mean:.4f} +- {self.brier.half_width:.4f}"
+        )
+
+
+def tally(logits, labels, bins=BINS):
+    """Sum up queries by confidence.
+
+    Args:
+      logits: [tasks, queries, ways].
+      labels: [tasks, queries] int.
+      bins: number of equal bins of [0, 1].
+
+    Returns:
+      Tallies.
+    """
+    logs = special.log_softmax(np.asarray(logits, np.float64), axis=-1)
+    labels = np.asarray(labels)[..., np.newaxis]
+    probabilities = np.exp(logs)
+    confidence = probabilities.max(axis=-1)
+    best = logs == logs.max(axis=-1, keepdims=True)
+    right = np.take_along_axis(best, labels, axis=-1)[..., 0] / best.sum(axis=-1)  # a tie shares its credit
+    tasks = len(logs)
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(tasks)[:, np.newaxis]
+
+    def in_bins(values):
+        return np.bincount(index.ravel(), values.ravel(), tasks * bins).reshape(tasks, bins)
+
+    of_label = np.take_along_axis(probabilities, labels, axis=-1)[..., 0]
+    brier = np.mean(np.sum(probabilities**2, axis=-1) - 2 * of_label + 1, axis=1)
+    return Tallies(
+        queries=in_bins(np.ones_like(confidence)),
+        confidence=in_bins(confidence),
+        right=in_bins(right),
+        loss=-np.take_along_axis(logs, labels, axis=-1)[..., 0].mean(axis=1),
+        brier=brier,
+    )
+
+
+def calibration(tallies):
+    """Return the Calibration of Tallies.
+
+    References:
+      Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), equations 1-3, for the expected error.
+    """
+    count, confidence, right = (sums.sum(axis=0) for sums in tallies[:3])
+    with np.errstate(invalid="ignore"):
+        bin_confidence, bin_accuracy = confidence / count, right / count
+    return Calibration(
+        expected_error=float(np.abs(right - confidence).sum() / count.sum()),
+        negative_log_likelihood=confidence_interval(tallies.loss),
+        brier=confidence_interval(tallies.brier),
+        bin_count=count.astype(int),
+        bin_confidence=bin_confidence,
+        bin_accuracy=bin_accuracy,
+    )
+
+
+def calibrate(model, table, tasks, bins=BINS):
+    """Measure a model's calibration on the queries of tasks.
+
+    Args:
+      model: LEO.
+      table: EmbeddingTable that the tasks are of.
+      tasks: Tasks; a thousand are enough, as every query counts.
+      bins: number of equal bins of [0, 1].
+
+    Returns:
+      Calibration.
+
+    Raises:
+      InputError: the table does not fit the model or the tasks.
+    """
+    check_dim(model, table)
+    sampler = sampler_of(table, tasks)
+    at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * table.dim))
+    parts: list[Tallies] = []
+    for first in range(0, len(tasks), at_once):
+        episode = tasks.take(slice(first, first + at_once)).episode(sampler)
+        classifier = leo_classifier(model)(episode.support_x, episode.support_y)
+        logits, labels = query_logits(classifier, episode)
+        parts.append(tally(logits, labels, bins))
+    return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))

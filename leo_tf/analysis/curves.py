@@ -1,0 +1,88 @@
+"""How accuracy depends on the number of adaptation steps, and on the shape of the tasks."""
+
+import dataclasses
+
+from leo_tf.classification.evaluation import Evaluator, check_dim, evaluate_tasks, leo_classifier, sampler_of
+from leo_tf.classification.tasks import draw_tasks
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+
+_PAIRS_AT_ONCE = 125_000  # of support examples in the relation network: 200 tasks of 5 ways, 5 shots
+
+
+@dataclasses.dataclass(frozen=True)
+class StepsPoint:
+    """The accuracy after some latent and then some fine-tuning steps."""
+
+    latent_steps: int
+    finetuning_steps: int
+    accuracy: Interval
+    loss: Interval
+    gain: Interval  # accuracy less that with no steps at all, paired over the tasks
+
+    def summary(self):
+        """Return a plain dict, for JSON."""
+        return {k: v._asdict() if isinstance(v, Interval) else v for k, v in vars(self).items()}
+
+
+def with_steps(model, latent_steps, finetuning_steps):
+    """Return a model with the same weights that adapts in other numbers of steps; a baseline has no latent ones."""
+    config = dataclasses.replace(
+        model.config, inner_unroll_length=latent_steps, finetuning_unroll_length=finetuning_steps
+    )
+    other = type(model).from_config({**model.get_config(), "config": dataclasses.asdict(config)})
+    for variable, value in zip(other.meta_variables, model.meta_variables, strict=True):
+        variable.assign(value)
+    return other
+
+
+def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuning_steps=None):
+    """Evaluate a model after every adaptation step, on the same tasks.
+
+    First 0, 1, ... latent steps without fine-tuning, then all latent steps and 1, 2, ... fine-tuning steps. The model
+    was trained to be good after its own numbers of steps, and need not be before or after.
+
+    Args:
+      model, table, tasks, batch_size: as in `evaluate_tasks`.
+      latent_steps, finetuning_steps: how far to go; default the model's own numbers.
+
+    Returns:
+      List of StepsPoint.
+
+    Raises:
+      InputError: the table does not fit the model or the tasks.
+    """
+    latent = model.config.inner_unroll_length if latent_steps is None else latent_steps
+    finetuning = model.config.finetuning_unroll_length if finetuning_steps is None else finetuning_steps
+    check_dim(model, table)
+    sampler, batch_size = sampler_of(table, tasks), min(batch_size, len(tasks))
+    points, start = [], None
+    for steps in [(n, 0) for n in range(latent + 1)] + [(latent, n) for n in range(1, finetuning + 1)]:
+        scores = Evaluator(leo_classifier(with_steps(model, *steps)), sampler, batch_size).run_on(tasks)
+        start = scores.accuracy if start is None else start
+        intervals = (confidence_interval(v) for v in (scores.accuracy, scores.loss, scores.accuracy - start))
+        points.append(StepsPoint(*steps, *intervals))
+    return points
+
+
+def shape_grid(model, table, ways, shots, queries=None, num_tasks=1000, batch_size=200, seed=0):
+    """Evaluate a model on tasks of every combination of ways and shots.
+
+    Args:
+      model: LEO.
+      table: EmbeddingTable.
+      ways, shots: lists of int.
+      queries, num_tasks, seed: of each cell; as in `evaluate`.
+      batch_size: at most so many tasks at once; fewer where support sets are large.
+
+    Returns:
+      List of EvaluationResult, by ways, then shots.
+
+    Raises:
+      InputError: a shape does not fit the table, which is found before anything is evaluated.
+    """
+    check_dim(model, table)
+    cells = [draw_tasks(table, n, k, queries, num_tasks, seed) for n in sorted(set(ways)) for k in sorted(set(shots))]
+    return [
+        evaluate_tasks(model, table, tasks, max(1, min(batch_size, _PAIRS_AT_ONCE // (tasks.ways * tasks.shots) ** 2)))
+        for tasks in cells
+    ]

@@ -1,0 +1,76 @@
+"""The analyses of evaluate.py --analysis: each gives a text, numbers for the JSON and a picture."""
+
+from typing import Any, NamedTuple
+
+from leo_tf.analysis import figures
+from leo_tf.analysis.calibration import calibrate
+from leo_tf.analysis.curves import shape_grid, steps_curve
+from leo_tf.classification.tasks import NO_SEED
+from leo_tf.errors import InputError
+from leo_tf.evaluation import plots
+
+_WAYS, _SHOTS = (5, 10, 20), (1, 5)
+
+
+class Analysis(NamedTuple):
+    """What an analysis found."""
+
+    text: str
+    summary: Any  # for JSON
+    figure: Any  # matplotlib Figure
+
+
+class Request(NamedTuple):
+    """What to analyse, and on which tasks."""
+
+    model: Any  # LEO
+    table: Any  # EmbeddingTable
+    tasks: Any  # Tasks
+    batch_size: int
+    ways: list[int]  # of the grid; empty: 5, 10 and 20 as far as there are classes
+    shots: list[int]  # of the grid; empty: 1 and 5 as far as there are rows
+    queries: int | None  # of the grid
+
+
+def _calibration(request, title):
+    found = calibrate(request.model, request.table, request.tasks)
+    return Analysis(f"calibration: {found}", found.summary(), figures.reliability_diagram(found, title))
+
+
+def _steps(request, title):
+    points = steps_curve(request.model, request.table, request.tasks, request.batch_size)
+    lines = [f"{p.latent_steps} latent, {p.finetuning_steps} fine-tuning steps: {p.accuracy.percent()}" for p in points]
+    return Analysis("\n".join(lines), [point.summary() for point in points], figures.steps_plot(points, title))
+
+
+def _grid(request, title):
+    table, tasks = request.table, request.tasks
+    most = table.class_sizes.min() - (request.queries or 1)
+    results = shape_grid(
+        request.model,
+        table,
+        request.ways or [ways for ways in _WAYS if ways <= table.num_classes] or [table.num_classes],
+        request.shots or [shots for shots in _SHOTS if shots <= most] or [1],
+        request.queries,
+        len(tasks),
+        request.batch_size,
+        0 if tasks.seed == NO_SEED else tasks.seed,
+    )
+    return Analysis("\n".join(map(str, results)), [r.summary() for r in results], figures.grid_plot(results, title))
+
+
+_ANALYSES = {"calibration": _calibration, "steps": _steps, "grid": _grid}
+
+
+def require_analyses(names):
+    """Raise InputError for an analysis that there is not, or if pictures cannot be drawn."""
+    unknown = [name for name in names if name not in _ANALYSES]
+    if unknown:
+        raise InputError(f"Unknown --analysis {', '.join(unknown)}; expected some of {', '.join(_ANALYSES)}.")
+    if names:
+        plots.require_matplotlib()
+
+
+def analyse(name, request, title):
+    """Return the Analysis called `name` of a Request; title: of the picture."""
+    return _ANALYSES[name](request, title)

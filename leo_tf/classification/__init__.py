@@ -1,0 +1,1 @@
+"""Few-shot classification on embeddings (paper section 4.2)."""

@@ -1,0 +1,179 @@
+"""The evaluation protocol: fixed, seeded tasks, per-task results, their mean and its interval."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf import randomness
+from leo_tf.classification import scoring
+from leo_tf.classification.results import EvaluationResult
+from leo_tf.classification.tasks import draw_from
+from leo_tf.data.episodes import Episode, EpisodeSampler
+from leo_tf.errors import InputError
+from leo_tf.evaluation.fingerprint import fingerprint
+
+_BLOCKS_FROM_QUERIES = 100  # queries a class from which reading whole classes beats gathering the queries
+
+
+class Evaluator:
+    """Score a way of making classifiers on a sampler's tasks.
+
+    Args:
+      make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) -> Classifier.
+      sampler: EpisodeSampler.
+      batch_size: tasks at once; changes speed and memory only.
+    """
+
+    def __init__(self, make_classifier, sampler, batch_size):
+        self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
+
+    def run(self, seed, stream, num_tasks):
+        """Score tasks 0..num_tasks-1 of a seeded stream.
+
+        Returns:
+          Scores of NumPy arrays [num_tasks].
+        """
+        seed, starts = randomness.stream_seed(seed, stream), range(0, num_tasks, self._batch_size)
+        return _joined([self._score_drawn(seed, tf.constant(first, tf.int64)) for first in starts], num_tasks)
+
+    def run_on(self, tasks):
+        """Score Tasks of the sampler's shape; as `run`, up to rounding."""
+        starts = range(0, len(tasks), self._batch_size)
+        # The last batch is filled up with its last task, so that one graph serves all.
+        indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
+        return _joined([self._score_given(*self._given(tasks.take(chosen))) for chosen in indices], len(tasks))
+
+    def _given(self, tasks):
+        whole_classes = self._reads_blocks and self._sampler.takes_all
+        rows = tasks.support_rows if whole_classes else tasks.rows(self._sampler)
+        return tf.constant(tasks.class_ids), tf.constant(rows)
+
+    @property
+    def _reads_blocks(self):
+        return self._sampler.queries >= _BLOCKS_FROM_QUERIES
+
+    @tf.function(reduce_retracing=True)
+    def _score_drawn(self, seed, first_task):
+        sampler = self._sampler
+        needed = sampler.shots if self._reads_blocks and sampler.takes_all else sampler.shots + sampler.queries
+        return self._score(*sampler.rows(seed, first_task, self._batch_size, examples=needed))
+
+    @tf.function(reduce_retracing=True)
+    def _score_given(self, class_ids, rows):
+        return self._score(class_ids, rows)
+
+    def _score(self, class_ids, rows):
+        sampler, tasks = self._sampler, self._batch_size
+        support_y = sampler.labels(tasks, sampler.shots)
+        if self._reads_blocks:
+            support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
+            return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
+        parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
+        support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
+        episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
+        return scoring.score_episode(self._make_classifier(support_x, support_y), episode)
+
+
+def _joined(batches, num_tasks):
+    parts = zip(*batches, strict=True)
+    return scoring.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
+
+
+def leo_classifier(model):
+    """Return `make_classifier` of a LEO model, or of another classification.ClassificationLearner."""
+
+    return lambda support_x, support_y: scoring.Classifier(model.adapt(support_x, support_y))
+
+
+def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0):
+    """Evaluate a model on seeded tasks of a table.
+
+    Args:
+      model: LEO, or another classification.ClassificationLearner.
+      table: EmbeddingTable of the model's embedding_dim.
+      ways, shots: shape of a task; for LEO any, whatever it was trained with.
+      queries: query examples of a class; None takes all that remain (of the smallest class).
+      num_tasks: number of tasks, at least 2. The same seed gives the same tasks to every model.
+      batch_size: tasks at once; changes speed and memory only.
+      seed: int.
+
+    Returns:
+      EvaluationResult.
+
+    Raises:
+      InputError: the table does not fit the model or the tasks.
+    """
+    check_dim(model, table)
+    sampler = EpisodeSampler(table, ways, shots, queries)
+    return _evaluate(model, sampler, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
+
+
+def evaluate_tasks(model, table, tasks, batch_size=200):
+    """Evaluate a model on given tasks.
+
+    Args:
+      model: LEO.
+      table: EmbeddingTable that the tasks are of.
+      tasks: Tasks, from `draw_tasks` or `Tasks.load`.
+      batch_size: tasks at once; changes speed and memory only.
+
+    Returns:
+      EvaluationResult; the very same as `evaluate`'s with the seed that the tasks were drawn from.
+
+    Raises:
+      InputError: the table does not fit the model or the tasks.
+    """
+    check_dim(model, table)
+    return _evaluate(model, sampler_of(table, tasks), tasks, batch_size)
+
+
+def sampler_of(table, tasks):
+    """Return the EpisodeSampler that holds `table` for Tasks of it.
+
+    Raises:
+      InputError: the tasks are of another table.
+    """
+    if tasks.data != table.digest:
+        raise InputError(
+            f"The tasks are of data with sha256 {tasks.data[:12]}...; {table.source} has {table.digest[:12]}.... "
+            "Evaluate on the data that they were drawn from."
+        )
+    return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
+
+
+def check_dim(model, table):
+    """Raise InputError unless the table holds embeddings of the model's dimension."""
+    if model.episode_type is not Episode:
+        raise InputError(
+            f"Got a {model.algorithm} for regression, which classifies nothing; evaluate its run with evaluate.py."
+        )
+    if table.dim != model.embedding_dim:
+        raise InputError(
+            f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "
+            "Evaluate on embeddings of the same feature extractor."
+        )
+
+
+def _evaluate(model, sampler, tasks, batch_size):
+    model.require_ways(tasks.ways)
+    batch_size = min(batch_size, len(tasks))
+    start = time.perf_counter()
+    scores = Evaluator(leo_classifier(model), sampler, batch_size).run_on(tasks)
+    seconds = time.perf_counter() - start
+    yardstick = Evaluator(lambda x, y: scoring.nearest_class_mean(x), sampler, batch_size)
+    return EvaluationResult(
+        task_accuracy=scores.accuracy,
+        task_loss=scores.loss,
+        task_nearest_class_mean=yardstick.run_on(tasks).accuracy,
+        ways=tasks.ways,
+        shots=tasks.shots,
+        queries=tasks.queries,
+        seed=tasks.seed,
+        stream=tasks.stream,
+        data=tasks.data,
+        tasks=tasks.digest,
+        model=fingerprint(model),
+        algorithm=model.algorithm,
+        seconds=seconds,
+    )

@@ -1,0 +1,188 @@
+"""A fixed set of test tasks: drawn from a seed or read from a file, and told apart by a digest."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf import randomness
+from leo_tf.data.episodes import Episode, EpisodeSampler
+from leo_tf.errors import InputError
+from leo_tf.files import npz
+
+NO_SEED = -1  # of tasks that somebody chose by hand
+_DRAWN_AT_ONCE = 200
+_WHAT = "a task file as evaluate.py --write_tasks writes it"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tasks:
+    """The classes and rows of every task; rows count from the start of the table.
+
+    Attributes:
+      class_ids: [tasks, ways] int32.
+      support_rows: [tasks, ways, shots] int32.
+      query_rows: [tasks, ways, queries] int32, or None where every other row of a class is a query.
+      queries: queries of a class.
+      data: digest of the table.
+      seed, stream: where the tasks were drawn from; NO_SEED if nowhere.
+    """
+
+    class_ids: np.ndarray
+    support_rows: np.ndarray
+    query_rows: np.ndarray | None
+    queries: int
+    data: str
+    seed: int = NO_SEED
+    stream: int = NO_SEED
+
+    def __len__(self):
+        return len(self.class_ids)
+
+    @property
+    def ways(self):
+        return self.support_rows.shape[1]
+
+    @property
+    def shots(self):
+        return self.support_rows.shape[2]
+
+    @functools.cached_property
+    def digest(self):
+        """SHA-256 in hex of the data and of every task's rows; equal for equal tasks, wherever they came from."""
+        digest = hashlib.sha256(f"{self.data} {self.support_rows.shape} {self.queries}".encode())
+        for rows in (self.class_ids, self.support_rows, self.query_rows):
+            if rows is not None:
+                digest.update(np.ascontiguousarray(rows, "<i4").data)
+        return digest.hexdigest()
+
+    def take(self, indices):
+        """Return the tasks at `indices`, a slice or an array."""
+        queries = None if self.query_rows is None else self.query_rows[indices]
+        return dataclasses.replace(
+            self, class_ids=self.class_ids[indices], support_rows=self.support_rows[indices], query_rows=queries
+        )
+
+    def rows(self, sampler):
+        """Return support and query rows together, [tasks, ways, shots + queries] int32."""
+        queries = self.query_rows
+        if queries is None:
+            offsets = sampler.class_offsets.numpy()[self.class_ids][..., np.newaxis]
+            others = np.ones((*self.class_ids.shape, self.shots + self.queries), bool)
+            np.put_along_axis(others, self.support_rows - offsets, False, axis=2)
+            queries = np.nonzero(others)[2].astype(np.int32).reshape(*self.class_ids.shape, -1) + offsets
+        return np.concatenate([self.support_rows, queries], axis=2)
+
+    def episode(self, sampler):
+        """Gather all tasks' embeddings into one Episode; take few, for queries are large."""
+        parts = np.split(self.rows(sampler), [self.shots], axis=2)
+        support, query = (tf.gather(sampler.embeddings, part) for part in parts)
+        return Episode(support, sampler.labels(len(self), self.shots), query, sampler.labels(len(self), self.queries))
+
+    def save(self, path):
+        """Write the tasks to an npz file that `load` reads.
+
+        Raises:
+          InputError: the file cannot be written.
+        """
+        queries = np.zeros((*self.class_ids.shape, 0), np.int32) if self.query_rows is None else self.query_rows
+        npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"query_rows": queries})
+
+    @classmethod
+    def load(cls, path, table):
+        """Read tasks written by `save` and check that they are tasks of `table`.
+
+        Args:
+          path: the npz file: class_ids [tasks, ways]; support_rows [tasks, ways, shots]; query_rows [tasks, ways,
+            queries], or with no queries for "all other rows of the class"; the numbers queries, seed and stream; the
+            text data, the table's digest.
+          table: EmbeddingTable.
+
+        Raises:
+          InputError: the file is missing, damaged or of other data, or a task in it is not possible.
+        """
+        whole = {"queries": ("iu", 0), "seed": ("iu", 0), "stream": ("iu", 0)}
+        rows = {"class_ids": ("iu", 2), "support_rows": ("iu", 3), "query_rows": ("iu", 3)}
+        fields = npz.read(path, _WHAT, **whole, **rows, data=("U", 0))
+        fields |= {name: fields[name].astype(np.int32) for name in rows}
+        if fields["data"] != table.digest:
+            raise InputError(
+                f"The tasks in {path} are of data with sha256 {fields['data'][:12]}...; {table.source} has "
+                f"{table.digest[:12]}.... Give the data, split and crop that they were drawn from."
+            )
+        problem = _problem(table, **{name: fields[name] for name in ("queries", *rows)})
+        if problem:
+            raise InputError(f"{path} holds impossible tasks: {problem}. Expected {_WHAT}; write it again.")
+        if fields["query_rows"].shape[2] == 0 or _takes_all(table, fields["support_rows"], fields["queries"]):
+            fields["query_rows"] = None
+        return cls(**fields)
+
+
+def draw_tasks(table, ways=5, shots=1, queries=None, num_tasks=10_000, seed=0, stream=randomness.TEST):
+    """Draw tasks from a seed.
+
+    Args:
+      table: EmbeddingTable.
+      ways, shots, queries: see EpisodeSampler.
+      num_tasks: number of tasks, at least 2. Fewer are the first of more.
+      seed: int.
+      stream: one of `randomness`' streams.
+
+    Returns:
+      Tasks.
+
+    Raises:
+      InputError: the table has no such tasks, or fewer than 2 are asked for.
+    """
+    return draw_from(EpisodeSampler(table, ways, shots, queries), table.digest, num_tasks, seed, stream)
+
+
+def draw_from(sampler, data, num_tasks, seed, stream=randomness.TEST):
+    """Draw tasks as `draw_tasks` does, with a sampler that is there already; data: the table's digest."""
+    if num_tasks < 2:
+        raise InputError(f"Got {num_tasks} tasks; expected at least 2, without which there is no interval.")
+    examples = sampler.shots if sampler.takes_all else sampler.shots + sampler.queries
+    at_once = min(num_tasks, _DRAWN_AT_ONCE)
+    pair = randomness.stream_seed(seed, stream)
+    draw = tf.function(lambda first: sampler.rows(pair, first, at_once, examples))
+    batches = [draw(tf.constant(first, tf.int64)) for first in range(0, num_tasks, at_once)]
+    class_ids, rows = (
+        np.concatenate([part.numpy() for part in parts])[:num_tasks] for parts in zip(*batches, strict=True)
+    )
+    queries = None if sampler.takes_all else rows[:, :, sampler.shots :]
+    return Tasks(class_ids, rows[:, :, : sampler.shots], queries, sampler.queries, data, seed, stream)
+
+
+def _takes_all(table, support_rows, queries):
+    return bool(np.all(table.class_sizes == support_rows.shape[2] + queries))
+
+
+def _problem(table, class_ids, support_rows, query_rows, queries):
+    """Say what is wrong with tasks read from a file, or return an empty text."""
+    tasks, ways = class_ids.shape
+    if tasks < 2 or ways < 2 or support_rows.shape[2] < 1 or queries < 1:
+        return f"{tasks} tasks of {ways} classes, {support_rows.shape[2]} shots, {queries} queries"
+    if not support_rows.shape[:2] == query_rows.shape[:2] == class_ids.shape:
+        return f"class_ids are of {class_ids.shape}, support_rows {support_rows.shape}, query_rows {query_rows.shape}"
+    if query_rows.shape[2] not in (0, queries):
+        return f"{query_rows.shape[2]} query rows for {queries} queries a class"
+    if query_rows.shape[2] == 0 and not _takes_all(table, support_rows, queries):
+        return f"no query rows, but not every class of {table.source} has {support_rows.shape[2]} + {queries} rows"
+    if class_ids.min() < 0 or class_ids.max() >= table.num_classes:
+        return f"class ids from {class_ids.min()} to {class_ids.max()}; {table.source} has {table.num_classes} classes"
+    if _repeats(class_ids):
+        return "a class comes twice in a task"
+    rows = np.concatenate([support_rows, query_rows], axis=2)
+    places = rows - table.class_offsets[class_ids][..., np.newaxis]
+    if places.min() < 0 or np.any(places >= table.class_sizes[class_ids][..., np.newaxis]):
+        return "a row lies outside its class"
+    if _repeats(rows):
+        return "a row comes twice in a class"
+    return ""
+
+
+def _repeats(values):
+    ordered = np.sort(values, axis=-1)
+    return bool(np.any(ordered[..., 1:] == ordered[..., :-1]))

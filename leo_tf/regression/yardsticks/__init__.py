@@ -1,0 +1,1 @@
+"""What LEO is compared with, without meta-learning."""

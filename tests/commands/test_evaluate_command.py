@@ -1,0 +1,232 @@
+"""evaluate.py on small runs: what it writes, under which names, and what it refuses."""
+
+import dataclasses
+import json
+import struct
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from leo_tf import LEO, InputError, evaluate
+from leo_tf.classification.problem import Classification, load_table
+from leo_tf.classification.results import EvaluationResult
+from leo_tf.commands import evaluate as evaluate_command
+from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
+from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.load import load
+from leo_tf.runs.results import result_of
+from leo_tf.training.checkpoints import Checkpoints
+
+TASKS = 12
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with three runs saved at step 7, of seeds 0 and 1 and of another penalty, and their data."""
+    root = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(0)
+    (root / "data" / "own").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        rows = rng.normal(size=(6, 1, 8)) + 0.7 * rng.normal(size=(6, 9, 8))
+        labels = np.repeat([f"{split}{n}" for n in range(6)], 9)
+        np.savez(root / "data" / "own" / f"{split}.npz", embeddings=rows.reshape(-1, 8), labels=labels)
+    config = RunConfig(
+        LEOConfig(inner_unroll_length=1, finetuning_unroll_length=1, num_latents=4),
+        DataConfig(data_path=str(root / "data"), dataset_name="own", cache_dir=str(root / "cache")),
+        EpisodeConfig(num_classes=3),
+    )
+    for name, seed, kl_weight in (("a", 0, 0.1), ("b", 1, 0.1), ("other", 2, 0.5)):
+        folder = RunFolder(root / name)
+        model = dataclasses.replace(config.model, kl_weight=kl_weight)
+        of_run = dataclasses.replace(config, model=model, training=TrainingConfig(seed=seed))
+        folder.claim(
+            of_run, {"embedding_dim": 8, "train_digest": "train digest", "validation_digest": "validation digest"}
+        )
+        model, optimizer = LEO(of_run.model, 8, seed=seed), keras.optimizers.Adam()
+        optimizer.build(model.meta_variables)
+        optimizer.iterations.assign(7)
+        Checkpoints(folder, model, optimizer, Classification).offer_best(0.5)
+    return root
+
+
+@pytest.fixture
+def evaluate_py(runs):
+    """A function that runs the command on run `a` and returns the folder's new files by name."""
+
+    def command(*arguments, run="a"):
+        values = flags.FlagValues()
+        evaluate_command.define_flags(values)
+        values(["evaluate.py", f"--checkpoint_path={runs / run}", *map(str, arguments)])
+        before = set((runs / run).iterdir())
+        assert evaluate_command.run(values) == 0
+        return {path.name: path for path in set((runs / run).iterdir()) - before}
+
+    return command
+
+
+def of(runs, name="a"):
+    return load(runs / name), load_table(RunFolder(runs / name).config().data, "test")
+
+
+def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys):
+    files = evaluate_py(f"--num_tasks={TASKS}")
+    assert sorted(files) == ["evaluation-test.json", "evaluation-test.npz"]
+    expected = evaluate(*of(runs), ways=3, num_tasks=TASKS)
+    saved = EvaluationResult.load(files["evaluation-test.npz"])
+    np.testing.assert_array_equal(saved.task_accuracy, expected.task_accuracy)
+    np.testing.assert_array_equal(saved.task_loss, expected.task_loss)
+    assert (saved.tasks, saved.model) == (expected.tasks, expected.model)
+    written = json.loads(files["evaluation-test.json"].read_text())
+    facts = {"step": 7, "dataset_name": "own", "split": "test", "train_on_val": False, "ways": 3, "seed": 0}
+    assert facts.items() <= written.items()
+    assert written["versions"]["tensorflow"] == tf.__version__
+    assert written["accuracy"]["mean"] == expected.accuracy.mean
+    assert f"own test: LEO {100 * expected.accuracy.mean:.2f} +- " in capsys.readouterr().out
+
+
+def test_a_task_file_there_and_back(runs, evaluate_py, tmp_path):
+    tasks = tmp_path / "fixed.npz"
+    files = evaluate_py(f"--num_tasks={TASKS}", "--seed=3", "--queries=5", f"--write_tasks={tasks}")
+    assert sorted(files) == ["evaluation-test-5queries-seed3.json", "evaluation-test-5queries-seed3.npz"]
+    again = evaluate_py(f"--tasks={tasks}")
+    assert sorted(again) == ["evaluation-test-tasks-fixed.json", "evaluation-test-tasks-fixed.npz"]
+    first, second = (
+        EvaluationResult.load(runs / "a" / next(n for n in f if n.endswith("npz"))) for f in (files, again)
+    )
+    np.testing.assert_array_equal(first.task_accuracy, second.task_accuracy)
+    assert first.tasks == second.tasks and second.queries == 5
+    with pytest.raises(InputError, match=r"fixes the tasks; leave out --num_classes, --seed\."):
+        evaluate_py(f"--tasks={tasks}", "--num_classes=4", "--seed=3")
+    with pytest.raises(InputError, match=r"train\.npz has .* Give the data, split and crop"):
+        evaluate_py(f"--tasks={tasks}", "--split=train")
+
+
+def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):
+    shape = (f"--num_tasks={TASKS}", "--num_classes=4", "--num_tr_examples_per_class=2")
+    files = evaluate_py(*shape, f"--compare_to={runs / 'b'},{runs / 'a'}", f"--seed_runs={runs / 'b'}")
+    stem = "evaluation-test-4way-2shot"
+    assert sorted(files) == [f"{stem}-comparisons.json", f"{stem}-seeds.json", f"{stem}.json", f"{stem}.npz"]
+    first, second = (evaluate(*of(runs, name), 4, 2, num_tasks=TASKS) for name in "ab")
+    to_b, to_itself = json.loads(files[f"{stem}-comparisons.json"].read_text())["comparisons"]
+    difference = (first.task_accuracy - second.task_accuracy).mean()
+    assert to_b["to"] == str(runs / "b") and to_b["difference"]["mean"] == pytest.approx(difference, abs=1e-6)
+    assert to_itself["difference"] == {"mean": 0.0, "half_width": 0.0} and to_itself["ties"] == TASKS
+    seeds = json.loads(files[f"{stem}-seeds.json"].read_text())
+    assert seeds["standard_deviation"] == pytest.approx(abs(difference) / np.sqrt(2), abs=1e-6)
+    output = capsys.readouterr().out
+    assert "paired over the same tasks" in output and "standard deviation over 2 training seeds" in output
+    evaluate_py(*shape, f"--compare_to={files[f'{stem}.npz']}", run="b")
+    turned = json.loads((runs / "b" / f"{stem}-comparisons.json").read_text())["comparisons"][0]
+    assert turned["difference"]["mean"] == -to_b["difference"]["mean"]
+    with pytest.raises(InputError, match="different tasks: num_tasks 13 != 12"):
+        evaluate_py("--num_tasks=13", *shape[1:], f"--compare_to={files[f'{stem}.npz']}", run="b")
+
+
+def test_saved_results_serve_only_for_the_same_tasks_and_model(runs, tmp_path):
+    from leo_tf.classification.tasks import draw_tasks
+
+    _, table = of(runs, "other")
+    tasks = draw_tasks(table, 3, 1, None, TASKS)
+    result = result_of(runs / "other", table, tasks)
+    assert result.task_accuracy.mean() < 1
+    perfect = dataclasses.replace(result, task_accuracy=np.ones(TASKS, np.float32))
+    for saved, serves in (
+        (perfect, True),
+        (dataclasses.replace(perfect, model="another"), False),
+        (dataclasses.replace(perfect, tasks="others"), False),
+    ):
+        saved.save(runs / "other" / "evaluation-test.npz")
+        (runs / "other" / "evaluation-damaged.npz").write_bytes(b"PK")
+        assert (result_of(runs / "other", table, tasks).task_accuracy.mean() == 1) == serves
+
+
+def test_seed_runs_must_be_repetitions(runs, evaluate_py):
+    with pytest.raises(InputError, match=r"other and .*a differ in more than the seed: model.kl_weight: 0.1 != 0.5\."):
+        evaluate_py(f"--seed_runs={runs / 'b'},{runs / 'other'}")
+    with pytest.raises(InputError, match=r"have the same training seed, 0;"):
+        evaluate_py(f"--seed_runs={runs / 'a'}")
+
+
+def png_size(path):
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", head[16:24])
+
+
+def images(folder):
+    return {
+        value.tag
+        for file in folder.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+
+
+def test_analyses(runs, evaluate_py, capsys):
+    pytest.importorskip("matplotlib")
+    files = evaluate_py(
+        *(f"--num_tasks={TASKS}", "--seed=1", "--analysis_tasks=6", "--analysis=calibration,steps,grid"),
+        *("--ways_grid=2,4", "--shots_grid=1,3"),
+    )
+    stem = "evaluation-test-seed1"
+    for name in ("calibration", "steps", "grid"):
+        width, height = png_size(files[f"{stem}-{name}.png"])
+        assert width > 400 and height > 300
+    numbers = {n: json.loads(files[f"{stem}-{n}.json"].read_text()) for n in ("calibration", "steps", "grid")}
+    assert all(found["num_tasks"] == 6 and found["step"] == 7 for found in numbers.values())
+    assert sum(bin["count"] for bin in numbers["calibration"]["calibration"]["bins"]) == 6 * 3 * 8
+    assert [(p["latent_steps"], p["finetuning_steps"]) for p in numbers["steps"]["steps"]] == [(0, 0), (1, 0), (1, 1)]
+    assert [(c["ways"], c["shots"]) for c in numbers["grid"]["grid"]] == [(2, 1), (2, 3), (4, 1), (4, 3)]
+    assert images(runs / "a" / "tensorboard" / "evaluation") == {f"{stem}-{name}" for name in numbers}
+    assert "expected calibration error" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--analysis=callibration"], "Unknown --analysis callibration; expected some of calibration, steps, grid"),
+        (["--analysis=grid", "--ways_grid=5,many"], "Got --ways_grid=5,many; expected whole numbers"),
+        (["--analysis_tasks=1"], "--analysis_tasks=1; expected at least 2"),
+        (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),
+        (["--output=results.npz"], r"Expected a name in \.json"),
+        (["--tasks=none.npz"], r"Cannot read none.npz"),
+        (["--compare_to=nowhere", "--num_tasks=2"], "No run in nowhere"),
+        (["--compare_to=nothing.npz", "--num_tasks=2"], r"Cannot read nothing\.npz"),
+        (["--seed_runs=nowhere"], "No run in nowhere"),
+        (["--num_classes=7", "--num_tasks=2"], "7-way tasks need 7 classes"),
+    ],
+)
+def test_bad_input(evaluate_py, arguments, message):
+    with pytest.raises(InputError, match=message):
+        evaluate_py(*arguments)
+
+
+def test_without_matplotlib_the_analysis_says_what_to_install(monkeypatch, evaluate_py):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(InputError, match=r"pip install 'leo_tf\[plots\]'"):
+        evaluate_py("--analysis=steps")
+
+
+@pytest.mark.parametrize(
+    "flags_given,overrides,name",
+    [
+        ({}, {}, "evaluation-test"),
+        ({"split": "val"}, {}, "evaluation-val"),
+        ({}, {"num_classes": 20, "num_tr_examples_per_class": 3}, "evaluation-test-20way-3shot"),
+        ({"queries": 15, "seed": 2}, {"num_classes": 20}, "evaluation-test-20way-1shot-15queries-seed2"),
+        ({}, {"dataset_name": "glyphs"}, "evaluation-test-glyphs"),
+        ({}, {"embedding_crop": "multiview"}, "evaluation-test-multiview"),
+        ({"tasks": "/x/fixed.npz"}, {}, "evaluation-test-tasks-fixed"),
+    ],
+)
+def test_names_tell_evaluations_apart(flags_given, overrides, name):
+    of_run = RunConfig()
+    data = {k: v for k, v in overrides.items() if not k.startswith("num_")}
+    episodes = {k: v for k, v in overrides.items() if k.startswith("num_")}
+    config = dataclasses.replace(of_run, data=DataConfig(**data), episodes=EpisodeConfig(**episodes))
+    values = SimpleNamespace(**{"split": "test", "queries": 0, "seed": 0, "tasks": "", **flags_given})
+    assert evaluate_command.report_name(values, of_run, config) == name

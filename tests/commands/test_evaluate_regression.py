@@ -1,0 +1,287 @@
+"""evaluate.py on regression runs: what it writes and refuses; and that no one takes such a run for a classifier."""
+
+import dataclasses
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+import leo_tf
+from leo_tf import InputError
+from leo_tf.classification.problem import Classification
+from leo_tf.commands import evaluate as evaluate_command
+from leo_tf.config import BaselineConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
+from leo_tf.export import export
+from leo_tf.regression import evaluation, figure
+from leo_tf.regression.algorithms import build_regressor
+from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.maml import RegressionMAML
+from leo_tf.regression.problem import Regression
+from leo_tf.regression.results import RegressionResult
+from leo_tf.regression.tasks import draw_tasks
+from leo_tf.runs.folder import RunFolder
+from leo_tf.training.checkpoints import Checkpoints
+
+TASKS, SAMPLES = 24, 6
+FLAGS = (f"--num_tasks={TASKS}", f"--samples={SAMPLES}")
+CONFIG = RunConfig(
+    LEOConfig(inner_unroll_length=1, finetuning_unroll_length=1, num_latents=2, inner_lr_init=0.01, dropout_rate=0.0),
+    episodes=EpisodeConfig(problem="regression"),
+    baseline=BaselineConfig(maml_steps=1, maml_lr=0.001),
+    regression=RegressionConfig(network_units=4, encoder_units=4, relation_units=4, decoder_units=4),
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with runs saved at step 7: LEO and MAML on regression, LEO on classification."""
+    root = tmp_path_factory.mktemp("runs")
+    baseline = dataclasses.replace(CONFIG.baseline, algorithm="maml")
+    for name, config, problem in (
+        ("leo", CONFIG, Regression),
+        ("maml", dataclasses.replace(CONFIG, baseline=baseline), Regression),
+        ("seed5", dataclasses.replace(CONFIG, training=TrainingConfig(seed=5)), Regression),
+        ("classes", dataclasses.replace(CONFIG, episodes=EpisodeConfig(num_classes=3)), Classification),
+    ):
+        folder = RunFolder(root / name)
+        if problem is Regression:
+            model, data = build_regressor(config, config.training.seed or 1), Regression(config).data
+        else:
+            model, data = leo_tf.LEO(config.model, 8, seed=1), {"embedding_dim": 8}
+        folder.claim(config, data)
+        optimizer = keras.optimizers.Adam()
+        optimizer.build(model.meta_variables)
+        optimizer.iterations.assign(7)
+        Checkpoints(folder, model, optimizer, problem).offer_best(0.5)
+    return root
+
+
+@pytest.fixture
+def evaluate_py(runs):
+    """A function that runs the command on a run and returns the folder's new files by name."""
+
+    def command(*arguments, run="leo"):
+        values = flags.FlagValues()
+        evaluate_command.define_flags(values)
+        values(["evaluate.py", f"--checkpoint_path={runs / run}", *map(str, arguments)])
+        before = set((runs / run).iterdir())
+        assert evaluate_command.run(values) == 0
+        return {path.name: path for path in set((runs / run).iterdir()) - before}
+
+    return command
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Fewer ambiguous tasks, no figure: what takes time."""
+    from leo_tf.commands import evaluate_regression
+
+    monkeypatch.setattr(evaluate_regression, "_AMBIGUOUS_TASKS", 10)
+    monkeypatch.setattr(evaluate_regression, "_draw", lambda *arguments: None)
+
+
+def test_load_gives_the_regression_model_of_the_run(runs):
+    for name, kind in (("leo", RegressionLEO), ("maml", RegressionMAML)):
+        model, config = leo_tf.load(runs / name), RunFolder(runs / name).config()
+        assert type(model) is kind and model.regression == CONFIG.regression
+        for ours, expected in zip(model.meta_variables, build_regressor(config, seed=1).meta_variables, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+
+
+def images(folder):
+    return {
+        value.tag
+        for file in folder.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+
+
+def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
+    pytest.importorskip("matplotlib")
+    files = evaluate_py(*FLAGS, "--shots_grid=5,1,5", "--seed=4")
+    stem = "evaluation-test-seed4"
+    assert sorted(files) == [f"{stem}-functions.png", f"{stem}.json", f"{stem}.npz", "tensorboard"]
+    tasks = draw_tasks(TASKS, seed=4)
+    expected = evaluation.evaluate(leo_tf.load(runs / "leo"), tasks, (1, 5), SAMPLES)
+    saved = RegressionResult.load(files[f"{stem}.npz"])
+    assert saved.shots.tolist() == [1, 5] and saved.num_samples == SAMPLES
+    for name in ("task_squared_error", "task_single_error", "task_crps", "task_coverage", "is_sinusoid"):
+        np.testing.assert_allclose(getattr(saved, name), getattr(expected, name), rtol=1e-5, err_msg=name)
+    assert (saved.tasks, saved.model) == (tasks.digest, expected.model)
+    written = json.loads(files[f"{stem}.json"].read_text())
+    facts = {"step": 7, "split": "test", "seed": 4, "num_tasks": TASKS, "num_samples": SAMPLES, "algorithm": "LEO"}
+    assert {*facts.items(), ("checkpoint_path", str(runs / "leo"))} <= {
+        (k, v) for k, v in written.items() if not isinstance(v, dict)
+    }
+    assert written["versions"]["tensorflow"] == tf.__version__
+    assert written["shots"] == saved.summary()["shots"]
+    posterior = written["yardsticks"]["exact posterior"]
+    expected = evaluation.evaluate_posterior(tasks, (1, 5), SAMPLES)
+    assert posterior["shots"] == expected.summary()["shots"] and posterior["tasks"] == tasks.digest
+    assert list(written["yardsticks"]) == ["exact posterior"]
+    ambiguity = written["ambiguity"]
+    assert ambiguity["num_tasks"] == 300 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
+    assert 0 <= ambiguity["both_families"]["mean"] <= 1 and ambiguity["both_families_exact"] > 0.5
+    assert images(runs / "leo" / "tensorboard" / "evaluation") == {f"{stem}-functions"}
+    output = capsys.readouterr().out
+    assert f"LEO, {TASKS} tasks, {SAMPLES} samples a task" in output and "exact posterior, 24 tasks" in output
+    assert "ambiguous tasks (300; exact posterior" in output and f"{stem}-functions.png" in output
+
+
+def test_comparing_with_maml(runs, evaluate_py, few, capsys):
+    grid = "--shots_grid=2,10"
+    maml = evaluate_py(*FLAGS, grid, run="maml")
+    written = json.loads(maml["evaluation-test.json"].read_text())
+    assert written["num_samples"] == 1 and written["shots"]["2"]["coverage"] == {} and "ambiguity" not in written
+    files = evaluate_py(*FLAGS, grid, f"--compare_to={runs / 'maml'},{maml['evaluation-test.npz']}")
+    assert sorted(files) == ["evaluation-test-comparisons.json", "evaluation-test.json", "evaluation-test.npz"]
+    found = json.loads(files["evaluation-test-comparisons.json"].read_text())["comparisons"]
+    ours, theirs = (
+        RegressionResult.load(files["evaluation-test.npz"]),
+        RegressionResult.load(maml["evaluation-test.npz"]),
+    )
+    differences = ours.task_squared_error - theirs.task_squared_error
+    assert [each["shots"] for each in found] == [2, 10, 2, 10]
+    assert [each["to"] for each in found] == [str(runs / "maml")] * 2 + [str(maml["evaluation-test.npz"])] * 2
+    for row, each in zip([0, 1, 0, 1], found, strict=True):
+        assert each["difference"]["mean"] == pytest.approx(differences[row].mean(), rel=1e-4)
+        assert each["wins"] == np.sum(differences[row] < 0) and each["losses"] == np.sum(differences[row] > 0)
+    assert (
+        f"10 shot: {runs / 'leo'} less {runs / 'maml'} (MAML): mse {differences[1].mean():+.3f}"
+        in capsys.readouterr().out
+    )
+    with pytest.raises(InputError, match=r"different tasks: 25 with digest .* and 24 with"):
+        evaluate_py("--num_tasks=25", "--samples=2", grid, f"--compare_to={maml['evaluation-test.npz']}")
+    with pytest.raises(InputError, match=r"1 shots were not evaluated; expected one of \[2, 10\]"):
+        evaluate_py(*FLAGS, "--shots_grid=1", f"--compare_to={maml['evaluation-test.npz']}")
+
+
+def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(evaluation, "_KERNEL_TASKS", 5)
+    files = evaluate_py("--num_tasks=10", "--samples=3", "--shots_grid=3", "--split=val", "--analysis=gaussian_process")
+    written = json.loads(files["evaluation-val.json"].read_text())
+    names = ["exact posterior", "Gaussian process, shared kernel", "Gaussian process, kernel a task"]
+    assert list(written["yardsticks"]) == names and written["split"] == "val"
+    assert all(yardstick["tasks"] == written["tasks"] for yardstick in written["yardsticks"].values())
+
+
+def test_the_figure_is_of_the_splits_own_stream(runs, evaluate_py, monkeypatch):
+    from leo_tf.commands import evaluate_regression
+
+    streams = []
+    monkeypatch.setattr(evaluate_regression, "_AMBIGUOUS_TASKS", 2)
+    choose = figure.choose_panels
+    monkeypatch.setattr(figure, "choose_panels", lambda *arguments: streams.append(arguments) or choose(*arguments))
+    evaluate_py("--num_tasks=10", "--samples=2", "--shots_grid=3", "--split=val", "--seed=1")
+    assert streams == [(0.3, leo_tf.randomness.VALIDATION)]
+
+
+def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, capsys, monkeypatch):
+    flags_given = *FLAGS, "--shots_grid=2,5"
+    theirs = RegressionResult.load(evaluate_py(*flags_given, run="seed5")["evaluation-test.npz"])
+    evaluated, evaluate = [], evaluation.evaluate
+    monkeypatch.setattr(evaluation, "evaluate", lambda model, *more: evaluated.append(model) or evaluate(model, *more))
+    capsys.readouterr()
+    files = evaluate_py(*flags_given, f"--seed_runs={runs / 'seed5'}", f"--output={runs / 'leo' / 'seeds.json'}")
+    assert len(evaluated) == 1  # the run's own
+    ours = RegressionResult.load(files["seeds.npz"])
+    means = [result.mse(5).mean for result in (ours, theirs)]
+    found = json.loads(files["seeds-seeds.json"].read_text())["mse"]["5"]
+    assert found["mean"] == pytest.approx(np.mean(means)) and found["num_runs"] == 2
+    assert found["standard_deviation"] == pytest.approx(abs(means[0] - means[1]) / np.sqrt(2))
+    assert f"5 shot, over training seeds: mse {np.mean(means):.4f}" in capsys.readouterr().out
+    evaluate_py("--num_tasks=20", "--samples=6", "--shots_grid=5", f"--seed_runs={runs / 'seed5'}", "--seed=9")
+    assert len(evaluated) == 3  # other tasks: both
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--num_classes=3", "--queries=5"], r"is a regression run, for which --num_classes, --queries has no meaning"),
+        (["--tasks=x.npz"], "for which --tasks has no meaning; leave it out"),
+        (["--problem=classification"], r"leo is a regression run; --problem=classification was given\. Leave it out"),
+        (["--split=train"], "Got --split=train; expected val or test for a regression run"),
+        (["--analysis=calibration"], r"Got --analysis=calibration; of a regression run there is gaussian_process\."),
+        (["--samples=0"], "Got --samples=0; expected at least 1"),
+        (["--shots_grid=0,5"], r"Got --shots_grid=0,5; expected whole numbers from 1 to 20, as 1,5,20\."),
+        (["--shots_grid=5,21"], "Got --shots_grid=5,21; expected whole numbers from 1 to 20"),
+        (["--shots_grid=many"], "Got --shots_grid=many; expected whole numbers from 1 to 20"),
+        (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),
+        (["--num_tasks=2"], r"Of 2 tasks \d are sinusoids; expected at least 2 of each family, .* larger --num_tasks"),
+        (["--output=x.npz"], r"Expected a name in \.json"),
+    ],
+)
+def test_bad_input(evaluate_py, arguments, message):
+    with pytest.raises(InputError, match=message):
+        evaluate_py(*arguments)
+
+
+def test_gaussian_processes_that_cannot_be_are_refused_before_any_work(runs, evaluate_py, monkeypatch):
+    """A run without noise had its npz written, and no JSON."""
+    monkeypatch.setattr(evaluation, "evaluate", None)
+    quiet = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, noise_stddev=0.0))
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="is without noise, for which there is no"):
+        patch.setattr(RunFolder, "config", lambda self: quiet)
+        evaluate_py("--analysis=gaussian_process")
+    monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
+    with pytest.raises(InputError, match=r"needs scikit-learn.*pip install 'leo_tf\[sklearn\]'"):
+        evaluate_py("--analysis=gaussian_process")
+
+
+def test_runs_that_do_not_compare(runs, evaluate_py, few):
+    small = ("--num_tasks=10", "--samples=2", "--shots_grid=1")
+    with pytest.raises(
+        InputError, match=r"Got --compare_to=.*classes, a classification run; expected a regression run"
+    ):
+        evaluate_py(*small, f"--compare_to={runs / 'classes'}")
+    with pytest.raises(InputError, match=r"No run in .*nowhere"):
+        evaluate_py(*small, f"--compare_to={runs / 'nowhere'}")
+    with pytest.raises(InputError, match=r"classes is a classification run, for which --samples has no meaning"):
+        evaluate_py("--samples=5", run="classes")
+    with pytest.raises(InputError, match=r"classes is a classification run; --problem=regression was given"):
+        evaluate_py("--problem=regression", run="classes")
+
+
+@pytest.mark.parametrize("name,algorithm", [("leo", "LEO"), ("maml", "MAML")])
+def test_a_regression_run_is_no_classifier(runs, table, tmp_path, name, algorithm):
+    message = rf"Got a {algorithm} for regression; expected LEO for classification"
+    for model in (runs / name, leo_tf.load(runs / name)):
+        with pytest.raises(InputError, match=message):
+            export(model, tmp_path / "served")
+    assert not (tmp_path / "served").exists()
+    with pytest.raises(
+        InputError, match=rf"Got a {algorithm} for regression, which classifies nothing; .*evaluate\.py"
+    ):
+        leo_tf.evaluate(leo_tf.load(runs / name), table, ways=3, num_tasks=2)
+    pytest.importorskip("sklearn")
+    for model in (runs / name, leo_tf.load(runs / name)):
+        with pytest.raises(InputError, match=message):
+            leo_tf.FewShotClassifier(model).fit(np.eye(8), np.arange(8) % 2)
+
+
+def test_the_fingerprint_tells_configurations_of_regression_apart():
+    from leo_tf.evaluation.fingerprint import fingerprint
+
+    other = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, weight_spread=0.5))
+    prints = [fingerprint(build_regressor(config, seed=1)) for config in (CONFIG, CONFIG, other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_too_little_noise_for_ambiguity_leaves_that_out(evaluate_py, monkeypatch, caplog):
+    """As with --noise_stddev=0.001: the rest of the evaluation is written all the same."""
+    from leo_tf.commands import evaluate_regression
+    from leo_tf.regression import ambiguous
+
+    monkeypatch.setattr(evaluate_regression, "_AMBIGUOUS_TASKS", 500)
+    monkeypatch.setattr(ambiguous, "_MOST_DRAWN", 1)
+    monkeypatch.setattr(figure, "_AMBIGUOUS_CANDIDATES", 500)
+    files = evaluate_py(*FLAGS, "--shots_grid=3", "--seed=5")
+    assert sorted(files) == ["evaluation-test-seed5.json", "evaluation-test-seed5.npz"]
+    assert "ambiguity" not in json.loads(files["evaluation-test-seed5.json"].read_text())
+    assert "Nothing on ambiguous tasks: Among 1 tasks" in caplog.text and "No figure of sampled" in caplog.text

@@ -1,0 +1,125 @@
+"""FewShotClassifier: the numbers of LEO, any labels, scikit-learn's own checks."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import leo_tf
+from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
+from leo_tf.classification.maml import MAML
+from leo_tf.export import export
+from leo_tf.export.served import serve
+
+TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
+_models: dict = {}
+
+
+class OfAnyDim(FewShotClassifier):
+    """Answers scikit-learn's checks, whose data have 1 to 20 features, with an untrained LEO of fitting size."""
+
+    def __init__(self, model=None):
+        super().__init__(model)
+
+    def _serve(self):
+        if self.n_features_in_ not in _models:
+            _models[self.n_features_in_] = LEO(TINY, self.n_features_in_, seed=0)
+        return serve(_models[self.n_features_in_])
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # untrained
+        return tags
+
+
+@parametrize_with_checks([OfAnyDim()])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = LEO(TINY, 8, seed=4)
+    model.finetuning_learning_rate.assign(np.full(8, 0.3))
+    return model
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    y = np.array(["owl", "cat", "owl", "dog", "dog", "owl", "cat", "dog", "cat"])
+    centres = {name: rng.normal(size=8) for name in ("cat", "dog", "owl")}
+    return np.stack([centres[name] + 0.1 * rng.normal(size=8) for name in y]), y
+
+
+def test_gives_the_numbers_of_leo(model, data):
+    X, y = data
+    classifier = FewShotClassifier(model).fit(X, y)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    by_class = np.stack([unit[y == name] for name in ("cat", "dog", "owl")])[None]
+    expected = model.adapt(by_class, np.broadcast_to(np.arange(3)[:, None], (1, 3, 3)))
+    np.testing.assert_allclose(classifier.classifier_, expected[0], rtol=1e-5, atol=1e-6)
+    logits = model.classify(unit[None], expected)[0]
+    np.testing.assert_array_equal(classifier.predict(X), classifier.classes_[np.argmax(logits, axis=1)])
+    np.testing.assert_allclose(
+        classifier.predict_proba(X), np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-5
+    )
+    assert classifier.classes_.tolist() == ["cat", "dog", "owl"]
+    assert classifier.n_features_in_ == 8
+
+
+def test_takes_unequal_classes_and_numbers_as_labels(model, data):
+    X, y = data
+    for labels in (np.array([7, -3, 7, 7, 7, 7, 7, -3, 7]), y != "cat", (y == "cat").astype("float64")):
+        classifier = FewShotClassifier(model).fit(X, labels)
+        assert set(classifier.predict(X)) <= set(labels)
+        assert classifier.predict_proba(X).shape == (9, 2)
+
+
+@pytest.mark.parametrize("source", ["versions", "version"])
+def test_from_a_saved_model_equals_the_model(model, data, tmp_path, source):
+    version = export(model, tmp_path)
+    loaded = FewShotClassifier.load(tmp_path if source == "versions" else version).fit(*data)
+    expected = FewShotClassifier(model).fit(*data).predict_proba(data[0])
+    np.testing.assert_allclose(loaded.predict_proba(data[0]), expected, atol=1e-6)
+    for copy in (clone(loaded).fit(*data), pickle.loads(pickle.dumps(loaded))):
+        np.testing.assert_array_equal(copy.predict_proba(data[0]), loaded.predict_proba(data[0]))
+
+
+def test_a_leo_in_it_is_copied_and_cross_validated(model, data):
+    copy = clone(FewShotClassifier(model)).fit(*data)
+    np.testing.assert_allclose(copy.predict_proba(data[0]), FewShotClassifier(model).fit(*data).predict_proba(data[0]))
+    assert cross_val_score(FewShotClassifier(model), *data, cv=3).shape == (3,)
+
+
+def test_refuses_another_dim_and_an_empty_folder(model, data, tmp_path):
+    with pytest.raises(InputError, match="X has 5 features; the model was made for 8"):
+        FewShotClassifier(model).fit(data[0][:, :5], data[1])
+    with pytest.raises(InputError, match="Neither a run nor a SavedModel"):
+        leo_tf.FewShotClassifier.load(tmp_path)
+
+
+def test_a_model_trained_on_is_not_remembered_as_it_was(data):
+    model = LEO(TINY, 8, seed=4)
+    before = FewShotClassifier(model).fit(*data).classifier_
+    model.decoder.kernel.assign(2 * model.decoder.kernel)
+    after = FewShotClassifier(model).fit(*data).classifier_
+    np.testing.assert_array_equal(after, FewShotClassifier(clone_of(model)).fit(*data).classifier_)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def clone_of(model):
+    copy = LEO(model.config, model.embedding_dim)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def test_a_baseline_is_refused(data):
+    with pytest.raises(InputError, match="Got a model of MAML; expected LEO"):
+        FewShotClassifier(MAML(TINY, 8, ways=3)).fit(*data)

@@ -1,0 +1,251 @@
+"""Regression as the trainer sees it: metrics, figure, the best checkpoint, replicas, the learning rate's schedule."""
+
+import csv
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+import leo_tf
+from leo_tf import InputError
+from leo_tf.commands import main as commands
+from leo_tf.config import BaselineConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.problem import Validation
+from leo_tf.randomness import VALIDATION
+from leo_tf.regression import figure, problem, scoring
+from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.tasks import draw_tasks
+from leo_tf.training import Trainer
+
+CONFIG = RunConfig(
+    LEOConfig(
+        inner_unroll_length=1,
+        finetuning_unroll_length=1,
+        num_latents=2,
+        inner_lr_init=0.01,
+        dropout_rate=0.0,
+        inner_gradient_norm_threshold=10.0,
+    ),
+    episodes=EpisodeConfig(problem="regression", num_tr_examples_per_class=4, num_val_examples_per_class=5),
+    training=TrainingConfig(
+        metatrain_batch_size=4,
+        metavalid_tasks=10,
+        checkpoint_steps=4,
+        log_steps=2,
+        jit="off",
+        outer_lr=0.01,
+        num_steps_limit=8,
+    ),
+    baseline=BaselineConfig(maml_steps=1, maml_lr=0.005),
+    regression=RegressionConfig(network_units=4, encoder_units=4, relation_units=4, decoder_units=4),
+)
+
+
+def trainer(path, config=CONFIG, regression=None, figure=False, **training):
+    training = dataclasses.replace(config.training, **training)
+    regression = dataclasses.replace(config.regression, **(regression or {}))
+    made = Trainer(dataclasses.replace(config, training=training, regression=regression), path)
+    if not figure:  # which takes seconds
+        made.problem._panels = None
+    return made
+
+
+def weights(run):
+    return [variable.numpy() for variable in run.model.meta_variables]
+
+
+def rows(path):
+    with open(path / "metrics.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    made = trainer(tmp_path_factory.mktemp("run"), figure=True)
+    assert made.run() == 8
+    return made
+
+
+def test_metrics_file(run):
+    found = rows(run.folder.path)
+    terms = ["loss", "query_loss", "kl", "encoder_penalty", "regularization", "nan_steps"]
+    validation = [f"validation_{name}" for name in ("mse", "half_width", "crps", "coverage_90")]
+    assert list(found[0]) == ["step", *terms, "gradient_norm", "steps_per_second", *validation]
+    assert [int(row["step"]) for row in found if row["loss"]] == [2, 4, 6, 8]
+    assert [int(row["step"]) for row in found if row["validation_mse"]] == [4, 8]
+    assert all(float(row["query_loss"]) > 0 and float(row["encoder_penalty"]) > 0 for row in found if row["loss"])
+    assert float(found[0]["kl"]) != 0
+
+
+def test_the_last_validation_is_that_of_the_protocol(run):
+    """Twenty functions of each of the run's validation tasks, of as many shots as in training."""
+    tasks = draw_tasks(10, 0, VALIDATION)
+    samples = run.problem._functions.functions(*tasks.support(4), 20)
+    expected = scoring.score(samples, tasks.truth)
+    values = {name: float(value) for name, value in rows(run.folder.path)[-1].items() if name.startswith("validation")}
+    interval = confidence_interval(expected.squared_error)
+    assert values["validation_mse"] == pytest.approx(interval.mean, rel=1e-5)
+    assert values["validation_half_width"] == pytest.approx(interval.half_width, rel=1e-5)
+    assert values["validation_crps"] == pytest.approx(expected.crps.mean(), rel=1e-5)
+    assert values["validation_coverage_90"] == pytest.approx(expected.coverage[2].mean(), abs=2e-3)
+
+
+def test_tensorboard(run):
+    pytest.importorskip("matplotlib")
+    tags, image = {}, None
+    for file in run.folder.tensorboard.glob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                tags.setdefault(value.tag, []).append(event.step)
+                if value.tag == "validation/functions":
+                    image = value.tensor.string_val
+    names = [f"validation/{name}" for name in ("mse", "best_mse", "half_width", "crps", "coverage_90", "functions")]
+    for name in (*names, "variables/latent_learning_rate", "variables/encoder/bias_2", "variables/decoder/kernel_2"):
+        assert tags[name] == [4, 8], name
+    for name in ("train/query_loss", "train/encoder_penalty", "gradient_norm/relation/second"):
+        assert tags[name] == [2, 4, 6, 8], name
+    assert {"learning_rate/latent_learning_rate_mean", "learning_rate/finetuning_learning_rate_mean"} <= tags.keys()
+    assert image[2].startswith(b"\x89PNG") and int(image[0]) > 600
+
+
+def validations(run, monkeypatch, values):
+    """Let the run find these mean squared errors, one after another, and none of the figure."""
+    found = iter(values)
+
+    def validate():
+        return Validation(Interval(next(found), 0.1), {"crps": 1.0, "coverage_90": 0.5})
+
+    monkeypatch.setattr(run.problem, "validate", validate)
+
+
+def test_the_best_has_the_least_error_and_is_a_number(tmp_path, monkeypatch):
+    made = trainer(tmp_path, checkpoint_steps=1, num_steps_limit=5)
+    assert not made.checkpoints.offer_best(math.nan) and made.checkpoints.best == (math.inf, -1)
+    with pytest.raises(InputError, match="has no best checkpoint yet"):
+        leo_tf.load(tmp_path)
+    values = [math.nan, 5.0, 3.0, math.nan, 4.0]
+    validations(made, monkeypatch, values)
+    assert made.run() == 5
+    assert made.checkpoints.best == (3.0, 3) and made.folder.best_step() == 3
+    assert [row["validation_mse"] for row in rows(tmp_path) if row["validation_mse"]] == [f"{v:.8g}" for v in values]
+
+
+def test_a_model_of_nan_validates_to_nan(run):
+    """Weights that are no numbers reach the figure and the scores without an error."""
+    bias = run.model.decoder.biases[-1]
+    before = bias.numpy()
+    bias.assign(np.full(before.shape, np.nan))
+    try:
+        assert math.isnan(run.problem.validate().interval.mean)
+    finally:
+        bias.assign(before)
+
+
+def test_two_replicas_agree_with_one(run, tmp_path):
+    double = trainer(tmp_path, distribution="mirrored")
+    double.run()
+    for ours, expected in zip(weights(double), weights(run), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=5e-4, atol=5e-4 * np.abs(expected).max())
+    ours, expected = rows(double.folder.path), rows(run.folder.path)
+    for name in ("loss", "query_loss", "kl", "validation_mse", "validation_crps"):
+        for a, b in zip(ours, expected, strict=True):
+            assert bool(a[name]) == bool(b[name])
+            if a[name]:
+                assert float(a[name]) == pytest.approx(float(b[name]), rel=2e-3, abs=1e-6), (a["step"], name)
+
+
+def test_load_gives_the_best_checkpoint(run):
+    model = leo_tf.load(run.folder.path)
+    assert type(model) is RegressionLEO and run.checkpoints.best[1] in (4, 8)
+    if run.checkpoints.best[1] == 8:
+        for ours, expected in zip(model.meta_variables, weights(run), strict=True):
+            np.testing.assert_array_equal(ours, expected)
+
+
+def test_cosine_schedule(tmp_path):
+    """Half a cosine from outer_lr to 0 at the run's last step, read from the optimizer as the run goes."""
+    made = trainer(tmp_path, outer_lr_schedule="cosine", num_steps_limit=40, checkpoint_steps=40)
+    optimizer = made._steps._optimizer
+    for step in (0, 1, 10, 20, 30, 40):
+        optimizer.iterations.assign(step)
+        expected = 0.01 * (1 + math.cos(math.pi * step / 40)) / 2
+        assert float(optimizer.learning_rate) == pytest.approx(expected, rel=1e-5, abs=1e-9)
+    assert float(trainer(tmp_path / "other")._steps._optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_the_end_of_a_cosine_run_is_fixed(tmp_path):
+    trainer(tmp_path / "cosine", outer_lr_schedule="cosine")
+    with pytest.raises(InputError, match=r"training\.num_steps_limit: 8 != 12"):
+        trainer(tmp_path / "cosine", outer_lr_schedule="cosine", num_steps_limit=12)
+    trainer(tmp_path / "cosine", outer_lr_schedule="cosine", metavalid_batch_size=3)
+    trainer(tmp_path / "constant")
+    trainer(tmp_path / "constant", num_steps_limit=12)
+    with pytest.raises(InputError, match=r"training\.outer_lr_schedule: 'constant' != 'cosine'"):
+        trainer(tmp_path / "constant", outer_lr_schedule="cosine")
+
+
+def test_settings_without_meaning_are_refused():
+    with pytest.raises(InputError, match=r"--dropout_rate=0\.5 was given; expected 0 with --problem=regression, see"):
+        RunConfig(episodes=EpisodeConfig(problem="regression"))
+    with pytest.raises(InputError, match=r"--codes_from='prior' was given; expected encoder with --problem=regression"):
+        RunConfig(LEOConfig(dropout_rate=0.0, codes_from="prior"), episodes=EpisodeConfig(problem="regression"))
+    for field, value in (("network_layers", 0), ("encoder_units", 0), ("noise_stddev", -1.0), ("weight_spread", -0.1)):
+        with pytest.raises(InputError, match=rf"--{field}={value} was given; expected "):
+            RegressionConfig(**{field: value})
+
+
+def test_more_shots_than_a_validation_task_has_are_refused(tmp_path):
+    """They were cut to 20 without a word, so that the best checkpoint was that of another problem."""
+    for shots in (20, 21):
+        config = dataclasses.replace(CONFIG, episodes=EpisodeConfig(num_tr_examples_per_class=shots))
+        if shots == 20:
+            problem.Regression(config)
+        else:
+            with pytest.raises(InputError, match=r"--num_tr_examples_per_class=21 was given; expected at most 20"):
+                problem.Regression(config)
+
+
+def test_summary_and_text(tmp_path):
+    made = trainer(tmp_path).problem
+    assert made.summary() == (
+        "sinusoids and lines: 4 support and 5 query points a task, noise of standard deviation 0.3"
+    )
+    assert (made.text(1.23456), made.text(1.23456, 0.1)) == ("1.2346", "1.2346 +- 0.1000")
+
+
+def test_no_figure_without_noise_or_matplotlib(tmp_path, monkeypatch):
+    assert trainer(tmp_path / "quiet", regression={"noise_stddev": 0.0}, figure=True).problem._figures() == {}
+    find = problem.importlib.util.find_spec
+    monkeypatch.setattr(
+        problem.importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
+    )
+    assert trainer(tmp_path / "bare", figure=True).problem._figures() == {}
+
+
+def test_no_figure_where_noise_is_too_little_for_ambiguity(tmp_path, monkeypatch):
+    """As with --noise_stddev=0.001: the run must not end at its first validation."""
+
+    def none(*_):
+        raise InputError("Among 100 tasks of 5 points with noise of 0.001 only 0 are ambiguous; expected 20.")
+
+    monkeypatch.setattr(figure, "draw_ambiguous", none)
+    monkeypatch.setattr(figure, "_CANDIDATES", 4)
+    assert trainer(tmp_path, regression={"noise_stddev": 0.01}, figure=True).problem._figures() == {}
+
+
+def test_the_command_says_that_every_validation_was_nan(tmp_path, monkeypatch):
+    """It told the user to evaluate a best checkpoint that was not there, of mse inf at step -1."""
+    made = trainer(tmp_path, num_steps_limit=4)
+    validations(made, monkeypatch, [math.nan])
+    monkeypatch.setattr(leo_tf.training, "Trainer", lambda *_: made)
+    monkeypatch.setattr(commands.run_flags, "run_config", lambda: made.config)
+    values = flags.FlagValues()
+    flags.DEFINE_string("checkpoint_path", str(tmp_path), "", flag_values=values)
+    values(["train.py"])
+    monkeypatch.setattr(commands.flags, "FLAGS", values)
+    with pytest.raises(InputError, match="every validation was NaN: there is no best checkpoint"):
+        commands._train()

@@ -1,8 +1,73 @@
-"""What happens to a meta-gradient before the optimiser sees it: the NaN guard, then the two limits."""
+"""The way of a meta-gradient: loss, gradient, NaN guard, two limits, optimizer. The one place for it."""
+
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 _PULL = 1e-4
+
+
+class Limits(NamedTuple):
+    """Limits of a meta-gradient; 0 for none."""
+
+    value: float = 0.1  # of every element's absolute value
+    norm: float = 0.1  # of every variable's L2 norm
+
+
+class Update(NamedTuple):
+    """What an update reports."""
+
+    norms: tf.Tensor  # [variables], L2 norm of every variable's gradient before guard and limits
+    replaced: tf.Tensor  # scalar bool: whether the guard replaced the gradient
+
+
+def meta_gradient(loss_of, variables):
+    """Compute a loss and its gradient.
+
+    Args:
+      loss_of: function () -> outcome, which has a field `loss`, a scalar.
+      variables: list of Keras variables.
+
+    Returns:
+      (outcome, gradients): a gradient for every variable, zeros where the loss does not depend on it, as on the
+      learning rate of steps that are not taken.
+    """
+    values = [variable.value for variable in variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        for value in values:
+            tape.watch(value)
+        outcome = loss_of()
+    return outcome, tape.gradient(outcome.loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def apply(optimizer, variables, num_matrices, loss, gradients, limits, replicas=1):
+    """Guard, limit and apply a gradient.
+
+    Args:
+      optimizer: Keras optimizer, built for the variables.
+      variables, num_matrices: as in `guard`.
+      loss, gradients: from `meta_gradient`; equal on all replicas.
+      limits: Limits.
+      replicas: number of replicas; Keras' optimizers sum over them what they are given.
+
+    Returns:
+      Update.
+    """
+    update_norms = norms(gradients)
+    gradients, replaced = guard(loss, gradients, variables, num_matrices)
+    gradients = clip(gradients, *limits)
+    optimizer.apply([value / replicas for value in gradients] if replicas > 1 else gradients, variables)
+    return Update(update_norms, replaced)
+
+
+def meta_step(loss_of, optimizer, variables, num_matrices, limits) -> tuple[Any, Update]:
+    """Take one step on one device: `meta_gradient`, then `apply`.
+
+    Returns:
+      (outcome, Update).
+    """
+    outcome, gradients = meta_gradient(loss_of, variables)
+    return outcome, apply(optimizer, variables, num_matrices, outcome.loss, gradients, limits)
 
 
 def guard(loss, gradients, variables, num_matrices):

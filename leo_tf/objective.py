@@ -3,22 +3,9 @@
 The published penalty weights are tuned to these normalisations: means over elements, not sums.
 """
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 _SMALLEST_NORM = 1e-32
-
-
-class MetaLoss(NamedTuple):
-    """What one meta-batch gives; `loss` is what the outer loop minimises."""
-
-    loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
-    query_loss: tf.Tensor  # [tasks], nats
-    accuracy: tf.Tensor  # [tasks], fraction of queries
-    kl: tf.Tensor  # [tasks], nats a latent dimension
-    encoder_penalty: tf.Tensor  # [tasks]
-    regularization: tf.Tensor  # scalar
 
 
 def cross_entropy(logits, labels):
@@ -52,7 +39,7 @@ def encoder_penalty(initial_latents, adapted_latents):
     No gradient flows into the adapted codes: the encoder is drawn to them, not they to it.
 
     Args:
-      initial_latents, adapted_latents: [tasks, ways, copies, num_latents].
+      initial_latents, adapted_latents: [tasks, ..., num_latents].
 
     Returns:
       [tasks].
@@ -61,7 +48,7 @@ def encoder_penalty(initial_latents, adapted_latents):
       Paper equation 6, third term. Differs from the paper: a mean over elements, not a sum, as in the official code.
     """
     distance = tf.math.squared_difference(tf.stop_gradient(adapted_latents), initial_latents)
-    return tf.reduce_mean(distance, axis=[1, 2, 3])
+    return tf.reduce_mean(distance, axis=range(1, distance.shape.rank))
 
 
 def l2_penalty(matrices):

@@ -1,7 +1,8 @@
 """LEO in NumPy float64, written a second time: PAPER.md 1.3 step by step, one task, one pair, one copy at a time.
 
 Nothing here is shared with leo_tf, nothing is rearranged for speed, and the gradients of the inner loops are derived by
-hand. Numbers in brackets are the items of PAPER.md 1.3. Noise is given, as attributes named as in leo_tf.classification.noise.Noise.
+hand. Numbers in brackets are the items of PAPER.md 1.3. Noise is given, as attributes named as in
+leo_tf.classification.noise.Noise.
 """
 
 import numpy as np

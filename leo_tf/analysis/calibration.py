@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from leo_tf.classification.evaluation import check_dim, leo_classifier, sampler_of
+from leo_tf.classification.evaluation import adapted_by, require_fits, sampler_of
 from leo_tf.classification.scoring import query_logits
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
@@ -130,13 +130,13 @@ def calibrate(model, table, tasks, bins=BINS):
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
-    check_dim(model, table)
+    require_fits(model, table)
     sampler = sampler_of(table, tasks)
     at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * table.dim))
     parts: list[Tallies] = []
     for first in range(0, len(tasks), at_once):
         episode = tasks.take(slice(first, first + at_once)).episode(sampler)
-        classifier = leo_classifier(model)(episode.support_x, episode.support_y)
+        classifier = adapted_by(model)(episode.support_x, episode.support_y)
         logits, labels = query_logits(classifier, episode)
         parts.append(tally(logits, labels, bins))
     return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))

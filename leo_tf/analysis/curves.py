@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from leo_tf.classification.evaluation import Evaluator, check_dim, evaluate_tasks, leo_classifier, sampler_of
+from leo_tf.classification.evaluation import Evaluator, adapted_by, evaluate_tasks, require_fits, sampler_of
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
@@ -53,11 +53,11 @@ def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuni
     """
     latent = model.config.inner_unroll_length if latent_steps is None else latent_steps
     finetuning = model.config.finetuning_unroll_length if finetuning_steps is None else finetuning_steps
-    check_dim(model, table)
+    require_fits(model, table)
     sampler, batch_size = sampler_of(table, tasks), min(batch_size, len(tasks))
     points, start = [], None
     for steps in [(n, 0) for n in range(latent + 1)] + [(latent, n) for n in range(1, finetuning + 1)]:
-        scores = Evaluator(leo_classifier(with_steps(model, *steps)), sampler, batch_size).run_on(tasks)
+        scores = Evaluator(adapted_by(with_steps(model, *steps)), sampler, batch_size).run_on(tasks)
         start = scores.accuracy if start is None else start
         intervals = (confidence_interval(v) for v in (scores.accuracy, scores.loss, scores.accuracy - start))
         points.append(StepsPoint(*steps, *intervals))
@@ -80,7 +80,7 @@ def shape_grid(model, table, ways, shots, queries=None, num_tasks=1000, batch_si
     Raises:
       InputError: a shape does not fit the table, which is found before anything is evaluated.
     """
-    check_dim(model, table)
+    require_fits(model, table)
     cells = [draw_tasks(table, n, k, queries, num_tasks, seed) for n in sorted(set(ways)) for k in sorted(set(shots))]
     return [
         evaluate_tasks(model, table, tasks, max(1, min(batch_size, _PAIRS_AT_ONCE // (tasks.ways * tasks.shots) ** 2)))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from leo_tf import gradients, randomness
 from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
-from leo_tf.classification.evaluation import Evaluator, leo_classifier
+from leo_tf.classification.evaluation import Evaluator, adapted_by
 from leo_tf.classification.leo import LEO
 from leo_tf.config import LEOConfig, TrainingConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
@@ -104,9 +104,7 @@ def plain_training(setting, table):
 def evaluation(setting, table, batch_size=200):
     """Return the Case of test tasks with all remaining queries; a unit is `batch_size` tasks."""
     start = time.perf_counter()
-    evaluator = Evaluator(
-        leo_classifier(model_of(setting)), EpisodeSampler(table, setting.ways, setting.shots), batch_size
-    )
+    evaluator = Evaluator(adapted_by(model_of(setting)), EpisodeSampler(table, setting.ways, setting.shots), batch_size)
     return _started(lambda count: evaluator.run(0, randomness.TEST, count * batch_size), start)
 
 

@@ -5,7 +5,6 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from leo_tf import randomness
 from leo_tf.classification import scoring
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import draw_from
@@ -20,7 +19,8 @@ class Evaluator:
     """Score a way of making classifiers on a sampler's tasks.
 
     Args:
-      make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) -> Classifier.
+      make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) ->
+        LinearClassifier.
       sampler: EpisodeSampler.
       batch_size: tasks at once; changes speed and memory only.
     """
@@ -28,17 +28,12 @@ class Evaluator:
     def __init__(self, make_classifier, sampler, batch_size):
         self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
 
-    def run(self, seed, stream, num_tasks):
-        """Score tasks 0..num_tasks-1 of a seeded stream.
+    def run_on(self, tasks):
+        """Score Tasks of the sampler's shape.
 
         Returns:
           Scores of NumPy arrays [num_tasks].
         """
-        seed, starts = randomness.stream_seed(seed, stream), range(0, num_tasks, self._batch_size)
-        return _joined([self._score_drawn(seed, tf.constant(first, tf.int64)) for first in starts], num_tasks)
-
-    def run_on(self, tasks):
-        """Score Tasks of the sampler's shape; as `run`, up to rounding."""
         starts = range(0, len(tasks), self._batch_size)
         # The last batch is filled up with its last task, so that one graph serves all.
         indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
@@ -52,12 +47,6 @@ class Evaluator:
     @property
     def _reads_blocks(self):
         return self._sampler.queries >= _BLOCKS_FROM_QUERIES
-
-    @tf.function(reduce_retracing=True)
-    def _score_drawn(self, seed, first_task):
-        sampler = self._sampler
-        needed = sampler.shots if self._reads_blocks and sampler.takes_all else sampler.shots + sampler.queries
-        return self._score(*sampler.rows(seed, first_task, self._batch_size, examples=needed))
 
     @tf.function(reduce_retracing=True)
     def _score_given(self, class_ids, rows):
@@ -80,10 +69,9 @@ def _joined(batches, num_tasks):
     return scoring.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
 
 
-def leo_classifier(model):
-    """Return `make_classifier` of a LEO model, or of another classification.ClassificationLearner."""
-
-    return lambda support_x, support_y: scoring.Classifier(model.adapt(support_x, support_y))
+def adapted_by(model):
+    """Return the `make_classifier` of a classification.ClassificationLearner."""
+    return lambda support_x, support_y: scoring.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
 
 
 def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0):
@@ -104,7 +92,7 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
-    check_dim(model, table)
+    require_fits(model, table)
     sampler = EpisodeSampler(table, ways, shots, queries)
     return _evaluate(model, sampler, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
 
@@ -124,7 +112,7 @@ def evaluate_tasks(model, table, tasks, batch_size=200):
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
-    check_dim(model, table)
+    require_fits(model, table)
     return _evaluate(model, sampler_of(table, tasks), tasks, batch_size)
 
 
@@ -142,7 +130,7 @@ def sampler_of(table, tasks):
     return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
 
 
-def check_dim(model, table):
+def require_fits(model, table):
     """Raise InputError unless the table holds embeddings of the model's dimension."""
     if model.episode_type is not Episode:
         raise InputError(
@@ -159,7 +147,7 @@ def _evaluate(model, sampler, tasks, batch_size):
     model.require_ways(tasks.ways)
     batch_size = min(batch_size, len(tasks))
     start = time.perf_counter()
-    scores = Evaluator(leo_classifier(model), sampler, batch_size).run_on(tasks)
+    scores = Evaluator(adapted_by(model), sampler, batch_size).run_on(tasks)
     seconds = time.perf_counter() - start
     yardstick = Evaluator(lambda x, y: scoring.nearest_class_mean(x), sampler, batch_size)
     return EvaluationResult(

@@ -1,124 +1,127 @@
 """Meta-learners for classification: adapt to a support set, judged by the accuracy on queries."""
 
+from typing import NamedTuple
+
+import numpy as np
 import tensorflow as tf
 
 from leo_tf import objective
-from leo_tf.classification.noise import Noise, draw_bits, dropout, noise_from_bits
+from leo_tf.classification import noise as noises
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
-from leo_tf.meta_learner import MetaLearner, noise_seed
-from leo_tf.objective import MetaLoss
+from leo_tf.learners.meta_learner import MetaLearner, noise_seed
+
+
+class MetaLoss(NamedTuple):
+    """What one meta-batch gives; `loss` is what the outer loop minimises."""
+
+    loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
+    query_loss: tf.Tensor  # [tasks], nats
+    accuracy: tf.Tensor  # [tasks], fraction of queries
+    kl: tf.Tensor  # [tasks], nats a latent dimension
+    encoder_penalty: tf.Tensor  # [tasks]
+    regularization: tf.Tensor  # scalar
 
 
 class ClassificationLearner(MetaLearner):
-    """A model that adapts to N-way tasks over fixed embeddings.
+    """A model that adapts a linear classifier over fixed embeddings to N-way tasks.
 
-    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `adapt_in_training` and
-    `adapt_in_evaluation`.
+    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `noise_needs`,
+    `adapt_in_training` and `adapt_in_evaluation`. Classes of an Episode are in the order of their labels.
 
     Args:
-      config: LEOConfig.
+      config: LEOConfig or MAMLConfig.
       embedding_dim: dimensions of an embedding.
     """
 
     episode_type, outcome_type, judged_by = Episode, MetaLoss, "accuracy"
 
     def __init__(self, config, embedding_dim, **kwargs):
-        if config.inner_gradient_norm_threshold:
+        super().__init__(config, **kwargs)
+        if self.config.inner_gradient_norm_threshold:
             # It would bite at other lengths in training, with K copies of a code, than in evaluation, with one.
             raise InputError(
-                f"inner_gradient_norm_threshold={config.inner_gradient_norm_threshold} was given for classification; "
-                "expected 0: only regression has this limit."
+                f"inner_gradient_norm_threshold={self.config.inner_gradient_norm_threshold} was given for "
+                "classification; expected 0: only regression has this limit."
             )
-        super().__init__(config, **kwargs)
         self.embedding_dim = embedding_dim
 
-    def adapt_in_training(self, support_x, labels, noise):
-        """Adapt as meta-training does, with noise.
-
-        Args:
-          support_x: embeddings [tasks, ways, shots, dim].
-          labels: [tasks, ways * shots] int.
-          noise: Noise.
-
-        Returns:
-          (classifier [tasks, ways, dim], kl [tasks], encoder penalty [tasks]).
-        """
-        raise NotImplementedError
-
-    def adapt_in_evaluation(self, support_x, labels):
-        """Adapt without noise; arguments as in `adapt_in_training`, returns the classifier."""
+    def noise_needs(self, shots):
+        """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
         raise NotImplementedError
 
     def require_ways(self, ways):
         """Raise InputError if the model cannot adapt to tasks of this many classes."""
 
-    def meta_loss(self, episode, training, seed=None, first_task=0, noise=None):
-        """Compute the meta-objective on a batch of tasks.
+    def draw_bits(self, episode, seed, first_task=0):
+        """Draw noise.Bits; see MetaLearner."""
+        return noises.draw_bits(self.noise_needs(episode.support_x.shape[2]), episode, noise_seed(seed), first_task)
+
+    def noise_from_bits(self, episode, bits):
+        """Return the noise.Noise of an episode; see MetaLearner."""
+        return noises.noise_from_bits(self.noise_needs(episode.support_x.shape[2]), episode, bits)
+
+    def judge(self, episode, parameters, noise):
+        """Return query loss and accuracy of classifiers [tasks, ways, dim]; see MetaLearner."""
+        query_x = episode.query_x
+        if noise is not None:
+            query_x = noises.dropout(query_x, noise.query_mask, self.config.dropout_rate)
+        logits, labels = self.classify(join_examples(query_x), parameters), join_examples(episode.query_y)
+        return {
+            "query_loss": tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1),
+            "accuracy": objective.accuracy(logits, labels),
+        }
+
+    def support_loss(self, support, labels):
+        """Return the function (classifier, step) -> cross-entropy summed over tasks and support (paper equation 5).
 
         Args:
-          episode: Episode.
-          training: True samples codes and weights and drops out embeddings; False uses means and is deterministic.
-          seed: int, or int64 [2] from `randomness.stream_seed`; needed when training, unless `noise` is given.
-          first_task: index in the run of the first task, which together with `seed` fixes the noise.
-          noise: what to use instead of drawing it: the bits from `draw_bits`, or a Noise.
-
-        Returns:
-          MetaLoss.
-
-        Raises:
-          InputError: training without a seed or noise.
-
-        References:
-          Paper algorithm 1 and equation 6.
+          support: function from a step to embeddings [tasks, ways, shots, dim].
+          labels: [tasks, ways, shots].
         """
-        labels, query_x = join_examples(episode.support_y), episode.query_x
-        if training:
-            if noise is None:
-                noise = self.draw_bits(episode, seed, first_task)
-            if not isinstance(noise, Noise):
-                noise = noise_from_bits(self.config, episode, noise)
-            classifier, kl, encoder_penalty = self.adapt_in_training(episode.support_x, labels, noise)
-            query_x = dropout(query_x, noise.query_mask, self.config.dropout_rate)
-        else:
-            classifier = self.adapt_in_evaluation(episode.support_x, labels)
-            kl = encoder_penalty = tf.zeros_like(classifier[:, 0, 0])
-        logits, labels = self.classify(join_examples(query_x), classifier), join_examples(episode.query_y)
-        query_loss = tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1)
-        penalties = self.config.kl_weight * kl + self.config.encoder_penalty_weight * encoder_penalty
-        regularization = self.regularization()
-        return MetaLoss(
-            loss=tf.reduce_mean(query_loss + penalties) + regularization,
-            query_loss=query_loss,
-            accuracy=objective.accuracy(logits, labels),
-            kl=kl,
-            encoder_penalty=encoder_penalty,
-            regularization=regularization,
-        )
+        labels = join_examples(labels)
 
-    def draw_bits(self, episode, seed, first_task=0):
-        """Draw the random bits of a stochastic pass over `episode`; arguments as in `meta_loss`."""
-        return draw_bits(self.config, episode, noise_seed(seed), first_task)
+        def loss(classifier, step):
+            logits = self.classify(join_examples(support(step)), classifier)
+            return tf.reduce_sum(objective.cross_entropy(logits, labels))
+
+        return loss
 
     def adapt(self, support_x, support_y):
         """Adapt to support sets, deterministically.
 
         Args:
-          support_x: embeddings [tasks, ways, shots, dim], class n in row n.
-          support_y: labels [tasks, ways, shots] int, n in row n.
+          support_x: embeddings [tasks, ways, shots, dim].
+          support_y: labels [tasks, ways, shots] int, each of 0..ways-1 for `shots` examples of every task, in any
+            order.
 
         Returns:
-          Classifier [tasks, ways, dim].
+          Classifier [tasks, ways, dim]; class n in row n.
 
         Raises:
-          InputError: support_x has another rank or dim.
+          InputError: another rank or dim, labels that are not these, or an embedding that is not finite. Values are
+            checked in eager code only.
         """
-        support_x = tf.convert_to_tensor(support_x, self.compute_dtype)
+        support_x, support_y = tf.convert_to_tensor(support_x, self.compute_dtype), tf.convert_to_tensor(support_y)
         if support_x.shape.rank != 4 or support_x.shape[-1] != self.embedding_dim:
             raise InputError(
                 f"support_x has shape {tuple(support_x.shape)}; expected [tasks, ways, shots, {self.embedding_dim}]."
             )
-        return self.adapt_in_evaluation(support_x, join_examples(tf.convert_to_tensor(support_y, tf.int32)))
+        if not support_y.dtype.is_integer or support_y.shape.rank != 3:
+            raise InputError(
+                f"support_y has shape {tuple(support_y.shape)} and dtype {support_y.dtype.name}; expected integers "
+                "[tasks, ways, shots]."
+            )
+        if tf.executing_eagerly():
+            _require_possible(support_x.numpy(), support_y.numpy())
+        order = tf.argsort(join_examples(support_y), stable=True)
+        shapes = tf.shape(support_x), tf.shape(support_y)
+        return self.adapt_in_evaluation(
+            *(
+                tf.reshape(tf.gather(join_examples(values), order, batch_dims=1), shape)
+                for values, shape in zip((support_x, tf.cast(support_y, tf.int32)), shapes, strict=True)
+            )
+        )
 
     def classify(self, query_x, classifier):
         """Return logits [tasks, queries, ways] of query_x [tasks, queries, dim] under classifier [tasks, ways, dim]."""
@@ -137,3 +140,25 @@ def join_examples(tensor):
     """Join the axes of classes and examples: [tasks, ways, n, ...] -> [tasks, ways * n, ...]."""
     shape = tf.shape(tensor)
     return tf.reshape(tensor, tf.concat([shape[:1], [shape[1] * shape[2]], shape[3:]], axis=0))
+
+
+def _require_possible(support_x, support_y):
+    """Raise InputError for labels that are not every class's, or embeddings that are not finite."""
+    tasks, ways, shots = support_y.shape
+    if support_x.shape[:3] != support_y.shape:
+        raise InputError(
+            f"support_x has shape {support_x.shape} and support_y {support_y.shape}; expected the same tasks, ways and "
+            "shots."
+        )
+    found = np.sort(support_y.reshape(tasks, -1), axis=1)
+    wrong = np.flatnonzero((found != np.repeat(np.arange(ways), shots)).any(axis=1))
+    if wrong.size:
+        labels, counts = np.unique(found[wrong[0]], return_counts=True)
+        listed = ", ".join(f"{n} of {label}" for label, n in zip(labels[:8], counts[:8], strict=True))
+        raise InputError(
+            f"Task {wrong[0]} has support labels {listed}; expected {shots} of each of 0 to {ways - 1}. For other "
+            "numbers of examples use adapt_unequal."
+        )
+    if not np.isfinite(support_x).all():
+        task = int(np.argmin(np.isfinite(support_x).reshape(tasks, -1).all(axis=1)))
+        raise InputError(f"support_x of task {task} holds NaN or infinity; expected finite embeddings.")

@@ -5,14 +5,25 @@ import tensorflow as tf
 
 from leo_tf import adaptation, objective, randomness
 from leo_tf.classification.learner import ClassificationLearner, join_examples
-from leo_tf.classification.noise import dropout
-from leo_tf.config import LEOConfig
-from leo_tf.layers import StochasticDecoder, StochasticEncoder, gaussian
+from leo_tf.classification.noise import Needs, dropout
+from leo_tf.errors import InputError
+from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
+from leo_tf.learners import Adapted, LatentLearner
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
-class LEO(ClassificationLearner):
+class LEO(LatentLearner, ClassificationLearner):
     """Latent embedding optimization over fixed embeddings (Rusu et al., ICLR 2019).
+
+    For class n of a task, with support set D, encoder g_e, relation network g_r and decoder g_d:
+
+        z_n ~ q(z_n | D) = N(mu, diag(sigma^2)),  (mu, sigma) = mean over pairs of g_r(g_e(x_n), g_e(x_m))    (3)
+        w_n ~ p(w_n | z_n) = N(mu, diag(sigma^2)),  (mu, sigma) = g_d(z_n)                                      (4)
+        z <- z - alpha dL/dz, then w <- w - beta dL/dw,  L = sum over D of -w_y.x + log sum_n exp(w_n.x)          (5)
+        minimise  L(queries) + kl_weight KL(q || N(0, I)) + encoder_penalty_weight |stop(z') - z|^2 + R            (6)
+
+    The rates alpha and beta are learned, one for each dimension; R is `regularization`. `adapt` does (3) to (5) with
+    means, `meta_loss` all of it with samples.
 
     The weights know neither ways nor shots: a model trained on 5-way 1-shot tasks adapts to 20-way 3-shot ones. Seven
     trainable variables, there from construction on; three with codes_from="prior", which has no encoder.
@@ -23,45 +34,135 @@ class LEO(ClassificationLearner):
       seed: int, of the initial weights; None leaves them to Keras' global seed.
 
     Example:
-      >>> model = leo_tf.LEO(leo_tf.LEOConfig(), embedding_dim=640)
-      >>> classifier = model.adapt(support_x, support_y)
-      >>> logits = model.classify(query_x, classifier)
+      >>> import leo_tf
+      >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "test")
+      >>> episode = leo_tf.EpisodeSampler(table, ways=5, shots=1, queries=15).sample(seed=0, first_task=0, num_tasks=4)
+      >>> model = leo_tf.LEO(leo_tf.LEOConfig(), embedding_dim=table.dim, seed=0)
+      >>> model.encode(episode.support_x).batch_shape
+      TensorShape([4, 5])
+      >>> classifier = model.adapt(episode.support_x, episode.support_y)
+      >>> model.classify(episode.query_x[:, 0], classifier).shape
+      TensorShape([4, 15, 5])
     """
 
-    algorithm = "LEO"
-
     def __init__(self, config=None, embedding_dim=640, seed=None, **kwargs):
-        super().__init__(config or LEOConfig(), embedding_dim, **kwargs)
-        policy = self.dtype_policy
+        super().__init__(config, embedding_dim, **kwargs)
+        policy, latents = self.dtype_policy, self.config.num_latents
         self.encoder = None
         if self.config.codes_from == "encoder":
-            self.encoder = StochasticEncoder(self.config.num_latents, name="encoder", dtype=policy)
+            self.encoder = StochasticEncoder(latents, name="encoder", dtype=policy)
             self.encoder.build((None, None, None, embedding_dim))
         self.decoder = StochasticDecoder(embedding_dim, name="decoder", dtype=policy)
-        self.decoder.build((None, None, None, self.config.num_latents))
-        self.latent_learning_rate = self.add_learning_rate("latent", self.config.num_latents, self.config.inner_lr_init)
-        self.finetuning_learning_rate = self.add_learning_rate(
-            "finetuning", embedding_dim, self.config.finetuning_lr_init
-        )
+        self.decoder.build((None, None, None, latents))
+        self.add_learning_rates(embedding_dim)
         self.built = True
         if seed is not None:
             self.initialize(seed)
 
-    @property
-    def matrices(self):
-        """The weight matrices: the trainable variables that are not learning rates."""
-        encoder = [self.encoder.projection, *self.encoder.relation.kernels] if self.encoder is not None else []
-        return [*encoder, self.decoder.kernel]
+    def encode(self, support_x):
+        """Encode support sets (paper equation 3).
 
-    @property
-    def learning_rates(self):
-        """The meta-learned learning rates of the latent and of the fine-tuning steps."""
-        return [self.latent_learning_rate, self.finetuning_learning_rate]
+        Args:
+          support_x: embeddings [tasks, ways, shots, dim].
 
-    def regularization(self):
-        """Return the weighted L2 and orthogonality penalties, a scalar (paper equation 7)."""
-        l2 = self.config.l2_penalty_weight * objective.l2_penalty(self.matrices)
-        return l2 + self.config.orthogonality_penalty_weight * objective.orthogonality_penalty(self.decoder.kernel)
+        Returns:
+          tfp distribution q(z | support), batch shape [tasks, ways], event shape [num_latents].
+
+        Raises:
+          InputError: codes_from="prior", which has no encoder.
+        """
+        if self.encoder is None:
+            raise InputError('This LEO has codes_from="prior" and no encoder; expected codes_from="encoder".')
+        return self.encoder(tf.convert_to_tensor(support_x, self.compute_dtype))
+
+    def decode(self, latents):
+        """Decode latent codes (paper equation 4).
+
+        Args:
+          latents: [tasks, ways, num_latents].
+
+        Returns:
+          tfp distribution p(w | z), batch shape [tasks, ways], event shape [dim]: of weight vectors.
+        """
+        latents = tf.convert_to_tensor(latents, self.compute_dtype)
+        return self.decoder(latents, initial_stddev=self._initial_stddev(latents.shape[1]))
+
+    def _initial_stddev(self, ways):
+        """Return the spread that decoded weights start with: of a Glorot-initialised [ways, dim] classifier."""
+        return distributions.glorot_stddev(ways, self.embedding_dim)
+
+    def noise_needs(self, shots):
+        """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
+        config = self.config
+        return Needs(
+            num_latents=config.num_latents if config.stochastic else 0,
+            copies=config.copies(shots),
+            decodes=config.inner_unroll_length + 1,
+            steps=config.inner_unroll_length + config.finetuning_unroll_length,
+            dropout_rate=config.dropout_rate,
+        )
+
+    def adapt_in_training(self, support_x, support_y, noise):
+        """Return Adapted, with classifiers [tasks, ways, dim]; see MetaLearner.
+
+        Each class has one sampled code for each of its K support examples. The K weight vectors that they decode to are
+        averaged, which equals averaging their logits; each follows the gradient of that average, 1/K of the class's.
+
+        Differs from the paper: there, one code a class (codes_per_class="class"). This is the official code's way,
+        which its published hyper-parameters belong to.
+
+        The paper leaves open what its ablations do with the other terms. Ours: without stochasticity nothing is sampled
+        for the KL, which is zero; dropout and the encoder penalty stay. Codes from the prior have neither term: their
+        KL to it is zero, and there is no encoder to draw to where they went; dropout and sampled weights stay.
+        """
+        config, copies = self.config, self.config.copies(support_x.shape[2])
+        spread = self._initial_stddev(support_x.shape[1])
+
+        def support(use):
+            return dropout(support_x, noise.support_mask(use), config.dropout_rate)
+
+        def decode(latents, step):
+            # The mean weights are linear in the codes, so that the average over copies may be taken first.
+            mean = self.decoder.mean(tf.reduce_mean(latents, axis=2))
+            if not config.stochastic:
+                return mean
+            stddev = self.decoder(latents, initial_stddev=spread).stddev()
+            return mean + tf.reduce_mean(stddev * noise.weights[:, step], axis=2)
+
+        kl = penalty = tf.zeros_like(support_x[:, 0, 0, 0])
+        if self.encoder is None:
+            initial = noise.latents
+        else:
+            posterior = self.encoder(support(0))[:, :, tf.newaxis]  # one for all copies
+            initial = distributions.sample_at(posterior, noise.latents) if config.stochastic else posterior.mean()
+        adapted, classifier = adaptation.adapt(
+            initial,
+            decode,
+            self.support_loss(lambda step: support(1 + step), support_y),
+            # Where one code stands for K equal ones, it moves at their pace.
+            initial.shape[2] / copies * tf.convert_to_tensor(self.latent_learning_rate),
+            config.inner_unroll_length,
+            1.0 / copies * tf.convert_to_tensor(self.finetuning_learning_rate),
+            config.finetuning_unroll_length,
+            config.first_order,
+        )
+        if self.encoder is not None:
+            penalty = objective.encoder_penalty(initial, adapted)
+            if config.stochastic:
+                kl = self.kl(posterior, noise.latents)
+        return Adapted(classifier, kl, penalty)
+
+    def adapt_in_evaluation(self, support_x, support_y):
+        """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
+
+        The K copies of the stochastic pass would all be equal, so that one stands for them, moving at 1/K the rate.
+        """
+        multiplier = 1.0 / tf.cast(self.config.copies(tf.shape(support_x)[2]), self.compute_dtype)
+        if self.encoder is None:
+            latents = self._prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], multiplier)
+        else:
+            latents = self.encoder(support_x).mean()
+        return self._adapt_means(latents, join_examples(support_x), join_examples(support_y), multiplier)
 
     def adapt_unequal(self, support_x, support_y, ways=None):
         """Adapt, deterministically, to support sets given as lists: any order, any number of examples of each class.
@@ -91,76 +192,11 @@ class LEO(ClassificationLearner):
         if self.encoder is None:
             latents = self._prior_codes(tf.shape(support_x)[0], ways, tf.math.reciprocal_no_nan(codes))
         else:
-            latents, _ = self.encoder.unequal(support_x, membership)
+            latents = self.encoder.unequal(support_x, membership).mean()
         # With one code a class, `adapt` descends the sum over its K examples: K times their mean.
-        pace = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
-        weights = pace * tf.reduce_sum(membership, axis=1)
+        scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
+        weights = scale * tf.reduce_sum(membership, axis=1)
         return self._adapt_means(latents, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
-
-    def adapt_in_training(self, support_x, labels, noise):
-        """Return (classifier [tasks, ways, dim], kl [tasks], encoder penalty [tasks]); labels [tasks, examples].
-
-        Each class has one sampled code for each of its K support examples. The K weight vectors that they decode to are
-        averaged, which equals averaging their logits; each follows the gradient of that average, 1/K of the class's.
-
-        Differs from the paper: there, one code a class (codes_per_class="class"). This is the official code's way,
-        which its published hyper-parameters belong to.
-
-        The paper leaves open what its ablations do with the other terms. Ours: without stochasticity nothing is sampled
-        for the KL, which is zero; dropout and the encoder penalty stay. Codes from the prior have neither term: their
-        KL to it is zero, and there is no encoder to draw to where they went; dropout and sampled weights stay.
-        """
-        config, copies = self.config, self.config.copies(support_x.shape[2])
-
-        def support(use):
-            return dropout(support_x, noise.support_mask(use), config.dropout_rate)
-
-        def decode(latents, step):
-            # The mean weights are linear in the codes, so that the average over copies may be taken first.
-            mean = self.decoder.mean(tf.reduce_mean(latents, axis=2))
-            if not config.stochastic:
-                return mean
-            stddev = self.decoder.stddev(latents, ways=support_x.shape[1])
-            return mean + tf.reduce_mean(stddev * noise.weights[:, step], axis=2)
-
-        def loss(classifier, step):
-            logits = self.classify(join_examples(support(1 + step)), classifier)
-            return tf.reduce_sum(objective.cross_entropy(logits, labels))
-
-        kl = penalty = tf.zeros_like(support_x[:, 0, 0, 0])
-        if self.encoder is None:
-            initial = noise.latents
-        else:
-            mean, stddev = (moment[:, :, tf.newaxis] for moment in self.encoder(support(0)))
-            initial = gaussian.sample(mean, stddev, noise.latents) if config.stochastic else mean
-        adapted, classifier = adaptation.adapt(
-            initial,
-            decode,
-            loss,
-            # Where one code stands for K equal ones, it moves at their pace.
-            initial.shape[2] / copies * tf.convert_to_tensor(self.latent_learning_rate),
-            config.inner_unroll_length,
-            1.0 / copies * tf.convert_to_tensor(self.finetuning_learning_rate),
-            config.finetuning_unroll_length,
-            config.first_order,
-        )
-        if self.encoder is not None:
-            penalty = objective.encoder_penalty(initial, adapted)
-            if config.stochastic:
-                kl = tf.reduce_mean(gaussian.sampled_kl(mean, stddev, noise.latents), axis=[1, 2, 3])
-        return classifier, kl, penalty
-
-    def adapt_in_evaluation(self, support_x, labels):
-        """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
-
-        The K copies of the stochastic pass would all be equal, so that one stands for them, moving at 1/K the rate.
-        """
-        pace = 1.0 / tf.cast(self.config.copies(tf.shape(support_x)[2]), self.compute_dtype)
-        if self.encoder is None:
-            latents = self._prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], pace)
-        else:
-            latents, _ = self.encoder(support_x)
-        return self._adapt_means(latents, join_examples(support_x), labels, pace)
 
     def _prior_codes(self, tasks, ways, variance):
         """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
@@ -179,8 +215,8 @@ class LEO(ClassificationLearner):
         )
         return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, self.config.num_latents])
 
-    def _adapt_means(self, latents, examples, labels, pace, total=tf.reduce_sum):
-        """Return the classifier [tasks, ways, dim] that the codes' means lead to, at `pace` of the learned rates.
+    def _adapt_means(self, latents, examples, labels, rate_multiplier, total=tf.reduce_sum):
+        """Return the classifier [tasks, ways, dim] that the codes' means lead to.
 
         Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
 
@@ -188,7 +224,7 @@ class LEO(ClassificationLearner):
           latents: [tasks, ways, num_latents].
           examples: embeddings [tasks, examples, dim].
           labels: [tasks, examples].
-          pace: what the learned rates are multiplied by.
+          rate_multiplier: what the learned rates are multiplied by.
           total: function from losses [tasks, examples] to the scalar that the steps descend.
         """
 
@@ -198,14 +234,14 @@ class LEO(ClassificationLearner):
         latents = adaptation.descend(
             latents,
             loss_on(self.decoder.project(examples)),
-            pace * tf.convert_to_tensor(self.latent_learning_rate),
+            rate_multiplier * tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
             self.config.first_order,
         )
         return adaptation.descend(
             self.decoder.mean(latents),
             loss_on(examples),
-            pace * tf.convert_to_tensor(self.finetuning_learning_rate),
+            rate_multiplier * tf.convert_to_tensor(self.finetuning_learning_rate),
             self.config.finetuning_unroll_length,
             self.config.first_order,
         )

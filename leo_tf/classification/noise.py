@@ -1,4 +1,4 @@
-"""All the noise of a stochastic pass through LEO, drawn ahead in one call.
+"""All the noise of a stochastic pass over classification tasks, drawn ahead in one call.
 
 The draw is kept apart from the model's arithmetic so that the latter is a pure function, compiles with XLA (which draws
 random numbers slowly on CPU, and other ones), and can be tested with noise written by hand.
@@ -35,11 +35,21 @@ class Bits(NamedTuple):
     masks: tf.Tensor | None  # uint8 [tasks, numbers]
 
 
-def draw_bits(config, episode, seed, first_task):
+class Needs(NamedTuple):
+    """What a pass needs noise for."""
+
+    num_latents: int  # 0: nothing is sampled
+    copies: int  # codes of a class
+    decodes: int  # how often codes are decoded
+    steps: int  # inner losses, each with a dropout of its own
+    dropout_rate: float
+
+
+def draw_bits(needs, episode, seed, first_task):
     """Draw the random bits that the noise of an episode is made of.
 
     Args:
-      config: LEOConfig.
+      needs: Needs.
       episode: Episode of static shape.
       seed: [2] from `randomness.stream_seed`.
       first_task: index of the episode's first task in the run, scalar integer.
@@ -52,20 +62,20 @@ def draw_bits(config, episode, seed, first_task):
         count = sum(map(math.prod, shapes))
         return randomness.bits(seed, first_task, episode.support_x.shape[0], count, dtype)
 
-    normals, masks = _shapes(config, episode)
+    normals, masks = _shapes(needs, episode)
     return Bits(
-        draw(normals, tf.uint16) if config.stochastic else None, draw(masks, tf.uint8) if config.dropout_rate else None
+        draw(normals, tf.uint16) if needs.num_latents else None, draw(masks, tf.uint8) if needs.dropout_rate else None
     )
 
 
-def noise_from_bits(config, episode, bits):
+def noise_from_bits(needs, episode, bits):
     """Turn `draw_bits`' result into Noise of the episode's dtype."""
-    normal_shapes, mask_shapes = _shapes(config, episode)
+    normal_shapes, mask_shapes = _shapes(needs, episode)
     normals = masks = [None, None]
     if bits.normals is not None:
         normals = [randomness.normal(part, episode.support_x.dtype) for part in _parts(bits.normals, normal_shapes)]
     if bits.masks is not None:
-        masks = [randomness.keep_mask(part, config.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
+        masks = [randomness.keep_mask(part, needs.dropout_rate) for part in _parts(bits.masks, mask_shapes)]
     return Noise(*normals, *masks)
 
 
@@ -74,13 +84,11 @@ def _parts(bits, shapes):
     return [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _shapes(config, episode):
+def _shapes(needs, episode):
     """Return the shapes, for one task, of Noise's two normal fields and of its two masks."""
     _, ways, shots, dim = episode.support_x.shape
-    steps = config.inner_unroll_length + config.finetuning_unroll_length
-    copies = config.copies(shots)
-    normals = [(ways, copies, config.num_latents), (config.inner_unroll_length + 1, ways, copies, dim)]
-    return normals, [(1 + steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
+    normals = [(ways, needs.copies, needs.num_latents), (needs.decodes, ways, needs.copies, dim)]
+    return normals, [(1 + needs.steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
 
 
 def dropout(inputs, mask, rate):

@@ -1,12 +1,20 @@
 """N-way K-shot classification on embedding tables, as a problem to train on."""
 
+import functools
+
+import numpy as np
+
 from leo_tf import randomness
-from leo_tf.classification.evaluation import Evaluator, leo_classifier
+from leo_tf.classification.evaluation import Evaluator, adapted_by
+from leo_tf.classification.leo import LEO
+from leo_tf.classification.maml import MAML, MetaSGD
+from leo_tf.classification.tasks import draw_from
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Problem, Validation
-from leo_tf.runs.load import build_model
+
+_BASELINES = {"maml": MAML, "metasgd": MetaSGD}
 
 
 class Classification(Problem):
@@ -14,39 +22,52 @@ class Classification(Problem):
 
     measure = "accuracy"
 
-    def __init__(self, config):
-        self._config = config
-        self._train, self._validation = (load_table(config.data, split) for split in ("train", "val"))
-        if self._train.dim != self._validation.dim:
+    @functools.cached_property
+    def _tables(self):
+        train, validation = (load_table(self.config.data, split) for split in ("train", "val"))
+        if train.dim != validation.dim:
             raise InputError(
-                f"{self._train.source} has dim {self._train.dim}, {self._validation.source} {self._validation.dim}; "
-                "expected equal."
+                f"{train.source} has dim {train.dim}, {validation.source} {validation.dim}; expected equal."
             )
+        return train, validation
 
     @property
-    def data(self):
-        digests = {"train_digest": self._train.digest, "validation_digest": self._validation.digest}
-        return {"embedding_dim": self._train.dim, **digests}
+    def data_record(self):
+        train, validation = self._tables
+        return {"embedding_dim": train.dim, "train_digest": train.digest, "validation_digest": validation.digest}
 
     def summary(self):
-        return self._train.summary()
+        return self._tables[0].summary()
 
-    def build(self):
-        episodes, training = self._config.episodes, self._config.training
-        shape = episodes.num_classes, episodes.num_tr_examples_per_class
-        sampler = EpisodeSampler(self._train, *shape, episodes.num_val_examples_per_class)
-        model = build_model(self._config, self.data, training.seed)
-        self._validator = Evaluator(
-            leo_classifier(model),
-            EpisodeSampler(self._validation, *shape, training.metavalid_queries or None),
-            min(training.metavalid_batch_size, training.metavalid_tasks),
-        )
-        return model, sampler
+    def build_learner(self, data_record, seed=None):
+        config, dim = self.config, data_record.get("embedding_dim")
+        if not isinstance(dim, int):
+            raise InputError(f"The record of the run's data has embedding_dim {dim!r}; expected a whole number.")
+        if config.algorithm == "leo":
+            return LEO(config.model, dim, seed=seed)
+        return _BASELINES[config.algorithm](config.model, dim, config.episodes.num_classes)
 
-    def validate(self):
-        training = self._config.training
-        scores = self._validator.run(training.seed, randomness.VALIDATION, training.metavalid_tasks)
-        return Validation(confidence_interval(scores.accuracy))
+    def make_sampler(self):
+        return EpisodeSampler(self._tables[0], *self._shape, self.config.episodes.num_val_examples_per_class)
+
+    def make_validator(self, learner):
+        training, table = self.config.training, self._tables[1]
+        sampler = EpisodeSampler(table, *self._shape, training.metavalid_queries or None)
+        tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
+        batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
+        evaluator = Evaluator(adapted_by(learner), sampler, batch_size)
+
+        def validate():
+            scores = evaluator.run_on(tasks)
+            # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
+            accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
+            return Validation(confidence_interval(accuracy))
+
+        return validate
+
+    @property
+    def _shape(self):
+        return self.config.episodes.num_classes, self.config.episodes.num_tr_examples_per_class
 
     @staticmethod
     def text(value, half_width=None):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from leo_tf import objective
 
 
-class Classifier(NamedTuple):
+class LinearClassifier(NamedTuple):
     """A linear classifier for each task: logits = x . weights + bias."""
 
     weights: tf.Tensor  # [tasks, ways, dim]
@@ -33,10 +33,10 @@ def nearest_class_mean(support_x):
       support_x: [tasks, ways, shots, dim].
 
     Returns:
-      Classifier; -|x - c|^2 / 2 up to a term without c.
+      LinearClassifier; -|x - c|^2 / 2 up to a term without c.
     """
     means = tf.reduce_mean(support_x, axis=2)
-    return Classifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
+    return LinearClassifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
 
 
 def query_logits(classifier, episode):
@@ -59,7 +59,7 @@ def score_class_blocks(classifier, sampler, class_ids, rows):
     """Score on whole classes, block by block.
 
     Args:
-      classifier: Classifier of the tasks.
+      classifier: LinearClassifier of the tasks.
       sampler: EpisodeSampler the tasks came from.
       class_ids: [tasks, ways] from `sampler.rows`.
       rows: [tasks, ways, shots], the support, if `sampler.takes_all`: every other row of a class is a query;

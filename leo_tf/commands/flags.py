@@ -1,6 +1,7 @@
-"""absl flags from the configuration's fields and back; the only module that touches absl.flags.
+"""absl flags from the configuration's fields and back.
 
-A flag exists for every field of every section in config.py, under the field's own name.
+A flag exists for every field of every section of a RunConfig, under the field's own name. A name that two sections
+have, as LEO and the baselines do, is one flag.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from leo_tf.config import RunConfig, section_types
+from leo_tf.config import ALGORITHMS, RunConfig, section_types
 from leo_tf.errors import InputError
 
 _DEFINERS: dict[Any, Callable] = {
@@ -20,55 +21,60 @@ _DEFINERS: dict[Any, Callable] = {
 }
 
 
+def _all_fields():
+    """Return {name: dataclass field} of everything that can be set."""
+    own = [field for field in dataclasses.fields(RunConfig) if field.metadata]
+    kinds = [kind for algorithm in ALGORITHMS for kind in section_types(algorithm).values()]
+    return {field.name: field for field in [*own, *(f for kind in kinds for f in dataclasses.fields(kind))]}
+
+
 def define_run_flags(flag_values=flags.FLAGS):
     """Define one flag for each configuration field, with the field's default and help."""
-    for kind in section_types().values():
-        for field in dataclasses.fields(kind):
-            choices = field.metadata["choices"]
-            if choices:
-                flags.DEFINE_enum(
-                    field.name, str(field.default), choices, field.metadata["help"], flag_values=flag_values
-                )
-            else:
-                _DEFINERS[field.type](field.name, field.default, field.metadata["help"], flag_values=flag_values)
+    for field in _all_fields().values():
+        _define(field, field.default, field.metadata["help"], flag_values)
 
 
 def define_override_flags(names, flag_values=flags.FLAGS):
     """Define flags for the named fields with no default: None means "as the run has it"."""
-    fields = {field.name: field for kind in section_types().values() for field in dataclasses.fields(kind)}
+    fields = _all_fields()
     for name in names:
-        about, choices = f"{fields[name].metadata['help']} (default: as in the run)", fields[name].metadata["choices"]
-        if choices:
-            flags.DEFINE_enum(name, None, choices, about, flag_values=flag_values)
-        else:
-            _DEFINERS[fields[name].type](name, None, about, flag_values=flag_values)
+        _define(fields[name], None, f"{fields[name].metadata['help']} (default: as in the run)", flag_values)
+
+
+def _define(field, default, about, flag_values):
+    choices = field.metadata["choices"]
+    if choices:
+        flags.DEFINE_enum(field.name, default, choices, about, flag_values=flag_values)
+    else:
+        _DEFINERS[field.type](field.name, default, about, flag_values=flag_values)
 
 
 def run_config(flag_values=flags.FLAGS):
-    """Return the `RunConfig` that the parsed flags describe.
+    """Return the `RunConfig` that the parsed flags describe; flags of other algorithms' settings do nothing.
 
     Raises:
       InputError: a value is out of bounds; the message names the flag.
     """
-    return RunConfig(
-        **{
-            name: kind(**{field.name: flag_values[field.name].value for field in dataclasses.fields(kind)})
-            for name, kind in section_types().items()
-        }
-    )
+    problem, algorithm = flag_values["problem"].value, flag_values["algorithm"].value
+    sections = {
+        name: kind(**{field.name: flag_values[field.name].value for field in dataclasses.fields(kind)})
+        for name, kind in section_types(algorithm).items()
+    }
+    return RunConfig(**sections, problem=problem, algorithm=algorithm)
 
 
 def override(config, flag_values=flags.FLAGS):
     """Return `config` with every override flag that was given put in place of the run's own value."""
     sections = {}
-    for name, kind in section_types().items():
+    for name in section_types(config.algorithm):
+        section = getattr(config, name)
         given = {
             field.name: flag_values[field.name].value
-            for field in dataclasses.fields(kind)
+            for field in dataclasses.fields(section)
             if field.name in flag_values and flag_values[field.name].value is not None
         }
-        sections[name] = dataclasses.replace(getattr(config, name), **given)
-    return RunConfig(**sections)
+        sections[name] = dataclasses.replace(section, **given)
+    return dataclasses.replace(config, **sections)
 
 
 def refuse_positional(arguments):

@@ -31,15 +31,17 @@ def evaluate_main():
 def _train():
     config = run_flags.run_config()
     RunFolder(flags.FLAGS.checkpoint_path).refuse_other(config)
-    from leo_tf.training import Interrupted, Trainer
+    from leo_tf.training import Interrupted, MetaTraining, Trainer
 
-    trainer = Trainer(config, flags.FLAGS.checkpoint_path)
+    work = MetaTraining(config)
+    logging.getLogger("leo_tf").info("%s", work.problem.summary())
+    trainer = Trainer(work, flags.FLAGS.checkpoint_path)
     try:
         steps = trainer.run()
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         return 128 + interruption.signum
-    (best, best_step), problem = trainer.checkpoints.best, trainer.problem
+    (best, best_step), problem = trainer.checkpoints.best, work.problem
     if best_step < 0:
         raise InputError(
             f"Trained {trainer.checkpoints.step} steps in {trainer.folder.path}, and every validation was NaN: there "

@@ -1,53 +1,76 @@
-"""Stochastic decoder: a class's latent code to a Gaussian over its classifier weights."""
+"""Stochastic decoder: a latent code to a Gaussian over the parameters of a model."""
 
 import keras
 import tensorflow as tf
 
-from leo_tf.layers import gaussian
+from leo_tf.layers.distributions import gaussian, shifted_exponential
 from leo_tf.layers.linear import linear
+from leo_tf.layers.perceptron import Perceptron
 
 
 class StochasticDecoder(keras.layers.Layer):
-    """Map latent codes to the mean and standard deviation of classifier weights, one linear map shared by all classes.
+    """Map latent codes to p(parameters | z), a tfp distribution: a class's weight vector, or a whole network.
 
     Args:
-      embedding_dim: dimensions of an embedding, so of a class's weight vector.
+      outputs: parameters that a code is decoded to.
+      hidden: units of hidden layers; none, the default, is one linear map.
+      use_bias: whether there are biases.
+      to_stddev: function (raw output, initial_stddev) -> standard deviation.
 
     References:
-      Paper section 2.3.2 and equation 4.
+      Paper section 2.3.2 and equation 4. By default linear and without bias, as in the official code.
     """
 
-    def __init__(self, embedding_dim, **kwargs):
+    def __init__(self, outputs, hidden=(), use_bias=False, to_stddev=shifted_exponential, **kwargs):
         super().__init__(**kwargs)
-        self.embedding_dim = embedding_dim
+        self.outputs, self.use_bias, self._to_stddev = outputs, use_bias, to_stddev
+        self.hidden = Perceptron(hidden, use_bias, name="hidden", dtype=self.dtype_policy) if hidden else None
 
     def build(self, latents_shape):
-        """Create the kernel for latents of shape [..., num_latents]."""
-        self.kernel = self.add_weight(
-            name="kernel", shape=(latents_shape[-1], 2 * self.embedding_dim), initializer="glorot_uniform"
-        )
+        """Create the kernels for latents of shape [..., num_latents]."""
+        rows = latents_shape[-1]
+        if self.hidden is not None:
+            self.hidden.build(latents_shape)
+            rows = self.hidden.widths[-1]
+        columns = 2 * self.outputs
+        self.kernel = self.add_weight(name="kernel", shape=(rows, columns), initializer="glorot_uniform")
+        self.bias = self.add_weight(name="bias", shape=(columns,), initializer="zeros") if self.use_bias else None
 
-    def call(self, latents, ways):
-        """Decode to a distribution over weights.
+    @property
+    def kernels(self):
+        """The kernels in order; the last, [rows, 2 * outputs], has the means' columns first."""
+        return [*(self.hidden.kernels if self.hidden is not None else []), self.kernel]
+
+    @property
+    def biases(self):
+        """The biases in order."""
+        return [*(self.hidden.biases if self.hidden is not None else []), *([self.bias] if self.use_bias else [])]
+
+    def call(self, latents, initial_stddev):
+        """Decode.
 
         Args:
           latents: [..., num_latents].
-          ways: classes in the task; the spread starts at that of a Glorot-initialised [ways, dim] classifier.
+          initial_stddev: the standard deviation at a raw output of 0; a number, or [outputs].
 
         Returns:
-          (mean, stddev), each [..., embedding_dim].
+          Distribution of batch shape [...] and event shape [outputs].
         """
-        return self.mean(latents), self.stddev(latents, ways)
+        features = self._features(latents)
+        raw = self._head(features, slice(self.outputs, None))
+        return gaussian(self._head(features, slice(self.outputs)), self._to_stddev(raw, initial_stddev))
 
     def mean(self, latents):
-        """Return the mean weights alone, linear in the codes: [..., num_latents] -> [..., embedding_dim]."""
-        return linear(latents, tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim])
+        """Return the distribution's mean alone: [..., num_latents] -> [..., outputs]."""
+        return self._head(self._features(latents), slice(self.outputs))
 
     def project(self, embeddings):
-        """Map embeddings so that project(x) . z = x . mean(z): [..., embedding_dim] -> [..., num_latents]."""
-        return linear(embeddings, tf.transpose(tf.convert_to_tensor(self.kernel)[:, : self.embedding_dim]))
+        """Map embeddings so that project(x) . z = x . mean(z), for a linear decoder: [..., outputs] -> [..., rows]."""
+        return linear(embeddings, tf.transpose(tf.convert_to_tensor(self.kernel)[:, : self.outputs]))
 
-    def stddev(self, latents, ways):
-        """Return the standard deviation of the weights alone; arguments as in `call`."""
-        raw = linear(latents, tf.convert_to_tensor(self.kernel)[:, self.embedding_dim :])
-        return gaussian.to_stddev(raw, gaussian.glorot_offset(ways, self.embedding_dim))
+    def _features(self, latents):
+        return latents if self.hidden is None else tf.nn.relu(self.hidden(latents))
+
+    def _head(self, features, columns):
+        values = linear(features, tf.convert_to_tensor(self.kernel)[:, columns])
+        return values + tf.convert_to_tensor(self.bias)[columns] if self.use_bias else values

@@ -3,55 +3,82 @@
 import keras
 import tensorflow as tf
 
-from leo_tf.layers import gaussian
-from leo_tf.layers.linear import linear
+from leo_tf.layers.distributions import gaussian, shifted_exponential
+from leo_tf.layers.perceptron import Perceptron
 from leo_tf.layers.relation import RelationNetwork
 
 
 class StochasticEncoder(keras.layers.Layer):
-    """Map a support set to the mean and standard deviation of every class's latent code.
+    """Map a support set to q(z_n | support), a tfp distribution over the latent code of every class.
+
+    Every example is encoded alone, then the relation network compares all of them.
 
     Args:
       num_latents: dimensions of a latent code.
+      hidden: units of the hidden layers of the perceptron on examples; none, the default, is one linear map.
+      relation_units: units of the relation network's hidden layers; default twice num_latents.
+      use_bias: whether the perceptron has biases.
+      to_stddev: function (raw output, initial_stddev) -> standard deviation.
+      initial_stddev: the standard deviation at a raw output of 0.
 
     References:
-      Paper section 2.3.1 and equation 3. Linear and without bias, as in the official code.
+      Paper section 2.3.1 and equation 3. By default linear and without bias, as in the official code.
     """
 
-    def __init__(self, num_latents, **kwargs):
+    def __init__(
+        self,
+        num_latents,
+        hidden=(),
+        relation_units=None,
+        use_bias=False,
+        to_stddev=shifted_exponential,
+        initial_stddev=0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.num_latents = num_latents
-        self.relation = RelationNetwork(2 * num_latents, name="relation", dtype=self.dtype_policy)
+        policy = self.dtype_policy
+        self.examples = Perceptron((*hidden, num_latents), use_bias, name="examples", dtype=policy)
+        self.relation = RelationNetwork(2 * num_latents, relation_units, name="relation", dtype=policy)
+        self.num_latents, self._to_stddev, self._initial_stddev = num_latents, to_stddev, initial_stddev
 
     def build(self, support_shape):
-        """Create the kernels for embeddings of shape [tasks, ways, shots, dim]."""
-        self.projection = self.add_weight(
-            name="projection", shape=(support_shape[-1], self.num_latents), initializer="glorot_uniform"
-        )
+        """Create the kernels for a support set of shape [tasks, ways, shots, dim]."""
+        self.examples.build(support_shape)
         self.relation.build((*support_shape[:-1], self.num_latents))
+
+    @property
+    def kernels(self):
+        """The kernels in order: of the examples, of the relation network."""
+        return [*self.examples.kernels, *self.relation.kernels]
+
+    @property
+    def biases(self):
+        """The biases in order."""
+        return self.examples.biases
 
     def call(self, support):
         """Encode a support set.
 
         Args:
-          support: embeddings [tasks, ways, shots, dim]; class n in row n. Dropout is the caller's.
+          support: [tasks, ways, shots, dim]; class n in row n. Dropout is the caller's.
 
         Returns:
-          (mean, stddev), each [tasks, ways, num_latents].
+          Distribution of batch shape [tasks, ways] and event shape [num_latents].
         """
-        return gaussian.split_mean_stddev(self.relation(self._project(support)))
+        return self._distribution(self.relation(self.examples(support)))
 
     def unequal(self, support, membership):
         """Encode a support set whose classes may differ in size.
 
         Args:
-          support: embeddings [tasks, examples, dim] in any order.
+          support: [tasks, examples, dim] in any order.
           membership: [tasks, ways, examples], as in `RelationNetwork.unequal`.
 
         Returns:
-          (mean, stddev), each [tasks, ways, num_latents].
+          As `call`.
         """
-        return gaussian.split_mean_stddev(self.relation.unequal(self._project(support), membership))
+        return self._distribution(self.relation.unequal(self.examples(support), membership))
 
-    def _project(self, support):
-        return linear(support, tf.convert_to_tensor(self.projection))
+    def _distribution(self, raw):
+        mean, u = tf.split(raw, 2, axis=-1)
+        return gaussian(mean, self._to_stddev(u, self._initial_stddev))

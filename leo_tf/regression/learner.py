@@ -8,7 +8,7 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.config import RegressionConfig
 from leo_tf.errors import InputError
-from leo_tf.meta_learner import MetaLearner, noise_seed
+from leo_tf.learners.meta_learner import MetaLearner, noise_seed
 from leo_tf.regression import network
 from leo_tf.regression.episodes import RegressionEpisode
 
@@ -27,16 +27,17 @@ class RegressionLearner(MetaLearner):
     """A model that adapts the network f_theta to few points.
 
     A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `adapt_in_training`,
-    `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`.
+    `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`. Its noise is a tensor of standard normal numbers
+    [tasks, normals_per_task].
 
     Args:
-      config: LEOConfig.
+      config: LEOConfig or MAMLConfig.
       regression: RegressionConfig.
     """
 
     episode_type, outcome_type, judged_by = RegressionEpisode, RegressionLoss, "query_loss"
 
-    def __init__(self, config, regression=None, **kwargs):
+    def __init__(self, config=None, regression=None, **kwargs):
         super().__init__(config, **kwargs)
         self.regression = regression or RegressionConfig()
         hidden = [self.regression.network_units] * (self.regression.network_layers - 1)
@@ -45,6 +46,7 @@ class RegressionLearner(MetaLearner):
 
     @property
     def configs(self):
+        """The dataclasses that, with the weights, define the model."""
         return [self.config, self.regression]
 
     @property
@@ -52,54 +54,19 @@ class RegressionLearner(MetaLearner):
         """How many standard normal numbers a stochastic pass takes for a task."""
         return 0
 
-    def adapt_in_training(self, support_x, support_y, normals):
-        """Adapt as meta-training does, with noise.
-
-        Args:
-          support_x, support_y: [tasks, shots, 1].
-          normals: standard normal numbers [tasks, normals_per_task].
-
-        Returns:
-          (parameters [tasks, num_parameters], kl [tasks], encoder penalty [tasks]).
-        """
-        raise NotImplementedError
-
-    def adapt_in_evaluation(self, support_x, support_y):
-        """Adapt without noise; arguments as in `adapt_in_training`, returns the parameters."""
-        raise NotImplementedError
-
     def draw_bits(self, episode, seed, first_task=0):
-        """Draw the random bits of a stochastic pass: uint16 [tasks, normals_per_task]."""
-        return randomness.bits(
-            noise_seed(seed), first_task, episode.support_x.shape[0], self.normals_per_task, tf.uint16
-        )
+        """Draw uint16 [tasks, normals_per_task]; see MetaLearner."""
+        tasks = episode.support_x.shape[0]
+        return randomness.bits(noise_seed(seed), first_task, tasks, self.normals_per_task, tf.uint16)
 
-    def meta_loss(self, episode, training, seed=None, first_task=0, noise=None):
-        """Compute the meta-objective; arguments as in `MetaLearner.meta_loss`.
+    def noise_from_bits(self, episode, bits):
+        """Return standard normal numbers [tasks, normals_per_task]; see MetaLearner."""
+        return randomness.normal(bits, episode.support_x.dtype)
 
-        Args:
-          episode: RegressionEpisode.
-
-        Returns:
-          RegressionLoss.
-
-        References:
-          Paper algorithm 1 and equation 6, with squared error for the loss.
-        """
-        support_x, support_y, query_x, query_y = episode
-        if training:
-            bits = self.draw_bits(episode, seed, first_task) if noise is None else noise
-            normals = randomness.normal(bits, query_x.dtype)
-            parameters, kl, penalty = self.adapt_in_training(support_x, support_y, normals)
-        else:
-            parameters = self.adapt_in_evaluation(support_x, support_y)
-            kl = penalty = tf.zeros_like(parameters[:, 0])
-        errors = tf.math.squared_difference(self.predict_at(query_x, parameters), query_y)
-        query_loss = tf.reduce_mean(errors, axis=[1, 2])
-        penalties = self.config.kl_weight * kl + self.config.encoder_penalty_weight * penalty
-        regularization = self.regularization()
-        loss = tf.reduce_mean(query_loss + penalties) + regularization
-        return RegressionLoss(loss, query_loss, kl, penalty, regularization)
+    def judge(self, episode, parameters, noise):
+        """Return the query loss of networks [tasks, num_parameters]; see MetaLearner."""
+        errors = tf.math.squared_difference(self.predict_at(episode.query_x, parameters), episode.query_y)
+        return {"query_loss": tf.reduce_mean(errors, axis=[1, 2])}
 
     def support_loss(self, support_x, support_y):
         """Return the function (parameters, step) -> sum over tasks of the mean squared error of the support."""
@@ -120,9 +87,9 @@ class RegressionLearner(MetaLearner):
           Parameters [tasks, num_parameters].
 
         Raises:
-          InputError: another shape.
+          InputError: another shape, or numbers that are not finite; these are checked in eager code only.
         """
-        return self.adapt_in_evaluation(*self._checked(support_x, support_y))
+        return self.adapt_in_evaluation(*self.checked_support(support_x, support_y))
 
     def sample(self, support_x, support_y, seed=0, first_task=0):
         """Adapt to support points as in training: one sample of the parameters of each task.
@@ -136,12 +103,12 @@ class RegressionLearner(MetaLearner):
           Parameters [tasks, num_parameters].
 
         Raises:
-          InputError: another shape.
+          InputError: as `adapt`.
         """
-        support_x, support_y = self._checked(support_x, support_y)
+        support_x, support_y = self.checked_support(support_x, support_y)
         episode = RegressionEpisode(support_x, support_y, support_x, support_y)
-        normals = randomness.normal(self.draw_bits(episode, seed, first_task), support_x.dtype)
-        return self.adapt_in_training(support_x, support_y, normals)[0]
+        noise = self.noise_from_bits(episode, self.draw_bits(episode, seed, first_task))
+        return self.adapt_in_training(support_x, support_y, noise).parameters
 
     def predict_at(self, query_x, parameters):
         """Return the networks' values [tasks, n, 1] at query_x [tasks, n, 1]; parameters [tasks, num_parameters]."""
@@ -159,7 +126,8 @@ class RegressionLearner(MetaLearner):
     def from_config(cls, config):
         return super().from_config({**config, "regression": RegressionConfig(**config["regression"])})
 
-    def _checked(self, support_x, support_y):
+    def checked_support(self, support_x, support_y):
+        """Return support points as tensors of the model's dtype; raises as `adapt`."""
         support = [tf.convert_to_tensor(values, self.compute_dtype) for values in (support_x, support_y)]
         shapes = [values.shape for values in support]
         if shapes[0] != shapes[1] or shapes[0].rank != 3 or shapes[0][-1] != 1:
@@ -167,4 +135,6 @@ class RegressionLearner(MetaLearner):
                 f"support_x and support_y have shapes {tuple(shapes[0])} and {tuple(shapes[1])}; expected both "
                 "[tasks, shots, 1]."
             )
+        if tf.executing_eagerly() and not all(bool(tf.reduce_all(tf.math.is_finite(values))) for values in support):
+            raise InputError("support_x or support_y holds NaN or infinity; expected finite numbers.")
         return support

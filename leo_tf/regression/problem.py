@@ -1,6 +1,5 @@
 """Few-shot regression as a problem to train on."""
 
-import functools
 import importlib.util
 import logging
 
@@ -8,13 +7,16 @@ from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.problem import Problem, Validation
-from leo_tf.regression import sampling, scoring
-from leo_tf.regression.algorithms import build_regressor
 from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.figure import choose_panels, draw_figure
+from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
+from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.scoring import LEVELS, score
 from leo_tf.regression.tasks import MOST_SHOTS, draw_tasks, grid
 
 _logger = logging.getLogger("leo_tf")
+_LEARNERS = {"leo": RegressionLEO, "maml": RegressionMAML, "metasgd": RegressionMetaSGD}
 _SAMPLES, _DRAWN = 20, 30  # functions sampled for each task in a validation, and for the figure
 
 
@@ -33,64 +35,66 @@ class Regression(Problem):
     other_measures = ("crps", "coverage_90")
 
     def __init__(self, config):
+        super().__init__(config)
         shots = config.episodes.num_tr_examples_per_class
         if shots > MOST_SHOTS:
             raise InputError(
                 f"--num_tr_examples_per_class={shots} was given; expected at most {MOST_SHOTS} with "
                 "--problem=regression, whose validation tasks have no more points."
             )
-        self._config = config
 
     @property
-    def data(self):
+    def data_record(self):
         return {"tasks": "sinusoids and lines"}
 
     def summary(self):
-        episodes, noise = self._config.episodes, self._config.regression.noise_stddev
+        episodes, noise = self.config.episodes, self.config.regression.noise_stddev
         return (
             f"sinusoids and lines: {episodes.num_tr_examples_per_class} support and "
             f"{episodes.num_val_examples_per_class} query points a task, noise of standard deviation {noise:g}"
         )
 
-    def build(self):
-        config = self._config
-        self._model = build_regressor(config, config.training.seed)
-        self._functions = sampling.FunctionSampler(
-            self._model, min(config.training.metavalid_batch_size, config.training.metavalid_tasks)
+    def build_learner(self, data_record, seed=None):
+        return _LEARNERS[self.config.algorithm](self.config.model, self.config.regression, seed=seed)
+
+    def make_sampler(self):
+        episodes, noise = self.config.episodes, self.config.regression.noise_stddev
+        return RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)
+
+    def make_validator(self, learner):
+        training, noise = self.config.training, self.config.regression.noise_stddev
+        tasks = draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
+        support_x, support_y = tasks.support(self.config.episodes.num_tr_examples_per_class)
+        sampler = FunctionSampler(
+            learner, min(training.metavalid_batch_size, training.metavalid_tasks), training.jit != "off"
         )
-        shots, queries = config.episodes.num_tr_examples_per_class, config.episodes.num_val_examples_per_class
-        return self._model, RegressionSampler(shots, queries, config.regression.noise_stddev)
+        panels = _panels(noise)
 
-    @functools.cached_property
-    def _tasks(self):
-        training, noise = self._config.training, self._config.regression.noise_stddev
-        return draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
+        def validate():
+            found = score(sampler.functions(support_x, support_y, _SAMPLES), tasks.truth)
+            others = {"crps": found.crps.mean(), "coverage_90": found.coverage[LEVELS.index(0.9)].mean()}
+            return Validation(confidence_interval(found.squared_error), others, _figures(panels, sampler))
 
-    def validate(self):
-        support_x, support_y = self._tasks.support(self._config.episodes.num_tr_examples_per_class)
-        found = scoring.score(self._functions.functions(support_x, support_y, _SAMPLES), self._tasks.truth)
-        others = {"crps": found.crps.mean(), "coverage_90": found.coverage[scoring.LEVELS.index(0.9)].mean()}
-        return Validation(confidence_interval(found.squared_error), others, self._figures())
-
-    def _figures(self):
-        if self._panels is None:
-            return {}
-        tasks = self._panels.tasks
-        samples = self._functions.functions(tasks.support_x, tasks.support_y, _DRAWN)
-        return {"functions": draw_figure(self._panels, samples, grid())}
-
-    @functools.cached_property
-    def _panels(self):
-        """The figure's tasks; None where it cannot be drawn, or too little is ambiguous for want of noise."""
-        noise = self._config.regression.noise_stddev
-        if importlib.util.find_spec("matplotlib") is None or not noise:
-            return None
-        try:
-            return choose_panels(noise, randomness.VALIDATION)
-        except InputError as error:
-            _logger.warning("No figure of sampled functions: %s", error)
-            return None
+        return validate
 
     @staticmethod
     def text(value, half_width=None):
         return f"{value:.4f}" if half_width is None else f"{value:.4f} +- {half_width:.4f}"
+
+
+def _panels(noise):
+    """Return the figure's tasks; None where it cannot be drawn, or too little is ambiguous for want of noise."""
+    if importlib.util.find_spec("matplotlib") is None or not noise:
+        return None
+    try:
+        return choose_panels(noise, randomness.VALIDATION)
+    except InputError as error:
+        _logger.warning("No figure of sampled functions: %s", error)
+        return None
+
+
+def _figures(panels, sampler):
+    if panels is None:
+        return {}
+    samples = sampler.functions(panels.tasks.support_x, panels.tasks.support_y, _DRAWN)
+    return {"functions": draw_figure(panels, samples, grid())}

@@ -13,11 +13,12 @@ class FunctionSampler:
     Args:
       model: RegressionLearner.
       batch_size: tasks at once; changes speed and memory only.
+      jit: whether XLA compiles it.
     """
 
-    def __init__(self, model, batch_size=200):
+    def __init__(self, model, batch_size=200, jit=True):
         self._model, self._batch_size = model, batch_size
-        self._values = tf.function(self._values_of, jit_compile=True, reduce_retracing=True)
+        self._values = tf.function(self._values_of, jit_compile=jit, reduce_retracing=True)
 
     def functions(self, support_x, support_y, num_samples, x=None, seed=0):
         """Sample functions given support points.
@@ -59,5 +60,5 @@ class FunctionSampler:
         if bits is None:
             parameters = self._model.adapt_in_evaluation(support_x, support_y)
         else:
-            parameters, _, _ = self._model.adapt_in_training(support_x, support_y, randomness.normal(bits))
+            parameters = self._model.adapt_in_training(support_x, support_y, randomness.normal(bits)).parameters
         return self._model.predict_at(query_x, parameters)

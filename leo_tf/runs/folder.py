@@ -91,8 +91,8 @@ class RunFolder:
         """
         try:
             data = json.loads(self.data_file.read_text(encoding="utf-8"))
-            if self.config().episodes.problem == "classification":
-                int(data["embedding_dim"])
+            if not isinstance(data, dict):
+                raise TypeError
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"{self.data_file} is missing or damaged; expected what train.py wrote there. Put it back from a copy, "

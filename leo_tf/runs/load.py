@@ -1,37 +1,7 @@
 """The trained model of a run."""
 
-import dataclasses
-
-from leo_tf.classification.leo import LEO
-from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.errors import InputError
-from leo_tf.regression.algorithms import build_regressor
 from leo_tf.runs.folder import RunFolder
-
-_BASELINES = {"maml": MAML, "metasgd": MetaSGD}
-
-
-def build_model(config, data, seed=None):
-    """Build a run's model.
-
-    Args:
-      config: RunConfig.
-      data: what the run is trained on, as in its folder; of a classification run, the embedding_dim in it.
-      seed: int, of the initial weights; None leaves them to Keras' global seed. The classification baselines start at
-        zeros.
-
-    Returns:
-      MetaLearner.
-    """
-    if config.episodes.problem == "regression":
-        return build_regressor(config, seed)
-    baseline = config.baseline
-    if baseline.algorithm == "leo":
-        return LEO(config.model, data["embedding_dim"], seed=seed)
-    inner = dataclasses.replace(
-        config.model, finetuning_unroll_length=baseline.maml_steps, finetuning_lr_init=baseline.maml_lr
-    )
-    return _BASELINES[baseline.algorithm](inner, data["embedding_dim"], config.episodes.num_classes)
 
 
 def load(checkpoint_path):
@@ -51,11 +21,11 @@ def load(checkpoint_path):
     """
     import tensorflow as tf
 
-    from leo_tf.runs.load import build_model
+    from leo_tf.runs.problems import problem_of
 
     folder = RunFolder(checkpoint_path)
     config, checkpoint = folder.config(), folder.best_checkpoint()
-    model = build_model(config, folder.data())
+    model = problem_of(config).build_learner(folder.data())
     try:
         status = tf.train.Checkpoint(model=model).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()

@@ -18,17 +18,16 @@ class Checkpoints:
 
     Args:
       folder: RunFolder.
-      model, optimizer: built ones, tracked.
-      problem: Problem, whose measure decides which model is the best.
+      work: what is trained, as for Trainer; its measure decides which state is the best.
     """
 
-    def __init__(self, folder, model, optimizer, problem):
-        self._sign = 1.0 if problem.higher_is_better else -1.0
+    def __init__(self, folder, work):
+        self._sign = 1.0 if work.measured.higher_is_better else -1.0
         self._best_value = tf.Variable(-self._sign * math.inf, dtype=tf.float64, trainable=False)
         self._best_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
-        self._optimizer, self._folder = optimizer, folder
-        best = {f"best_{problem.measure}": self._best_value, "best_step": self._best_step}
-        state = tf.train.Checkpoint(model=model, optimizer=optimizer, **best)
+        self._work, self._folder = work, folder
+        best = {f"best_{work.measured.measure}": self._best_value, "best_step": self._best_step}
+        state = tf.train.Checkpoint(**work.state, **best)
         self._latest = tf.train.CheckpointManager(state, folder.latest, max_to_keep=1)
         self._best = tf.train.CheckpointManager(state, folder.best, max_to_keep=1)
         self._state = state
@@ -54,8 +53,8 @@ class Checkpoints:
 
     @property
     def step(self):
-        """The optimizer steps taken, int."""
-        return int(self._optimizer.iterations.numpy())
+        """The steps taken, int."""
+        return self._work.steps_taken
 
     def save(self):
         """Save the latest state."""

@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from leo_tf.evaluation import plots
 from leo_tf.files.atomic import replace_file
-from leo_tf.training.step import terms_of
 
 _logger = logging.getLogger("leo_tf")
 
@@ -20,17 +19,15 @@ class Monitor:
 
     Args:
       folder: RunFolder.
-      model: the model, for learning rates and histograms.
-      problem: Problem.
+      work: what is trained, as for Trainer.
       first_step: where the run continues; rows of metrics.csv past it are dropped, to be written again.
       last_step: where it ends.
     """
 
-    def __init__(self, folder, model, problem, first_step, last_step):
-        self._problem, self._terms = problem, terms_of(model)
-        self._model, self._names = model, [v.path.removeprefix(f"{model.name}/") for v in model.meta_variables]
-        validation = (problem.measure, "half_width", *problem.other_measures)
-        columns = "step", *self._terms, "gradient_norm", "steps_per_second", *(f"validation_{n}" for n in validation)
+    def __init__(self, folder, work, first_step, last_step):
+        self._work, measured = work, work.measured
+        validation = (measured.measure, "half_width", *measured.other_measures)
+        columns = "step", *work.columns, "gradient_norm", "steps_per_second", *(f"validation_{n}" for n in validation)
         _drop_rows_after(folder.metrics_file, first_step, columns)
         self._file = open(folder.metrics_file, "a", newline="", encoding="utf-8")  # noqa: SIM115, closed in close()
         self._rows = csv.DictWriter(self._file, columns, restval="")
@@ -44,17 +41,17 @@ class Monitor:
 
     def steps(self, step, metrics, steps_per_second):
         """Record the means over the steps since the last call."""
-        row = {name: float(metrics[name]) for name in self._terms}
-        norms = metrics["gradient_norms"].numpy()
+        row = {name: metrics[name] for name in self._work.columns}
+        norms = metrics["gradient_norms"]
         row |= {"gradient_norm": float((norms**2).sum() ** 0.5), "steps_per_second": steps_per_second}
         self._write_row(step, row)
         with self._events.as_default(step=step):
             for name, value in row.items():
                 tf.summary.scalar(f"train/{name}", value)
-            for name, norm in zip(self._names, norms, strict=True):
+            for name, norm in zip(self._work.variables, norms, strict=True):
                 tf.summary.scalar(f"gradient_norm/{name}", norm)
-            for rate in self._model.learning_rates:
-                tf.summary.scalar(f"learning_rate/{rate.name}_mean", tf.reduce_mean(rate.value))
+            for name, rate in self._work.rates.items():
+                tf.summary.scalar(f"learning_rate/{name}_mean", tf.reduce_mean(rate.value))
         self._bar.update(step - self._bar.n)
         self._show(loss=f"{row['loss']:.3f}")
         if row["nan_steps"]:
@@ -64,7 +61,7 @@ class Monitor:
 
     def validation(self, step, found, best, best_step):
         """Record a Validation, the learned learning rates and histograms of all variables."""
-        measure, text = self._problem.measure, self._problem.text
+        measure, text = self._work.measured.measure, self._work.measured.text
         values = {measure: found.interval.mean, "half_width": found.interval.half_width, **found.others}
         self._write_row(step, {f"validation_{name}": value for name, value in values.items()})
         with self._events.as_default(step=step):
@@ -72,7 +69,7 @@ class Monitor:
                 tf.summary.scalar(f"validation/{name}", value)
             for name, figure in found.figures.items():
                 plots.summarize(figure, f"validation/{name}")
-            for name, variable in zip(self._names, self._model.meta_variables, strict=True):
+            for name, variable in self._work.variables.items():
                 tf.summary.histogram(f"variables/{name}", variable.value)
         self._events.flush()
         self._show(val=text(found.interval.mean), best=text(best))

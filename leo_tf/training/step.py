@@ -11,28 +11,29 @@ from leo_tf import gradients, randomness
 JIT_BY_DEFAULT = True  # measured: see the benchmark's table
 
 
-class MetaTrainer:
+class MetaSteps:
     """Run meta-training steps under a strategy.
 
-    Build model, optimizer and sampler inside the strategy's scope first.
+    Build learner, optimizer and sampler inside the strategy's scope first.
 
     Args:
-      model: anything with `meta_loss(episode, training, noise=)`, `draw_bits(episode, seed, first_task)`,
-        `meta_variables`, `matrices` and `outcome_type`.
-      optimizer: Keras optimizer, built for the model's meta-variables; its `iterations` count the run's steps.
+      learner: MetaLearner.
+      optimizer: Keras optimizer, built for the learner's meta-variables; its `iterations` count the run's steps.
       sampler: EpisodeSampler or RegressionSampler.
       strategy: tf.distribute.Strategy.
       training: TrainingConfig.
     """
 
-    def __init__(self, model, optimizer, sampler, strategy, training):
-        self._model, self._optimizer, self._sampler = model, optimizer, sampler
+    def __init__(self, learner, optimizer, sampler, strategy, training):
+        self._learner, self._optimizer, self._sampler = learner, optimizer, sampler
         self._strategy, self._config = strategy, training
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
+        self._variables, self._num_matrices = learner.meta_variables, len(learner.matrices)
+        self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
         jit = JIT_BY_DEFAULT if training.jit == "auto" else training.jit == "on"
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
-        self._compute = tf.function(self._loss_and_gradients, jit_compile=jit)
-        self._compute_and_update = tf.function(self._whole_step, jit_compile=jit)
+        self._compiled_gradient = tf.function(self._gradient, jit_compile=jit)
+        self._compiled_step = tf.function(self._whole_step, jit_compile=jit)
 
     @tf.function(reduce_retracing=True)
     def run(self, steps):
@@ -41,8 +42,8 @@ class MetaTrainer:
         Returns:
           Dict of float32 scalars averaged over the steps (`gradient_norms`: one for each variable).
         """
-        totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._model)}
-        totals["gradient_norms"] = tf.zeros([len(self._model.meta_variables)], tf.float32)
+        totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._learner)}
+        totals["gradient_norms"] = tf.zeros([len(self._variables)], tf.float32)
         for _ in tf.range(steps):
             outcome = self._strategy.run(self._step)
             outcome = {
@@ -60,43 +61,44 @@ class MetaTrainer:
         episode = self._sampler.sample(
             randomness.stream_seed(self._config.seed, randomness.EPISODES), first_task, self._tasks
         )
-        bits = self._model.draw_bits(episode, randomness.stream_seed(self._config.seed, randomness.NOISE), first_task)
-        if self._strategy.num_replicas_in_sync == 1:
-            return self._compute_and_update(episode, bits)
-        metrics, values = self._compute(episode, bits)
+        bits = self._learner.draw_bits(episode, randomness.stream_seed(self._config.seed, randomness.NOISE), first_task)
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas == 1:
+            return self._compiled_step(episode, bits)
+        metrics, values = self._compiled_gradient(episode, bits)
         values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
         # One replica's NaN loss must reach the guard of all: they apply the same update.
         loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, metrics["loss"])
-        return metrics | self._update(loss, values)
+        update = gradients.apply(
+            self._optimizer, self._variables, self._num_matrices, loss, values, self._limits, replicas
+        )
+        return metrics | _reported(update)
 
     def _whole_step(self, episode, bits):
-        metrics, values = self._loss_and_gradients(episode, bits)
-        return metrics | self._update(metrics["loss"], values)
+        outcome, update = gradients.meta_step(
+            lambda: self._loss(episode, bits), self._optimizer, self._variables, self._num_matrices, self._limits
+        )
+        return _averaged(outcome) | _reported(update)
 
-    def _update(self, loss, values):
-        """Apply the gradients, equal on all replicas by now; return their norms and whether they were replaced."""
-        variables = self._model.meta_variables
-        norms = tf.cast(gradients.norms(values), tf.float32)
-        values, replaced = gradients.guard(loss, values, variables, len(self._model.matrices))
-        values = gradients.clip(values, self._config.gradient_threshold, self._config.gradient_norm_threshold)
-        # Keras' optimizers sum over replicas what they are given.
-        replicas = self._strategy.num_replicas_in_sync
-        self._optimizer.apply([value / replicas for value in values] if replicas > 1 else values, variables)
-        return {"gradient_norms": norms, "nan_steps": tf.cast(replaced, tf.float32)}
+    def _gradient(self, episode, bits):
+        outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self._variables)
+        return _averaged(outcome), values
 
-    def _loss_and_gradients(self, episode, bits):
-        variables = self._model.meta_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            for variable in variables:
-                tape.watch(variable.value)
-            outcome = self._model.meta_loss(episode, training=True, noise=bits)
-        # Without fine-tuning steps nothing depends on their learning rate.
-        zero = tf.UnconnectedGradients.ZERO
-        values = tape.gradient(outcome.loss, [variable.value for variable in variables], unconnected_gradients=zero)
-        metrics = {name: tf.cast(tf.reduce_mean(term), tf.float32) for name, term in outcome._asdict().items()}
-        return metrics, values
+    def _loss(self, episode, bits):
+        return self._learner.meta_loss(episode, True, noise=self._learner.noise_from_bits(episode, bits))
 
 
-def terms_of(model):
-    """Return the names of what `MetaTrainer.run` reports of a model, means over the tasks."""
-    return [*model.outcome_type._fields, "nan_steps"]
+def _averaged(outcome):
+    return {name: tf.cast(tf.reduce_mean(term), tf.float32) for name, term in outcome._asdict().items()}
+
+
+def _reported(update):
+    return {
+        "gradient_norms": tf.cast(update.norms, tf.float32),
+        "nan_steps": tf.cast(update.replaced, tf.float32),
+    }
+
+
+def terms_of(learner):
+    """Return the names of what `MetaSteps.run` reports of a learner, means over the tasks."""
+    return (*learner.outcome_type._fields, "nan_steps")

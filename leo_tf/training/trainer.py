@@ -2,19 +2,12 @@
 
 import logging
 import signal
+import threading
 import time
 
-import keras
-import tensorflow as tf
-
-from leo_tf.classification.problem import Classification
-from leo_tf.meta_learner import ADAM_EPSILON
-from leo_tf.regression.problem import Regression
 from leo_tf.runs.folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
-from leo_tf.training.distribution import make_strategy
 from leo_tf.training.monitoring import Monitor
-from leo_tf.training.step import MetaTrainer
 
 _logger = logging.getLogger("leo_tf")
 
@@ -28,53 +21,48 @@ class Interrupted(Exception):
 
 
 class Trainer:
-    """Meta-train LEO or a baseline in a run folder, from its beginning or from where it stopped.
+    """Run work, such as MetaTraining, in a run folder, from its beginning or from where it stopped.
 
     A run that was interrupted or killed and continued gives bit for bit the weights of one that was not, on the same
     machine: every draw is a function of the step, and work past the last checkpoint is simply done again.
 
     Args:
-      config: RunConfig.
+      work: what is trained; MetaTraining says what is asked of it.
       checkpoint_path: the run's folder.
+      on_validation: called after every validation with (step, Validation); what it raises ends the run, which can be
+        continued.
 
-    Raises:
-      InputError: the data are missing or do not fit, or the folder belongs to another run.
+    Example:
+      >>> trainer = leo_tf.Trainer(leo_tf.MetaTraining(leo_tf.RunConfig()), "runs/leo")  # doctest: +SKIP
+      >>> trainer.run()  # doctest: +SKIP
     """
 
-    def __init__(self, config, checkpoint_path):
-        self.config, training = config, config.training
-        self.folder = RunFolder(checkpoint_path)
-        strategy = make_strategy(training.distribution, training.metatrain_batch_size)
-        self.problem = _problem(config)
-        with strategy.scope():
-            self.model, sampler = self.problem.build()
-            optimizer = keras.optimizers.Adam(_learning_rate(training), epsilon=ADAM_EPSILON)
-            optimizer.build(self.model.meta_variables)
-        self._steps = MetaTrainer(self.model, optimizer, sampler, strategy, training)
-        self.folder.claim(config, self.problem.data)
-        self.checkpoints = Checkpoints(self.folder, self.model, optimizer, self.problem)
-        _logger.info("%s", self.problem.summary())
+    def __init__(self, work, checkpoint_path, on_validation=None):
+        self.work, self.folder = work, RunFolder(checkpoint_path)
+        self._on_validation = on_validation
+        self.checkpoints = Checkpoints(self.folder, work)
 
     def run(self):
         """Train up to the step limit; return the number of steps taken in this call.
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          InputError: a checkpoint or the metrics could not be written, or another process trains in the folder.
+          InputError: the folder belongs to another run, another process trains in it, or it cannot be written.
         """
         with writing(self.folder.path):
             lock = self.folder.lock()
         with lock:
+            self.folder.claim(self.work.config, self.work.data_record)
             return self._run()
 
     def _run(self):
-        first, last = self.checkpoints.restore(), self.config.training.num_steps_limit
+        first, last = self.checkpoints.restore(), self.work.settings.num_steps_limit
         if first >= last:
             return 0
         if first:
             _logger.info("Continuing %s from step %d.", self.folder.path, first)
         with writing(self.folder.path):
-            monitor = Monitor(self.folder, self.model, self.problem, first, last)
+            monitor = Monitor(self.folder, self.work, first, last)
         try:
             with _SignalCatcher() as signals:
                 self._loop(first, last, monitor, signals)
@@ -84,46 +72,42 @@ class Trainer:
         return last - first
 
     def _loop(self, step, last, monitor, signals):
-        every, log_every = self.config.training.checkpoint_steps, self.config.training.log_steps
+        every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
             until = min(last, step - step % log_every + log_every, step - step % every + every)
             start = time.perf_counter()
-            metrics = self._steps.run(tf.constant(until - step))
-            metrics["loss"].numpy()  # waits for the steps
-            pace = (until - step) / (time.perf_counter() - start)
+            metrics = self.work.step(until - step)
+            steps_per_second = (until - step) / (time.perf_counter() - start)
             step = until
             with writing(self.folder.path):
-                monitor.steps(step, metrics, pace)
+                monitor.steps(step, metrics, steps_per_second)
             if step % every == 0 or step == last:
-                validation = self.problem.validate()
+                validation = self.work.validate()
                 self.checkpoints.offer_best(validation.interval.mean)
                 with writing(self.folder.path):
                     monitor.validation(step, validation, *self.checkpoints.best)
                 self.checkpoints.save()
+                if self._on_validation:
+                    self._on_validation(step, validation)
             if signals.received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(signals.received, step)
 
 
-def _problem(config):
-    return Regression(config) if config.episodes.problem == "regression" else Classification(config)
-
-
-def _learning_rate(training):
-    if training.outer_lr_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(training.outer_lr, training.num_steps_limit)
-    return training.outer_lr
-
-
 class _SignalCatcher:
-    """Note SIGINT and SIGTERM instead of dying, so that the loop can save first; a second one acts as usual."""
+    """Note SIGINT and SIGTERM instead of dying, so that the loop can save first; a second one acts as usual.
+
+    Outside the main thread signals cannot be caught, and are left alone.
+    """
 
     def __init__(self):
         self.received = 0
+        self._before = {}
 
     def __enter__(self):
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_):

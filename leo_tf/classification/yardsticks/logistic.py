@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.classification.scoring import Classifier
+from leo_tf.classification.scoring import LinearClassifier
 from leo_tf.errors import InputError
 
 
@@ -19,7 +19,7 @@ def logistic_regression(support_x, support_y, C=1.0):
       C: weight of the summed cross-entropy against half the squared norm of the weights; scikit-learn's C.
 
     Returns:
-      Classifier, with bias.
+      LinearClassifier, with bias.
 
     Raises:
       InputError: scikit-learn is not installed, or C is not positive.
@@ -51,6 +51,6 @@ def logistic_regression(support_x, support_y, C=1.0):
     support_x = tf.convert_to_tensor(support_x)
     weights, bias = tf.numpy_function(fit, [support_x, support_y], [support_x.dtype] * 2)
     shape = support_x.shape
-    return Classifier(
+    return LinearClassifier(
         tf.ensure_shape(weights, [shape[0], shape[1], shape[3]]), tf.ensure_shape(bias, [shape[0], shape[1]])
     )

@@ -1,0 +1,74 @@
+"""What defines a LEO."""
+
+from dataclasses import dataclass
+
+from leo_tf.config.section import Section, count, require, setting, weight
+
+CODE_SOURCES = ("encoder", "prior")
+CODES_PER_CLASS = ("example", "class")
+KL_KINDS = ("sampled", "analytic")
+MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class LEOConfig(Section):
+    """What defines the model: adaptation steps, latent size, initial rates, the weights of the penalties, ablations.
+
+    Defaults are those of the official code; the published results need the values in configs/. The paper's ablations
+    (table 2) are settings of the same fields, in configs/ablations/.
+
+    References:
+      Paper section 2.3 and equations 6-7; B.4 for the steps and initial rates.
+
+    Example:
+      >>> LEOConfig(num_latents=16).inner_unroll_length
+      5
+    """
+
+    inner_unroll_length: int = setting(
+        5, "gradient steps on the latent codes", high=MOST_STEPS, expected="a whole number of at least 0, at most 1000"
+    )
+    finetuning_unroll_length: int = setting(
+        5,
+        "gradient steps on the classifier weights, after the latent steps",
+        high=MOST_STEPS,
+        expected="a whole number of at least 0, at most 1000",
+    )
+    num_latents: int = count(64, "dimensions of the latent code of a class", high=4096)
+    inner_lr_init: float = weight(1.0, "initial learning rate of the latent steps (meta-learned per dimension)")
+    finetuning_lr_init: float = weight(0.001, "initial learning rate of the fine-tuning steps (meta-learned)")
+    dropout_rate: float = setting(
+        0.5,
+        "probability of dropping an embedding dimension while meta-training",
+        high=0.999,
+        expected="a probability in [0, 0.999]",
+    )
+    kl_weight: float = weight(1e-3, "weight (beta) of KL(q(z|support) || N(0, I))")
+    kl: str = setting("sampled", "this KL: from one sample (official code), or in closed form", choices=KL_KINDS)
+    encoder_penalty_weight: float = weight(1e-9, "weight (gamma) of the distance from initial to adapted codes")
+    l2_penalty_weight: float = weight(1e-8, "weight (lambda 1) of the halved squared norm of all matrices")
+    orthogonality_penalty_weight: float = weight(1e-3, "weight (lambda 2) of the decoder's row correlations")
+    stochastic: bool = setting(True, "sample codes and weights while meta-training; false: their means, and no KL")
+    codes_from: str = setting(
+        "encoder",
+        "where initial codes come from; prior: N(0, I), which never sees the support",
+        choices=CODE_SOURCES,
+    )
+    codes_per_class: str = setting(
+        "example",
+        "codes sampled for a class: one for each support example (official code) or one (paper)",
+        choices=CODES_PER_CLASS,
+    )
+    first_order: bool = setting(False, "hold the inner gradients constant in the meta-gradient")
+    inner_gradient_norm_threshold: float = weight(
+        0.0, "regression only: largest norm of a task's inner gradient; 0: no limit"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.codes_from == "prior":
+            require(self.stochastic, self, "stochastic", "true with --codes_from=prior, whose codes are noise")
+
+    def copies(self, shots):
+        """Return the number of codes that a class of `shots` support examples has."""
+        return shots if self.codes_per_class == "example" else 1

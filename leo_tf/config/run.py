@@ -1,0 +1,131 @@
+"""The configuration of a run: a problem, an algorithm, and their settings by section; to JSON and back."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from leo_tf.config.baseline import MAMLConfig
+from leo_tf.config.data import DataConfig, EpisodeConfig
+from leo_tf.config.model import LEOConfig
+from leo_tf.config.regression import RegressionConfig
+from leo_tf.config.section import require, setting
+from leo_tf.config.training import TrainingConfig
+from leo_tf.errors import InputError
+
+PROBLEMS = ("classification", "regression")
+_MODELS = {"leo": LEOConfig, "maml": MAMLConfig, "metasgd": MAMLConfig}
+ALGORITHMS = tuple(_MODELS)
+
+# What may change from one start of a run to the next without making it another run.
+_FREE_ON_RESUME = frozenset(
+    {
+        "data_path",
+        "download",
+        "cache_dir",
+        "num_steps_limit",
+        "metavalid_batch_size",
+        "metatest_batch_size",
+        "distribution",
+    }
+)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that defines a run; saved as config.json in its folder.
+
+    `model` is a LEOConfig or, of the baselines, a MAMLConfig; left out, the algorithm's defaults.
+
+    Raises:
+      InputError: a value is out of bounds or does not go with another one; the message names the flag.
+    """
+
+    model: Any = None
+    data: DataConfig = field(default_factory=DataConfig)
+    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    regression: RegressionConfig = field(default_factory=RegressionConfig)
+    problem: str = setting(
+        "classification", "classification, or regression of sinusoids and lines (paper 4.1)", choices=PROBLEMS
+    )
+    algorithm: str = setting("leo", "leo, or a baseline that descends from meta-learned weights", choices=ALGORITHMS)
+
+    def __post_init__(self):
+        require(self.problem in PROBLEMS, self, "problem", " or ".join(PROBLEMS))
+        require(self.algorithm in ALGORITHMS, self, "algorithm", " or ".join(ALGORITHMS))
+        kind = _MODELS[self.algorithm]
+        if self.model is None:
+            object.__setattr__(self, "model", kind())
+        for name, expected in section_types(self.algorithm).items():
+            if not isinstance(getattr(self, name), expected):
+                raise InputError(
+                    f"RunConfig got {type(getattr(self, name)).__name__} for {name}; expected {expected.__name__} with "
+                    f"algorithm={self.algorithm!r}."
+                )
+        if self.problem == "regression":
+            no_such = "{} with --problem=regression, see configs/regression.cfg"
+            require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
+            if self.algorithm == "leo":
+                require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
+
+    def to_json(self):
+        """Return the configuration, and the version that wrote it, as a JSON text that `from_json` reads back."""
+        from leo_tf import __version__
+
+        sections = dataclasses.asdict(self)
+        first = {"leo_tf": __version__, **{name: sections.pop(name) for name in ("problem", "algorithm")}}
+        return json.dumps(first | sections, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text):
+        """Build a configuration from `to_json`'s text.
+
+        Raises:
+          InputError: the text is not JSON, or has a section or field that this version does not know.
+        """
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(
+                f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf."
+            ) from None
+        version = values.pop("leo_tf", "an unknown version") if isinstance(values, dict) else "an unknown version"
+        try:
+            kinds = section_types(values.get("algorithm", "leo"))
+            return cls(**{name: kinds[name](**v) if name in kinds else v for name, v in values.items()})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"The run's configuration, written by leo_tf {version}, does not fit this version ({error}); "
+                "use the version that wrote it, or start a new run."
+            ) from None
+
+    def differences(self, other):
+        """List the fields, `section.field: mine != theirs`, that make `other` a different run."""
+        found = [f"{n}: {a!r} != {b!r}" for n in ("problem", "algorithm") for a, b in [_pair(self, other, n)] if a != b]
+        if found:
+            return found
+        free = _FREE_ON_RESUME
+        if self.training.outer_lr_schedule != "constant":  # which depends on where the run ends
+            free -= {"num_steps_limit"}
+        for section in section_types(self.algorithm):
+            mine, theirs = _pair(self, other, section)
+            for each in dataclasses.fields(mine):
+                a, b = _pair(mine, theirs, each.name)
+                if a != b and each.name not in free:
+                    found.append(f"{section}.{each.name}: {a!r} != {b!r}")
+        return found
+
+
+def _pair(first, second, name):
+    return getattr(first, name), getattr(second, name)
+
+
+def section_types(algorithm="leo"):
+    """Return the dataclass of every section of an algorithm's `RunConfig` by name.
+
+    Raises:
+      KeyError: there is no such algorithm.
+    """
+    sections: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(RunConfig) if not f.metadata}
+    return sections | {"model": _MODELS[algorithm]}

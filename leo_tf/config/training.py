@@ -1,0 +1,39 @@
+"""The outer loop."""
+
+from dataclasses import dataclass
+
+from leo_tf.config.section import Section, count, setting, weight
+
+DISTRIBUTIONS = ("auto", "none", "mirrored")
+JIT_MODES = ("auto", "on", "off")
+SCHEDULES = ("constant", "cosine")
+_MOST_TASKS = 1_000_000
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Section):
+    """The outer loop: batches, optimiser, gradient limits, validation, seed, devices."""
+
+    metatrain_batch_size: int = count(12, "tasks in a meta-training step, over all replicas", high=_MOST_TASKS)
+    metavalid_batch_size: int = count(
+        200, "tasks evaluated at once in validation (speed and memory only)", high=_MOST_TASKS
+    )
+    metatest_batch_size: int = count(
+        200, "tasks evaluated at once in testing (speed and memory only)", high=_MOST_TASKS
+    )
+    metavalid_tasks: int = count(2000, "tasks of a validation, the same ones every time", low=2, high=_MOST_TASKS)
+    metavalid_queries: int = count(0, "queries of a class in validation; 0: all remaining examples", low=0)
+    num_steps_limit: int = count(100_000, "meta-training steps", high=10**12)
+    checkpoint_steps: int = count(1000, "steps from one validation and checkpoint to the next", high=10**12)
+    log_steps: int = count(50, "steps from one row of metrics to the next", high=10**12)
+    outer_lr: float = setting(1e-4, "learning rate of Adam", low=1e-30, high=1e30, expected="a finite number above 0")
+    outer_lr_schedule: str = setting(
+        "constant",
+        "cosine: the learning rate of Adam falls to 0 at num_steps_limit along a half cosine",
+        choices=SCHEDULES,
+    )
+    gradient_threshold: float = weight(0.1, "largest absolute value of a meta-gradient element; 0: no limit")
+    gradient_norm_threshold: float = weight(0.1, "largest norm of a variable's meta-gradient; 0: no limit")
+    seed: int = setting(0, "seed of everything random in the run", high=2**62, expected="a whole number from 0 to 2^62")
+    distribution: str = setting("auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS)
+    jit: str = setting("auto", "compile the step with XLA; auto: as measured best", choices=JIT_MODES)

@@ -1,0 +1,82 @@
+"""What MAML and Meta-SGD of both problems share: descent from meta-learned initial parameters."""
+
+import tensorflow as tf
+
+from leo_tf import adaptation
+from leo_tf.config import MAMLConfig
+from leo_tf.learners.meta_learner import MetaLearner
+
+
+class DescentLearner(MetaLearner):
+    """Model-agnostic meta-learning: learned initial parameters, one fixed learning rate.
+
+    A subclass calls `add_initial_parameters`, and `descend` to adapt.
+
+    References:
+      Finn et al., "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
+    """
+
+    algorithm = "MAML"
+    config_type = MAMLConfig
+
+    def add_initial_parameters(self, shape):
+        """Create the parameters [...] that every task starts from, at zero."""
+        self.initial_parameters = self.add_weight(name="initial_parameters", shape=shape, initializer="zeros")
+
+    @property
+    def matrices(self):
+        """The initial parameters."""
+        return [self.initial_parameters]
+
+    @property
+    def learning_rates(self):
+        """None are meta-learned."""
+        return []
+
+    @property
+    def inner_learning_rate(self):
+        """The learning rate of the inner steps; broadcasts against the parameters."""
+        return self.config.maml_lr
+
+    def descend(self, tasks, loss, rate_multiplier=1.0):
+        """Return each task's parameters [tasks, ...] after all steps.
+
+        Args:
+          tasks: number of tasks, int or scalar tensor.
+          loss: function (parameters, step) -> scalar summed over tasks.
+          rate_multiplier: what the learning rate is multiplied by.
+        """
+        initial = tf.convert_to_tensor(self.initial_parameters)
+        return adaptation.descend(
+            tf.broadcast_to(initial, [tasks, *initial.shape]),
+            loss,
+            rate_multiplier * self.inner_learning_rate,
+            self.config.maml_steps,
+            self.config.first_order,
+            self.config.inner_gradient_norm_threshold,
+        )
+
+
+class LearnedRates:
+    """Makes a DescentLearner a Meta-SGD: a meta-learned learning rate for every parameter, which starts at maml_lr.
+
+    References:
+      Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017; LEO paper, section 4.2, tables 1-2.
+    """
+
+    algorithm = "Meta-SGD"
+
+    def add_initial_parameters(self, shape):
+        """Create initial parameters and learning rates of this shape."""
+        super().add_initial_parameters(shape)
+        self.learning_rate = self.add_learning_rate("learning_rate", shape, self.config.maml_lr)
+
+    @property
+    def learning_rates(self):
+        """The learning rates, one for every parameter."""
+        return [self.learning_rate]
+
+    @property
+    def inner_learning_rate(self):
+        """The learned rates; of the parameters' shape."""
+        return tf.convert_to_tensor(self.learning_rate)

@@ -1,0 +1,71 @@
+"""Meta-training of a run's learner, as work for the Trainer."""
+
+import keras
+import tensorflow as tf
+
+from leo_tf.learners import ADAM_EPSILON
+from leo_tf.runs.problems import problem_of
+from leo_tf.training.distribution import make_strategy
+from leo_tf.training.step import MetaSteps, terms_of
+
+
+class MetaTraining:
+    """The learner, optimizer, tasks and validation of a RunConfig.
+
+    What a Trainer asks of its work: `config`, with to_json, from_json and differences; `settings`, with
+    num_steps_limit, checkpoint_steps and log_steps; `data_record`; `measured`, a Problem or alike, with measure,
+    higher_is_better, other_measures and text; `state`, what checkpoints hold; `variables` and `rates`, by name, to be
+    shown; `columns`, the names of what `step` returns; `steps_taken`, `step` and `validate`.
+
+    Args:
+      config: RunConfig.
+
+    Raises:
+      InputError: the data are missing or do not fit.
+    """
+
+    def __init__(self, config):
+        self.config, self.settings = config, config.training
+        self.measured = self.problem = problem_of(config)
+        self.data_record = self.problem.data_record
+        strategy = make_strategy(self.settings.distribution, self.settings.metatrain_batch_size)
+        with strategy.scope():
+            self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
+            sampler = self.problem.make_sampler()
+            self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
+            self.optimizer.build(self.learner.meta_variables)
+        self.validate = self.problem.make_validator(self.learner)
+        self._steps = MetaSteps(self.learner, self.optimizer, sampler, strategy, self.settings)
+        self.state = {"model": self.learner, "optimizer": self.optimizer}
+        self.columns = terms_of(self.learner)
+
+    @property
+    def variables(self):
+        """All trainable variables by name."""
+        return {v.path.removeprefix(f"{self.learner.name}/"): v for v in self.learner.meta_variables}
+
+    @property
+    def rates(self):
+        """The learned learning rates by name."""
+        return {rate.name: rate for rate in self.learner.learning_rates}
+
+    @property
+    def steps_taken(self):
+        """Optimizer steps since the run's beginning, int."""
+        return int(self.optimizer.iterations.numpy())
+
+    def step(self, count):
+        """Take `count` steps.
+
+        Returns:
+          Means over the steps of `columns`, floats, and `gradient_norms`, a NumPy array [variables].
+        """
+        metrics = self._steps.run(tf.constant(count))
+        norms = metrics.pop("gradient_norms").numpy()
+        return {**{name: float(value) for name, value in metrics.items()}, "gradient_norms": norms}
+
+
+def _learning_rate(training):
+    if training.outer_lr_schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(training.outer_lr, training.num_steps_limit)
+    return training.outer_lr

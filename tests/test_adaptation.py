@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, InputError, LEOConfig, adaptation
+from leo_tf import LEO, InputError, LEOConfig, MAMLConfig, adaptation
 from leo_tf.classification.maml import MAML
 
 RATE = tf.constant(0.5, tf.float64)
@@ -94,8 +94,8 @@ def test_adapt_limits_both_loops():
     np.testing.assert_allclose(parameters, [[14.5]], rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [LEO, MAML])
-def test_classification_has_no_limit(kind):
-    config = LEOConfig(inner_gradient_norm_threshold=2.5)
+@pytest.mark.parametrize("kind,settings", [(LEO, LEOConfig), (MAML, MAMLConfig)])
+def test_classification_has_no_limit(kind, settings):
+    config = settings(inner_gradient_norm_threshold=2.5)
     with pytest.raises(InputError, match=r"inner_gradient_norm_threshold=2\.5 .* expected 0: only regression"):
         kind(config, 8)

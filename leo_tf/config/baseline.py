@@ -23,7 +23,7 @@ class MAMLConfig(Section):
       Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017.
     """
 
-    maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the weights", low=1, high=MOST_STEPS)
+    maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the weights", high=MOST_STEPS)
     maml_lr: float = setting(
         1.0,
         "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start",

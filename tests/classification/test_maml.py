@@ -9,22 +9,21 @@ import pytest
 import tensorflow as tf
 
 import leo_tf
-from leo_tf import EpisodeSampler, InputError, LEOConfig
+from leo_tf import EpisodeSampler, InputError, LEOConfig, MAMLConfig
 from leo_tf.analysis.curves import steps_curve
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.noise import noise_from_bits
 from leo_tf.classification.tasks import draw_tasks
-from leo_tf.config import BaselineConfig, DataConfig, EpisodeConfig, RunConfig, TrainingConfig
-from leo_tf.training import MetaTrainer
+from leo_tf.config import DataConfig, EpisodeConfig, RunConfig, TrainingConfig
+from leo_tf.training import MetaSteps, MetaTraining
 
-CONFIG = LEOConfig(finetuning_unroll_length=2, finetuning_lr_init=0.7, dropout_rate=0.25, l2_penalty_weight=0.05)
+CONFIG = MAMLConfig(maml_steps=2, maml_lr=0.7, dropout_rate=0.25, l2_penalty_weight=0.05)
 WAYS, DIM = 3, 8
 
 
 def make_model(kind, **changes):
     rng = np.random.default_rng(2)
     model = kind(dataclasses.replace(CONFIG, **changes), DIM, WAYS, dtype="float64")
-    model.initial_classifier.assign(rng.normal(size=(WAYS, DIM)))
+    model.initial_parameters.assign(rng.normal(size=(WAYS, DIM)))
     for rate in model.learning_rates:
         rate.assign(rng.uniform(0.2, 1.5, (WAYS, DIM)))
     return model
@@ -32,7 +31,7 @@ def make_model(kind, **changes):
 
 def adapted(model, support, labels, masks):
     """NumPy: the classifier of one task; masks [1 + steps, ways, shots, dim], of which the first is not used."""
-    theta = model.initial_classifier.numpy()
+    theta = model.initial_parameters.numpy()
     rate = model.learning_rates[0].numpy() if model.learning_rates else 0.7
     for step in range(2):
         inputs = support if masks is None else oracle.drop(support, masks[1 + step], 0.75)
@@ -45,7 +44,7 @@ def test_one_step_by_hand():
     """Two classes, x = (1, 0) and (0, 1), from zero: the softmax is (1/2, 1/2), so that a row moves by rate / 2."""
     support_x = tf.constant([[[[1.0, 0.0]], [[0.0, 1.0]]]])
     support_y = tf.constant([[[0], [1]]])
-    config = dataclasses.replace(CONFIG, finetuning_unroll_length=1)
+    config = dataclasses.replace(CONFIG, maml_steps=1)
     expected = [[[0.35, -0.35], [-0.35, 0.35]]]
     np.testing.assert_allclose(MAML(config, 2, 2).adapt(support_x, support_y), expected, rtol=1e-6)
     model = MetaSGD(config, 2, 2)
@@ -60,12 +59,12 @@ def test_against_numpy(make_episode, kind, shots):
     """Classifier and every term of the loss, with dropout and without; no KL, no encoder penalty."""
     model, episode = make_model(kind), make_episode(shots=shots)
     bits = model.draw_bits(episode, seed=4)
-    noise = noise_from_bits(model.config, episode, bits)
+    noise = model.noise_from_bits(episode, bits)
     assert noise.latents is None and noise.support_masks.shape == (2, 3, WAYS, shots, DIM)
     support, labels, query, query_labels = (np.asarray(part) for part in episode)
-    regularization = 0.05 * oracle.half_l2([model.initial_classifier.numpy()])
+    regularization = 0.05 * oracle.half_l2([model.initial_parameters.numpy()])
     for training in (True, False):
-        outcome = model.meta_loss(episode, training, noise=bits if training else None)
+        outcome = model.meta_loss(episode, training, noise=noise if training else None)
         for task in range(2):
             masks = noise.support_masks[task].numpy() if training else None
             theta = adapted(model, support[task], labels[task], masks)
@@ -107,17 +106,17 @@ def test_meta_gradient(make_episode, kind):
 
 @pytest.mark.parametrize("kind,variables", [(MAML, 1), (MetaSGD, 2)])
 def test_variables(kind, variables):
-    model = kind(LEOConfig(finetuning_lr_init=0.3), 16, ways=4)
+    model = kind(MAMLConfig(maml_lr=0.3), 16, ways=4)
     assert [tuple(v.shape) for v in model.meta_variables] == [(4, 16)] * variables
     assert len(model.trainable_variables) == variables and len(model.matrices) == 1
-    np.testing.assert_array_equal(model.initial_classifier, np.zeros((4, 16)))
+    np.testing.assert_array_equal(model.initial_parameters, np.zeros((4, 16)))
     for rate in model.learning_rates:
         np.testing.assert_array_equal(rate, np.full((4, 16), np.float32(0.3)))
 
 
 @pytest.mark.parametrize("kind", [MAML, MetaSGD])
 def test_other_ways_are_refused(make_episode, table, kind):
-    model, episode = kind(LEOConfig(), DIM, ways=5), make_episode(ways=3, dtype="float32")
+    model, episode = kind(MAMLConfig(), DIM, ways=5), make_episode(ways=3, dtype="float32")
     message = (
         rf"{kind.algorithm}'s weights are those of 5 classes; got tasks of 3\. Give 5-way tasks \(--num_classes=5\)"
     )
@@ -143,13 +142,11 @@ def test_saved_and_loaded(make_episode, tmp_path):
 def test_the_training_step_learns(table, kind):
     """From random weights, which know nothing of the task, to below chance loss on new tasks."""
     sampler = EpisodeSampler(table, WAYS, 1, 4)
-    model = kind(LEOConfig(finetuning_unroll_length=2, dropout_rate=0.0), DIM, WAYS)
+    model = kind(MAMLConfig(maml_steps=2, maml_lr=0.001, dropout_rate=0.0), DIM, WAYS)
     model.initialize(1)
     optimizer = keras.optimizers.Adam(0.02)
     optimizer.build(model.meta_variables)
-    step = MetaTrainer(
-        model, optimizer, sampler, tf.distribute.get_strategy(), TrainingConfig(jit="off", outer_lr=0.02)
-    )
+    step = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), TrainingConfig(jit="off", outer_lr=0.02))
     episode = sampler.sample(99, 0, 100)
     before = model.meta_loss(episode, False)
     step.run(tf.constant(150))
@@ -171,7 +168,7 @@ def data(tmp_path_factory):
 
 def trainer(data, path, algorithm, steps):
     config = RunConfig(
-        LEOConfig(dropout_rate=0.2),
+        LEOConfig(dropout_rate=0.2) if algorithm == "leo" else MAMLConfig(2, 0.5, dropout_rate=0.2),
         DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
         EpisodeConfig(num_classes=WAYS, num_tr_examples_per_class=2, num_val_examples_per_class=3),
         TrainingConfig(
@@ -183,9 +180,9 @@ def trainer(data, path, algorithm, steps):
             outer_lr=0.01,
             num_steps_limit=steps,
         ),
-        BaselineConfig(algorithm, maml_steps=2, maml_lr=0.5),
+        algorithm=algorithm,
     )
-    return leo_tf.Trainer(config, path)
+    return leo_tf.Trainer(MetaTraining(config), path)
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "metasgd"])
@@ -193,17 +190,17 @@ def test_a_run_resumes_loads_and_evaluates(data, tmp_path, algorithm):
     whole = tmp_path / "whole"
     run = trainer(data, whole, algorithm, 8)
     run.run()
-    for variable, start in zip(run.model.meta_variables, [0.0, 0.5], strict=False):
+    for variable, start in zip(run.work.learner.meta_variables, [0.0, 0.5], strict=False):
         assert np.abs(variable.numpy() - start).max() > 1e-3
     if algorithm == "metasgd":
         for steps in (4, 8):
             resumed = trainer(data, tmp_path / "parts", algorithm, steps)
             resumed.run()
-        for ours, expected in zip(resumed.model.meta_variables, run.model.meta_variables, strict=True):
+        for ours, expected in zip(resumed.work.learner.meta_variables, run.work.learner.meta_variables, strict=True):
             np.testing.assert_array_equal(ours, expected)
     model = leo_tf.load(whole)
     assert type(model) is {"maml": MAML, "metasgd": MetaSGD}[algorithm]
-    assert model.config.finetuning_unroll_length == 2 and model.config.finetuning_lr_init == 0.5
+    assert model.config.maml_steps == 2 and model.config.maml_lr == 0.5
     table = leo_tf.EmbeddingTable.load(data, "own", "val", cache_dir=data / "cache")
     result = leo_tf.evaluate(model, table, WAYS, 2, num_tasks=50)
     assert result.accuracy.mean > 0.5
@@ -212,5 +209,5 @@ def test_a_run_resumes_loads_and_evaluates(data, tmp_path, algorithm):
     curve = steps_curve(model, table, tasks)
     assert [(point.latent_steps, point.finetuning_steps) for point in curve] == [(0, 0), (0, 1), (0, 2)]
     assert curve[-1].accuracy.mean == pytest.approx(result.accuracy.mean)
-    with pytest.raises(InputError, match=r"baseline\.algorithm: .* != 'leo'"):
-        trainer(data, whole, "leo", 8)
+    with pytest.raises(InputError, match=r"algorithm: .* != 'leo'"):
+        trainer(data, whole, "leo", 8).run()

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, adaptation, objective
 from leo_tf.classification.noise import Noise
-from leo_tf.layers import gaussian
+from leo_tf.layers import distributions
 
 CONFIG = LEOConfig(
     inner_unroll_length=3,
@@ -85,9 +85,9 @@ def assert_equal_terms(outcome, terms, weights):
 def test_encoder(model, weights, make_episode, shots):
     episode = make_episode(shots=shots)
     terms = expected_terms(weights, episode, None)
-    mean, stddev = model.encoder(episode.support_x)
-    np.testing.assert_allclose(mean, terms["mean"], rtol=1e-9)
-    np.testing.assert_allclose(stddev, terms["stddev"], rtol=1e-9)
+    codes = model.encode(episode.support_x)
+    np.testing.assert_allclose(codes.mean(), terms["mean"], rtol=1e-9)
+    np.testing.assert_allclose(codes.stddev(), terms["stddev"], rtol=1e-9)
     # The case is worth its name: some codes have spread, some are on the floor.
     assert 0 < np.mean(terms["stddev"] == 1e-10) < 1
 
@@ -95,12 +95,13 @@ def test_encoder(model, weights, make_episode, shots):
 @pytest.mark.parametrize("ways", [3, 20])
 def test_decoder_spread_starts_at_glorots(model, weights, ways):
     latents = np.random.default_rng(2).normal(size=(2, ways, 4))
-    mean, stddev = model.decoder(tf.constant(latents), ways=ways)
+    weights_of = model.decode(latents)
+    mean, stddev = weights_of.mean(), weights_of.stddev()
     expected = oracle.split(latents @ weights[4], np.sqrt(2 / (ways + DIM)))
     np.testing.assert_allclose(mean, expected[0], rtol=1e-9)
     np.testing.assert_allclose(stddev, expected[1], rtol=1e-9)
     np.testing.assert_allclose(model.decoder.mean(tf.constant(latents)), expected[0], rtol=1e-9)
-    at_zero = model.decoder(tf.zeros([1, ways, 4], tf.float64), ways=ways)[1]
+    at_zero = model.decode(tf.zeros([1, ways, 4], tf.float64)).stddev()
     np.testing.assert_allclose(at_zero, np.full((1, ways, DIM), np.sqrt(2 / (ways + DIM))), rtol=1e-12)
 
 
@@ -108,14 +109,20 @@ def test_spread_has_a_floor_without_gradient():
     u = tf.constant([-5.0, -1e-3, 0.0, 1e-3, 0.7], tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(u)
-        _, stddev = gaussian.split_mean_stddev(tf.concat([tf.zeros_like(u), u], 0))
+        stddev = distributions.shifted_exponential(u, 0.0)
     np.testing.assert_allclose(stddev, [1e-10, 1e-10, 1e-10, np.exp(1e-3) - 1, np.exp(0.7) - 1], rtol=1e-9)
     np.testing.assert_allclose(tape.gradient(stddev, u), [0, 0, 0, np.exp(1e-3), np.exp(0.7)], rtol=1e-9)
 
 
+def element_by_element(mean, stddev, noise):
+    """The sampled KL of one-dimensional Gaussians."""
+    stddev = tf.broadcast_to(stddev, mean.shape)
+    return distributions.sampled_kl(distributions.gaussian(mean[:, None], stddev[:, None]), noise[:, None])
+
+
 def test_kl_is_the_log_ratio_of_the_densities_at_the_sample():
     mean, stddev, noise = (tf.constant(v, tf.float64) for v in ([0.3, -2.0], [0.5, 1.7], [1.1, -0.4]))
-    kl = gaussian.sampled_kl(mean, stddev, noise)
+    kl = element_by_element(mean, stddev, noise)
     # log(1/0.5) - 1.1^2/2 + (0.3 + 0.55)^2/2 and log(1/1.7) - 0.4^2/2 + (-2 - 0.68)^2/2
     np.testing.assert_allclose(kl, [np.log(2) - 0.605 + 0.36125, -np.log(1.7) - 0.08 + 3.5912], rtol=1e-12)
 
@@ -125,7 +132,7 @@ def test_kl_of_a_code_on_the_floor_is_exact_in_float32():
     with tf.GradientTape() as tape:
         mean = tf.constant([0.7, 0.7, 0.7])
         tape.watch(mean)
-        kl = gaussian.sampled_kl(mean, tf.fill([3], 1e-10), noise)
+        kl = element_by_element(mean, tf.fill([3], 1e-10), noise)
     expected = 10 * np.log(10) - np.array([0, 0.5, 4.5]) + 0.245  # each about 23 nats
     np.testing.assert_allclose(kl, expected, rtol=1e-6)
     np.testing.assert_allclose(tape.gradient(kl, mean), [0.7, 0.7, 0.7], rtol=1e-6)
@@ -133,7 +140,8 @@ def test_kl_of_a_code_on_the_floor_is_exact_in_float32():
 
 def test_sampled_kl_averages_to_the_analytic_one():
     noise = np.random.default_rng(3).normal(size=200_000)
-    kl = gaussian.sampled_kl(tf.constant(0.4, tf.float64), tf.constant(0.6, tf.float64), tf.constant(noise)).numpy()
+    spread = tf.constant(0.6, tf.float64)
+    kl = element_by_element(tf.fill([200_000], tf.constant(0.4, tf.float64)), spread, tf.constant(noise)).numpy()
     analytic = -np.log(0.6) + (0.6**2 + 0.4**2 - 1) / 2
     assert abs(kl.mean() - analytic) < 4 * kl.std() / np.sqrt(noise.size)
 

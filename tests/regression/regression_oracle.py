@@ -89,8 +89,8 @@ class LEO:
         def read(variables):
             return [np.array(v) for v in variables]
 
-        self.encoder = read(model.encoder.kernels), read(model.encoder.biases)
-        self.relation = read(model.relation.kernels)
+        self.encoder = read(model.encoder.examples.kernels), read(model.encoder.biases)
+        self.relation = read(model.encoder.relation.kernels)
         self.decoder = read(model.decoder.kernels), read(model.decoder.biases)
         self.latent_rate, self.finetuning_rate = read(model.learning_rates)
         config, regression = model.config, model.regression

@@ -8,15 +8,15 @@ import pytest
 import regression_oracle as oracle
 import tensorflow as tf
 
-from leo_tf import LEOConfig
-from leo_tf.config import BaselineConfig, EpisodeConfig, RegressionConfig, RunConfig
-from leo_tf.regression.algorithms import build_regressor
+from leo_tf import LEOConfig, MAMLConfig
+from leo_tf.config import RegressionConfig, RunConfig
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
+from leo_tf.runs.problems import problem_of
 
 KINDS = [RegressionMAML, RegressionMetaSGD]
-CONFIG = LEOConfig(finetuning_unroll_length=3, finetuning_lr_init=0.02, dropout_rate=0.0, l2_penalty_weight=0.05)
+CONFIG = MAMLConfig(maml_steps=3, maml_lr=0.02, dropout_rate=0.0, l2_penalty_weight=0.05)
 SIZES = RegressionConfig(network_units=4)
 UNITS, PARAMETERS, TASKS = (1, 4, 4, 1), 33, 3
 
@@ -39,7 +39,7 @@ def episode():
 @pytest.mark.parametrize("steps", [0, 1, 3])
 @pytest.mark.parametrize("limit", [0.0, 0.8])
 def test_against_numpy(episode, kind, steps, limit):
-    model = make_model(kind, finetuning_unroll_length=steps, inner_gradient_norm_threshold=limit)
+    model = make_model(kind, maml_steps=steps, inner_gradient_norm_threshold=limit)
     start = model.initial_parameters.numpy()
     rate = model.learning_rates[0].numpy() if kind is RegressionMetaSGD else 0.02
     adapted, sampled = model.adapt(*episode[:2]), model.sample(*episode[:2])
@@ -114,20 +114,19 @@ def test_to_first_order_the_meta_gradient_is_the_query_gradient_at_the_adapted_p
 @pytest.mark.parametrize("algorithm,kind", [("maml", RegressionMAML), ("metasgd", RegressionMetaSGD)])
 def test_built_from_a_run_they_start_where_leo_starts(algorithm, kind):
     """The run's own steps and rate, and the network that LEO's decoder has in its bias."""
-    baseline = BaselineConfig(algorithm, maml_steps=2, maml_lr=0.03)
-    config = RunConfig(
-        dataclasses.replace(CONFIG, num_latents=3),
-        episodes=EpisodeConfig(problem="regression"),
-        baseline=baseline,
-        regression=dataclasses.replace(SIZES, encoder_units=4, decoder_units=4, relation_units=4),
-    )
-    model = build_regressor(config, seed=6)
-    leo = build_regressor(dataclasses.replace(config, baseline=BaselineConfig()), seed=6)
+
+    def built(model, algorithm, seed):
+        sizes = dataclasses.replace(SIZES, encoder_units=4, decoder_units=4, relation_units=4)
+        config = RunConfig(model, regression=sizes, problem="regression", algorithm=algorithm)
+        return problem_of(config).build_learner({}, seed)
+
+    settings = dataclasses.replace(CONFIG, maml_steps=2, maml_lr=0.03)
+    model = built(settings, algorithm, 6)
+    leo = built(LEOConfig(num_latents=3, dropout_rate=0.0), "leo", 6)
     assert type(model) is kind and type(leo) is RegressionLEO
-    assert (model.config.finetuning_unroll_length, model.config.finetuning_lr_init) == (2, 0.03)
-    assert (leo.config.finetuning_unroll_length, leo.config.finetuning_lr_init) == (3, 0.02)
+    assert (model.config.maml_steps, model.config.maml_lr) == (2, 0.03)
     np.testing.assert_array_equal(model.initial_parameters, leo.decoder.biases[-1][:PARAMETERS])
-    assert np.abs(build_regressor(config, seed=7).initial_parameters - model.initial_parameters).max() > 0.1
+    assert np.abs(built(settings, algorithm, 7).initial_parameters - model.initial_parameters).max() > 0.1
     for rate in model.learning_rates:
         np.testing.assert_array_equal(rate, np.full(PARAMETERS, np.float32(0.03)))
     assert [tuple(v.shape) for v in model.trainable_variables] == [(PARAMETERS,)] * (1 + (algorithm == "metasgd"))
@@ -138,7 +137,7 @@ def test_built_from_a_run_they_start_where_leo_starts(algorithm, kind):
 def test_saved_and_loaded_and_fitted(kind, tmp_path):
     sampler = RegressionSampler(5, 6)
     dataset = tf.data.Dataset.range(20).map(lambda i: sampler.sample(0, i * 8, 8))
-    config = dataclasses.replace(CONFIG, finetuning_lr_init=0.005, inner_gradient_norm_threshold=10)
+    config = dataclasses.replace(CONFIG, maml_lr=0.005, inner_gradient_norm_threshold=10)
     model = kind(config, SIZES, seed=0)
     model.compile(keras.optimizers.Adam(0.01), gradient_threshold=0, gradient_norm_threshold=10)
     before = model.evaluate(dataset, return_dict=True, verbose=0)

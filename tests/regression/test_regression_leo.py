@@ -418,3 +418,9 @@ def test_wrong_shapes(method, x, y):
         InputError, match=r"support_x and support_y have shapes \(.*\); expected both \[tasks, shots, 1"
     ):
         getattr(make_model(), method)(np.zeros(x), np.zeros(y))
+
+
+def test_support_that_is_not_finite_is_refused(episode):
+    for bad in (np.nan, np.inf):
+        with pytest.raises(InputError, match="holds NaN or infinity; expected finite numbers"):
+            make_model().adapt(episode.support_x, episode.support_y + bad)

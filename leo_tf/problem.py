@@ -1,10 +1,12 @@
 """What train, evaluate, search and reproduce need of a problem: its tasks, learner, measure and evaluation."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from leo_tf.evaluation.intervals import Interval
+from leo_tf.evaluation.results import require_of_tasks
 
 
 class Validation(NamedTuple):
@@ -13,6 +15,95 @@ class Validation(NamedTuple):
     interval: Interval  # of the problem's measure
     others: Mapping[str, float] = MappingProxyType({})  # more numbers, those that the problem names
     figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRequest:
+    """What an evaluation is asked for; None and empty leave it to the problem."""
+
+    split: str = "test"
+    num_tasks: int | None = None
+    seed: int = 0
+    queries: int | None = None  # of a class; None: all that remain
+    tasks_file: str = ""  # evaluate on the tasks in this file
+    samples: int | None = None  # functions for each task
+    shots: tuple[int, ...] = ()  # evaluate at each of these
+    yardsticks: tuple[str, ...] = ()  # more of them, by name
+
+
+class Extras(NamedTuple):
+    """What a problem reports beside the result."""
+
+    text: str
+    summary: Mapping[str, Any]  # joins the result's JSON
+    figures: Mapping[str, Any]  # matplotlib figures by name
+
+
+class Evaluation:
+    """Fixed tasks of a problem, and how a learner is evaluated on them.
+
+    Making one checks all that can be known before data are read.
+
+    Args:
+      config: RunConfig, with what the evaluation changes.
+      request: EvaluationRequest.
+      trained: RunConfig that the learner was trained with; default `config`.
+
+    Raises:
+      InputError: the request asks for what there is not.
+    """
+
+    result_type: Any = None  # a Result
+    title = ""  # of the data, for the printed line
+
+    def __init__(self, config, request, trained=None):
+        self.config, self.request, self.trained = config, request, trained or config
+
+    @property
+    def name(self) -> str:
+        """The name, without ending, of the evaluation's files: all that differs from the defaults is in it."""
+        return "-".join(["evaluation", self.request.split, *self._name_parts()])
+
+    def _name_parts(self):
+        raise NotImplementedError
+
+    @property
+    def about(self) -> dict:
+        """Facts on the evaluation for its JSON."""
+        return {"split": self.request.split}
+
+    @property
+    def tasks(self):
+        """The tasks, drawn or read: `digest` is their hash, `identity` what else tells them from others.
+
+        Raises:
+          InputError: the data are missing or have no such tasks.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, learner):
+        """Evaluate a learner on the tasks; return a Result of `result_type`.
+
+        Raises:
+          InputError: the tasks do not fit the learner.
+        """
+        raise NotImplementedError
+
+    def require_comparable(self, result):
+        """Raise InputError unless a Result is of these tasks; before anything is evaluated."""
+        require_of_tasks(self.tasks.identity, result)
+
+    def is_answered_by(self, result, learner, fingerprint) -> bool:
+        """Return whether a stored Result is what `evaluate` would give for the learner with this fingerprint."""
+        return result.tasks_digest == self.tasks.digest and result.model_fingerprint == fingerprint
+
+    def yardsticks(self) -> list:
+        """Return the Results, on the same tasks, of what the learner is compared with."""
+        return []
+
+    def extras(self, learner, title) -> Extras:
+        """Return what else there is to report; title: of figures."""
+        return Extras("", {}, {})
 
 
 class Problem:
@@ -30,6 +121,9 @@ class Problem:
     measure = ""  # name of the number that the best checkpoint has the best of
     higher_is_better = True
     other_measures: tuple[str, ...] = ()  # names in Validation.others
+    evaluation_type: Any = None  # an Evaluation
+    evaluation_flags: frozenset[str] = frozenset()  # of evaluate.py, those that have a meaning here and not everywhere
+    yardsticks: tuple[str, ...] = ()  # names that an EvaluationRequest may ask for
 
     def __init__(self, config):
         self.config = config

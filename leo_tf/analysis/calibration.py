@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from leo_tf.classification.evaluation import adapted_by, require_fits, sampler_of
+from leo_tf.classification.evaluator import adapted_by, require_fits, sampler_of
 from leo_tf.classification.scoring import query_logits
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 

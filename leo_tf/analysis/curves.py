@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from leo_tf.classification.evaluation import Evaluator, adapted_by, evaluate_tasks, require_fits, sampler_of
+from leo_tf.classification.evaluation import evaluate_tasks
+from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
@@ -26,9 +27,7 @@ class StepsPoint:
 
 def with_steps(model, latent_steps, finetuning_steps):
     """Return a model with the same weights that adapts in other numbers of steps; a baseline has no latent ones."""
-    config = dataclasses.replace(
-        model.config, inner_unroll_length=latent_steps, finetuning_unroll_length=finetuning_steps
-    )
+    config = model.config_of_steps(latent_steps, finetuning_steps)
     other = type(model).from_config({**model.get_config(), "config": dataclasses.asdict(config)})
     for variable, value in zip(other.meta_variables, model.meta_variables, strict=True):
         variable.assign(value)
@@ -51,8 +50,8 @@ def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuni
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
-    latent = model.config.inner_unroll_length if latent_steps is None else latent_steps
-    finetuning = model.config.finetuning_unroll_length if finetuning_steps is None else finetuning_steps
+    latent = model.inner_steps[0] if latent_steps is None else latent_steps
+    finetuning = model.inner_steps[1] if finetuning_steps is None else finetuning_steps
     require_fits(model, table)
     sampler, batch_size = sampler_of(table, tasks), min(batch_size, len(tasks))
     points, start = [], None

@@ -59,18 +59,40 @@ def _grid(request, title):
     return Analysis("\n".join(map(str, results)), [r.summary() for r in results], figures.grid_plot(results, title))
 
 
-_ANALYSES = {"calibration": _calibration, "steps": _steps, "grid": _grid}
+_ANALYSES: dict[str, dict[str, Any]] = {
+    "classification": {"calibration": _calibration, "steps": _steps, "grid": _grid},
+    "regression": {},
+}
 
 
-def require_analyses(names):
-    """Raise InputError for an analysis that there is not, or if pictures cannot be drawn."""
-    unknown = [name for name in names if name not in _ANALYSES]
+def require_analyses(names, config, yardsticks=(), ways=()):
+    """Check, before any work, that the analyses can be done.
+
+    Args:
+      names: analyses asked for.
+      config: RunConfig.
+      yardsticks: names that are yardsticks of the problem, asked for with the same flag.
+      ways: of the grid.
+
+    Raises:
+      InputError: there is no such analysis of the problem, a baseline cannot take the grid's ways, or pictures cannot
+        be drawn.
+    """
+    known = [*_ANALYSES[config.problem], *yardsticks]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"Unknown --analysis {', '.join(unknown)}; expected some of {', '.join(_ANALYSES)}.")
-    if names:
+        raise InputError(
+            f"Unknown --analysis {', '.join(unknown)}; expected some of {', '.join(known)} for a {config.problem} run."
+        )
+    if "grid" in names and config.algorithm != "leo" and set(ways) != {config.episodes.num_classes}:
+        raise InputError(
+            f"--analysis=grid takes several numbers of ways, and the run's {config.algorithm} fits "
+            f"{config.episodes.num_classes} only; give --ways_grid={config.episodes.num_classes}, or leave it out."
+        )
+    if set(names) - set(yardsticks):
         plots.require_matplotlib()
 
 
 def analyse(name, request, title):
-    """Return the Analysis called `name` of a Request; title: of the picture."""
-    return _ANALYSES[name](request, title)
+    """Return the Analysis called `name` of a classification Request; title: of the picture."""
+    return _ANALYSES["classification"][name](request, title)

@@ -11,7 +11,7 @@ from absl import flags
 
 from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 _SETTINGS = ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot")
 _PLAIN_EVALUATION_BATCH = 20

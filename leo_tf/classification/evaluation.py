@@ -1,77 +1,21 @@
-"""The evaluation protocol: fixed, seeded tasks, per-task results, their mean and its interval."""
+"""Evaluate a classification learner on fixed tasks, beside nearest class mean on the same ones."""
 
+import functools
+import logging
 import time
+from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
-
-from leo_tf.classification import scoring
+from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.classification.tasks import draw_from
-from leo_tf.data.episodes import Episode, EpisodeSampler
-from leo_tf.errors import InputError
+from leo_tf.classification.tasks import Tasks, draw_from, draw_tasks
+from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
+from leo_tf.data import EmbeddingTable
+from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.evaluation.fingerprint import fingerprint
+from leo_tf.problem import Evaluation
 
-_BLOCKS_FROM_QUERIES = 100  # queries a class from which reading whole classes beats gathering the queries
-
-
-class Evaluator:
-    """Score a way of making classifiers on a sampler's tasks.
-
-    Args:
-      make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) ->
-        LinearClassifier.
-      sampler: EpisodeSampler.
-      batch_size: tasks at once; changes speed and memory only.
-    """
-
-    def __init__(self, make_classifier, sampler, batch_size):
-        self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
-
-    def run_on(self, tasks):
-        """Score Tasks of the sampler's shape.
-
-        Returns:
-          Scores of NumPy arrays [num_tasks].
-        """
-        starts = range(0, len(tasks), self._batch_size)
-        # The last batch is filled up with its last task, so that one graph serves all.
-        indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
-        return _joined([self._score_given(*self._given(tasks.take(chosen))) for chosen in indices], len(tasks))
-
-    def _given(self, tasks):
-        whole_classes = self._reads_blocks and self._sampler.takes_all
-        rows = tasks.support_rows if whole_classes else tasks.rows(self._sampler)
-        return tf.constant(tasks.class_ids), tf.constant(rows)
-
-    @property
-    def _reads_blocks(self):
-        return self._sampler.queries >= _BLOCKS_FROM_QUERIES
-
-    @tf.function(reduce_retracing=True)
-    def _score_given(self, class_ids, rows):
-        return self._score(class_ids, rows)
-
-    def _score(self, class_ids, rows):
-        sampler, tasks = self._sampler, self._batch_size
-        support_y = sampler.labels(tasks, sampler.shots)
-        if self._reads_blocks:
-            support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
-            return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
-        parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
-        support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
-        episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
-        return scoring.score_episode(self._make_classifier(support_x, support_y), episode)
-
-
-def _joined(batches, num_tasks):
-    parts = zip(*batches, strict=True)
-    return scoring.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
-
-
-def adapted_by(model):
-    """Return the `make_classifier` of a classification.ClassificationLearner."""
-    return lambda support_x, support_y: scoring.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
+_logger = logging.getLogger("leo_tf")
+_NUM_TASKS = 10_000
 
 
 def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0):
@@ -116,40 +60,13 @@ def evaluate_tasks(model, table, tasks, batch_size=200):
     return _evaluate(model, sampler_of(table, tasks), tasks, batch_size)
 
 
-def sampler_of(table, tasks):
-    """Return the EpisodeSampler that holds `table` for Tasks of it.
-
-    Raises:
-      InputError: the tasks are of another table.
-    """
-    if tasks.data != table.digest:
-        raise InputError(
-            f"The tasks are of data with sha256 {tasks.data[:12]}...; {table.source} has {table.digest[:12]}.... "
-            "Evaluate on the data that they were drawn from."
-        )
-    return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
-
-
-def require_fits(model, table):
-    """Raise InputError unless the table holds embeddings of the model's dimension."""
-    if model.episode_type is not Episode:
-        raise InputError(
-            f"Got a {model.algorithm} for regression, which classifies nothing; evaluate its run with evaluate.py."
-        )
-    if table.dim != model.embedding_dim:
-        raise InputError(
-            f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "
-            "Evaluate on embeddings of the same feature extractor."
-        )
-
-
 def _evaluate(model, sampler, tasks, batch_size):
     model.require_ways(tasks.ways)
     batch_size = min(batch_size, len(tasks))
     start = time.perf_counter()
     scores = Evaluator(adapted_by(model), sampler, batch_size).run_on(tasks)
     seconds = time.perf_counter() - start
-    yardstick = Evaluator(lambda x, y: scoring.nearest_class_mean(x), sampler, batch_size)
+    yardstick = Evaluator(lambda x, y: nearest_class_mean(x), sampler, batch_size)
     return EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,
@@ -159,9 +76,84 @@ def _evaluate(model, sampler, tasks, batch_size):
         queries=tasks.queries,
         seed=tasks.seed,
         stream=tasks.stream,
-        data=tasks.data,
-        tasks=tasks.digest,
-        model=fingerprint(model),
+        data_digest=tasks.data_digest,
+        tasks_digest=tasks.digest,
+        model_fingerprint=fingerprint(model),
         algorithm=model.algorithm,
         seconds=seconds,
+    )
+
+
+class ClassificationEvaluation(Evaluation):
+    """Accuracy on the tasks of a split; see Evaluation."""
+
+    result_type = EvaluationResult
+
+    def __init__(self, config, request, trained=None):
+        super().__init__(config, request, trained)
+        self.title = f"{config.data.dataset_name} {request.split}: "
+        self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
+        seen = {"train", "val"} if self.trained.data.train_on_val else {"train"}
+        if request.split in seen and config.data.dataset_name == self.trained.data.dataset_name:
+            _logger.warning(
+                "The run was trained on the classes of --split=%s; this is no test of new classes.", request.split
+            )
+
+    def _name_parts(self):
+        data, episodes, request = self.config.data, self.config.episodes, self.request
+        if data.dataset_name != self.trained.data.dataset_name:
+            yield data.dataset_name
+        if data.embedding_crop != self.trained.data.embedding_crop:
+            yield data.embedding_crop
+        if request.tasks_file:
+            yield f"tasks-{Path(request.tasks_file).stem}"
+            return
+        if episodes != self.trained.episodes:
+            yield f"{episodes.num_classes}way-{episodes.num_tr_examples_per_class}shot"
+        if request.queries:
+            yield f"{request.queries}queries"
+        if self._num_tasks != _NUM_TASKS:
+            yield f"{self._num_tasks}tasks"
+        if request.seed:
+            yield f"seed{request.seed}"
+
+    @property
+    def about(self):
+        data = self.config.data
+        return {
+            **super().about,
+            "dataset_name": data.dataset_name,
+            "embedding_crop": data.embedding_crop,
+            "train_on_val": self.trained.data.train_on_val,
+            **({"tasks_file": self.request.tasks_file} if self.request.tasks_file else {}),
+        }
+
+    @functools.cached_property
+    def table(self):
+        """The EmbeddingTable of the split."""
+        return load_table(self.config.data, self.request.split)
+
+    @functools.cached_property
+    def tasks(self):
+        episodes, request = self.config.episodes, self.request
+        if request.tasks_file:
+            return Tasks.load(request.tasks_file, self.table)
+        shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
+        return draw_tasks(self.table, *shape, self._num_tasks, request.seed)
+
+    def evaluate(self, learner):
+        return evaluate_tasks(learner, self.table, self.tasks, self.config.training.metatest_batch_size)
+
+
+def load_table(data, split):
+    """Load a split as a DataConfig describes it."""
+    return EmbeddingTable.load(
+        data.data_path,
+        data.dataset_name,
+        split,
+        embedding_crop=data.embedding_crop,
+        train_on_val=data.train_on_val,
+        normalize=data.normalize_embeddings,
+        download=data.download,
+        cache_dir=data.cache_dir,
     )

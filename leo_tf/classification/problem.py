@@ -5,11 +5,12 @@ import functools
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.evaluation import Evaluator, adapted_by
+from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
+from leo_tf.classification.evaluator import Evaluator, adapted_by
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.tasks import draw_from
-from leo_tf.data import EmbeddingTable, EpisodeSampler
+from leo_tf.data import EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Problem, Validation
@@ -21,6 +22,13 @@ class Classification(Problem):
     """Classification of a data set's classes, judged by accuracy on its validation classes."""
 
     measure = "accuracy"
+    evaluation_type = ClassificationEvaluation
+    evaluation_flags = frozenset(
+        {
+            *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
+            *("tasks", "write_tasks", "ways_grid", "analysis_tasks"),
+        }
+    )
 
     @functools.cached_property
     def _tables(self):
@@ -72,17 +80,3 @@ class Classification(Problem):
     @staticmethod
     def text(value, half_width=None):
         return f"{100 * value:.2f} %" if half_width is None else Interval(value, half_width).percent()
-
-
-def load_table(data, split):
-    """Load a split as a DataConfig describes it."""
-    return EmbeddingTable.load(
-        data.data_path,
-        data.dataset_name,
-        split,
-        embedding_crop=data.embedding_crop,
-        train_on_val=data.train_on_val,
-        normalize=data.normalize_embeddings,
-        download=data.download,
-        cache_dir=data.cache_dir,
-    )

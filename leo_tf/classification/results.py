@@ -1,39 +1,60 @@
-"""What an evaluation found, task by task, and on which tasks; saved beside its summary so that it can be compared."""
+"""What a classification evaluation found, task by task."""
 
 import dataclasses
 import functools
-from typing import Any
+from dataclasses import field
+from typing import ClassVar
 
 import numpy as np
 
 from leo_tf.evaluation.intervals import confidence_interval
-from leo_tf.files import npz
-
-_WHAT = "the per-task results that evaluate.py writes"
-_KINDS: dict[Any, tuple[str, int]] = {np.ndarray: ("f", 1), int: ("iu", 0), float: ("f", 0), str: ("U", 0)}
+from leo_tf.evaluation.results import Result, stored
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class EvaluationResult:
-    """What a model scored on a set of tasks, beside nearest-class-mean on the very same ones."""
+class EvaluationResult(Result):
+    """What a model scored on a set of tasks, beside nearest class mean on the very same ones.
 
-    task_accuracy: np.ndarray = dataclasses.field(repr=False)  # [tasks]
-    task_loss: np.ndarray = dataclasses.field(repr=False)  # [tasks], nats
-    task_nearest_class_mean: np.ndarray = dataclasses.field(repr=False)  # [tasks]
+    Example:
+      >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "test")
+      >>> result = leo_tf.evaluate(leo_tf.LEO(embedding_dim=table.dim, seed=0), table, num_tasks=4)
+      >>> result.ways, result.num_tasks, 0 <= result.accuracy.mean <= 1
+      (5, 4, True)
+    """
+
+    measure: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
+    what: ClassVar[str] = "the per-task results that evaluate.py writes"
+    identity: ClassVar[tuple[str, ...]] = (
+        *("data_digest", "ways", "shots", "queries", "num_tasks", "seed", "stream", "tasks_digest"),
+    )
+
+    task_accuracy: np.ndarray = field(repr=False, metadata=stored())  # [tasks]
+    task_loss: np.ndarray = field(repr=False, metadata=stored())  # [tasks], nats
+    task_nearest_class_mean: np.ndarray = field(repr=False, metadata=stored())  # [tasks]
     ways: int
     shots: int
     queries: int
     seed: int
     stream: int
-    data: str  # the table's digest
-    tasks: str  # the tasks' digest
-    model: str  # the model's fingerprint
+    data_digest: str  # of the table
+    tasks_digest: str
+    model_fingerprint: str
     algorithm: str  # the model's name
     seconds: float
 
     @property
     def num_tasks(self):
         return len(self.task_accuracy)
+
+    @property
+    def shots_evaluated(self):
+        return [self.shots]
+
+    def task_scores(self, shots):
+        """Return the accuracies [tasks]; raises InputError for other shots."""
+        self.require_shots(shots)
+        return self.task_accuracy
 
     @functools.cached_property
     def accuracy(self):
@@ -42,36 +63,20 @@ class EvaluationResult:
 
     @functools.cached_property
     def nearest_class_mean(self):
-        """Interval of nearest-class-mean's accuracy."""
+        """Interval of nearest class mean's accuracy."""
         return confidence_interval(self.task_nearest_class_mean)
 
     @functools.cached_property
     def loss(self):
-        """Interval of the cross-entropy of the queries, nats."""
+        """Interval of the loss, nats."""
         return confidence_interval(self.task_loss)
 
     def summary(self):
-        """Return a plain dict of everything but the per-task results, for JSON."""
-        intervals = {name: getattr(self, name)._asdict() for name in ("accuracy", "nearest_class_mean", "loss")}
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.name.startswith("task_")}
-        return {**intervals, "num_tasks": self.num_tasks, **fields}
-
-    def save(self, path):
-        """Write an npz file that `load` reads.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
-        npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
-
-    @classmethod
-    def load(cls, path):
-        """Read a result that `save` wrote.
-
-        Raises:
-          InputError: the file is missing or damaged, or something else.
-        """
-        return cls(**npz.read(path, _WHAT, **{f.name: _KINDS[f.type] for f in dataclasses.fields(cls)}))
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata}
+        intervals: dict[str, Interval] = {
+            name: getattr(self, name) for name in ("accuracy", "loss", "nearest_class_mean")
+        }
+        return {**{n: i._asdict() for n, i in intervals.items()}, "num_tasks": self.num_tasks, **fields}
 
     def __str__(self):
         return (

@@ -26,19 +26,6 @@ class Scores(NamedTuple):
     loss: tf.Tensor  # [tasks], cross-entropy in nats
 
 
-def nearest_class_mean(support_x):
-    """Return the classifier that picks the class whose support mean is nearest (Euclidean).
-
-    Args:
-      support_x: [tasks, ways, shots, dim].
-
-    Returns:
-      LinearClassifier; -|x - c|^2 / 2 up to a term without c.
-    """
-    means = tf.reduce_mean(support_x, axis=2)
-    return LinearClassifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
-
-
 def query_logits(classifier, episode):
     """Return (logits [tasks, ways * queries, ways], labels [tasks, ways * queries]) of an Episode's queries."""
     tasks, _, _, dim = episode.query_x.shape

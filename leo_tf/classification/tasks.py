@@ -26,7 +26,7 @@ class Tasks:
       support_rows: [tasks, ways, shots] int32.
       query_rows: [tasks, ways, queries] int32, or None where every other row of a class is a query.
       queries: queries of a class.
-      data: digest of the table.
+      data_digest: digest of the table.
       seed, stream: where the tasks were drawn from; NO_SEED if nowhere.
     """
 
@@ -34,7 +34,7 @@ class Tasks:
     support_rows: np.ndarray
     query_rows: np.ndarray | None
     queries: int
-    data: str
+    data_digest: str
     seed: int = NO_SEED
     stream: int = NO_SEED
 
@@ -52,11 +52,17 @@ class Tasks:
     @functools.cached_property
     def digest(self):
         """SHA-256 in hex of the data and of every task's rows; equal for equal tasks, wherever they came from."""
-        digest = hashlib.sha256(f"{self.data} {self.support_rows.shape} {self.queries}".encode())
+        digest = hashlib.sha256(f"{self.data_digest} {self.support_rows.shape} {self.queries}".encode())
         for rows in (self.class_ids, self.support_rows, self.query_rows):
             if rows is not None:
                 digest.update(np.ascontiguousarray(rows, "<i4").data)
         return digest.hexdigest()
+
+    @property
+    def identity(self):
+        """What tells these tasks from others, a dict."""
+        names = ("data_digest", "ways", "shots", "queries", "seed", "stream")
+        return {**{n: getattr(self, n) for n in names}, "num_tasks": len(self), "tasks_digest": self.digest}
 
     def take(self, indices):
         """Return the tasks at `indices`, a slice or an array."""
@@ -97,7 +103,7 @@ class Tasks:
         Args:
           path: the npz file: class_ids [tasks, ways]; support_rows [tasks, ways, shots]; query_rows [tasks, ways,
             queries], or with no queries for "all other rows of the class"; the numbers queries, seed and stream; the
-            text data, the table's digest.
+            text data_digest, the table's digest.
           table: EmbeddingTable.
 
         Raises:
@@ -105,9 +111,9 @@ class Tasks:
         """
         whole = {"queries": ("iu", 0), "seed": ("iu", 0), "stream": ("iu", 0)}
         rows = {"class_ids": ("iu", 2), "support_rows": ("iu", 3), "query_rows": ("iu", 3)}
-        fields = npz.read(path, _WHAT, **whole, **rows, data=("U", 0))
+        fields = npz.read(path, _WHAT, **whole, **rows, data_digest=("U", 0))
         fields |= {name: fields[name].astype(np.int32) for name in rows}
-        if fields["data"] != table.digest:
+        if fields["data_digest"] != table.digest:
             raise InputError(
                 f"The tasks in {path} are of data with sha256 {fields['data'][:12]}...; {table.source} has "
                 f"{table.digest[:12]}.... Give the data, split and crop that they were drawn from."
@@ -139,8 +145,8 @@ def draw_tasks(table, ways=5, shots=1, queries=None, num_tasks=10_000, seed=0, s
     return draw_from(EpisodeSampler(table, ways, shots, queries), table.digest, num_tasks, seed, stream)
 
 
-def draw_from(sampler, data, num_tasks, seed, stream=randomness.TEST):
-    """Draw tasks as `draw_tasks` does, with a sampler that is there already; data: the table's digest."""
+def draw_from(sampler, data_digest, num_tasks, seed, stream=randomness.TEST):
+    """Draw tasks as `draw_tasks` does, with a sampler that is there already."""
     if num_tasks < 2:
         raise InputError(f"Got {num_tasks} tasks; expected at least 2, without which there is no interval.")
     examples = sampler.shots if sampler.takes_all else sampler.shots + sampler.queries
@@ -152,7 +158,7 @@ def draw_from(sampler, data, num_tasks, seed, stream=randomness.TEST):
         np.concatenate([part.numpy() for part in parts])[:num_tasks] for parts in zip(*batches, strict=True)
     )
     queries = None if sampler.takes_all else rows[:, :, sampler.shots :]
-    return Tasks(class_ids, rows[:, :, : sampler.shots], queries, sampler.queries, data, seed, stream)
+    return Tasks(class_ids, rows[:, :, : sampler.shots], queries, sampler.queries, data_digest, seed, stream)
 
 
 def _takes_all(table, support_rows, queries):

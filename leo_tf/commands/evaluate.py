@@ -1,27 +1,25 @@
-"""The evaluate command: its flags, what it writes, and the order of its work."""
+"""The evaluate command: its flags, what it writes, and the order of its work; the same for every problem."""
 
 import functools
-import logging
 from pathlib import Path
 
 from absl import flags
 
-from leo_tf.commands import flags as run_flags
+from leo_tf.commands.flags import define_override_flags, override
 from leo_tf.errors import InputError
-from leo_tf.files.reports import beside, versions, write_json
+from leo_tf.files import require_writable, write_json
+from leo_tf.files.reports import beside, versions
 from leo_tf.runs.folder import RunFolder
-from leo_tf.runs.load import load
 
-_logger = logging.getLogger("leo_tf")
 _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "queries", "num_tasks", "seed")
 
 
 def define_flags(values=flags.FLAGS):
     """Define the flags of evaluate.py."""
-    run_flags.define_override_flags(
+    define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
-            *("num_tr_examples_per_class", "metatest_batch_size", "problem"),
+            *("num_tr_examples_per_class", "metatest_batch_size", "problem", "jit"),
         ],
         values,
     )
@@ -33,7 +31,7 @@ def define_flags(values=flags.FLAGS):
     flags.DEFINE_enum(
         "split", "test", ["train", "val", "test"], "which meta-split to take tasks from", flag_values=values
     )
-    number("num_tasks", 10_000, "number of tasks; of a regression run 1,000 unless given")
+    number("num_tasks", None, "number of tasks; default 10,000, of a regression run 1,000")
     number("queries", 0, "query examples of a class; 0: all remaining ones")
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     text("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")
@@ -53,140 +51,151 @@ def define_flags(values=flags.FLAGS):
 
 
 def run(values=flags.FLAGS):
-    """Evaluate, write, compare, analyse, as the parsed flags say; return the exit status."""
+    """Evaluate, write, compare, analyse, as the parsed flags say; return the exit status.
+
+    What can be known to be wrong is refused before the work.
+    """
     folder = RunFolder(values.checkpoint_path)
-    problem = folder.config().episodes.problem
-    if values["problem"].value not in (None, problem):
-        raise InputError(
-            f"{folder.path} is a {problem} run; --problem={values['problem'].value} was given. Leave it out."
-        )
-    config = run_flags.override(folder.config(), values)
-    if problem == "regression":
-        from leo_tf.commands import evaluate_regression
+    trained = folder.config()
+    _require_problem(values, folder, trained)
+    from leo_tf import analysis, runs
+    from leo_tf.runs.problems import problem_of
+    from leo_tf.runs.results import require_other, require_other_seeds, result_of
 
-        return evaluate_regression.run(values, folder, config)
-    if values["samples"].present:
-        raise InputError(f"{folder.path} is a classification run, for which --samples has no meaning; leave it out.")
+    problem = problem_of(override(trained, values))
+    _require_flags(values, folder, problem)
+    evaluated = problem.evaluation_type(problem.config, _request(values, problem), trained)
+    analyses = [name for name in values.analysis if name not in problem.yardsticks]
     ways, shots = (_numbers(name, values[name].value) for name in ("ways_grid", "shots_grid"))
-    output = Path(values.output or folder.path / f"{report_name(values, folder.config(), config)}.json")
-    if output.suffix == ".npz":
-        raise InputError(f"Got --output={output}; the per-task results take that name. Expected a name in .json.")
-    from leo_tf import evaluation
-    from leo_tf.classification.problem import load_table
-    from leo_tf.runs.results import require_other_seeds, result_of
-
-    if values.analysis_tasks < 2:
-        raise InputError(f"Got --analysis_tasks={values.analysis_tasks}; expected at least 2, for an interval.")
-    evaluation.require_analyses(values.analysis)
+    analysis.require_analyses(values.analysis, problem.config, problem.yardsticks, ways)
+    output = _output(values, folder, evaluated)
+    for flag in ("compare_to", "seed_runs"):
+        for path in values[flag].value:
+            require_other(path, problem.config.problem, evaluated.result_type, flag)
     require_other_seeds(folder.path, values.seed_runs)
-    _warn_of_seen_classes(values.split, folder.config(), config)
-    model, batch_size = load(folder.path), config.training.metatest_batch_size
-    table = load_table(config.data, values.split)
-    tasks = _tasks(values, config.episodes, table)
+    learner, step = runs.load(folder.path), folder.best_step()
     if values.write_tasks:
-        tasks.save(values.write_tasks)
+        evaluated.tasks.save(values.write_tasks)
+    for path in values.compare_to:
+        if Path(path).suffix == ".npz":
+            evaluated.require_comparable(result_of(path, evaluated))
 
-    result = evaluation.evaluate_tasks(model, table, tasks, batch_size)
-    print(f"{config.data.dataset_name} {values.split}: {result}")
-    about = {
-        "checkpoint_path": str(folder.path),
-        "step": folder.best_step(),
-        "dataset_name": config.data.dataset_name,
-        "embedding_crop": config.data.embedding_crop,
-        "split": values.split,
-        "train_on_val": folder.config().data.train_on_val,
-        **({"tasks_file": values.tasks} if values.tasks else {}),
-        "versions": versions(),
-    }
+    result = evaluated.evaluate(learner)
+    print(f"{evaluated.title}{result}")
     result.save(output.with_suffix(".npz"))
-    write_json(output, {**about, **result.summary()})
+    about = {"checkpoint_path": str(folder.path), "step": step, **evaluated.about}
+    report = {**about, "versions": versions(), **result.summary()}
+    yardsticks = evaluated.yardsticks()
+    if yardsticks:
+        report["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
+        print("", *yardsticks, sep="\n\n")
+    extras = evaluated.extras(learner, f"{learner.algorithm}, step {step}")
+    if extras.text:
+        print(f"\n{extras.text}")
+    write_json(output, {**report, **extras.summary})
+    for name, figure in extras.figures.items():
+        _draw(figure, beside(output, name), folder, step)
 
-    about |= {name: getattr(result, name) for name in ("data", "tasks", "model")}
+    about |= {name: report[name] for name in ("data_digest", "tasks_digest", "model_fingerprint") if name in report}
     if values.compare_to:
-        _compare(values.compare_to, result, lambda path: result_of(path, table, tasks, batch_size), output, about)
+        _compare(values.compare_to, result, lambda path: result_of(path, evaluated), output, about)
     if values.seed_runs:
-        others = [result_of(path, table, tasks, batch_size) for path in values.seed_runs]
-        over_seeds = evaluation.seed_summary([result, *others])
-        print(f"over training seeds: {over_seeds.percent()}")
-        write_json(beside(output, "seeds"), {**about, "seed_runs": values.seed_runs, **over_seeds._asdict()})
-    if values.analysis:
-        some = tasks.take(slice(values.analysis_tasks))
-        request = evaluation.Request(model, table, some, batch_size, ways, shots, values.queries or None)
-        _analyse(values.analysis, request, folder, output, about)
+        _over_seeds([result, *(result_of(path, evaluated) for path in values.seed_runs)], values, output, about)
+    if analyses:
+        some = evaluated.tasks.take(slice(values.analysis_tasks))
+        batch_size = problem.config.training.metatest_batch_size
+        request = analysis.Request(learner, evaluated.table, some, batch_size, ways, shots, values.queries or None)
+        about |= {"tasks_digest": some.digest, "num_tasks": len(some)}
+        for name in analyses:
+            found = analysis.analyse(name, request, f"{about['dataset_name']} {values.split}, step {step}")
+            print(found.text)
+            write_json(beside(output, name), {**about, name: found.summary})
+            _draw(found.figure, beside(output, name), folder, step)
     return 0
 
 
-def _compare(paths, result, result_of, output, about):
-    from leo_tf.evaluation.comparison import compare
-
-    comparisons = []
-    for path in paths:
-        comparison = compare(result, result_of(path))
-        print(f"{about['checkpoint_path']} less {path}: {comparison}")
-        comparisons.append({"to": path, **comparison.summary()})
-    write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
+def _require_problem(values, folder, trained):
+    given = values["problem"].value
+    if given not in (None, trained.problem):
+        raise InputError(f"{folder.path} is a {trained.problem} run; --problem={given} was given. Leave it out.")
 
 
-def _analyse(names, request, folder, output, about):
-    from leo_tf.analysis.requests import analyse
-    from leo_tf.evaluation import plots
+def _require_flags(values, folder, problem):
+    """Refuse flags that mean nothing for the problem, or not together."""
+    from leo_tf.runs.problems import flags_of_other_problems
 
-    about |= {"tasks": request.tasks.digest, "num_tasks": len(request.tasks)}
-    for name in names:
-        found = analyse(name, request, f"{about['dataset_name']} {about['split']}, step {about['step']}")
-        numbers = beside(output, name)
-        print(f"{found.text}\nsee {numbers.with_suffix('.png')}")
-        write_json(numbers, {**about, name: found.summary})
-        events = folder.tensorboard / "evaluation"
-        plots.save(found.figure, numbers.with_suffix(".png"), events, numbers.stem, about["step"])
-
-
-def report_name(values, of_run, config):
-    """Return the name, without ending, of an evaluation's files: what differs from the run's own tasks is in it.
-
-    Args:
-      values: parsed flags, or anything with attributes split, queries, seed and tasks.
-      of_run: RunConfig of the run.
-      config: the same with the command's overrides.
-    """
-    parts = ["evaluation", values.split]
-    if config.data.dataset_name != of_run.data.dataset_name:
-        parts.append(config.data.dataset_name)
-    if config.data.embedding_crop != of_run.data.embedding_crop:
-        parts.append(config.data.embedding_crop)
-    if values.tasks:
-        return "-".join([*parts, "tasks", Path(values.tasks).stem])
-    if config.episodes != of_run.episodes:
-        parts += [f"{config.episodes.num_classes}way", f"{config.episodes.num_tr_examples_per_class}shot"]
-    if values.queries:
-        parts.append(f"{values.queries}queries")
-    if values.seed:
-        parts.append(f"seed{values.seed}")
-    return "-".join(parts)
+    name = problem.config.problem
+    given = [f"--{flag}" for flag in flags_of_other_problems(name) if values[flag].present]
+    if given:
+        raise InputError(f"{folder.path} is a {name} run, for which {', '.join(given)} has no meaning; leave it out.")
+    given = [f"--{flag}" for flag in _FIXED_BY_TASKS if values.tasks and values[flag].present]
+    if given:
+        raise InputError(f"--tasks={values.tasks} fixes the tasks; leave out {', '.join(given)}.")
+    if values.analysis_tasks < 2:
+        raise InputError(f"Got --analysis_tasks={values.analysis_tasks}; expected at least 2, for an interval.")
 
 
-def _tasks(values, episodes, table):
-    from leo_tf.classification.tasks import Tasks, draw_tasks
+def _request(values, problem):
+    from leo_tf.problem import EvaluationRequest
 
-    if values.tasks:
-        given = [f"--{name}" for name in _FIXED_BY_TASKS if values[name].present]
-        if given:
-            raise InputError(f"--tasks={values.tasks} fixes the tasks; leave out {', '.join(given)}.")
-        return Tasks.load(values.tasks, table)
-    return draw_tasks(
-        table,
-        episodes.num_classes,
-        episodes.num_tr_examples_per_class,
-        values.queries or None,
-        values.num_tasks,
-        values.seed,
+    return EvaluationRequest(
+        split=values.split,
+        num_tasks=values.num_tasks,
+        seed=values.seed,
+        queries=values.queries or None,
+        tasks_file=values.tasks,
+        samples=values.samples,
+        shots=tuple(_numbers("shots_grid", values.shots_grid)),
+        yardsticks=tuple(name for name in values.analysis if name in problem.yardsticks),
     )
 
 
-def _warn_of_seen_classes(split, of_run, config):
-    seen = {"train", "val"} if of_run.data.train_on_val else {"train"}
-    if split in seen and config.data.dataset_name == of_run.data.dataset_name:
-        _logger.warning("The run was trained on the classes of --split=%s; this is no test of new classes.", split)
+def _output(values, folder, evaluated):
+    """Return the path of the JSON; whatever else is written lies beside it."""
+    output = Path(values.output).expanduser() if values.output else folder.path / f"{evaluated.name}.json"
+    if output.suffix == ".npz":
+        raise InputError(f"Got --output={output}; the per-task results take that name. Expected a name in .json.")
+    require_writable(output)
+    if not output.name:
+        raise InputError(f"Cannot write {output} (it is a folder); give the name of a file.")
+    for path in filter(None, [output.with_suffix(".npz"), values.write_tasks]):
+        require_writable(path)
+    return output
+
+
+def _compare(paths, result, result_of, output, about):
+    from leo_tf.evaluation import compare
+
+    comparisons = []
+    for path in paths:
+        other = result_of(path)
+        for shots in result.shots_evaluated:
+            comparison = compare(result, other, shots)
+            where = f"{shots} shot: " if len(result.shots_evaluated) > 1 else ""
+            print(f"{where}{about['checkpoint_path']} less {path} ({other.algorithm}): {comparison}")
+            comparisons.append({"to": path, "shots": shots, **comparison.summary()})
+    write_json(beside(output, "comparisons"), {**about, "comparisons": comparisons})
+
+
+def _over_seeds(results, values, output, about):
+    from leo_tf.evaluation import seed_summary
+
+    summaries = []
+    for shots in results[0].shots_evaluated:
+        summary = seed_summary(results, shots)
+        where = f"{shots} shot, " if len(results[0].shots_evaluated) > 1 else ""
+        print(f"{where}over training seeds: {summary}")
+        summaries.append({"shots": shots, **summary._asdict()})
+    write_json(beside(output, "seeds"), {**about, "seed_runs": values.seed_runs, "over_seeds": summaries})
+
+
+def _draw(figure, numbers, folder, step):
+    """Write a figure beside its numbers, as PNG and for TensorBoard."""
+    from leo_tf.evaluation import plots
+
+    picture = numbers.with_suffix(".png")
+    plots.save(figure, picture, folder.tensorboard / "evaluation", numbers.stem, step)
+    print(f"see {picture}")
 
 
 def _numbers(name, texts):

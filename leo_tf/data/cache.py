@@ -17,7 +17,7 @@ import numpy as np
 
 from leo_tf.data.readers import read_split, split_files
 from leo_tf.data.rows import ClassRows, Split, convert, convert_in_memory
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 _logger = logging.getLogger("leo_tf")
 

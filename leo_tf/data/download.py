@@ -18,7 +18,7 @@ from leo_tf.data.cache import cache_folder
 from leo_tf.data.readers import read_split
 from leo_tf.data.transfer import fetch
 from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 _logger = logging.getLogger("leo_tf")
 

@@ -8,7 +8,7 @@ import requests
 from tqdm import tqdm
 
 from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 ATTEMPTS = 5
 SECONDS_BETWEEN = 2.0

@@ -1,1 +1,20 @@
-"""Statistics of results, whatever the problem."""
+"""Statistics of results, whatever the problem: intervals, paired comparison, scatter over seeds, pictures."""
+
+from leo_tf.evaluation.comparison import Comparison, compare, compare_paired
+from leo_tf.evaluation.fingerprint import fingerprint
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.evaluation.results import Result, require_same_tasks
+from leo_tf.evaluation.seeds import SeedSummary, seed_summary
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "Result",
+    "SeedSummary",
+    "compare",
+    "compare_paired",
+    "confidence_interval",
+    "fingerprint",
+    "require_same_tasks",
+    "seed_summary",
+]

@@ -1,4 +1,4 @@
-"""Statistics of per-task results."""
+"""A mean over tasks and its confidence interval."""
 
 from typing import NamedTuple
 

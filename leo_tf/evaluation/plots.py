@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 
 def require_matplotlib():

@@ -1,7 +1,7 @@
 """Write a file so that it is there whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +12,14 @@ from typing import BinaryIO
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` when the block ends; if the block raises, `path` stays as it was.
 
+    The file has the mode that the user's umask gives, and missing folders are made.
+
     Raises:
       OSError: if the folder cannot be written or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

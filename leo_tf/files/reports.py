@@ -1,11 +1,7 @@
-"""The JSON files of evaluations."""
+"""The JSON files of evaluations: what goes beside what, and which versions made it."""
 
 import importlib.metadata
-import json
 import platform
-
-from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy")
 
@@ -24,16 +20,3 @@ def versions():
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
-
-
-def write_json(path, summary):
-    """Write a dict, whole or not at all.
-
-    Raises:
-      InputError: the file cannot be written.
-    """
-    try:
-        with replace_file(path) as file:
-            file.write((json.dumps(summary, indent=2) + "\n").encode())
-    except OSError as error:
-        raise InputError(f"Cannot write {path} ({error.strerror}); give an --output that can be written.") from None

@@ -1,5 +1,7 @@
 """What MAML and Meta-SGD of both problems share: descent from meta-learned initial parameters."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from leo_tf import adaptation
@@ -22,6 +24,15 @@ class DescentLearner(MetaLearner):
     def add_initial_parameters(self, shape):
         """Create the parameters [...] that every task starts from, at zero."""
         self.initial_parameters = self.add_weight(name="initial_parameters", shape=shape, initializer="zeros")
+
+    @property
+    def inner_steps(self):
+        """As of LatentLearner: no latent steps, and these."""
+        return 0, self.config.maml_steps
+
+    def config_of_steps(self, latent_steps, finetuning_steps):
+        """Return the configuration with another number of steps; of latent ones there are none."""
+        return dataclasses.replace(self.config, maml_steps=finetuning_steps)
 
     @property
     def matrices(self):

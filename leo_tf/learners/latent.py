@@ -1,5 +1,7 @@
 """What LEO of both problems shares: encoder and decoder, learned rates, the penalties of the meta-objective."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from leo_tf import objective
@@ -21,6 +23,17 @@ class LatentLearner(MetaLearner):
 
     algorithm = "LEO"
     config_type = LEOConfig
+
+    @property
+    def inner_steps(self):
+        """How many latent and how many fine-tuning steps adaptation takes."""
+        return self.config.inner_unroll_length, self.config.finetuning_unroll_length
+
+    def config_of_steps(self, latent_steps, finetuning_steps):
+        """Return the configuration with other numbers of steps."""
+        return dataclasses.replace(
+            self.config, inner_unroll_length=latent_steps, finetuning_unroll_length=finetuning_steps
+        )
 
     @property
     def matrices(self):

@@ -1,18 +1,23 @@
 """Tasks whose points do not tell the family: made by crowding the inputs, chosen by the exact posterior."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.errors import InputError
+from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.regression.episodes import INPUT, RegressionSampler
-from leo_tf.regression.tasks import FixedTasks, grid
+from leo_tf.regression.families import looks_sinusoid
+from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.tasks import RegressionTasks, grid, join
 from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs
+_SHARE = 0.1  # of the samples that a family needs to count as shown
 _DRAWN_AT_ONCE = 2000
 _MOST_DRAWN = 20_000  # at noise 0.3 and 5 shots 145 of 4,000 serve
 _LITTLE_NOISE = 0.05  # below it fewer are drawn in proportion, as a posterior's time, 3 ms here, goes as 1 / noise
@@ -31,7 +36,7 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
       shots: points of a task.
 
     Returns:
-      (FixedTasks of `shots` points, the probabilities of a sinusoid [tasks]).
+      (RegressionTasks of `shots` points, the probabilities of a sinusoid [tasks]).
 
     Raises:
       InputError: such tasks are too rare, as with very little noise.
@@ -46,8 +51,7 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
         found += chosen.sum()
         if found >= num_tasks:
             parts, probabilities = zip(*batches, strict=True)
-            joined = FixedTasks(*(np.concatenate(fields)[:num_tasks] for fields in zip(*parts, strict=True)))
-            return joined, np.concatenate(probabilities)[:num_tasks]
+            return join(parts).take(slice(num_tasks)), np.concatenate(probabilities)[:num_tasks]
     raise InputError(
         f"Among {most} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
         f"expected {num_tasks}. Ask for fewer, or take fewer points or more noise."
@@ -61,4 +65,48 @@ def _crowded(sampler, pair, first_task, num_tasks):
     x = episode.support_x * (WINDOW / whole) + episode.query_x * ((whole - WINDOW) / whole)  # the range is about 0
     y = functions(x) + episode.support_y - functions(episode.support_x)
     truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))[..., 0]
-    return FixedTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())
+    return RegressionTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())
+
+
+class Ambiguity(NamedTuple):
+    """What samples of ambiguous tasks look like."""
+
+    num_tasks: int
+    sinusoid_probability: float  # of the exact posterior, mean over tasks
+    sinusoid_share: Interval  # of the samples that look like sinusoids
+    both_families: Interval  # fraction of the tasks with at least 10 % of the samples in either family
+    both_families_exact: float  # the same of the exact posterior's samples
+
+    def summary(self):
+        """Return a plain dict, for JSON."""
+        return {k: v._asdict() if isinstance(v, Interval) else v for k, v in self._asdict().items()}
+
+    def __str__(self):
+        return (
+            f"ambiguous tasks ({self.num_tasks}; exact posterior {100 * self.sinusoid_probability:.0f} % sinusoid): "
+            f"{self.sinusoid_share.percent()} of the samples look like sinusoids; both families, 10 % of the samples "
+            f"or more, in {self.both_families.percent()} of the tasks (exact posterior: "
+            f"{100 * self.both_families_exact:.0f} %)"
+        )
+
+
+def evaluate_ambiguity(model, tasks, probability, num_samples=100, noise_stddev=0.3, batch_size=200, jit=True):
+    """Tell which families a model's samples show where the points leave both possible.
+
+    Args:
+      model: RegressionLearner.
+      tasks, probability: from `draw_ambiguous`.
+      num_samples: functions sampled for each task.
+      noise_stddev: of the targets.
+      batch_size, jit: as for FunctionSampler.
+
+    Returns:
+      Ambiguity.
+    """
+    sampler, x = FunctionSampler(model, min(batch_size, len(tasks)), jit), grid()
+    samples = sampler.functions(tasks.support_x, tasks.support_y, num_samples)
+    exact = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sample(x, num_samples, seed=0)
+    shares = [looks_sinusoid(functions, x).mean(axis=0) for functions in (samples, exact)]
+    both, both_exact = (np.minimum(share, 1 - share) >= _SHARE for share in shares)
+    intervals = confidence_interval(shares[0]), confidence_interval(both)
+    return Ambiguity(len(tasks), float(probability.mean()), *intervals, float(both_exact.mean()))

@@ -1,155 +1,149 @@
-"""Evaluate a regression model, the exact posterior and Gaussian processes on the same tasks."""
+"""Evaluate a regression model on fixed tasks, at several numbers of shots."""
 
-import time
-from typing import NamedTuple
-
-import numpy as np
+import functools
+import importlib.util
+import logging
 
 from leo_tf import randomness
+from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
-from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.regression import sampling, scoring
-from leo_tf.regression.episodes import RegressionSampler
-from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.results import RegressionResult
-from leo_tf.regression.tasks import MOST_SHOTS, grid
-from leo_tf.regression.yardsticks.posterior import exact_posterior
+from leo_tf.problem import Evaluation, Extras
+from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
+from leo_tf.regression.figure import choose_panels, draw_figure
+from leo_tf.regression.results import RegressionResult, score_functions
+from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, draw_tasks, grid
+from leo_tf.regression.yardsticks.evaluation import evaluate_gaussian_process, evaluate_posterior
 
-SHOTS = (1, 2, 3, 5, 10, 20)
-_KERNEL_TASKS = 300  # training tasks that the shared kernel is fitted to
-_SHARE = 0.1  # of the samples that a family needs to count as shown
+_logger = logging.getLogger("leo_tf")
+_NUM_TASKS, _SAMPLES = 1000, 100
+_AMBIGUOUS_TASKS, _FIGURE_SAMPLES = 300, 30
+_STREAMS = {"val": randomness.VALIDATION, "test": randomness.TEST}
 
 
-def evaluate(model, tasks, shots=SHOTS, num_samples=100, batch_size=200):
+def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, jit=True):
     """Evaluate a model.
 
     Args:
       model: RegressionLearner.
-      tasks: FixedTasks.
+      tasks: RegressionTasks.
       shots: numbers of support points, of 1 to 20 each.
       num_samples: functions sampled for each task; models without noise have one.
-      batch_size: tasks at once; changes speed and memory only.
+      batch_size, jit: as for FunctionSampler.
 
     Returns:
       RegressionResult.
     """
-    sampler = sampling.FunctionSampler(model, min(batch_size, len(tasks.truth)))
+    sampler = FunctionSampler(model, min(batch_size, len(tasks)), jit)
 
     def functions(support_x, support_y):
         return None, sampler.functions(support_x, support_y, num_samples)
 
-    return _evaluate(functions, tasks, shots, model.algorithm, fingerprint(model))
+    return score_functions(functions, tasks, shots, model.algorithm, fingerprint(model))
 
 
-def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
-    """Evaluate the exact posterior: on average the least squared error there can be, and the true uncertainty.
+class RegressionEvaluation(Evaluation):
+    """Errors of sampled functions at several numbers of shots; see Evaluation."""
 
-    Args:
-      tasks, shots, num_samples: as in `evaluate`.
-      noise_stddev: of the support's targets, above 0.
+    result_type = RegressionResult
 
-    Returns:
-      RegressionResult.
-    """
+    def __init__(self, config, request, trained=None):
+        super().__init__(config, request, trained)
+        if request.split not in _STREAMS:
+            raise InputError(f"Got --split={request.split}; expected val or test for a regression run.")
+        if request.samples is not None and request.samples < 1:
+            raise InputError(f"Got --samples={request.samples}; expected at least 1.")
+        self.shots = sorted(set(request.shots)) or list(SHOTS)
+        if self.shots[0] < 1 or self.shots[-1] > MOST_SHOTS:
+            given = ",".join(map(str, request.shots))
+            raise InputError(f"Got --shots_grid={given}; expected whole numbers from 1 to {MOST_SHOTS}, as 1,5,20.")
+        self._noise = config.regression.noise_stddev
+        self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
+        self._samples = request.samples or _SAMPLES
+        if request.yardsticks:
+            if not self._noise:
+                raise InputError(
+                    "The run is without noise, for which there is no --analysis=gaussian_process; leave it out."
+                )
+            from leo_tf.regression.yardsticks.gaussian_process import require_scikit_learn
 
-    def functions(support_x, support_y):
-        found = exact_posterior(support_x, support_y, noise_stddev)
-        return found.mean(grid()), found.sample(grid(), num_samples, seed=0)
+            require_scikit_learn()
 
-    return _evaluate(functions, tasks, shots, "exact posterior", "")
+    def _name_parts(self):
+        if self._num_tasks != _NUM_TASKS:
+            yield f"{self._num_tasks}tasks"
+        if self.shots != list(SHOTS):
+            yield f"{'_'.join(map(str, self.shots))}shot"
+        if self._samples != _SAMPLES:
+            yield f"{self._samples}samples"
+        if self.request.seed:
+            yield f"seed{self.request.seed}"
 
+    @property
+    def about(self):
+        return {**super().about, "seed": self.request.seed}
 
-def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3, shared=True):
-    """Evaluate scikit-learn's Gaussian process regression.
+    @functools.cached_property
+    def tasks(self):
+        tasks = draw_tasks(self._num_tasks, self.request.seed, self._stream, self._noise)
+        sinusoids = int(tasks.is_sinusoid.sum())
+        if min(sinusoids, len(tasks) - sinusoids) < 2:
+            raise InputError(
+                f"Of {len(tasks)} tasks {sinusoids} are sinusoids; expected at least 2 of each family, for "
+                "intervals. Give a larger --num_tasks."
+            )
+        return tasks
 
-    Args:
-      tasks, shots, num_samples, noise_stddev: as in `evaluate_posterior`.
-      shared: one kernel, fitted to 300 training tasks; otherwise a kernel fitted to every task's support alone.
+    @property
+    def _stream(self):
+        return _STREAMS[self.request.split]
 
-    Returns:
-      RegressionResult.
+    @property
+    def _batching(self):
+        return self.config.training.metatest_batch_size, self.config.training.jit != "off"
 
-    Raises:
-      InputError: scikit-learn is not installed.
-    """
-    from leo_tf.regression.yardsticks.gaussian_process import fit_kernel, gaussian_process
+    def evaluate(self, learner):
+        return evaluate(learner, self.tasks, self.shots, self._samples, *self._batching)
 
-    kernel = None
-    if shared:
-        pair = randomness.stream_seed(0, randomness.EPISODES)
-        drawn = RegressionSampler(MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
-        kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
+    def require_comparable(self, result):
+        super().require_comparable(result)
+        for shots in self.shots:
+            result.require_shots(shots)
 
-    def functions(support_x, support_y):
-        found = gaussian_process(support_x, support_y, grid(), noise_stddev, kernel)
-        return found.mean, found.sample(num_samples, seed=0)
+    def is_answered_by(self, result, learner, fingerprint):
+        count = self._samples if learner.normals_per_task else 1
+        same = (result.shots_evaluated, result.num_samples) == (self.shots, count)
+        return same and super().is_answered_by(result, learner, fingerprint)
 
-    return _evaluate(functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel a task'}", "")
+    def yardsticks(self):
+        """Return the exact posterior's Result, and where asked for Gaussian processes'."""
+        same = self.tasks, self.shots, self._samples, self._noise
+        found = [evaluate_posterior(*same)] if self._noise else []
+        if "gaussian_process" in self.request.yardsticks:
+            found += [evaluate_gaussian_process(*same, shared) for shared in (True, False)]
+        return found
 
+    def extras(self, learner, title):
+        """Return the ambiguity of samples where the points leave both families possible, and the paper's figure."""
+        text, summary, figures = "", {}, {}
+        if self._noise and learner.normals_per_task:
+            try:
+                tasks, probability = draw_ambiguous(_AMBIGUOUS_TASKS, self.request.seed, self._stream, self._noise)
+            except InputError as error:  # very little noise
+                _logger.warning("Nothing on ambiguous tasks: %s", error)
+            else:
+                found = evaluate_ambiguity(learner, tasks, probability, self._samples, self._noise, *self._batching)
+                text, summary = str(found), {"ambiguity": found.summary()}
+        if self._noise and importlib.util.find_spec("matplotlib"):
+            figures = self._figures(learner, title)
+        return Extras(text, summary, figures)
 
-def _evaluate(functions, tasks, shots, algorithm, model):
-    start, found, count = time.perf_counter(), [], 0
-    for number in shots:
-        mean, samples = functions(*tasks.support(number))
-        scores, count = scoring.score(samples, tasks.truth), len(samples)
-        if mean is not None:  # exact, where the samples' is not
-            scores = scores._replace(squared_error=np.mean((mean - tasks.truth) ** 2, axis=1))
-        found.append(scores)
-    squared, single, crps, covered = (np.stack(column) for column in zip(*found, strict=True))
-    return RegressionResult(
-        shots=np.array(shots),
-        task_squared_error=squared,
-        task_single_error=single,
-        task_crps=crps,
-        task_coverage=covered,
-        is_sinusoid=tasks.is_sinusoid,
-        num_samples=count,
-        tasks=tasks.digest,
-        model=model,
-        algorithm=algorithm,
-        seconds=time.perf_counter() - start,
-    )
-
-
-class Ambiguity(NamedTuple):
-    """What samples of ambiguous tasks look like."""
-
-    num_tasks: int
-    sinusoid_probability: float  # of the exact posterior, mean over tasks
-    sinusoid_share: Interval  # of the samples that look like sinusoids
-    both_families: Interval  # fraction of the tasks with at least 10 % of the samples in either family
-    both_families_exact: float  # the same of the exact posterior's samples
-
-    def summary(self):
-        """Return a plain dict, for JSON."""
-        return {k: v._asdict() if isinstance(v, Interval) else v for k, v in self._asdict().items()}
-
-    def __str__(self):
-        return (
-            f"ambiguous tasks ({self.num_tasks}; exact posterior {100 * self.sinusoid_probability:.0f} % sinusoid): "
-            f"{self.sinusoid_share.percent()} of the samples look like sinusoids; both families, 10 % of the samples "
-            f"or more, in {self.both_families.percent()} of the tasks (exact posterior: "
-            f"{100 * self.both_families_exact:.0f} %)"
-        )
-
-
-def evaluate_ambiguity(model, tasks, probability, num_samples=100, noise_stddev=0.3, batch_size=200):
-    """Tell which families a model's samples show where the points leave both possible.
-
-    Args:
-      model: RegressionLearner.
-      tasks, probability: from `ambiguous.draw_ambiguous`.
-      num_samples: functions sampled for each task.
-      noise_stddev: of the targets.
-      batch_size: tasks at once; changes speed and memory only.
-
-    Returns:
-      Ambiguity.
-    """
-    sampler, x = sampling.FunctionSampler(model, min(batch_size, len(tasks.truth))), grid()
-    samples = sampler.functions(tasks.support_x, tasks.support_y, num_samples)
-    exact = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sample(x, num_samples, seed=0)
-    shares = [looks_sinusoid(functions, x).mean(axis=0) for functions in (samples, exact)]
-    both, both_exact = (np.minimum(share, 1 - share) >= _SHARE for share in shares)
-    intervals = confidence_interval(shares[0]), confidence_interval(both)
-    return Ambiguity(len(tasks.truth), float(probability.mean()), *intervals, float(both_exact.mean()))
+    def _figures(self, learner, title):
+        try:
+            panels = choose_panels(self._noise, self._stream)
+        except InputError as error:  # very little noise
+            _logger.warning("No figure of sampled functions: %s", error)
+            return {}
+        sampler = FunctionSampler(learner, len(panels.tasks), self._batching[1])
+        functions = sampler.functions(panels.tasks.support_x, panels.tasks.support_y, _FIGURE_SAMPLES)
+        return {"functions": draw_figure(panels, functions, grid(), title)}

@@ -1,5 +1,6 @@
 """The figure of the paper's section 4.1: sampled functions through few points, certain tasks and ambiguous ones."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from leo_tf.evaluation import plots
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.episodes import INPUT
 from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.tasks import FixedTasks, draw_tasks
+from leo_tf.regression.tasks import RegressionTasks, draw_tasks, join
 from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 _CERTAIN = 0.99  # posterior probability of the family
@@ -22,7 +23,7 @@ _CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
 class Panels(NamedTuple):
     """The tasks of the figure."""
 
-    tasks: FixedTasks  # 4, of 5 shots
+    tasks: RegressionTasks  # 4, of 5 shots
     probability: np.ndarray  # [4], of a sinusoid given the points, exact
 
 
@@ -55,14 +56,13 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
         doubt = np.maximum(_CERTAIN - (probability if is_sinusoid else 1 - probability), 0)
         # argmin takes the first of those that lack nothing.
         task = int(np.argmin(np.where(tasks.is_sinusoid == is_sinusoid, excess + doubt, np.inf)))
-        chosen.append(tasks._replace(support_x=support_x, support_y=support_y).take([task]))
+        chosen.append(dataclasses.replace(tasks, support_x=support_x, support_y=support_y).take([task]))
         probabilities.append(probability[task])
     for is_sinusoid in (True, False):
         task = int(np.argmax(crowded.is_sinusoid == is_sinusoid))
         chosen.append(crowded.take([task]))
         probabilities.append(unsure[task])
-    joined = FixedTasks(*(np.concatenate(fields) for fields in zip(*chosen, strict=True)))
-    return Panels(joined, np.array(probabilities))
+    return Panels(join(chosen), np.array(probabilities))
 
 
 def draw_figure(panels, samples, x, title=""):

@@ -8,6 +8,7 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.problem import Problem, Validation
 from leo_tf.regression.episodes import RegressionSampler
+from leo_tf.regression.evaluation import RegressionEvaluation
 from leo_tf.regression.figure import choose_panels, draw_figure
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
@@ -33,6 +34,9 @@ class Regression(Problem):
     measure = "mse"
     higher_is_better = False
     other_measures = ("crps", "coverage_90")
+    evaluation_type = RegressionEvaluation
+    evaluation_flags = frozenset({"samples"})
+    yardsticks = ("gaussian_process",)
 
     def __init__(self, config):
         super().__init__(config)

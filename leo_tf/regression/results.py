@@ -1,32 +1,41 @@
 """What a regression evaluation found, task by task and by number of shots."""
 
 import dataclasses
+import time
+from dataclasses import field
+from typing import ClassVar
 
 import numpy as np
 
-from leo_tf.errors import InputError
-from leo_tf.evaluation.comparison import Comparison, SeedSummary, compare_paired
 from leo_tf.evaluation.intervals import confidence_interval
-from leo_tf.files import npz
-from leo_tf.regression import scoring
+from leo_tf.evaluation.results import Result, stored
+from leo_tf.regression.scoring import LEVELS, score
 
 FAMILIES = ("all", "sinusoid", "line")
-_WHAT = "the per-task results of a regression run that evaluate.py writes"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class RegressionResult:
+class RegressionResult(Result):
     """Scores of sampled functions against the true ones without noise, on fixed tasks."""
 
-    shots: np.ndarray  # [shots] int
-    task_squared_error: np.ndarray = dataclasses.field(repr=False)  # [shots, tasks], of the mean of the samples
-    task_single_error: np.ndarray = dataclasses.field(repr=False)  # [shots, tasks], squared, of one sample
-    task_crps: np.ndarray = dataclasses.field(repr=False)  # [shots, tasks]
-    task_coverage: np.ndarray = dataclasses.field(repr=False)  # [shots, levels, tasks]; NaN of a single function
-    is_sinusoid: np.ndarray = dataclasses.field(repr=False)  # [tasks] bool
+    measure: ClassVar[str] = "mse"
+    higher_is_better: ClassVar[bool] = False
+    what: ClassVar[str] = "the per-task results of a regression run that evaluate.py writes"
+    identity: ClassVar[tuple[str, ...]] = ("num_tasks", "tasks_digest")
+
+    shots: np.ndarray = field(repr=False, metadata=stored("iu", 1))  # [shots] int
+    task_squared_error: np.ndarray = field(
+        repr=False, metadata=stored("f", 2)
+    )  # [shots, tasks], of the mean of the samples
+    task_single_error: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks], squared, of one sample
+    task_crps: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks]
+    task_coverage: np.ndarray = field(
+        repr=False, metadata=stored("f", 3)
+    )  # [shots, levels, tasks]; NaN of a single function
+    is_sinusoid: np.ndarray = field(repr=False, metadata=stored("b", 1))  # [tasks] bool
     num_samples: int
-    tasks: str  # the tasks' digest
-    model: str  # the model's fingerprint
+    tasks_digest: str
+    model_fingerprint: str
     algorithm: str  # the model's name
     seconds: float
 
@@ -38,30 +47,33 @@ class RegressionResult:
         """Return the columns of `values` [..., tasks] that belong to a family: all, sinusoid or line."""
         return values if family == "all" else values[..., self.is_sinusoid == (family == "sinusoid")]
 
-    def row(self, shots):
-        """Return where a number of shots is in the arrays.
+    @property
+    def shots_evaluated(self):
+        return self.shots.tolist()
 
-        Raises:
-          InputError: it was not evaluated.
-        """
-        if shots not in self.shots:
-            raise InputError(f"{shots} shots were not evaluated; expected one of {self.shots.tolist()}.")
-        return int(np.flatnonzero(self.shots == shots)[0])
+    def task_scores(self, shots):
+        """Return the squared errors [tasks]; raises InputError for shots that were not evaluated."""
+        return self.task_squared_error[self.row(shots)]
+
+    def row(self, shots):
+        """Return where a number of shots is in the arrays; raises as `task_scores`."""
+        self.require_shots(shots)
+        return self.shots_evaluated.index(shots)
 
     def mse(self, shots, family="all"):
         """Return the Interval of the mean squared error over tasks."""
-        return confidence_interval(self.of_family(self.task_squared_error[self.row(shots)], family))
+        return confidence_interval(self.of_family(self.task_scores(shots), family))
 
     def crps(self, shots):
         """Return the Interval of the continuous ranked probability score over tasks."""
         return confidence_interval(self.task_crps[self.row(shots)])
 
     def coverage(self, shots):
-        """Return for each of `scoring.LEVELS` the Interval of the fraction covered; {} for a single function."""
+        """Return for each of `LEVELS` the Interval of the fraction covered; {} for a single function."""
         covered = self.task_coverage[self.row(shots)]
         if np.isnan(covered).all():
             return {}
-        return dict(zip(scoring.LEVELS, map(confidence_interval, covered), strict=True))
+        return dict(zip(LEVELS, map(confidence_interval, covered), strict=True))
 
     def summary(self):
         """Return a plain dict of everything but the per-task results, for JSON."""
@@ -73,28 +85,8 @@ class RegressionResult:
                 "crps": self.crps(shots)._asdict(),
                 "coverage": {str(level): i._asdict() for level, i in self.coverage(shots).items()},
             }
-        about = ("algorithm", "num_tasks", "num_samples", "tasks", "model", "seconds")
+        about = ("algorithm", "num_tasks", "num_samples", "tasks_digest", "model_fingerprint", "seconds")
         return {**{name: getattr(self, name) for name in about}, "shots": by_shots}
-
-    def save(self, path):
-        """Write an npz file that `load` reads.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
-        npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
-
-    @classmethod
-    def load(cls, path):
-        """Read a result that `save` wrote.
-
-        Raises:
-          InputError: the file is missing or damaged, or something else.
-        """
-        arrays = {"shots": ("iu", 1), "is_sinusoid": ("b", 1), "task_coverage": ("f", 3)}
-        arrays |= {name: ("f", 2) for name in ("task_squared_error", "task_single_error", "task_crps")}
-        texts = {name: ("U", 0) for name in ("tasks", "model", "algorithm")}
-        return cls(**npz.read(path, _WHAT, **arrays, **texts, num_samples=("iu", 0), seconds=("f", 0)))
 
     def __str__(self):
         cells = [f"{f'{shots} shot':>8} {_row(self, shots)}" for shots in self.shots.tolist()]
@@ -112,47 +104,37 @@ def _row(result, shots):
     return f"{' '.join(columns)}  {f'{100 * covered.mean:.1f} %' if covered else '-'}"
 
 
-def compare(first, second, shots) -> Comparison:
-    """Compare the squared errors of two results at a number of shots, paired over the same tasks.
-
-    A win is a smaller error. The difference is the first's less the second's.
-
-    Raises:
-      InputError: the results are of different tasks, or without this number of shots.
-    """
-    require_comparable(first.tasks, first.num_tasks, [shots], second)
-    reverse = compare_paired(second.task_squared_error[second.row(shots)], first.task_squared_error[first.row(shots)])
-    return dataclasses.replace(reverse, difference=reverse.difference._replace(mean=0.0 - reverse.difference.mean))
-
-
-def mse_over_seeds(results):
-    """Summarise runs that differ in the training seed alone.
+def score_functions(functions, tasks, shots, algorithm, model_fingerprint=""):
+    """Score sampled functions at several numbers of shots.
 
     Args:
-      results: a RegressionResult for each run, at least 2, of the same tasks and shots.
+      functions: function (support_x, support_y), each [tasks, shots, 1] -> (mean, samples): [tasks, points], exact, or
+        None; and [samples, tasks, points].
+      tasks: RegressionTasks.
+      shots: numbers of support points.
+      algorithm, model_fingerprint: of the result.
 
     Returns:
-      {shots: SeedSummary of the mean squared error}.
-
-    Raises:
-      InputError: the results are of different tasks, or without one of the first's numbers of shots.
+      RegressionResult.
     """
-    first = results[0]
-    for other in results[1:]:
-        require_comparable(first.tasks, first.num_tasks, first.shots.tolist(), other)
-    found = {}
-    for shots in first.shots.tolist():
-        means = np.array([result.mse(shots).mean for result in results])
-        found[shots] = SeedSummary(float(means.mean()), float(means.std(ddof=1)), len(means))
-    return found
-
-
-def require_comparable(digest, num_tasks, shots, result):
-    """Raise InputError unless a RegressionResult is of the tasks with this digest and has these numbers of shots."""
-    if result.tasks != digest:
-        raise InputError(
-            f"The results are of different tasks: {num_tasks} with digest {digest[:12]}... and {result.num_tasks} with "
-            f"{result.tasks[:12]}.... Evaluate both with the same flags."
-        )
+    start, found, count = time.perf_counter(), [], 0
     for number in shots:
-        result.row(number)
+        mean, samples = functions(*tasks.support(number))
+        scores, count = score(samples, tasks.truth), len(samples)
+        if mean is not None:  # exact, where the samples' is not
+            scores = scores._replace(squared_error=np.mean((mean - tasks.truth) ** 2, axis=1))
+        found.append(scores)
+    squared, single, crps, covered = (np.stack(column) for column in zip(*found, strict=True))
+    return RegressionResult(
+        shots=np.array(shots),
+        task_squared_error=squared,
+        task_single_error=single,
+        task_crps=crps,
+        task_coverage=covered,
+        is_sinusoid=tasks.is_sinusoid,
+        num_samples=count,
+        tasks_digest=tasks.digest,
+        model_fingerprint=model_fingerprint,
+        algorithm=algorithm,
+        seconds=time.perf_counter() - start,
+    )

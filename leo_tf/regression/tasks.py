@@ -1,7 +1,8 @@
 """Fixed regression tasks to evaluate on, drawn from a seed."""
 
+import dataclasses
+import functools
 import hashlib
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ from leo_tf.errors import InputError
 from leo_tf.regression.episodes import INPUT, RegressionSampler
 
 MOST_SHOTS = 20
+SHOTS = (1, 2, 3, 5, 10, 20)  # that an evaluation takes by default
 POINTS = 100
 
 
@@ -19,7 +21,8 @@ def grid():
     return INPUT[0] + (INPUT[1] - INPUT[0]) * (np.arange(POINTS) + 0.5) / POINTS
 
 
-class FixedTasks(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class RegressionTasks:
     """Fixed tasks. The first k support points are those of the k-shot task, so that shots differ in nothing else."""
 
     support_x: np.ndarray  # [tasks, 20, 1] float32
@@ -27,7 +30,10 @@ class FixedTasks(NamedTuple):
     truth: np.ndarray  # [tasks, 100], the function on the grid, without noise
     is_sinusoid: np.ndarray  # [tasks] bool
 
-    @property
+    def __len__(self):
+        return len(self.truth)
+
+    @functools.cached_property
     def digest(self):
         """SHA-256 in hex of the support points; equal for equal tasks."""
         digest = hashlib.sha256()
@@ -35,13 +41,24 @@ class FixedTasks(NamedTuple):
             digest.update(np.ascontiguousarray(values, "<f4").data)
         return digest.hexdigest()
 
+    @property
+    def identity(self):
+        """What tells these tasks from others, a dict."""
+        return {"num_tasks": len(self), "tasks_digest": self.digest}
+
     def support(self, shots) -> tuple[np.ndarray, np.ndarray]:
         """Return the k-shot support, (x, y), each [tasks, shots, 1]."""
         return self.support_x[:, :shots], self.support_y[:, :shots]
 
     def take(self, indices):
         """Return the tasks at `indices`, a slice or an array."""
-        return FixedTasks(*(values[indices] for values in self))
+        return RegressionTasks(*(getattr(self, field.name)[indices] for field in dataclasses.fields(self)))
+
+
+def join(parts):
+    """Return the tasks of several RegressionTasks, one after another."""
+    names = [field.name for field in dataclasses.fields(RegressionTasks)]
+    return RegressionTasks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
@@ -54,7 +71,7 @@ def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
       noise_stddev: of the support's targets.
 
     Returns:
-      FixedTasks.
+      RegressionTasks.
 
     Raises:
       InputError: fewer than 2 tasks.
@@ -65,4 +82,4 @@ def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
     episode, functions = sampler.sample(pair, 0, num_tasks), sampler.functions(pair, 0, num_tasks)
     truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))
     arrays = episode.support_x, episode.support_y, truth[..., 0], functions.is_sinusoid
-    return FixedTasks(*(values.numpy() for values in arrays))
+    return RegressionTasks(*(values.numpy() for values in arrays))

@@ -10,7 +10,7 @@ from absl import flags
 
 from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import run_command
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 _logger = logging.getLogger("leo_tf")

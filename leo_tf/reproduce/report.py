@@ -12,7 +12,7 @@ from leo_tf.classification.results import EvaluationResult
 from leo_tf.errors import InputError
 from leo_tf.evaluation.comparison import compare, seed_summary
 from leo_tf.evaluation.intervals import confidence_interval
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 from leo_tf.reproduce import published
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm import tqdm
 
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 # By module, so that an installed package without the scripts will do.
 _MAINS = {

@@ -1,23 +1,28 @@
-"""The folder of a run: its configuration, checkpoints and logs, and how to get the trained model back."""
+"""The folder of a run: its configuration, checkpoints and logs."""
 
-import json
+import contextlib
+import errno
+import logging
 from pathlib import Path
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import read_json, write_json, write_text, writing
+
+_logger = logging.getLogger("leo_tf")
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 class RunFolder:
     """Paths and small files of a run.
 
-    config.json the resolved configuration; data.json what was trained on; latest/ the checkpoint to continue
-    from; best/ the one with the best validation; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png;
-    lock, held by the process that trains.
+    config.json the resolved configuration, which alone makes a folder a run; data.json what was trained on; latest/ the
+    checkpoints to continue from and best/ those with the best validation, the last two of each; metrics.csv;
+    tensorboard/; evaluation-*.json, .npz, .png; lock, held by the process that trains.
     """
 
     def __init__(self, path):
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.config_file = self.path / "config.json"
         self.data_file = self.path / "data.json"
         self.metrics_file = self.path / "metrics.csv"
@@ -32,37 +37,35 @@ class RunFolder:
           InputError: names the fields that differ.
         """
         if self.config_file.exists():
-            self._refuse(self.config().differences(config))
+            self._refuse(self.config(type(config)).differences(config))
 
-    def claim(self, config, data):
-        """Make the folder this run's, or check that it already is.
+    def claim(self, config, data_record):
+        """Make the folder this run's, or check that it already is; with the lock held.
 
         Args:
-          config: RunConfig.
-          data: what is trained on, a dict that goes to JSON.
+          config: RunConfig, or another configuration with to_json, from_json and differences.
+          data_record: what is trained on, a dict that goes to JSON.
 
         Raises:
           InputError: the folder cannot be written, or belongs to a run of another configuration or on other data.
         """
-        self.refuse_other(config)
-        if self.data_file.exists():
+        if self.config_file.exists():
+            self.refuse_other(config)
             before = self.data()
-            self._refuse([f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data.items() if before.get(k) != v])
-        try:
-            for file, text in {
-                self.data_file: json.dumps(data, indent=2) + "\n",
-                self.config_file: config.to_json(),
-            }.items():
-                with replace_file(file) as output:
-                    output.write(text.encode())
-        except OSError as error:
+            self._refuse(
+                [f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data_record.items() if before.get(k) != v]
+            )
+        elif any(folder.is_dir() and any(folder.iterdir()) for folder in (self.latest, self.best)):
             raise InputError(
-                f"Cannot write the run folder {self.path} ({error.strerror}); "
-                "give a --checkpoint_path that can be written."
-            ) from None
+                f"{self.path} holds checkpoints, but {self.config_file.name} is missing; put it back from a copy, or "
+                "give another --checkpoint_path."
+            )
+        else:
+            write_json(self.data_file, data_record)
+        write_text(self.config_file, config.to_json())  # last: it alone makes the folder a run
 
-    def config(self):
-        """Return the run's RunConfig.
+    def config(self, kind=RunConfig):
+        """Return the run's configuration, of type `kind`.
 
         Raises:
           InputError: there is no run in the folder.
@@ -74,7 +77,7 @@ class RunFolder:
                 f"No run in {self.path}: {self.config_file} cannot be read; expected the --checkpoint_path of a run "
                 "started with train.py."
             ) from None
-        return RunConfig.from_json(text)
+        return kind.from_json(text)
 
     def _refuse(self, differing):
         if differing:
@@ -89,54 +92,77 @@ class RunFolder:
         Raises:
           InputError: the file is missing or damaged.
         """
-        try:
-            data = json.loads(self.data_file.read_text(encoding="utf-8"))
-            if not isinstance(data, dict):
-                raise TypeError
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(
-                f"{self.data_file} is missing or damaged; expected what train.py wrote there. Put it back from a copy, "
-                "or train again in another --checkpoint_path."
-            ) from None
-        return data
+        what = "what train.py wrote there. Put it back from a copy, or train again in another --checkpoint_path"
+        record = read_json(self.data_file, what)
+        if not isinstance(record, dict):
+            raise InputError(f"{self.data_file} is missing or damaged; expected {what}.")
+        return record
 
-    def lock(self):
-        """Keep other processes from training in this folder until the returned file is closed or the process ends.
+    @contextlib.contextmanager
+    def locked(self):
+        """Keep other processes from training in this folder while the block runs.
 
         Raises:
-          InputError: another process trains here.
+          InputError: another process trains here, or the folder cannot be made.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = (self.path / "lock").open("wb")
-        try:
-            import fcntl
+        import filelock
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+        lock = filelock.FileLock(self.path / "lock", timeout=0)
+        try:
+            with writing(f"the run folder {self.path}", "give a --checkpoint_path that can be written"):
+                self.path.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock.acquire()
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:  # a disk without locks
+                        raise
+        except filelock.Timeout:
             raise InputError(
                 f"Another process is training in {self.path}; wait for it, or give another --checkpoint_path."
             ) from None
-        except (ImportError, OSError):  # no such locks on this system or disk
+        except NotImplementedError:  # a system without locks
             pass
-        return file
+        try:
+            yield
+        finally:
+            lock.release()
 
     def best_checkpoint(self):
-        """Return the path of the best checkpoint, as TensorFlow names it.
+        """Return the best checkpoint, or the one before where it is damaged, as TensorFlow names it.
 
         Raises:
-          InputError: there is no run in the folder, or no checkpoint yet.
+          InputError: there is no run in the folder, no checkpoint yet, or only damaged ones.
         """
-        import tensorflow as tf
+        from leo_tf.runs.checkpoint_files import checkpoints_in, newest_whole
 
-        config, checkpoint = self.config(), tf.train.latest_checkpoint(self.best)
-        if checkpoint is None:
+        config, there = self.config(), checkpoints_in(self.best)
+        if not there:
             raise InputError(
                 f"The run in {self.path} has no best checkpoint yet; it gets one at its first validation, after "
                 f"{config.training.checkpoint_steps} steps. Continue the run with train.py."
             )
-        return checkpoint
+        whole = newest_whole(self.best)
+        if whole is None:
+            raise InputError(
+                f"The best checkpoint {there[0]} is damaged, and there is no other. Repeat the run's train.py command, "
+                "which makes a new one of the latest state."
+            )
+        if whole != there[0]:
+            _logger.warning("The best checkpoint %s is damaged; the one before, %s, is used.", there[0], whole.name)
+        return whole
 
     def best_step(self):
         """Return the meta-training steps of the best checkpoint; raises as `best_checkpoint`."""
-        return int(self.best_checkpoint().rpartition("-")[2])
+        from leo_tf.runs.checkpoint_files import step_of
+
+        return step_of(self.best_checkpoint())
+
+    def best_value(self, measure):
+        """Return the validation of the best checkpoint, a float; raises as `best_checkpoint`.
+
+        Args:
+          measure: the problem's, as "accuracy".
+        """
+        from leo_tf.runs.checkpoint_files import read_number
+
+        return read_number(self.best_checkpoint(), f"best_{measure}")

@@ -11,27 +11,37 @@ def load(checkpoint_path):
       checkpoint_path: the run's folder.
 
     Returns:
-      LEO, or the baseline that the run trained.
+      LEO, or the learner of another problem or algorithm that the run trained.
 
     Raises:
-      InputError: no run there, no checkpoint in it yet, or a damaged one.
+      InputError: no run there, no checkpoint in it yet, or only damaged ones.
 
     Example:
-      >>> model = leo_tf.load("runs/mini_1shot")
+      >>> config = leo_tf.RunConfig(
+      ...     leo_tf.LEOConfig(1, 1, num_latents=4),
+      ...     leo_tf.DataConfig(dataset_name="glyphs"),
+      ...     training=leo_tf.TrainingConfig(num_steps_limit=1, metavalid_tasks=2, jit="off"),
+      ... )
+      >>> leo_tf.Trainer(leo_tf.MetaTraining(config), "runs/mine").run()
+      1
+      >>> leo_tf.load("runs/mine").config.num_latents
+      4
     """
     import tensorflow as tf
 
+    from leo_tf.runs.checkpoint_files import DAMAGE, readable
     from leo_tf.runs.problems import problem_of
 
     folder = RunFolder(checkpoint_path)
     config, checkpoint = folder.config(), folder.best_checkpoint()
     model = problem_of(config).build_learner(folder.data())
     try:
-        status = tf.train.Checkpoint(model=model).restore(checkpoint)
-        status.assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+        with readable(checkpoint) as path:
+            status = tf.train.Checkpoint(model=model).read(path)
+            status.assert_existing_objects_matched().expect_partial()
+    except (*DAMAGE, AssertionError) as error:
         raise InputError(
-            f"The best checkpoint {checkpoint} cannot be read ({str(error).splitlines()[0]}); it is damaged or of "
-            "another model. Continue the run with train.py to get a new one, or train again."
+            f"The best checkpoint {checkpoint} is of another model than config.json says "
+            f"({str(error).splitlines()[0][:200]}). Put the run's own files back, or train again."
         ) from None
     return model

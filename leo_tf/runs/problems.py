@@ -9,3 +9,9 @@ _PROBLEMS = {"classification": Classification, "regression": Regression}
 def problem_of(config):
     """Return the Problem of a RunConfig."""
     return _PROBLEMS[config.problem](config)
+
+
+def flags_of_other_problems(name):
+    """Return the flags of evaluate.py that mean something for other problems only, sorted."""
+    others = frozenset().union(*(problem.evaluation_flags for problem in _PROBLEMS.values()))
+    return sorted(others - _PROBLEMS[name].evaluation_flags)

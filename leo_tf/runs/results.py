@@ -1,44 +1,62 @@
-"""Results of other runs, on the same tasks."""
+"""Other runs, and their results on the same tasks."""
 
 from pathlib import Path
 
-from leo_tf.classification.evaluation import evaluate_tasks
-from leo_tf.classification.results import EvaluationResult
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
+from leo_tf.runs.checkpoint_files import checkpoints_in, step_of
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
 
-def result_of(path, table, tasks, batch_size=200):
-    """Return another run's result on tasks.
+def require_other(path, problem, result_type, flag):
+    """Check, before any work, that there is something to compare with.
+
+    Args:
+      path: a run's folder, or an npz that evaluate.py saved.
+      problem: name of the problem that it has to be of.
+      result_type: a Result.
+      flag: that named the path, for messages.
+
+    Raises:
+      InputError: neither a run of this problem with a best checkpoint, nor such a result.
+    """
+    if Path(path).suffix == ".npz":
+        result_type.load(path)
+        return
+    folder = RunFolder(path)
+    found = folder.config().problem
+    if found != problem:
+        raise InputError(f"Got --{flag}={path}, a {found} run; expected a {problem} run.")
+    folder.best_checkpoint()
+
+
+def result_of(path, evaluation):
+    """Return another run's result.
 
     Args:
       path: a run's folder, or the npz that evaluate.py saved.
-      table: EmbeddingTable that the tasks are of.
-      tasks: Tasks.
-      batch_size: tasks at once, if the run has to be evaluated now. It has not where its folder holds a result of
-        these tasks by the very model that is its best now.
+      evaluation: Evaluation. It is run only where the folder holds no result of it by the very model that is its best
+        now.
 
     Returns:
-      EvaluationResult; one from an npz file may be of other tasks.
+      Result; one from an npz file may be of other tasks.
 
     Raises:
-      InputError: no run or no result at `path`, or the table does not fit the model.
+      InputError: no run or no result at `path`, or the tasks do not fit the model.
     """
-    path = Path(path)
-    if path.suffix == ".npz":
-        return EvaluationResult.load(path)
-    model = load(path)
-    wanted = tasks.digest, fingerprint(model)
-    for file in sorted(path.glob("evaluation-*.npz")):
+    if Path(path).suffix == ".npz":
+        return evaluation.result_type.load(path)
+    folder, learner = RunFolder(path), load(path)
+    print_of_learner = fingerprint(learner)
+    for file in sorted(folder.path.glob("evaluation-*.npz")):
         try:
-            result = EvaluationResult.load(file)
+            result = evaluation.result_type.load(file)
         except InputError:  # another kind of npz, or one by another version
             continue
-        if (result.tasks, result.model) == wanted:
+        if evaluation.is_answered_by(result, learner, print_of_learner):
             return result
-    return evaluate_tasks(model, table, tasks, batch_size)
+    return evaluation.evaluate(learner)
 
 
 def require_other_seeds(path, others):
@@ -56,6 +74,9 @@ def require_other_seeds(path, others):
     for folder in map(RunFolder, others):
         config, data, expected = folder.config(), folder.data(), first.data()
         differing = [f for f in first.config().differences(config) if not f.startswith("training.seed:")]
+        lengths = _length(first), _length(folder)
+        if lengths[0] != lengths[1]:
+            differing.append("steps trained (limit): {} != {}".format(*lengths))
         differing += [f"data: {k} {v!r} != {data.get(k)!r}" for k, v in expected.items() if data.get(k) != v]
         if differing:
             raise InputError(
@@ -68,3 +89,9 @@ def require_other_seeds(path, others):
                 f"{config.training.seed}; give runs of different seeds."
             )
         seen[config.training.seed] = folder.path
+
+
+def _length(folder):
+    """Return how far a run has come, and to where it is set to go, as text."""
+    steps = step_of(next(iter(checkpoints_in(folder.latest)), Path("ckpt-0")))
+    return f"{steps} ({folder.config().training.num_steps_limit})"

@@ -1,20 +1,24 @@
-"""Saving and restoring a run: the latest state to continue from, the best model to use."""
+"""Saving and restoring a run: the latest state to continue from, the best one to use."""
 
 import contextlib
+import logging
 import math
 import shutil
 
 import tensorflow as tf
 
 from leo_tf.errors import InputError
+from leo_tf.runs import checkpoint_files as files
+
+_KEPT = 2  # in each folder, so that a damaged one does not lose the run
+_logger = logging.getLogger("leo_tf")
 
 
 class Checkpoints:
     """The run's state on disk.
 
-    The state is the model, the optimizer (whose iterations are the step) and the best validation so far; nothing random
-    is in it, for draws are functions of the step. Both folders hold one checkpoint each; a new one is complete before
-    the old one goes.
+    The state is the work's (model, optimizer, whose iterations are the step) and the best validation so far; nothing
+    random is in it, for draws are functions of the step. A new checkpoint is complete before an old one goes.
 
     Args:
       folder: RunFolder.
@@ -26,30 +30,75 @@ class Checkpoints:
         self._best_value = tf.Variable(-self._sign * math.inf, dtype=tf.float64, trainable=False)
         self._best_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self._work, self._folder = work, folder
-        best = {f"best_{work.measured.measure}": self._best_value, "best_step": self._best_step}
-        state = tf.train.Checkpoint(**work.state, **best)
-        self._latest = tf.train.CheckpointManager(state, folder.latest, max_to_keep=1)
-        self._best = tf.train.CheckpointManager(state, folder.best, max_to_keep=1)
-        self._state = state
+        self._best_name = f"best_{work.measured.measure}"
+        self._state = tf.train.Checkpoint(
+            **work.state, **{self._best_name: self._best_value, "best_step": self._best_step}
+        )
 
     def restore(self):
-        """Continue from the latest checkpoint, if any; return the step.
+        """Continue from the newest whole checkpoint, if any; return the step.
 
         Raises:
-          InputError: the checkpoint cannot be read into this model.
+          InputError: there are checkpoints, but none can be read into this work.
         """
-        for manager in (self._latest, self._best):
-            for leftover in tf.io.gfile.glob(f"{manager.directory}/*_temp"):
+        for folder in (self._folder.latest, self._folder.best):
+            for leftover in folder.glob("*_temp"):
                 shutil.rmtree(leftover, ignore_errors=True)  # a save that was killed
-        if self._latest.latest_checkpoint:
-            try:
-                self._state.restore(self._latest.latest_checkpoint).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
-                raise InputError(
-                    f"The checkpoint {self._latest.latest_checkpoint} cannot be restored ({_first_line(error)}); "
-                    "start anew with another --checkpoint_path."
-                ) from None
+        there = [*files.checkpoints_in(self._folder.latest), *files.checkpoints_in(self._folder.best)]
+        if there:
+            self._read(self._newest_whole(there))
         return self.step
+
+    def _newest_whole(self, there):
+        """Return what to continue from: the newest of latest/; where that is damaged, the newest of both folders."""
+        newest = next(iter(files.checkpoints_in(self._folder.latest)), None)
+        if newest is not None and files.is_whole(newest):
+            return newest
+        whole = [prefix for prefix in there if prefix != newest and files.is_whole(prefix)]
+        if not whole:
+            raise InputError(
+                f"All checkpoints in {self._folder.latest} and {self._folder.best} are damaged; the run cannot be "
+                "continued. Put one back from a copy, or train again with another --checkpoint_path."
+            )
+        chosen = max(whole, key=files.step_of)
+        _logger.warning(
+            "%s; the run goes on from %s.",
+            f"The latest checkpoint {newest} is damaged" if newest else f"{self._folder.latest} has no checkpoint",
+            chosen,
+        )
+        for prefix in there:
+            if not files.is_whole(prefix):
+                files.remove(prefix)  # else it would count among those that are kept
+        return chosen
+
+    def _read(self, prefix):
+        try:
+            with files.readable(prefix) as path:
+                self._state.read(path).assert_consumed()
+        except (*files.DAMAGE, AssertionError) as error:
+            raise InputError(
+                f"The checkpoint {prefix} cannot be restored ({_first_line(error)}); start anew with another "
+                "--checkpoint_path."
+            ) from None
+
+    def best_is_lost(self):
+        """Check the best checkpoint; where it is damaged or gone, fall back to the one before.
+
+        Returns:
+          Whether it was lost: the state as it is should be validated and offered.
+        """
+        step = self.best[1]
+        if step < 0 or files.is_whole(files.prefix_of(self._folder.best, step)):
+            return False
+        before = files.newest_whole(self._folder.best)
+        _logger.warning(
+            "The best checkpoint in %s, of step %d, is damaged or gone; %s.",
+            *(self._folder.best, step),
+            f"the one before, {before.name}, stands in for it" if before else "there is no other",
+        )
+        self._best_step.assign(files.step_of(before) if before else -1)
+        self._best_value.assign(files.read_number(before, self._best_name) if before else -self._sign * math.inf)
+        return True
 
     @property
     def step(self):
@@ -58,7 +107,7 @@ class Checkpoints:
 
     def save(self):
         """Save the latest state."""
-        self._save(self._latest)
+        self._save(self._folder.latest)
 
     @property
     def best(self):
@@ -71,12 +120,20 @@ class Checkpoints:
             return False
         self._best_value.assign(value)
         self._best_step.assign(self.step)
-        self._save(self._best)
+        self._save(self._folder.best)
         return True
 
-    def _save(self, manager):
-        with writing(manager.directory):
-            manager.save(checkpoint_number=self.step)
+    def _save(self, folder):
+        prefix = files.prefix_of(folder, self.step)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._state.write(str(prefix))
+            except BaseException:
+                files.remove(prefix)  # what there is of it
+                raise
+            for old in files.checkpoints_in(folder)[_KEPT:]:
+                files.remove(old)
 
 
 @contextlib.contextmanager

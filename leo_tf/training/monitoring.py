@@ -8,8 +8,9 @@ import sys
 import tensorflow as tf
 from tqdm import tqdm
 
+from leo_tf.errors import InputError
 from leo_tf.evaluation import plots
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 _logger = logging.getLogger("leo_tf")
 
@@ -93,11 +94,21 @@ class Monitor:
 
 
 def _drop_rows_after(path, step, columns):
-    """Keep the rows of a metrics file up to a step; a row cut short by a kill goes too."""
+    """Keep the rows of a metrics file up to a step; a row cut short by a kill goes too.
+
+    Raises:
+      InputError: the file is no metrics file of ours.
+    """
     if not path.exists():
         return
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and None not in row.values()]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and None not in row.values()]
+    except (UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise InputError(
+            f"{path} is damaged ({str(error)[:200]}); expected a table with a column 'step'. Move it away to go on "
+            "without its rows."
+        ) from None
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore")
     writer.writeheader()

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+from leo_tf.errors import InputError
 from leo_tf.runs.folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.monitoring import Monitor
@@ -47,16 +48,19 @@ class Trainer:
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          InputError: the folder belongs to another run, another process trains in it, or it cannot be written.
+          InputError: the folder belongs to another run, another process trains in it, it cannot be written, its
+            checkpoints are damaged, or every step was NaN.
         """
-        with writing(self.folder.path):
-            lock = self.folder.lock()
-        with lock:
+        self.folder.refuse_other(self.work.config)
+        with self.folder.locked():
             self.folder.claim(self.work.config, self.work.data_record)
             return self._run()
 
     def _run(self):
         first, last = self.checkpoints.restore(), self.work.settings.num_steps_limit
+        if self.checkpoints.best_is_lost():
+            self.checkpoints.offer_best(self.work.validate().interval.mean)
+            self.checkpoints.save()
         if first >= last:
             return 0
         if first:
@@ -65,13 +69,20 @@ class Trainer:
             monitor = Monitor(self.folder, self.work, first, last)
         try:
             with _SignalCatcher() as signals:
-                self._loop(first, last, monitor, signals)
+                nan_steps = self._loop(first, last, monitor, signals)
         finally:
             with writing(self.folder.path):
                 monitor.close()
+        if nan_steps == last - first:
+            raise InputError(
+                f"The loss or a gradient was NaN in all {nan_steps:.0f} steps; nothing was learned. Start anew with "
+                "lower learning rates, in regression also with an --inner_gradient_norm_threshold."
+            )
         return last - first
 
     def _loop(self, step, last, monitor, signals):
+        """Take all steps; return how many were NaN."""
+        nan_steps = 0.0
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
@@ -79,6 +90,7 @@ class Trainer:
             start = time.perf_counter()
             metrics = self.work.step(until - step)
             steps_per_second = (until - step) / (time.perf_counter() - start)
+            nan_steps += round(metrics.get("nan_steps", 0.0) * (until - step))
             step = until
             with writing(self.folder.path):
                 monitor.steps(step, metrics, steps_per_second)
@@ -93,6 +105,7 @@ class Trainer:
             if signals.received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(signals.received, step)
+        return nan_steps
 
 
 class _SignalCatcher:

@@ -18,7 +18,7 @@ from leo_tf.data import glyphs as package_data
 from leo_tf.errors import InputError
 from leo_tf.features.glyphs import difficulty, fonts, network, render
 from leo_tf.features.glyphs.characters import SPLITS, Character, select
-from leo_tf.files.atomic import replace_file
+from leo_tf.files import replace_file
 
 SEED = 20180716
 EXAMPLES = 40  # of each class in the data set, numbered from 0

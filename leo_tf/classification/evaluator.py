@@ -1,0 +1,96 @@
+"""Score classifiers on fixed tasks, batch by batch."""
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.classification import scoring
+from leo_tf.data.episodes import Episode, EpisodeSampler
+from leo_tf.errors import InputError
+
+_BLOCKS_FROM_QUERIES = 100  # queries a class from which reading whole classes beats gathering the queries
+
+
+class Evaluator:
+    """Score a way of making classifiers on a sampler's tasks.
+
+    Args:
+      make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) ->
+        LinearClassifier.
+      sampler: EpisodeSampler.
+      batch_size: tasks at once; changes speed and memory only.
+    """
+
+    def __init__(self, make_classifier, sampler, batch_size):
+        self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
+
+    def run_on(self, tasks):
+        """Score Tasks of the sampler's shape.
+
+        Returns:
+          Scores of NumPy arrays [num_tasks].
+        """
+        starts = range(0, len(tasks), self._batch_size)
+        # The last batch is filled up with its last task, so that one graph serves all.
+        indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
+        return _joined([self._score_given(*self._given(tasks.take(chosen))) for chosen in indices], len(tasks))
+
+    def _given(self, tasks):
+        whole_classes = self._reads_blocks and self._sampler.takes_all
+        rows = tasks.support_rows if whole_classes else tasks.rows(self._sampler)
+        return tf.constant(tasks.class_ids), tf.constant(rows)
+
+    @property
+    def _reads_blocks(self):
+        return self._sampler.queries >= _BLOCKS_FROM_QUERIES
+
+    @tf.function(reduce_retracing=True)
+    def _score_given(self, class_ids, rows):
+        return self._score(class_ids, rows)
+
+    def _score(self, class_ids, rows):
+        sampler, tasks = self._sampler, self._batch_size
+        support_y = sampler.labels(tasks, sampler.shots)
+        if self._reads_blocks:
+            support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
+            return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
+        parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
+        support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
+        episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
+        return scoring.score_episode(self._make_classifier(support_x, support_y), episode)
+
+
+def _joined(batches, num_tasks):
+    parts = zip(*batches, strict=True)
+    return scoring.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
+
+
+def adapted_by(model):
+    """Return the `make_classifier` of a classification.ClassificationLearner."""
+    return lambda support_x, support_y: scoring.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
+
+
+def sampler_of(table, tasks):
+    """Return the EpisodeSampler that holds `table` for Tasks of it.
+
+    Raises:
+      InputError: the tasks are of another table.
+    """
+    if tasks.data_digest != table.digest:
+        raise InputError(
+            f"The tasks are of data with sha256 {tasks.data_digest[:12]}...; {table.source} has "
+            f"{table.digest[:12]}.... Evaluate on the data that they were drawn from."
+        )
+    return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
+
+
+def require_fits(model, table):
+    """Raise InputError unless the table holds embeddings of the model's dimension."""
+    if model.episode_type is not Episode:
+        raise InputError(
+            f"Got a {model.algorithm} for regression, which classifies nothing; evaluate its run with evaluate.py."
+        )
+    if table.dim != model.embedding_dim:
+        raise InputError(
+            f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "
+            "Evaluate on embeddings of the same feature extractor."
+        )

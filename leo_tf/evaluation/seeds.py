@@ -1,0 +1,51 @@
+"""How much results scatter when training is repeated with other seeds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from leo_tf.errors import InputError
+from leo_tf.evaluation.results import require_same_tasks
+
+
+class SeedSummary(NamedTuple):
+    """Mean and sample standard deviation, over training seeds, of the mean scores of runs.
+
+    How much results scatter when training is repeated. Not an interval over tasks: that one is about one trained model,
+    and shrinks with more tasks.
+    """
+
+    mean: float
+    standard_deviation: float
+    num_runs: int
+    measure: str = "accuracy"
+
+    def __str__(self):
+        over = f"(standard deviation over {self.num_runs} training seeds)"
+        if self.measure == "accuracy":
+            return f"{100 * self.mean:.2f} % +- {100 * self.standard_deviation:.2f} {over}"
+        return f"{self.measure} {self.mean:.4f} +- {self.standard_deviation:.4f} {over}"
+
+
+def seed_summary(results, shots=None):
+    """Summarise runs that differ in the training seed alone.
+
+    Args:
+      results: a Result for each run, at least 2, of the same tasks.
+      shots: at which number of shots; default the first's first.
+
+    Returns:
+      SeedSummary.
+
+    Raises:
+      InputError: fewer than two runs, different tasks, the same model twice, or this number of shots was not evaluated.
+    """
+    results = list(results)
+    if len(results) < 2:
+        raise InputError(f"Got {len(results)} runs; a standard deviation over seeds needs at least 2.")
+    require_same_tasks(results)
+    if len({result.model_fingerprint for result in results}) < len(results):
+        raise InputError("The same trained model comes twice among the runs; expected runs of different seeds.")
+    shots = results[0].shots_evaluated[0] if shots is None else shots
+    means = np.array([np.asarray(result.task_scores(shots), np.float64).mean() for result in results])
+    return SeedSummary(float(means.mean()), float(means.std(ddof=1)), len(means), type(results[0]).measure)

@@ -1,4 +1,8 @@
-"""The one error a user can cause."""
+"""The one error a user can cause, and the check for packages that not everybody has."""
+
+import importlib.util
+
+_PACKAGES = {"sklearn": "scikit-learn"}  # where the name to install is another than that to import
 
 
 class InputError(ValueError):
@@ -6,4 +10,31 @@ class InputError(ValueError):
 
     The message says what was received, what was expected and what to do. The command line tools print it and exit with
     status 2; any other exception is a defect and keeps its traceback.
+
+    Example:
+      >>> try:
+      ...     leo_tf.LEOConfig(num_latents=0)
+      ... except leo_tf.InputError as error:
+      ...     print(error)
+      --num_latents=0 was given; expected a whole number from 1 to 4096.
     """
+
+
+def require_package(module, extra, purpose):
+    """Raise where an optional package is not installed.
+
+    Args:
+      module: the name to import.
+      extra: of leo_tf, that brings it.
+      purpose: what needs it, the beginning of a sentence: "The report".
+
+    Raises:
+      InputError: it is not installed.
+    """
+    try:
+        found = importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # its parent is missing, or it is blocked
+        found = False
+    if not found:
+        package = _PACKAGES.get(module.partition(".")[0], module)
+        raise InputError(f"{purpose} needs {package}, which is not installed; pip install 'leo_tf[{extra}]'.")

@@ -90,7 +90,7 @@ def require_analyses(names, config, yardsticks=(), ways=()):
             f"{config.episodes.num_classes} only; give --ways_grid={config.episodes.num_classes}, or leave it out."
         )
     if set(names) - set(yardsticks):
-        plots.require_matplotlib()
+        plots.require_drawing()
 
 
 def analyse(name, request, title):

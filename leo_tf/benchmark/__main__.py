@@ -1,6 +1,5 @@
 """Benchmark LEO on this machine: python -m leo_tf.benchmark"""
 
-import json
 import platform
 import resource
 import sys
@@ -11,7 +10,7 @@ from absl import flags
 
 from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
-from leo_tf.files import replace_file
+from leo_tf.files import require_writable, write_json
 
 _SETTINGS = ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot")
 _PLAIN_EVALUATION_BATCH = 20
@@ -35,6 +34,8 @@ def _benchmark():
     values = flags.FLAGS
     if values.repeats < 1 or values.steps < 1:
         raise InputError(f"--repeats={values.repeats} --steps={values.steps}; expected at least 1 of each.")
+    for path in filter(None, [values.output, values.scaling]):
+        require_writable(path)
     import tensorflow as tf
 
     machine = f"{platform.machine()}, {tf.config.list_physical_devices()[-1].device_type}, TensorFlow {tf.__version__}"
@@ -51,11 +52,7 @@ def _benchmark():
 
         results["scaling"] = plot_scaling(Path(values.scaling), values.repeats, values.steps)
     if values.output:
-        try:
-            with replace_file(Path(values.output)) as file:
-                file.write((json.dumps(results, indent=2) + "\n").encode())
-        except OSError as error:
-            raise InputError(f"Cannot write {values.output} ({error.strerror}); give another --output.") from None
+        write_json(values.output, results)
     return 0
 
 

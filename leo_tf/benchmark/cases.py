@@ -10,12 +10,11 @@ import tensorflow as tf
 
 from leo_tf import gradients, randomness
 from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
-from leo_tf.classification.evaluation import Evaluator, adapted_by
-from leo_tf.classification.leo import LEO
+from leo_tf.classification import LEO, Evaluator, adapted_by
 from leo_tf.config import LEOConfig, TrainingConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
-from leo_tf.meta_learner import ADAM_EPSILON
-from leo_tf.training import MetaTrainer
+from leo_tf.learners import ADAM_EPSILON
+from leo_tf.training import MetaSteps
 
 DIM = 640
 
@@ -67,7 +66,7 @@ def training(setting, table, jit):
     optimizer.build(model.meta_variables)
     sampler = EpisodeSampler(table, setting.ways, setting.shots, setting.queries)
     config = TrainingConfig(metatrain_batch_size=setting.meta_batch, jit=jit)
-    steps = MetaTrainer(model, optimizer, sampler, tf.distribute.get_strategy(), config)
+    steps = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), config)
 
     def run(count):
         steps.run(tf.constant(count))["loss"].numpy()
@@ -86,12 +85,14 @@ def plain_training(setting, table):
 
     @tf.function
     def step(episode):
-        with tf.GradientTape() as tape:
-            loss, _ = plain.meta_loss(episode, training=True)
-        values = tape.gradient(loss, model.meta_variables)
-        values, _ = gradients.guard(loss, values, model.meta_variables, len(model.matrices))
-        optimizer.apply(gradients.clip(values, 0.1, 0.1), model.meta_variables)
-        return loss
+        outcome, _ = gradients.meta_step(
+            lambda: plain.meta_loss(episode, training=True),
+            optimizer,
+            model.meta_variables,
+            len(model.matrices),
+            gradients.Limits(),
+        )
+        return outcome.loss
 
     def run(count):
         for episode, _ in episodes.take(count):  # prefetches within its turn, not into the next case's
@@ -102,7 +103,7 @@ def plain_training(setting, table):
 
 
 def evaluation(setting, table, batch_size=200):
-    """Return the Case of test tasks with all remaining queries; a unit is `batch_size` tasks."""
+    """Return the Case of test tasks with all remaining queries; a unit is `batch_size` tasks, drawn before."""
     start = time.perf_counter()
     evaluator = Evaluator(adapted_by(model_of(setting)), EpisodeSampler(table, setting.ways, setting.shots), batch_size)
     return _started(lambda count: evaluator.run(0, randomness.TEST, count * batch_size), start)
@@ -118,7 +119,7 @@ def plain_evaluation(setting, table, batch_size):
 
     @tf.function
     def accuracy(episode):
-        return plain.meta_loss(episode, training=False)[1]
+        return plain.meta_loss(episode, training=False).accuracy
 
     def run(count):
         for episode, _ in episodes.take(count):

@@ -7,6 +7,7 @@ variables and configuration and nothing else.
 """
 
 import random
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -55,6 +56,13 @@ class PlainPipeline:
         return embeddings, labels, np.array(names).astype(bytes)
 
 
+class PlainLoss(NamedTuple):
+    """What one meta-batch gives."""
+
+    loss: tf.Tensor  # scalar
+    accuracy: tf.Tensor  # [tasks]
+
+
 class PlainLEO:
     """The plain formulation over a LEO model's variables.
 
@@ -66,13 +74,13 @@ class PlainLEO:
         self._model, self._config = model, model.config
 
     def meta_loss(self, episode, training):
-        """Return (loss, accuracy [tasks]) of an Episode; arguments as in `LEO.meta_loss`."""
+        """Return a PlainLoss of an Episode; arguments as in `LEO.meta_loss`."""
         task_losses, accuracy = tf.map_fn(
             lambda task: self._task(Episode(*task), training),
             tuple(episode),
             fn_output_signature=(tf.float32, tf.float32),
         )
-        return tf.reduce_mean(task_losses) + self._model.regularization(), accuracy
+        return PlainLoss(tf.reduce_mean(task_losses) + self._model.regularization(), accuracy)
 
     def _task(self, episode, training):
         """Return (loss, accuracy) of one task: an Episode without the axis of tasks."""
@@ -102,7 +110,9 @@ class PlainLEO:
 
     def _encode(self, support_x):
         ways, shots, _ = support_x.shape
-        codes = tf.reshape(support_x @ tf.convert_to_tensor(self._model.encoder.projection), [ways * shots, -1])
+        codes = tf.reshape(
+            support_x @ tf.convert_to_tensor(self._model.encoder.examples.kernels[0]), [ways * shots, -1]
+        )
         left = tf.repeat(codes, ways * shots, axis=0)
         right = tf.tile(codes, [ways * shots, 1])
         pairs = tf.concat([left, right], axis=-1)

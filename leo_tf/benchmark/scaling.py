@@ -1,7 +1,8 @@
 """The cost of a training step against the shape of the task."""
 
 from leo_tf.benchmark import cases, timing
-from leo_tf.errors import InputError
+from leo_tf.evaluation import plots
+from leo_tf.files import write_bytes
 
 _VARIED = {
     "meta_batch": [3, 6, 12, 24, 48],
@@ -21,16 +22,11 @@ def plot_scaling(path, repeats, steps):
     Returns:
       {what is varied: {its value: median milliseconds}}.
     """
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise InputError("--scaling needs matplotlib; install it with `pip install 'leo_tf[dev]'`.") from None
+    plots.require_drawing()
     base = cases.SETTINGS["mini_1shot"]
     table = cases.synthetic_table(base.train_classes, 60)
-    figure, axes = plt.subplots(1, len(_VARIED), figsize=(12, 3), sharey=True)
+    figure = plots.new_figure(12, 3)
+    axes = figure.subplots(1, len(_VARIED), sharey=True)
     measured = {}
     for axis, (name, numbers) in zip(axes, _VARIED.items(), strict=True):
         timed = {n: cases.training(base._replace(**{name: n}), table, "auto") for n in numbers}
@@ -38,9 +34,6 @@ def plot_scaling(path, repeats, steps):
         measured[name] = {n: timing.summarize(times).median for n, times in rounds.items()}
         axis.plot(list(measured[name]), list(measured[name].values()), marker="o")
         axis.set(xlabel=name.replace("_", " "), ylim=(0, None))
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("training step, ms")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    write_bytes(path, plots.png(plots.finished(figure)))
     return measured

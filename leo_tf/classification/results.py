@@ -73,9 +73,7 @@ class EvaluationResult(Result):
 
     def summary(self):
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata}
-        intervals: dict[str, Interval] = {
-            name: getattr(self, name) for name in ("accuracy", "loss", "nearest_class_mean")
-        }
+        intervals = {"accuracy": self.accuracy, "nearest_class_mean": self.nearest_class_mean, "loss": self.loss}
         return {**{n: i._asdict() for n, i in intervals.items()}, "num_tasks": self.num_tasks, **fields}
 
     def __str__(self):

@@ -1,23 +1,11 @@
 """Pictures of an evaluation, as PNG files and in TensorBoard; matplotlib is imported only here, when drawing."""
 
 import io
-from pathlib import Path
 
 import tensorflow as tf
 
-from leo_tf.errors import InputError
-from leo_tf.files import replace_file
-
-
-def require_matplotlib():
-    """Raise InputError where matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise InputError(
-            "The analysis draws pictures, and matplotlib is not installed; install it, e.g. with "
-            "pip install 'leo_tf[plots]'."
-        ) from None
+from leo_tf.errors import InputError, require_package
+from leo_tf.files import write_bytes
 
 
 def save(figure, path, events, tag, step):
@@ -33,36 +21,41 @@ def save(figure, path, events, tag, step):
     Raises:
       InputError: a file cannot be written.
     """
-    image = _png(figure)
+    image = png(figure)
+    write_bytes(path, image)
     try:
-        with replace_file(Path(path)) as file:
-            file.write(image)
         writer = tf.summary.create_file_writer(str(events))
         with writer.as_default(step=step):
             _summarize(image, tag)
         writer.close()
     except (OSError, tf.errors.OpError) as error:
-        raise InputError(f"Cannot write {path} or in {events} ({error}).") from None
+        raise InputError(f"Cannot write in {events} ({error}).") from None
 
 
 def summarize(figure, tag):
     """Write a matplotlib Figure to the current tf.summary writer as an image."""
-    _summarize(_png(figure), tag)
+    _summarize(png(figure), tag)
 
 
 def _summarize(image, tag):
-    tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis])
+    tf.summary.image(tag, tf.io.decodepng(image, channels=4)[tf.newaxis])
 
 
-def _png(figure):
+def png(figure):
+    """Return a matplotlib Figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
 
 
+def require_drawing():
+    """Raise InputError where matplotlib is not installed."""
+    require_package("matplotlib", "plots", "Drawing pictures")
+
+
 def new_figure(width, height):
     """Return an empty matplotlib Figure of this size in inches."""
-    require_matplotlib()
+    require_drawing()
     from matplotlib.figure import Figure  # not pyplot: no global state, and Agg for PNG
 
     return Figure((width, height))

@@ -24,14 +24,10 @@ class RegressionResult(Result):
     identity: ClassVar[tuple[str, ...]] = ("num_tasks", "tasks_digest")
 
     shots: np.ndarray = field(repr=False, metadata=stored("iu", 1))  # [shots] int
-    task_squared_error: np.ndarray = field(
-        repr=False, metadata=stored("f", 2)
-    )  # [shots, tasks], of the mean of the samples
+    task_squared_error: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks], of their mean
     task_single_error: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks], squared, of one sample
     task_crps: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks]
-    task_coverage: np.ndarray = field(
-        repr=False, metadata=stored("f", 3)
-    )  # [shots, levels, tasks]; NaN of a single function
+    task_coverage: np.ndarray = field(repr=False, metadata=stored("f", 3))  # [shots, levels, tasks]; NaN of one
     is_sinusoid: np.ndarray = field(repr=False, metadata=stored("b", 1))  # [tasks] bool
     num_samples: int
     tasks_digest: str

@@ -8,6 +8,7 @@ from absl import flags
 
 from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
+from leo_tf.files import require_writable
 
 _DEFAULT_ROWS = (
     "logistic_regression",
@@ -45,7 +46,7 @@ def main():
 def _reproduce():
     values = flags.FLAGS
     from leo_tf.reproduce.plan import cells
-    from leo_tf.reproduce.report import write_report
+    from leo_tf.reproduce.report import require_report_packages, write_report
     from leo_tf.reproduce.runner import run_cells
 
     if values.jobs < 1 or values.num_tasks < 2 or values.num_steps_limit < 0:
@@ -67,13 +68,14 @@ def _reproduce():
         values.rows or _DEFAULT_ROWS,
         values.settings or (["glyphs_1shot", "glyphs_5shot"] if values.quick else paper),
         seeds,
-        values.output,
+        Path(values.output).expanduser(),
         values.configs,
         train,
         evaluate,
     )
-    output = Path(values.output)
-    output.mkdir(parents=True, exist_ok=True)
+    output = Path(values.output).expanduser()
+    require_writable(output / "report.md")
+    require_report_packages()
     statuses = run_cells(planned, values.jobs)
     report = write_report(output, planned, statuses, f"python -m leo_tf.reproduce {shlex.join(sys.argv[1:])}")
     failed = sum(not status["ok"] for status in statuses.values())

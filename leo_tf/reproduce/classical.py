@@ -1,7 +1,6 @@
 """Logistic regression on a setting's test tasks, as a cell: python -m leo_tf.reproduce.classical"""
 
 import functools
-import json
 import logging
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from absl import flags
 
 from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import run_command
-from leo_tf.files import replace_file
+from leo_tf.files import require_writable, write_json
 
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 _logger = logging.getLogger("leo_tf")
@@ -26,14 +25,14 @@ def main():
 
 
 def _evaluate():
-    from leo_tf.classification.evaluation import Evaluator, sampler_of
-    from leo_tf.classification.problem import load_table
+    from leo_tf.classification.evaluation import load_table
+    from leo_tf.classification.evaluator import Evaluator, sampler_of
     from leo_tf.classification.results import EvaluationResult
-    from leo_tf.classification.scoring import nearest_class_mean
     from leo_tf.classification.tasks import draw_tasks
-    from leo_tf.classification.yardsticks.logistic import logistic_regression
+    from leo_tf.classification.yardsticks import logistic_regression, nearest_class_mean
 
     values, config = flags.FLAGS, run_flags.run_config()
+    require_writable(values.output)
     ways, shots = config.episodes.num_classes, config.episodes.num_tr_examples_per_class
 
     def score(split, num_tasks, make_classifier):
@@ -61,17 +60,16 @@ def _evaluate():
         queries=tasks.queries,
         seed=tasks.seed,
         stream=tasks.stream,
-        data=tasks.data,
-        tasks=tasks.digest,
-        model=f"logistic regression, C={best}",
+        data_digest=tasks.data_digest,
+        tasks_digest=tasks.digest,
+        model_fingerprint=f"logistic regression, C={best}",
         algorithm="logistic regression",
         seconds=seconds,
     )
     output = Path(values.output)
     result.save(output.with_suffix(".npz"))
     about = {"dataset_name": config.data.dataset_name, "step": None, "C": best, "validation_accuracy": found}
-    with replace_file(output) as file:
-        file.write((json.dumps({**about, **result.summary()}, indent=2) + "\n").encode())
+    write_json(output, {**about, **result.summary()})
     print(f"{config.data.dataset_name} test: {result}")
     return 0
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm import tqdm
 
-from leo_tf.files import replace_file
+from leo_tf.files import write_json, writing
 
 # By module, so that an installed package without the scripts will do.
 _MAINS = {
@@ -72,7 +72,8 @@ def _digest(cell):
 
 
 def _run(cell):
-    cell.folder.mkdir(parents=True, exist_ok=True)
+    with writing(cell.folder):
+        cell.folder.mkdir(parents=True, exist_ok=True)
     status, start = {"ok": True, "commands": _digest(cell)}, time.perf_counter()
     with (cell.folder / "log.txt").open("ab") as log:
         for script, flags in cell.commands():
@@ -82,8 +83,7 @@ def _run(cell):
                 status |= {"ok": False, "command": f"{script} {' '.join(flags)}", "reason": _reason(cell, code)}
                 break
     status["seconds"] = time.perf_counter() - start
-    with replace_file(cell.status) as file:
-        file.write((json.dumps(status, indent=2) + "\n").encode())
+    write_json(cell.status, status)
     return status
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification.scoring import LinearClassifier
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, require_package
 
 
 def logistic_regression(support_x, support_y, C=1.0):
@@ -24,13 +24,10 @@ def logistic_regression(support_x, support_y, C=1.0):
     Raises:
       InputError: scikit-learn is not installed, or C is not positive.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits  # comes with scikit-learn
-    except ImportError:
-        raise InputError(
-            "logistic_regression needs scikit-learn, which is not installed; pip install 'leo_tf[sklearn]'."
-        ) from None
+    require_package("sklearn", "sklearn", "logistic_regression")
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
     if not C > 0:
         raise InputError(f"Got C={C!r}; expected a number above 0.")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, require_package
 
 
 class GaussianPrediction(NamedTuple):
@@ -104,12 +104,7 @@ def _checked(support_x, support_y, noise_stddev):
 
 def require_scikit_learn():
     """Raise InputError unless scikit-learn is installed."""
-    try:
-        import sklearn.gaussian_process  # noqa: F401
-    except ImportError:
-        raise InputError(
-            "A Gaussian process needs scikit-learn, which is not installed; pip install 'leo_tf[sklearn]'."
-        ) from None
+    require_package("sklearn.gaussian_process", "sklearn", "A Gaussian process")
 
 
 def _scikit_learn(noise_stddev):

@@ -25,14 +25,20 @@ _HOMES = {
     "load": "leo_tf.runs",
 }
 
+_ROOMS = frozenset(
+    {"analysis", "classification", "config", "data", "evaluation", "export", "layers", "regression", "runs", "training"}
+)
+
 __all__ = sorted(_HOMES.keys() - {"FewShotClassifier"})  # which needs an extra: not for `import *`
 
 
 def __getattr__(name):
+    if name in _ROOMS:
+        return importlib.import_module(f"leo_tf.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__():
-    return [*globals(), *_HOMES]
+    return [*globals(), *_HOMES, *_ROOMS]

@@ -4,7 +4,7 @@ from absl import flags
 
 from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
-from leo_tf.export.saved_model import export, read_description
+from leo_tf.export.saved_model import MAX_EXAMPLES, export, read_description
 
 
 def main():
@@ -12,6 +12,9 @@ def main():
     flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
     flags.DEFINE_string("output", "", "folder of the versions; the SavedModel goes to OUTPUT/VERSION")
     flags.DEFINE_integer("version", 0, "number of the version; 0: one more than the highest there")
+    flags.DEFINE_integer(
+        "max_examples", MAX_EXAMPLES, "most support examples of a request, of all its tasks together; 0: no limit"
+    )
     run_command(_export)
 
 
@@ -21,7 +24,7 @@ def _export():
         raise InputError(
             "No --output was given; expected the folder to write the version in, e.g. --output=served/leo."
         )
-    path = export(values.checkpoint_path, values.output, values.version or None)
+    path = export(values.checkpoint_path, values.output, values.version or None, max_examples=values.max_examples)
     description = read_description(path)
     best = description["best"]
     print(

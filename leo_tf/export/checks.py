@@ -7,23 +7,34 @@ them alone, comes after the checks in every runtime.
 import tensorflow as tf
 
 
-def checked_support(support_x, support_y):
+def checked_support(support_x, support_y, dim, max_examples):
     """Check a support set.
 
     Args:
       support_x: [tasks, examples, dim].
       support_y: [tasks, examples] int32.
+      dim: dimensions of the model's embeddings.
+      max_examples: most examples of all tasks together; 0 for no limit.
 
     Returns:
       (support_x, support_y, ways): ways is a scalar, one more than the highest label.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run, if the shapes do not fit, there are no examples, a label is negative, a
-        class of a task is without examples, or a number is not finite.
+      tf.errors.InvalidArgumentError: when run, if the shapes do not fit, there are no examples or too many, a label is
+        negative, a class of a task is without examples, or a number is not finite.
     """
     shape, labels_shape = tf.shape(support_x), tf.shape(support_y)
+    passed = _of_dim(support_x, "support_x", dim)
+    if max_examples:
+        passed = _require(
+            passed,
+            tf.size(support_y) <= max_examples,
+            f"The support has more than {max_examples} examples; expected fewer, as the time grows with their square. "
+            "Send fewer tasks or examples, or export with a larger max_examples. Received support_y of shape:",
+            labels_shape,
+        )
     passed = _require(
-        [],
+        passed,
         tf.reduce_all(tf.equal(shape[:2], labels_shape)),
         "support_x and support_y do not fit; expected shapes [tasks, examples, dim] and [tasks, examples], received:",
         shape,
@@ -63,10 +74,10 @@ def checked_support(support_x, support_y):
     return *_after([*passed, _finite(support_x, "support_x")], support_x, support_y), ways
 
 
-def checked_query(query_x, tasks, beside):
+def checked_query(query_x, tasks, beside, dim):
     """Check queries [tasks, queries, dim] against the tasks, a scalar, of the tensor named `beside`; return them."""
     same = _require(
-        [],
+        _of_dim(query_x, "query_x", dim),
         tf.equal(tf.shape(query_x)[0], tasks),
         f"query_x and {beside} differ in tasks, their first axis; expected as many, received of query_x and {beside}:",
         tf.shape(query_x)[0],
@@ -76,16 +87,26 @@ def checked_query(query_x, tasks, beside):
     return query_x
 
 
-def checked_classifier(classifier):
+def checked_classifier(classifier, dim):
     """Check a classifier [tasks, ways, dim]; return it."""
     some = _require(
-        [],
+        _of_dim(classifier, "classifier", dim),
         tf.shape(classifier)[1] > 0,
         "classifier has no classes; expected [tasks, ways, dim] as `adapt` returns it, received shape:",
         tf.shape(classifier),
     )
     (classifier,) = _after([*some, _finite(classifier, "classifier")], classifier)
     return classifier
+
+
+def _of_dim(tensor, name, dim):
+    """Check the last of a tensor's three axes: not every runtime compares what it is fed with the signature."""
+    return _require(
+        [],
+        tf.equal(tf.shape(tensor)[-1], dim),
+        f"{name} has another dimension than the model's embeddings; expected [..., {dim}], received shape:",
+        tf.shape(tensor),
+    )
 
 
 def _finite(tensor, name):

@@ -1,17 +1,15 @@
 """LEO as a scikit-learn classifier: fit on a handful of labelled embeddings, predict others."""
 
 import numpy as np
+import tensorflow as tf
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, require_package
+from leo_tf.export.served import serve
 
-try:
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        f'FewShotClassifier needs scikit-learn 1.6 or later ({error}): pip install "leo_tf[sklearn]"'
-    ) from error
+require_package("sklearn", "sklearn", "FewShotClassifier")
+from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
+from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
+from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
@@ -30,8 +28,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       classifier_: [ways, dim] float32, the adapted linear classifier.
 
     Example:
-      >>> classifier = leo_tf.FewShotClassifier.load("runs/mini_5shot").fit(X, ["cat", "cat", "dog"])
-      >>> classifier.predict(X_new)
+      >>> import numpy as np
+      >>> model = leo_tf.LEO(leo_tf.LEOConfig(num_latents=4), embedding_dim=3, seed=0)
+      >>> X = np.array([[1.0, 0, 0], [0.9, 0.1, 0], [0, 0, 1]])
+      >>> classifier = leo_tf.FewShotClassifier(model).fit(X, ["cat", "cat", "dog"])
+      >>> classifier.predict_proba(X).shape
+      (3, 2)
     """
 
     def __init__(self, model):
@@ -71,7 +73,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 "feature extractor it was trained on."
             )
         self.classes_, labels = np.unique(y, return_inverse=True)
-        adapted = served.adapt(support_x=X[np.newaxis], support_y=labels[np.newaxis].astype(np.int32))
+        try:
+            adapted = served.adapt(support_x=X[np.newaxis], support_y=labels[np.newaxis].astype(np.int32))
+        except tf.errors.InvalidArgumentError as error:  # more examples than the SavedModel takes
+            raise InputError(str(error).splitlines()[0]) from None
         self.classifier_ = adapted["classifier"].numpy()[0]
         return self
 
@@ -90,6 +95,4 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self._serve().predict(classifier=self.classifier_[np.newaxis], query_x=X[np.newaxis])
 
     def _serve(self):
-        from leo_tf.export.served import serve
-
         return serve(self.model)

@@ -13,10 +13,11 @@ from leo_tf.errors import InputError
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
+MAX_EXAMPLES = 2000  # of one task, about a second on two cores
 _DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
 
 
-def export(model, output, version=None, normalize=None):
+def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLES):
     """Write `output/<version>/`, a SavedModel for TensorFlow Serving, the C API or any Python with TensorFlow.
 
     Args:
@@ -25,6 +26,8 @@ def export(model, output, version=None, normalize=None):
       version: int of at least 1; default one more than the highest there.
       normalize: with a LEO: whether the SavedModel scales embeddings to unit length, as `EmbeddingTable` does by
         default (default True). A run knows.
+      max_examples: most support examples of a request, of all tasks together, since the time grows with the square of
+        a task's; 0 for no limit.
 
     Returns:
       Path of the version's folder.
@@ -33,15 +36,18 @@ def export(model, output, version=None, normalize=None):
       InputError: no such run, the version exists, or the folder cannot be written.
 
     Example:
-      >>> leo_tf.export.export("runs/mini_5shot", "served/leo")
+      >>> leo_tf.export.export(leo_tf.LEO(leo_tf.LEOConfig(num_latents=4), embedding_dim=8, seed=0), "served/leo")
       PosixPath('served/leo/1')
     """
-    output = Path(output)
+    output = Path(output).expanduser()
+    if max_examples < 0:
+        raise InputError(f"max_examples={max_examples} was given; expected a whole number of at least 0.")
     if version is not None and version < 1:
         raise InputError(f"Version {version} was given; expected a whole number of at least 1.")
     if version is not None and (output / str(version)).exists():
         raise InputError(f"{output / str(version)} exists; give another version, or none to take the next one.")
     model, normalize, description = _model_of(model, normalize)
+    description["max_examples"] = max_examples
     import tensorflow as tf
 
     try:
@@ -50,7 +56,7 @@ def export(model, output, version=None, normalize=None):
         temporary = output / f"{target.name}.{os.getpid()}.tmp"  # not a number: a server that watches ignores it
         temporary.mkdir()
         try:
-            _write(model, normalize, temporary)
+            _write(model, normalize, max_examples, temporary)
             (temporary / _DESCRIPTION).parent.mkdir(exist_ok=True)
             (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             os.rename(temporary, target)
@@ -103,22 +109,18 @@ def _model_of(model, normalize):
     require_leo(loaded)
     data = {name: getattr(config.data, name) for name in ("dataset_name", "embedding_crop", "train_on_val")}
     data |= {name: digest for name, digest in folder.data().items() if name.endswith("digest")}
+    best = {"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()}
     return (
         loaded,
         normalize,
-        _describe(loaded, normalize, data=data, episodes=dataclasses.asdict(config.episodes), best=_best(folder)),
+        _describe(
+            loaded,
+            normalize,
+            data=data,
+            episodes=dataclasses.asdict(config.episodes),
+            best={"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()},
+        ),
     )
-
-
-def _best(folder):
-    import tensorflow as tf
-
-    reader = tf.train.load_checkpoint(str(folder.best))
-
-    def value(name):
-        return reader.get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE").item()
-
-    return {"validation_accuracy": value("best_accuracy"), "step": value("best_step")}
 
 
 def _describe(model, normalize, **of_run):
@@ -144,7 +146,7 @@ def _describe(model, normalize, **of_run):
     return description
 
 
-def _write(model, normalize, folder):
+def _write(model, normalize, max_examples, folder):
     import keras
 
     from leo_tf.classification.leo import LEO
@@ -154,6 +156,6 @@ def _write(model, normalize, folder):
     plain.set_weights(model.get_weights())
     archive = keras.export.ExportArchive()
     archive.track(plain)
-    for name, (function, specs) in Signatures(plain, normalize).functions.items():
+    for name, (function, specs) in Signatures(plain, normalize, max_examples).functions.items():
         archive.add_endpoint(name, function, input_signature=specs)
     archive.write_out(folder, verbose=False)

@@ -1,6 +1,7 @@
 """Adapt and predict in this process, from a run, a SavedModel or a LEO alike."""
 
 import functools
+import threading
 import weakref
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from leo_tf.classification.leo import LEO
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import newest_version
 from leo_tf.export.signatures import Signatures, require_leo
-from leo_tf.meta_learner import MetaLearner
+from leo_tf.learners import MetaLearner
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
@@ -25,6 +26,7 @@ class Served(NamedTuple):
 
 
 _of_models: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_one_at_a_time = threading.RLock()  # threads that ask together wait for one copy
 
 
 def serve(model):
@@ -37,25 +39,30 @@ def serve(model):
     Raises:
       InputError: the folder holds none of these, or a SavedModel that is not a LEO's.
     """
-    if isinstance(model, MetaLearner):
-        require_leo(model)
-        if model not in _of_models:
-            # A copy: what is kept must not refer to its own key.
-            copy = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)
-            _of_models[model] = copy, _of_leo(copy, normalize=True)
-        copy, served = _of_models[model]
-        copy.set_weights(model.get_weights())  # it may have been trained since
-        return served
-    version = newest_version(model)
-    if version is not None:
-        return _of_saved_model(version.resolve())
-    folder = RunFolder(model)
-    if not folder.config_file.exists():
-        raise InputError(
-            f"Neither a run nor a SavedModel in {model}; expected the --checkpoint_path of a run or the --output of "
-            "leo_tf.export."
-        )
-    return _of_run(folder.path.resolve(), tf.train.latest_checkpoint(folder.best))
+    with _one_at_a_time:
+        if isinstance(model, MetaLearner):
+            return _of_model(model)
+        folder = RunFolder(model)  # expands ~
+        version = newest_version(folder.path)
+        if version is not None:
+            return _of_saved_model(version.resolve())
+        if not folder.config_file.exists():
+            raise InputError(
+                f"Neither a run nor a SavedModel in {model}; expected the --checkpoint_path of a run or the --output "
+                "of leo_tf.export."
+            )
+        return _of_run(folder.path.resolve(), folder.best_checkpoint())
+
+
+def _of_model(model):
+    require_leo(model)
+    if model not in _of_models:
+        # A copy: what is kept must not refer to its own key.
+        copy = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)
+        _of_models[model] = copy, _of_leo(copy, normalize=True)
+    copy, served = _of_models[model]
+    copy.set_weights(model.get_weights())  # it may have been trained since
+    return served
 
 
 @functools.lru_cache(maxsize=4)

@@ -42,10 +42,11 @@ class Signatures:
     Args:
       model: LEO.
       normalize: whether embeddings are scaled to unit length first, as those of training were.
+      max_examples: most support examples of a request, of all tasks together; 0 for no limit.
     """
 
-    def __init__(self, model, normalize):
-        self._model, self._normalize = model, normalize
+    def __init__(self, model, normalize, max_examples=0):
+        self._model, self._normalize, self._max_examples = model, normalize, max_examples
         dim = model.embedding_dim
         support_x = tf.TensorSpec([None, None, dim], tf.float32, "support_x")
         support_y = tf.TensorSpec([None, None], tf.int32, "support_y")
@@ -59,21 +60,22 @@ class Signatures:
 
     def serve(self, support_x, support_y, query_x):
         """Adapt and predict in one; shapes as in DOCUMENTATION."""
-        query_x = checked_query(query_x, tf.shape(support_x)[0], "support_x")
+        query_x = checked_query(query_x, tf.shape(support_x)[0], "support_x", self._model.embedding_dim)
         classifier = self.adapt(support_x, support_y)["classifier"]
         return {**self._probabilities(classifier, query_x), "classifier": classifier}
 
     def adapt(self, support_x, support_y):
         """Return {"classifier"} for support sets."""
-        support_x, support_y, ways = checked_support(support_x, support_y)
+        dim = self._model.embedding_dim
+        support_x, support_y, ways = checked_support(support_x, support_y, dim, self._max_examples)
         features = tf.cast(self._features(support_x), self._model.compute_dtype)
         classifier = self._model.adapt_unequal(features, support_y, ways)
         return {"classifier": tf.cast(classifier, tf.float32)}
 
     def predict(self, classifier, query_x):
         """Return {"probabilities", "predicted_label"} of queries under classifiers that `adapt` returned."""
-        query_x = checked_query(query_x, tf.shape(classifier)[0], "classifier")
-        return self._probabilities(checked_classifier(classifier), query_x)
+        query_x = checked_query(query_x, tf.shape(classifier)[0], "classifier", self._model.embedding_dim)
+        return self._probabilities(checked_classifier(classifier, self._model.embedding_dim), query_x)
 
     def _probabilities(self, classifier, query_x):
         logits = self._model.classify(self._features(query_x), classifier)

@@ -7,8 +7,9 @@ from scipy import stats
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, evaluate, randomness
 from leo_tf.classification import evaluation as protocol
-from leo_tf.classification.evaluation import Evaluator
-from leo_tf.classification.scoring import Classifier, nearest_class_mean
+from leo_tf.classification.evaluator import Evaluator
+from leo_tf.classification.scoring import Classifier
+from leo_tf.classification.yardsticks import nearest_class_mean
 from leo_tf.evaluation.intervals import confidence_interval
 
 TASKS = 7

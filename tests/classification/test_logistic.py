@@ -8,7 +8,7 @@ import oracle
 import pytest
 
 from leo_tf import EpisodeSampler, InputError, randomness
-from leo_tf.classification.evaluation import Evaluator
+from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.yardsticks.logistic import logistic_regression
 
 pytest.importorskip("sklearn")

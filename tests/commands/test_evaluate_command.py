@@ -12,7 +12,8 @@ import tensorflow as tf
 from absl import flags
 
 from leo_tf import LEO, InputError, evaluate
-from leo_tf.classification.problem import Classification, load_table
+from leo_tf.classification.evaluation import load_table
+from leo_tf.classification.problem import Classification
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig

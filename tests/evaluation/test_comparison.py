@@ -8,7 +8,8 @@ from scipy import stats
 
 from leo_tf import InputError
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.evaluation.comparison import compare, compare_paired, seed_summary
+from leo_tf.evaluation import seed_summary
+from leo_tf.evaluation.comparison import compare, compare_paired
 
 
 def result(accuracy, **fields):

@@ -8,7 +8,7 @@ import pytest
 
 from leo_tf import InputError
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.evaluation.comparison import seed_summary
+from leo_tf.evaluation import seed_summary
 from leo_tf.reproduce import plan, published, report, runner
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig
 from leo_tf.config import TrainingConfig
-from leo_tf.training import MetaTrainer
+from leo_tf.training import MetaSteps
 
 STATM = Path("/proc/self/statm")
 
@@ -27,7 +27,7 @@ def test_memory_stays_flat_over_5000_steps():
     optimizer.build(model.meta_variables)
     sampler = EpisodeSampler(table, 3, 1, 4)
     training = TrainingConfig(metatrain_batch_size=2)
-    steps = MetaTrainer(model, optimizer, sampler, tf.distribute.get_strategy(), training)
+    steps = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), training)
 
     def run(calls):
         for _ in range(calls):

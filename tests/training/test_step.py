@@ -1,4 +1,4 @@
-"""MetaTrainer: the same numbers whatever the replicas, chunks and compilation; what its metrics and guard report."""
+"""MetaSteps: the same numbers whatever the replicas, chunks and compilation; what its metrics and guard report."""
 
 import dataclasses
 
@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from leo_tf.meta_learner import ADAM_EPSILON
 
 from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig, gradients
 from leo_tf.config import TrainingConfig
-from leo_tf.meta_learner import ADAM_EPSILON
+from leo_tf.training import MetaSteps
 from leo_tf.training.distribution import make_strategy
-from leo_tf.training.step import MetaTrainer
 
 MODEL = LEOConfig(
     inner_unroll_length=2,
@@ -38,7 +38,7 @@ class Run:
             self.model = make_model(MODEL, table.dim, seed=self.training.seed)
             self.optimizer = keras.optimizers.Adam(self.training.outer_lr, epsilon=ADAM_EPSILON)
             self.optimizer.build(self.model.meta_variables)
-        self.trainer = MetaTrainer(self.model, self.optimizer, self.sampler, self.strategy, self.training)
+        self.trainer = MetaSteps(self.model, self.optimizer, self.sampler, self.strategy, self.training)
 
     def steps(self, number):
         return {name: value.numpy() for name, value in self.trainer.run(tf.constant(number)).items()}

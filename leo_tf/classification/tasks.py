@@ -115,7 +115,7 @@ class Tasks:
         fields |= {name: fields[name].astype(np.int32) for name in rows}
         if fields["data_digest"] != table.digest:
             raise InputError(
-                f"The tasks in {path} are of data with sha256 {fields['data'][:12]}...; {table.source} has "
+                f"The tasks in {path} are of data with sha256 {fields['data_digest'][:12]}...; {table.source} has "
                 f"{table.digest[:12]}.... Give the data, split and crop that they were drawn from."
             )
         problem = _problem(table, **{name: fields[name] for name in ("queries", *rows)})

@@ -7,7 +7,7 @@ from leo_tf.config.section import Section, count, setting, weight
 DISTRIBUTIONS = ("auto", "none", "mirrored")
 JIT_MODES = ("auto", "on", "off")
 SCHEDULES = ("constant", "cosine")
-_MOST_TASKS = 1_000_000
+_MOST_TASKS = 100_000
 
 
 @dataclass(frozen=True)

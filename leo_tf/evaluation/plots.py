@@ -38,7 +38,7 @@ def summarize(figure, tag):
 
 
 def _summarize(image, tag):
-    tf.summary.image(tag, tf.io.decodepng(image, channels=4)[tf.newaxis])
+    tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis])
 
 
 def png(figure):

@@ -118,7 +118,7 @@ def _model_of(model, normalize):
             normalize,
             data=data,
             episodes=dataclasses.asdict(config.episodes),
-            best={"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()},
+            best=best,
         ),
     )
 

@@ -107,21 +107,23 @@ class RunFolder:
         """
         import filelock
 
+        with writing(f"the run folder {self.path}", "give a --checkpoint_path that can be written"):
+            self.path.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.path / "lock", timeout=0)
         try:
-            with writing(f"the run folder {self.path}", "give a --checkpoint_path that can be written"):
-                self.path.mkdir(parents=True, exist_ok=True)
-                try:
-                    lock.acquire()
-                except OSError as error:
-                    if error.errno not in _NO_LOCKS:  # a disk without locks
-                        raise
+            lock.acquire()
         except filelock.Timeout:
             raise InputError(
                 f"Another process is training in {self.path}; wait for it, or give another --checkpoint_path."
             ) from None
         except NotImplementedError:  # a system without locks
             pass
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:  # a disk without locks
+                raise InputError(
+                    f"Cannot write the run folder {self.path} ({error.strerror}); give a --checkpoint_path that can be "
+                    "written."
+                ) from None
         try:
             yield
         finally:

@@ -6,9 +6,10 @@ import tensorflow as tf
 from scipy import stats
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, evaluate, randomness
-from leo_tf.classification import evaluation as protocol
+from leo_tf.classification import evaluator
 from leo_tf.classification.evaluator import Evaluator
-from leo_tf.classification.scoring import Classifier
+from leo_tf.classification.scoring import LinearClassifier
+from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks import nearest_class_mean
 from leo_tf.evaluation.intervals import confidence_interval
 
@@ -63,7 +64,7 @@ def prototype_rule(support):
 def prototype_classifier(support_x, support_y):
     ways = support_x.shape[1]
     bias = tf.broadcast_to(tf.linspace(-0.2, 0.3, ways), [support_x.shape[0], ways])
-    return Classifier(3 * tf.reduce_mean(support_x, axis=2), tf.cast(bias, tf.float32))
+    return LinearClassifier(3 * tf.reduce_mean(support_x, axis=2), tf.cast(bias, tf.float32))
 
 
 @pytest.mark.parametrize("shots,queries", [(1, None), (3, None), (1, 6), (3, 6)])
@@ -71,9 +72,10 @@ def prototype_classifier(support_x, support_y):
 @pytest.mark.parametrize("path", [BLOCKS, GATHERED], ids=["blocks", "gathered"])
 def test_both_ways_of_scoring(request, monkeypatch, which, shots, queries, path):
     table = request.getfixturevalue(which)
-    monkeypatch.setattr(protocol, "_BLOCKS_FROM_QUERIES", path)
+    monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", path)
     sampler = EpisodeSampler(table, 4, shots, queries)
-    scores = Evaluator(prototype_classifier, sampler, 3).run(3, randomness.TEST, TASKS)  # 3 + 3 + 1 tasks
+    tasks = draw_from(sampler, table.digest, TASKS, 3)
+    scores = Evaluator(prototype_classifier, sampler, 3).run_on(tasks)  # 3 + 3 + 1 tasks
     accuracy, loss = scores_by_hand(sampler, table.embeddings, prototype_rule)
     assert 0.3 < accuracy.mean() < 0.99  # neither chance nor trivial
     np.testing.assert_allclose(scores.accuracy, accuracy, rtol=1e-6)
@@ -82,9 +84,10 @@ def test_both_ways_of_scoring(request, monkeypatch, which, shots, queries, path)
 
 @pytest.mark.parametrize("path", [BLOCKS, GATHERED], ids=["blocks", "gathered"])
 def test_batch_size_changes_nothing(monkeypatch, uneven_table, path):
-    monkeypatch.setattr(protocol, "_BLOCKS_FROM_QUERIES", path)
+    monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", path)
     sampler = EpisodeSampler(uneven_table, 3, 2)
-    runs = [Evaluator(prototype_classifier, sampler, size).run(3, randomness.TEST, TASKS) for size in (1, 7, 10)]
+    tasks = draw_from(sampler, uneven_table.digest, TASKS, 3)
+    runs = [Evaluator(prototype_classifier, sampler, size).run_on(tasks) for size in (1, 7, 10)]
     for run in runs[1:]:
         np.testing.assert_allclose(run.accuracy, runs[0].accuracy, rtol=1e-6)
         np.testing.assert_allclose(run.loss, runs[0].loss, rtol=1e-6)
@@ -93,12 +96,13 @@ def test_batch_size_changes_nothing(monkeypatch, uneven_table, path):
 @pytest.mark.parametrize("path", [BLOCKS, GATHERED], ids=["blocks", "gathered"])
 def test_a_classifier_of_zeros_scores_chance(monkeypatch, table, path):
     """Ties go to one class, not to whichever is right."""
-    monkeypatch.setattr(protocol, "_BLOCKS_FROM_QUERIES", path)
+    monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", path)
 
     def zeros(support_x, support_y):
-        return Classifier(tf.zeros_like(support_x[:, :, 0]), tf.zeros_like(support_x[:, :, 0, 0]))
+        return LinearClassifier(tf.zeros_like(support_x[:, :, 0]), tf.zeros_like(support_x[:, :, 0, 0]))
 
-    scores = Evaluator(zeros, EpisodeSampler(table, 5, 1), 4).run(0, randomness.TEST, 6)
+    sampler = EpisodeSampler(table, 5, 1)
+    scores = Evaluator(zeros, sampler, 4).run_on(draw_from(sampler, table.digest, 6, 0))
     np.testing.assert_allclose(scores.accuracy, np.full(6, 0.2), rtol=1e-6)
     np.testing.assert_allclose(scores.loss, np.full(6, np.log(5)), rtol=1e-6)
 
@@ -145,7 +149,7 @@ def test_evaluate(model, uneven_table):
     assert result.nearest_class_mean == pytest.approx(confidence_interval(nearest), rel=1e-6)
     summary = result.summary()
     assert summary["accuracy"] == {"mean": result.accuracy.mean, "half_width": result.accuracy.half_width}
-    assert summary["data"] == uneven_table.digest
+    assert summary["data_digest"] == uneven_table.digest
     assert not any(name.startswith("task_") for name in summary)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from leo_tf import EpisodeSampler, InputError, randomness
 from leo_tf.classification.evaluator import Evaluator
+from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks.logistic import logistic_regression
 
 pytest.importorskip("sklearn")
@@ -34,7 +35,7 @@ def test_it_is_the_minimum(make_episode, ways, C):
 def test_the_evaluator_takes_it(table, ways):
     sampler = EpisodeSampler(table, ways, 2, 10)
     make_classifier = functools.partial(logistic_regression, C=10.0)
-    scores = Evaluator(make_classifier, sampler, 10).run(0, randomness.TEST, 20)
+    scores = Evaluator(make_classifier, sampler, 10).run_on(draw_from(sampler, table.digest, 20, 0))
     episode = sampler.sample(randomness.stream_seed(0, randomness.TEST), 0, 20)
     classifier = logistic_regression(*episode[:2], C=10.0)
     logits = np.einsum("twqd,tvd->twqv", episode.query_x, classifier.weights)
@@ -48,6 +49,6 @@ def test_mistakes(make_episode, monkeypatch):
     episode = make_episode()
     with pytest.raises(InputError, match=r"Got C=0; expected a number above 0"):
         logistic_regression(*episode[:2], C=0)
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match=r"needs scikit-learn.*pip install 'leo_tf\[sklearn\]'"):
         logistic_regression(*episode[:2])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, evaluate, randomness
-from leo_tf.classification import evaluation as protocol
+from leo_tf.classification import evaluator
 from leo_tf.classification.evaluation import evaluate_tasks
 from leo_tf.classification.tasks import Tasks, draw_tasks
 
@@ -53,7 +53,7 @@ def test_the_digest_tells_tasks_apart(table, uneven_table):
 @pytest.mark.parametrize("blocks", [1, 10**9], ids=["blocks", "gathered"])
 @pytest.mark.parametrize("which,queries", [("table", None), ("uneven_table", None), ("table", 6)])
 def test_a_task_file_gives_exactly_the_seeds_results(request, monkeypatch, tmp_path, model, which, queries, blocks):
-    monkeypatch.setattr(protocol, "_BLOCKS_FROM_QUERIES", blocks)
+    monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", blocks)
     table = request.getfixturevalue(which)
     drawn = draw_tasks(table, 3, 2, queries, 11, seed=4)
     drawn.save(tmp_path / "tasks.npz")
@@ -63,7 +63,7 @@ def test_a_task_file_gives_exactly_the_seeds_results(request, monkeypatch, tmp_p
     from_file = evaluate_tasks(model, table, tasks, batch_size=4)
     for name in ("task_accuracy", "task_loss", "task_nearest_class_mean"):
         np.testing.assert_array_equal(getattr(from_file, name), getattr(from_seed, name))
-    assert from_file.tasks == from_seed.tasks
+    assert from_file.tasks_digest == from_seed.tasks_digest
 
 
 def test_all_remaining_rows_written_out_are_the_same_tasks(tmp_path, table):

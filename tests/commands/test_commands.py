@@ -134,7 +134,7 @@ class TestTrainerRefuses:
 
     @pytest.fixture
     def trainer(self, tmp_path):
-        from leo_tf.training import Trainer
+        from leo_tf.training import MetaTraining, Trainer
 
         def make(train, validation=None, run="run", **episodes):
             folder = tmp_path / "data" / "own"
@@ -147,7 +147,7 @@ class TestTrainerRefuses:
                 ),
                 episodes=EpisodeConfig(num_val_examples_per_class=2, **episodes),
             )
-            return Trainer(config, tmp_path / run)
+            return Trainer(MetaTraining(config), tmp_path / run)
 
         return make
 
@@ -180,7 +180,7 @@ class TestTrainerRefuses:
     def test_run_folder_that_cannot_be_written(self, trainer, tmp_path):
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(InputError, match=r"Cannot write the run folder .*file/run"):
-            trainer((self.rows, self.labels), run="file/run")
+            trainer((self.rows, self.labels), run="file/run").run()
 
     def test_malicious_pickle(self, tmp_path):
         from leo_tf.data import EmbeddingTable

@@ -3,24 +3,23 @@
 import dataclasses
 import json
 import struct
-from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from saved_runs import save_run
 
-from leo_tf import LEO, InputError, evaluate
+from leo_tf import InputError, evaluate
 from leo_tf.classification.evaluation import load_table
-from leo_tf.classification.problem import Classification
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
+from leo_tf.problem import EvaluationRequest
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
+from leo_tf.runs.problems import problem_of
 from leo_tf.runs.results import result_of
-from leo_tf.training.checkpoints import Checkpoints
 
 TASKS = 12
 
@@ -40,17 +39,12 @@ def runs(tmp_path_factory):
         DataConfig(data_path=str(root / "data"), dataset_name="own", cache_dir=str(root / "cache")),
         EpisodeConfig(num_classes=3),
     )
+    record = {"embedding_dim": 8, "train_digest": "train digest", "validation_digest": "validation digest"}
     for name, seed, kl_weight in (("a", 0, 0.1), ("b", 1, 0.1), ("other", 2, 0.5)):
-        folder = RunFolder(root / name)
         model = dataclasses.replace(config.model, kl_weight=kl_weight)
-        of_run = dataclasses.replace(config, model=model, training=TrainingConfig(seed=seed))
-        folder.claim(
-            of_run, {"embedding_dim": 8, "train_digest": "train digest", "validation_digest": "validation digest"}
+        save_run(
+            root / name, dataclasses.replace(config, model=model, training=TrainingConfig(seed=seed)), record, seed
         )
-        model, optimizer = LEO(of_run.model, 8, seed=seed), keras.optimizers.Adam()
-        optimizer.build(model.meta_variables)
-        optimizer.iterations.assign(7)
-        Checkpoints(folder, model, optimizer, Classification).offer_best(0.5)
     return root
 
 
@@ -75,13 +69,13 @@ def of(runs, name="a"):
 
 def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys):
     files = evaluate_py(f"--num_tasks={TASKS}")
-    assert sorted(files) == ["evaluation-test.json", "evaluation-test.npz"]
+    assert sorted(files) == ["evaluation-test-12tasks.json", "evaluation-test-12tasks.npz"]
     expected = evaluate(*of(runs), ways=3, num_tasks=TASKS)
-    saved = EvaluationResult.load(files["evaluation-test.npz"])
+    saved = EvaluationResult.load(files["evaluation-test-12tasks.npz"])
     np.testing.assert_array_equal(saved.task_accuracy, expected.task_accuracy)
     np.testing.assert_array_equal(saved.task_loss, expected.task_loss)
-    assert (saved.tasks, saved.model) == (expected.tasks, expected.model)
-    written = json.loads(files["evaluation-test.json"].read_text())
+    assert (saved.tasks_digest, saved.model_fingerprint) == (expected.tasks_digest, expected.model_fingerprint)
+    written = json.loads(files["evaluation-test-12tasks.json"].read_text())
     facts = {"step": 7, "dataset_name": "own", "split": "test", "train_on_val": False, "ways": 3, "seed": 0}
     assert facts.items() <= written.items()
     assert written["versions"]["tensorflow"] == tf.__version__
@@ -92,14 +86,17 @@ def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys
 def test_a_task_file_there_and_back(runs, evaluate_py, tmp_path):
     tasks = tmp_path / "fixed.npz"
     files = evaluate_py(f"--num_tasks={TASKS}", "--seed=3", "--queries=5", f"--write_tasks={tasks}")
-    assert sorted(files) == ["evaluation-test-5queries-seed3.json", "evaluation-test-5queries-seed3.npz"]
+    assert sorted(files) == [
+        "evaluation-test-5queries-12tasks-seed3.json",
+        "evaluation-test-5queries-12tasks-seed3.npz",
+    ]
     again = evaluate_py(f"--tasks={tasks}")
     assert sorted(again) == ["evaluation-test-tasks-fixed.json", "evaluation-test-tasks-fixed.npz"]
     first, second = (
         EvaluationResult.load(runs / "a" / next(n for n in f if n.endswith("npz"))) for f in (files, again)
     )
     np.testing.assert_array_equal(first.task_accuracy, second.task_accuracy)
-    assert first.tasks == second.tasks and second.queries == 5
+    assert first.tasks_digest == second.tasks_digest and second.queries == 5
     with pytest.raises(InputError, match=r"fixes the tasks; leave out --num_classes, --seed\."):
         evaluate_py(f"--tasks={tasks}", "--num_classes=4", "--seed=3")
     with pytest.raises(InputError, match=r"train\.npz has .* Give the data, split and crop"):
@@ -109,7 +106,7 @@ def test_a_task_file_there_and_back(runs, evaluate_py, tmp_path):
 def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):
     shape = (f"--num_tasks={TASKS}", "--num_classes=4", "--num_tr_examples_per_class=2")
     files = evaluate_py(*shape, f"--compare_to={runs / 'b'},{runs / 'a'}", f"--seed_runs={runs / 'b'}")
-    stem = "evaluation-test-4way-2shot"
+    stem = "evaluation-test-4way-2shot-12tasks"
     assert sorted(files) == [f"{stem}-comparisons.json", f"{stem}-seeds.json", f"{stem}.json", f"{stem}.npz"]
     first, second = (evaluate(*of(runs, name), 4, 2, num_tasks=TASKS) for name in "ab")
     to_b, to_itself = json.loads(files[f"{stem}-comparisons.json"].read_text())["comparisons"]
@@ -117,7 +114,7 @@ def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):
     assert to_b["to"] == str(runs / "b") and to_b["difference"]["mean"] == pytest.approx(difference, abs=1e-6)
     assert to_itself["difference"] == {"mean": 0.0, "half_width": 0.0} and to_itself["ties"] == TASKS
     seeds = json.loads(files[f"{stem}-seeds.json"].read_text())
-    assert seeds["standard_deviation"] == pytest.approx(abs(difference) / np.sqrt(2), abs=1e-6)
+    assert seeds["over_seeds"][0]["standard_deviation"] == pytest.approx(abs(difference) / np.sqrt(2), abs=1e-6)
     output = capsys.readouterr().out
     assert "paired over the same tasks" in output and "standard deviation over 2 training seeds" in output
     evaluate_py(*shape, f"--compare_to={files[f'{stem}.npz']}", run="b")
@@ -127,22 +124,20 @@ def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):
         evaluate_py("--num_tasks=13", *shape[1:], f"--compare_to={files[f'{stem}.npz']}", run="b")
 
 
-def test_saved_results_serve_only_for_the_same_tasks_and_model(runs, tmp_path):
-    from leo_tf.classification.tasks import draw_tasks
-
-    _, table = of(runs, "other")
-    tasks = draw_tasks(table, 3, 1, None, TASKS)
-    result = result_of(runs / "other", table, tasks)
+def test_saved_results_serve_only_for_the_same_tasks_and_model(runs):
+    config = RunFolder(runs / "other").config()
+    evaluation = problem_of(config).evaluation_type(config, EvaluationRequest(num_tasks=TASKS))
+    result = result_of(runs / "other", evaluation)
     assert result.task_accuracy.mean() < 1
     perfect = dataclasses.replace(result, task_accuracy=np.ones(TASKS, np.float32))
     for saved, serves in (
         (perfect, True),
-        (dataclasses.replace(perfect, model="another"), False),
-        (dataclasses.replace(perfect, tasks="others"), False),
+        (dataclasses.replace(perfect, model_fingerprint="another"), False),
+        (dataclasses.replace(perfect, tasks_digest="others"), False),
     ):
         saved.save(runs / "other" / "evaluation-test.npz")
         (runs / "other" / "evaluation-damaged.npz").write_bytes(b"PK")
-        assert (result_of(runs / "other", table, tasks).task_accuracy.mean() == 1) == serves
+        assert (result_of(runs / "other", evaluation).task_accuracy.mean() == 1) == serves
 
 
 def test_seed_runs_must_be_repetitions(runs, evaluate_py):
@@ -173,7 +168,7 @@ def test_analyses(runs, evaluate_py, capsys):
         *(f"--num_tasks={TASKS}", "--seed=1", "--analysis_tasks=6", "--analysis=calibration,steps,grid"),
         *("--ways_grid=2,4", "--shots_grid=1,3"),
     )
-    stem = "evaluation-test-seed1"
+    stem = "evaluation-test-12tasks-seed1"
     for name in ("calibration", "steps", "grid"):
         width, height = png_size(files[f"{stem}-{name}.png"])
         assert width > 400 and height > 300
@@ -197,6 +192,8 @@ def test_analyses(runs, evaluate_py, capsys):
         (["--tasks=none.npz"], r"Cannot read none.npz"),
         (["--compare_to=nowhere", "--num_tasks=2"], "No run in nowhere"),
         (["--compare_to=nothing.npz", "--num_tasks=2"], r"Cannot read nothing\.npz"),
+        (["--output=."], r"Cannot write \. \(it is a folder\)"),
+        (["--output=/dev/null/x.json"], r"Cannot write /dev/null/x\.json \(/dev/null is no folder\)"),
         (["--seed_runs=nowhere"], "No run in nowhere"),
         (["--num_classes=7", "--num_tasks=2"], "7-way tasks need 7 classes"),
     ],
@@ -217,11 +214,13 @@ def test_without_matplotlib_the_analysis_says_what_to_install(monkeypatch, evalu
     [
         ({}, {}, "evaluation-test"),
         ({"split": "val"}, {}, "evaluation-val"),
+        ({"num_tasks": 10_000}, {}, "evaluation-test"),
+        ({"num_tasks": 500}, {}, "evaluation-test-500tasks"),
         ({}, {"num_classes": 20, "num_tr_examples_per_class": 3}, "evaluation-test-20way-3shot"),
         ({"queries": 15, "seed": 2}, {"num_classes": 20}, "evaluation-test-20way-1shot-15queries-seed2"),
         ({}, {"dataset_name": "glyphs"}, "evaluation-test-glyphs"),
         ({}, {"embedding_crop": "multiview"}, "evaluation-test-multiview"),
-        ({"tasks": "/x/fixed.npz"}, {}, "evaluation-test-tasks-fixed"),
+        ({"tasks_file": "/x/fixed.npz"}, {}, "evaluation-test-tasks-fixed"),
     ],
 )
 def test_names_tell_evaluations_apart(flags_given, overrides, name):
@@ -229,5 +228,4 @@ def test_names_tell_evaluations_apart(flags_given, overrides, name):
     data = {k: v for k, v in overrides.items() if not k.startswith("num_")}
     episodes = {k: v for k, v in overrides.items() if k.startswith("num_")}
     config = dataclasses.replace(of_run, data=DataConfig(**data), episodes=EpisodeConfig(**episodes))
-    values = SimpleNamespace(**{"split": "test", "queries": 0, "seed": 0, "tasks": "", **flags_given})
-    assert evaluate_command.report_name(values, of_run, config) == name
+    assert problem_of(config).evaluation_type(config, EvaluationRequest(**flags_given), of_run).name == name

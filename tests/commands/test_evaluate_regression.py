@@ -4,59 +4,49 @@ import dataclasses
 import json
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from saved_runs import save_run
 
 import leo_tf
 from leo_tf import InputError
-from leo_tf.classification.problem import Classification
 from leo_tf.commands import evaluate as evaluate_command
-from leo_tf.config import BaselineConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
+from leo_tf.config import EpisodeConfig, LEOConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.export import export
 from leo_tf.regression import evaluation, figure
-from leo_tf.regression.algorithms import build_regressor
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML
-from leo_tf.regression.problem import Regression
 from leo_tf.regression.results import RegressionResult
 from leo_tf.regression.tasks import draw_tasks
+from leo_tf.regression.yardsticks import evaluate_posterior
+from leo_tf.regression.yardsticks import evaluation as yardstick_evaluation
 from leo_tf.runs.folder import RunFolder
-from leo_tf.training.checkpoints import Checkpoints
+from leo_tf.runs.problems import problem_of
 
 TASKS, SAMPLES = 24, 6
 FLAGS = (f"--num_tasks={TASKS}", f"--samples={SAMPLES}")
 CONFIG = RunConfig(
     LEOConfig(inner_unroll_length=1, finetuning_unroll_length=1, num_latents=2, inner_lr_init=0.01, dropout_rate=0.0),
-    episodes=EpisodeConfig(problem="regression"),
-    baseline=BaselineConfig(maml_steps=1, maml_lr=0.001),
     regression=RegressionConfig(network_units=4, encoder_units=4, relation_units=4, decoder_units=4),
+    problem="regression",
 )
+MAML = dataclasses.replace(CONFIG, algorithm="maml", model=MAMLConfig(1, 0.001, dropout_rate=0.0))
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with runs saved at step 7: LEO and MAML on regression, LEO on classification."""
     root = tmp_path_factory.mktemp("runs")
-    baseline = dataclasses.replace(CONFIG.baseline, algorithm="maml")
-    for name, config, problem in (
-        ("leo", CONFIG, Regression),
-        ("maml", dataclasses.replace(CONFIG, baseline=baseline), Regression),
-        ("seed5", dataclasses.replace(CONFIG, training=TrainingConfig(seed=5)), Regression),
-        ("classes", dataclasses.replace(CONFIG, episodes=EpisodeConfig(num_classes=3)), Classification),
+    classes = RunConfig(LEOConfig(1, 1, num_latents=2), episodes=EpisodeConfig(num_classes=3))
+    for name, config, seed, record in (
+        ("leo", CONFIG, 1, {}),
+        ("maml", MAML, 1, {}),
+        ("seed5", dataclasses.replace(CONFIG, training=TrainingConfig(seed=5)), 5, {}),
+        ("classes", classes, 1, {"embedding_dim": 8}),
     ):
-        folder = RunFolder(root / name)
-        if problem is Regression:
-            model, data = build_regressor(config, config.training.seed or 1), Regression(config).data
-        else:
-            model, data = leo_tf.LEO(config.model, 8, seed=1), {"embedding_dim": 8}
-        folder.claim(config, data)
-        optimizer = keras.optimizers.Adam()
-        optimizer.build(model.meta_variables)
-        optimizer.iterations.assign(7)
-        Checkpoints(folder, model, optimizer, problem).offer_best(0.5)
+        save_run(root / name, config, record or {"tasks": "sinusoids and lines"}, seed)
     return root
 
 
@@ -78,17 +68,16 @@ def evaluate_py(runs):
 @pytest.fixture
 def few(monkeypatch):
     """Fewer ambiguous tasks, no figure: what takes time."""
-    from leo_tf.commands import evaluate_regression
-
-    monkeypatch.setattr(evaluate_regression, "_AMBIGUOUS_TASKS", 10)
-    monkeypatch.setattr(evaluate_regression, "_draw", lambda *arguments: None)
+    monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 10)
+    monkeypatch.setattr(evaluation.RegressionEvaluation, "_figures", lambda *arguments: {})
 
 
 def test_load_gives_the_regression_model_of_the_run(runs):
     for name, kind in (("leo", RegressionLEO), ("maml", RegressionMAML)):
         model, config = leo_tf.load(runs / name), RunFolder(runs / name).config()
+        built = problem_of(config).build_learner({}, seed=1)
         assert type(model) is kind and model.regression == CONFIG.regression
-        for ours, expected in zip(model.meta_variables, build_regressor(config, seed=1).meta_variables, strict=True):
+        for ours, expected in zip(model.meta_variables, built.meta_variables, strict=True):
             np.testing.assert_array_equal(ours, expected)
 
 
@@ -104,7 +93,7 @@ def images(folder):
 def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     pytest.importorskip("matplotlib")
     files = evaluate_py(*FLAGS, "--shots_grid=5,1,5", "--seed=4")
-    stem = "evaluation-test-seed4"
+    stem = "evaluation-test-24tasks-1_5shot-6samples-seed4"
     assert sorted(files) == [f"{stem}-functions.png", f"{stem}.json", f"{stem}.npz", "tensorboard"]
     tasks = draw_tasks(TASKS, seed=4)
     expected = evaluation.evaluate(leo_tf.load(runs / "leo"), tasks, (1, 5), SAMPLES)
@@ -112,7 +101,7 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     assert saved.shots.tolist() == [1, 5] and saved.num_samples == SAMPLES
     for name in ("task_squared_error", "task_single_error", "task_crps", "task_coverage", "is_sinusoid"):
         np.testing.assert_allclose(getattr(saved, name), getattr(expected, name), rtol=1e-5, err_msg=name)
-    assert (saved.tasks, saved.model) == (tasks.digest, expected.model)
+    assert (saved.tasks_digest, saved.model_fingerprint) == (tasks.digest, expected.model_fingerprint)
     written = json.loads(files[f"{stem}.json"].read_text())
     facts = {"step": 7, "split": "test", "seed": 4, "num_tasks": TASKS, "num_samples": SAMPLES, "algorithm": "LEO"}
     assert {*facts.items(), ("checkpoint_path", str(runs / "leo"))} <= {
@@ -121,8 +110,8 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     assert written["versions"]["tensorflow"] == tf.__version__
     assert written["shots"] == saved.summary()["shots"]
     posterior = written["yardsticks"]["exact posterior"]
-    expected = evaluation.evaluate_posterior(tasks, (1, 5), SAMPLES)
-    assert posterior["shots"] == expected.summary()["shots"] and posterior["tasks"] == tasks.digest
+    expected = evaluate_posterior(tasks, (1, 5), SAMPLES)
+    assert posterior["shots"] == expected.summary()["shots"] and posterior["tasks_digest"] == tasks.digest
     assert list(written["yardsticks"]) == ["exact posterior"]
     ambiguity = written["ambiguity"]
     assert ambiguity["num_tasks"] == 300 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
@@ -134,20 +123,20 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
 
 
 def test_comparing_with_maml(runs, evaluate_py, few, capsys):
-    grid = "--shots_grid=2,10"
+    grid, stem = "--shots_grid=2,10", "evaluation-test-24tasks-2_10shot-6samples"
     maml = evaluate_py(*FLAGS, grid, run="maml")
-    written = json.loads(maml["evaluation-test.json"].read_text())
+    written = json.loads(maml[f"{stem}.json"].read_text())
     assert written["num_samples"] == 1 and written["shots"]["2"]["coverage"] == {} and "ambiguity" not in written
-    files = evaluate_py(*FLAGS, grid, f"--compare_to={runs / 'maml'},{maml['evaluation-test.npz']}")
-    assert sorted(files) == ["evaluation-test-comparisons.json", "evaluation-test.json", "evaluation-test.npz"]
-    found = json.loads(files["evaluation-test-comparisons.json"].read_text())["comparisons"]
+    files = evaluate_py(*FLAGS, grid, f"--compare_to={runs / 'maml'},{maml[stem + '.npz']}")
+    assert sorted(files) == [f"{stem}-comparisons.json", f"{stem}.json", f"{stem}.npz"]
+    found = json.loads(files[f"{stem}-comparisons.json"].read_text())["comparisons"]
     ours, theirs = (
-        RegressionResult.load(files["evaluation-test.npz"]),
-        RegressionResult.load(maml["evaluation-test.npz"]),
+        RegressionResult.load(files[f"{stem}.npz"]),
+        RegressionResult.load(maml[f"{stem}.npz"]),
     )
     differences = ours.task_squared_error - theirs.task_squared_error
     assert [each["shots"] for each in found] == [2, 10, 2, 10]
-    assert [each["to"] for each in found] == [str(runs / "maml")] * 2 + [str(maml["evaluation-test.npz"])] * 2
+    assert [each["to"] for each in found] == [str(runs / "maml")] * 2 + [str(maml[f"{stem}.npz"])] * 2
     for row, each in zip([0, 1, 0, 1], found, strict=True):
         assert each["difference"]["mean"] == pytest.approx(differences[row].mean(), rel=1e-4)
         assert each["wins"] == np.sum(differences[row] < 0) and each["losses"] == np.sum(differences[row] > 0)
@@ -155,36 +144,36 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
         f"10 shot: {runs / 'leo'} less {runs / 'maml'} (MAML): mse {differences[1].mean():+.3f}"
         in capsys.readouterr().out
     )
-    with pytest.raises(InputError, match=r"different tasks: 25 with digest .* and 24 with"):
-        evaluate_py("--num_tasks=25", "--samples=2", grid, f"--compare_to={maml['evaluation-test.npz']}")
+    with pytest.raises(InputError, match=r"different tasks: num_tasks 25 != 24, tasks_digest"):
+        evaluate_py("--num_tasks=25", "--samples=2", grid, f"--compare_to={maml[stem + '.npz']}")
     with pytest.raises(InputError, match=r"1 shots were not evaluated; expected one of \[2, 10\]"):
-        evaluate_py(*FLAGS, "--shots_grid=1", f"--compare_to={maml['evaluation-test.npz']}")
+        evaluate_py(*FLAGS, "--shots_grid=1", f"--compare_to={maml[stem + '.npz']}")
 
 
 def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
     pytest.importorskip("sklearn")
-    monkeypatch.setattr(evaluation, "_KERNEL_TASKS", 5)
+    monkeypatch.setattr(yardstick_evaluation, "_KERNEL_TASKS", 5)
     files = evaluate_py("--num_tasks=10", "--samples=3", "--shots_grid=3", "--split=val", "--analysis=gaussian_process")
-    written = json.loads(files["evaluation-val.json"].read_text())
+    written = json.loads(files["evaluation-val-10tasks-3shot-3samples.json"].read_text())
     names = ["exact posterior", "Gaussian process, shared kernel", "Gaussian process, kernel a task"]
     assert list(written["yardsticks"]) == names and written["split"] == "val"
-    assert all(yardstick["tasks"] == written["tasks"] for yardstick in written["yardsticks"].values())
+    assert all(yardstick["tasks_digest"] == written["tasks_digest"] for yardstick in written["yardsticks"].values())
 
 
 def test_the_figure_is_of_the_splits_own_stream(runs, evaluate_py, monkeypatch):
-    from leo_tf.commands import evaluate_regression
-
     streams = []
-    monkeypatch.setattr(evaluate_regression, "_AMBIGUOUS_TASKS", 2)
+    monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 2)
     choose = figure.choose_panels
-    monkeypatch.setattr(figure, "choose_panels", lambda *arguments: streams.append(arguments) or choose(*arguments))
+    monkeypatch.setattr(evaluation, "choose_panels", lambda *arguments: streams.append(arguments) or choose(*arguments))
     evaluate_py("--num_tasks=10", "--samples=2", "--shots_grid=3", "--split=val", "--seed=1")
     assert streams == [(0.3, leo_tf.randomness.VALIDATION)]
 
 
 def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, capsys, monkeypatch):
     flags_given = *FLAGS, "--shots_grid=2,5"
-    theirs = RegressionResult.load(evaluate_py(*flags_given, run="seed5")["evaluation-test.npz"])
+    theirs = RegressionResult.load(
+        evaluate_py(*flags_given, run="seed5")["evaluation-test-24tasks-2_5shot-6samples.npz"]
+    )
     evaluated, evaluate = [], evaluation.evaluate
     monkeypatch.setattr(evaluation, "evaluate", lambda model, *more: evaluated.append(model) or evaluate(model, *more))
     capsys.readouterr()
@@ -192,7 +181,8 @@ def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, cap
     assert len(evaluated) == 1  # the run's own
     ours = RegressionResult.load(files["seeds.npz"])
     means = [result.mse(5).mean for result in (ours, theirs)]
-    found = json.loads(files["seeds-seeds.json"].read_text())["mse"]["5"]
+    found = json.loads(files["seeds-seeds.json"].read_text())["over_seeds"][1]
+    assert found["shots"] == 5
     assert found["mean"] == pytest.approx(np.mean(means)) and found["num_runs"] == 2
     assert found["standard_deviation"] == pytest.approx(abs(means[0] - means[1]) / np.sqrt(2))
     assert f"5 shot, over training seeds: mse {np.mean(means):.4f}" in capsys.readouterr().out
@@ -207,11 +197,14 @@ def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, cap
         (["--tasks=x.npz"], "for which --tasks has no meaning; leave it out"),
         (["--problem=classification"], r"leo is a regression run; --problem=classification was given\. Leave it out"),
         (["--split=train"], "Got --split=train; expected val or test for a regression run"),
-        (["--analysis=calibration"], r"Got --analysis=calibration; of a regression run there is gaussian_process\."),
+        (
+            ["--analysis=calibration"],
+            r"Unknown --analysis calibration; expected some of gaussian_process for a",
+        ),
         (["--samples=0"], "Got --samples=0; expected at least 1"),
         (["--shots_grid=0,5"], r"Got --shots_grid=0,5; expected whole numbers from 1 to 20, as 1,5,20\."),
         (["--shots_grid=5,21"], "Got --shots_grid=5,21; expected whole numbers from 1 to 20"),
-        (["--shots_grid=many"], "Got --shots_grid=many; expected whole numbers from 1 to 20"),
+        (["--shots_grid=many"], "Got --shots_grid=many; expected whole numbers"),
         (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),
         (["--num_tasks=2"], r"Of 2 tasks \d are sinusoids; expected at least 2 of each family, .* larger --num_tasks"),
         (["--output=x.npz"], r"Expected a name in \.json"),
@@ -269,19 +262,18 @@ def test_the_fingerprint_tells_configurations_of_regression_apart():
     from leo_tf.evaluation.fingerprint import fingerprint
 
     other = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, weight_spread=0.5))
-    prints = [fingerprint(build_regressor(config, seed=1)) for config in (CONFIG, CONFIG, other)]
+    prints = [fingerprint(problem_of(config).build_learner({}, seed=1)) for config in (CONFIG, CONFIG, other)]
     assert prints[0] == prints[1] != prints[2]
 
 
 def test_too_little_noise_for_ambiguity_leaves_that_out(evaluate_py, monkeypatch, caplog):
     """As with --noise_stddev=0.001: the rest of the evaluation is written all the same."""
-    from leo_tf.commands import evaluate_regression
     from leo_tf.regression import ambiguous
 
-    monkeypatch.setattr(evaluate_regression, "_AMBIGUOUS_TASKS", 500)
+    monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 500)
     monkeypatch.setattr(ambiguous, "_MOST_DRAWN", 1)
     monkeypatch.setattr(figure, "_AMBIGUOUS_CANDIDATES", 500)
-    files = evaluate_py(*FLAGS, "--shots_grid=3", "--seed=5")
-    assert sorted(files) == ["evaluation-test-seed5.json", "evaluation-test-seed5.npz"]
-    assert "ambiguity" not in json.loads(files["evaluation-test-seed5.json"].read_text())
+    files, stem = evaluate_py(*FLAGS, "--shots_grid=3", "--seed=5"), "evaluation-test-24tasks-3shot-6samples-seed5"
+    assert sorted(files) == [f"{stem}.json", f"{stem}.npz"]
+    assert "ambiguity" not in json.loads(files[f"{stem}.json"].read_text())
     assert "Nothing on ambiguous tasks: Among 1 tasks" in caplog.text and "No figure of sampled" in caplog.text

@@ -20,9 +20,9 @@ def result(accuracy, **fields):
         queries=10,
         seed=0,
         stream=3,
-        data="d" * 64,
-        tasks="t" * 64,
-        model="m",
+        data_digest="d" * 64,
+        tasks_digest="t" * 64,
+        model_fingerprint="m",
         algorithm="LEO",
         seconds=1.0,
     )
@@ -64,6 +64,15 @@ def test_a_run_with_itself_differs_by_exactly_zero():
     assert (comparison.wins, comparison.ties, comparison.losses, comparison.p_value) == (0, 50, 0, 1.0)
 
 
+def test_small_errors_are_no_ties():
+    """Mean squared errors of 1e-7 differ by much where one is twice the other."""
+    values = np.array([1e-7, 3e-7, 2e-7])
+    found = compare_paired(values, 2 * values, higher_is_better=False, measure="mse")
+    assert (found.wins, found.ties, found.losses) == (3, 0, 0) and found.difference.mean < 0
+    assert compare_paired(values, values * (1 + 3e-8)).ties == 3
+    assert str(found).startswith("mse -0.0000 +- ")
+
+
 def test_rounding_is_a_tie_and_one_difference_everywhere_is_certain():
     values = np.array([0.25, 0.5, 0.125])
     assert compare_paired(values, values + 3e-8).ties == 3
@@ -74,40 +83,44 @@ def test_rounding_is_a_tie_and_one_difference_everywhere_is_certain():
 @pytest.mark.parametrize(
     "fields,named",
     [
-        ({"data": "e" * 64}, "data dddddddddddd... != eeeeeeeeeeee..."),
+        ({"data_digest": "e" * 64}, "data_digest dddddddddddd... != eeeeeeeeeeee..."),
         ({"ways": 20, "shots": 3}, "ways 5 != 20, shots 1 != 3"),
         ({"queries": 15}, "queries 10 != 15"),
         ({"seed": 1}, "seed 0 != 1"),
-        ({}, "different tasks: tasks tttt"),
+        ({}, "different tasks: tasks_digest tttt"),
     ],
 )
 def test_different_tasks_are_refused_by_name(fields, named):
     with pytest.raises(InputError) as caught:
-        compare(result([0.1, 0.2]), result([0.1, 0.2], tasks="u" * 64, **fields))
+        compare(result([0.1, 0.2]), result([0.1, 0.2], tasks_digest="u" * 64, **fields))
     assert named in str(caught.value) and "Evaluate both" in str(caught.value)
 
 
 def test_other_numbers_of_tasks_are_refused():
     with pytest.raises(InputError, match="num_tasks 2 != 3"):
-        compare(result([0.1, 0.2]), result([0.1, 0.2, 0.3], tasks="u" * 64))
+        compare(result([0.1, 0.2]), result([0.1, 0.2, 0.3], tasks_digest="u" * 64))
 
 
 def test_seed_summary_by_hand():
-    runs = [result([0.4, 0.6], model="a"), result([0.5, 0.7], model="b"), result([0.6, 0.6], model="c")]
+    runs = [
+        result([0.4, 0.6], model_fingerprint="a"),
+        result([0.5, 0.7], model_fingerprint="b"),
+        result([0.6, 0.6], model_fingerprint="c"),
+    ]
     summary = seed_summary(runs)  # means 0.5, 0.6, 0.6
     assert summary.mean == pytest.approx(17 / 30, rel=1e-6)
     assert summary.standard_deviation == pytest.approx(np.sqrt(1 / 300), rel=1e-6)
-    assert summary.percent() == "56.67 % +- 5.77 (standard deviation over 3 training seeds)"
+    assert str(summary) == "56.67 % +- 5.77 (standard deviation over 3 training seeds)"
 
 
 def test_seed_summary_refuses_what_is_no_scatter():
-    run = result([0.4, 0.6], model="a")
+    run = result([0.4, 0.6], model_fingerprint="a")
     with pytest.raises(InputError, match=r"Got 1 runs; .* at least 2"):
         seed_summary([run])
     with pytest.raises(InputError, match="same trained model comes twice"):
-        seed_summary([run, result([0.5, 0.6], model="b"), dataclasses.replace(run)])
+        seed_summary([run, result([0.5, 0.6], model_fingerprint="b"), dataclasses.replace(run)])
     with pytest.raises(InputError, match="different tasks"):
-        seed_summary([run, result([0.5, 0.6], model="b", tasks="u" * 64)])
+        seed_summary([run, result([0.5, 0.6], model_fingerprint="b", tasks_digest="u" * 64)])
 
 
 def test_results_go_to_a_file_and_back(tmp_path):
@@ -117,7 +130,7 @@ def test_results_go_to_a_file_and_back(tmp_path):
     for field in dataclasses.fields(run):
         np.testing.assert_array_equal(getattr(back, field.name), getattr(run, field.name))
     assert back.summary() == run.summary() and str(back) == str(run)
-    assert type(back.seed) is int and type(back.data) is str
+    assert type(back.seed) is int and type(back.data_digest) is str
     (tmp_path / "run.npz").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match=r"expected the per-task results that evaluate\.py writes"):
         EvaluationResult.load(tmp_path / "run.npz")

@@ -38,7 +38,7 @@ def make_run(leo, tmp_path_factory):
             {"embedding_dim": DIM, "train_digest": "digest-of-train", "validation_digest": "digest-of-val"},
         )
         accuracy, step = tf.Variable(0.75, dtype=tf.float64), tf.Variable(1200, dtype=tf.int64)
-        tf.train.Checkpoint(model=leo, best_accuracy=accuracy, best_step=step).save(str(folder.best / "ckpt"))
+        tf.train.Checkpoint(model=leo, best_accuracy=accuracy, best_step=step).write(str(folder.best / "ckpt-1200"))
         return folder.path
 
     return make

@@ -122,4 +122,4 @@ def clone_of(model):
 
 def test_a_baseline_is_refused(data):
     with pytest.raises(InputError, match="Got a model of MAML; expected LEO"):
-        FewShotClassifier(MAML(TINY, 8, ways=3)).fit(*data)
+        FewShotClassifier(MAML(embedding_dim=8, ways=3)).fit(*data)

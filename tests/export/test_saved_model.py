@@ -17,7 +17,7 @@ TINY = LEOConfig(num_latents=2, inner_unroll_length=1, finetuning_unroll_length=
 def quick(monkeypatch):
     """Writing that is no work, for the tests of what is around it."""
 
-    def write(model, normalize, folder):
+    def write(model, normalize, max_examples, folder):
         (folder / "saved_model.pb").write_bytes(b"")
 
     monkeypatch.setattr(saved_model, "_write", write)
@@ -44,7 +44,7 @@ def test_versions_count_up_and_are_never_written_over(quick, tmp_path):
 
 
 def test_an_export_that_fails_leaves_nothing(quick, tmp_path, monkeypatch):
-    def fail(model, normalize, folder):
+    def fail(model, normalize, max_examples, folder):
         (folder / "saved_model.pb").write_bytes(b"half")
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
@@ -55,7 +55,7 @@ def test_an_export_that_fails_leaves_nothing(quick, tmp_path, monkeypatch):
 
 
 def test_a_version_taken_meanwhile_stays(quick, tmp_path, monkeypatch):
-    def overtaken(model, normalize, folder):
+    def overtaken(model, normalize, max_examples, folder):
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "saved_model.pb").write_bytes(b"theirs")
 

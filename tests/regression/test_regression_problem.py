@@ -11,15 +11,17 @@ from absl import flags
 
 import leo_tf
 from leo_tf import InputError
-from leo_tf.commands import main as commands
-from leo_tf.config import BaselineConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
+from leo_tf.commands import train
+from leo_tf.config import EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Validation
 from leo_tf.randomness import VALIDATION
 from leo_tf.regression import figure, problem, scoring
 from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import draw_tasks
-from leo_tf.training import Trainer
+from leo_tf.runs.folder import RunFolder
+from leo_tf.training import MetaTraining, Trainer
 
 CONFIG = RunConfig(
     LEOConfig(
@@ -30,7 +32,7 @@ CONFIG = RunConfig(
         dropout_rate=0.0,
         inner_gradient_norm_threshold=10.0,
     ),
-    episodes=EpisodeConfig(problem="regression", num_tr_examples_per_class=4, num_val_examples_per_class=5),
+    episodes=EpisodeConfig(num_tr_examples_per_class=4, num_val_examples_per_class=5),
     training=TrainingConfig(
         metatrain_batch_size=4,
         metavalid_tasks=10,
@@ -40,22 +42,22 @@ CONFIG = RunConfig(
         outer_lr=0.01,
         num_steps_limit=8,
     ),
-    baseline=BaselineConfig(maml_steps=1, maml_lr=0.005),
     regression=RegressionConfig(network_units=4, encoder_units=4, relation_units=4, decoder_units=4),
+    problem="regression",
 )
 
 
 def trainer(path, config=CONFIG, regression=None, figure=False, **training):
     training = dataclasses.replace(config.training, **training)
     regression = dataclasses.replace(config.regression, **(regression or {}))
-    made = Trainer(dataclasses.replace(config, training=training, regression=regression), path)
-    if not figure:  # which takes seconds
-        made.problem._panels = None
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        if not figure:  # which takes seconds
+            patch.setattr(problem, "_panels", lambda noise: None)
+        return Trainer(MetaTraining(dataclasses.replace(config, training=training, regression=regression)), path)
 
 
 def weights(run):
-    return [variable.numpy() for variable in run.model.meta_variables]
+    return [variable.numpy() for variable in run.work.learner.meta_variables]
 
 
 def rows(path):
@@ -84,7 +86,7 @@ def test_metrics_file(run):
 def test_the_last_validation_is_that_of_the_protocol(run):
     """Twenty functions of each of the run's validation tasks, of as many shots as in training."""
     tasks = draw_tasks(10, 0, VALIDATION)
-    samples = run.problem._functions.functions(*tasks.support(4), 20)
+    samples = FunctionSampler(run.work.learner, 10, jit=False).functions(*tasks.support(4), 20)
     expected = scoring.score(samples, tasks.truth)
     values = {name: float(value) for name, value in rows(run.folder.path)[-1].items() if name.startswith("validation")}
     interval = confidence_interval(expected.squared_error)
@@ -104,9 +106,14 @@ def test_tensorboard(run):
                 if value.tag == "validation/functions":
                     image = value.tensor.string_val
     names = [f"validation/{name}" for name in ("mse", "best_mse", "half_width", "crps", "coverage_90", "functions")]
-    for name in (*names, "variables/latent_learning_rate", "variables/encoder/bias_2", "variables/decoder/kernel_2"):
+    for name in (
+        *names,
+        "variables/latent_learning_rate",
+        "variables/encoder/examples/bias_2",
+        "variables/decoder/kernel",
+    ):
         assert tags[name] == [4, 8], name
-    for name in ("train/query_loss", "train/encoder_penalty", "gradient_norm/relation/second"):
+    for name in ("train/query_loss", "train/encoder_penalty", "gradient_norm/encoder/relation/second"):
         assert tags[name] == [2, 4, 6, 8], name
     assert {"learning_rate/latent_learning_rate_mean", "learning_rate/finetuning_learning_rate_mean"} <= tags.keys()
     assert image[2].startswith(b"\x89PNG") and int(image[0]) > 600
@@ -119,12 +126,13 @@ def validations(run, monkeypatch, values):
     def validate():
         return Validation(Interval(next(found), 0.1), {"crps": 1.0, "coverage_90": 0.5})
 
-    monkeypatch.setattr(run.problem, "validate", validate)
+    monkeypatch.setattr(run.work, "validate", validate)
 
 
 def test_the_best_has_the_least_error_and_is_a_number(tmp_path, monkeypatch):
     made = trainer(tmp_path, checkpoint_steps=1, num_steps_limit=5)
     assert not made.checkpoints.offer_best(math.nan) and made.checkpoints.best == (math.inf, -1)
+    made.folder.claim(made.work.config, made.work.data_record)
     with pytest.raises(InputError, match="has no best checkpoint yet"):
         leo_tf.load(tmp_path)
     values = [math.nan, 5.0, 3.0, math.nan, 4.0]
@@ -136,11 +144,11 @@ def test_the_best_has_the_least_error_and_is_a_number(tmp_path, monkeypatch):
 
 def test_a_model_of_nan_validates_to_nan(run):
     """Weights that are no numbers reach the figure and the scores without an error."""
-    bias = run.model.decoder.biases[-1]
+    bias = run.work.learner.decoder.biases[-1]
     before = bias.numpy()
     bias.assign(np.full(before.shape, np.nan))
     try:
-        assert math.isnan(run.problem.validate().interval.mean)
+        assert math.isnan(run.work.validate().interval.mean)
     finally:
         bias.assign(before)
 
@@ -169,30 +177,34 @@ def test_load_gives_the_best_checkpoint(run):
 def test_cosine_schedule(tmp_path):
     """Half a cosine from outer_lr to 0 at the run's last step, read from the optimizer as the run goes."""
     made = trainer(tmp_path, outer_lr_schedule="cosine", num_steps_limit=40, checkpoint_steps=40)
-    optimizer = made._steps._optimizer
+    optimizer = made.work.optimizer
     for step in (0, 1, 10, 20, 30, 40):
         optimizer.iterations.assign(step)
         expected = 0.01 * (1 + math.cos(math.pi * step / 40)) / 2
         assert float(optimizer.learning_rate) == pytest.approx(expected, rel=1e-5, abs=1e-9)
-    assert float(trainer(tmp_path / "other")._steps._optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(trainer(tmp_path / "other").work.optimizer.learning_rate) == pytest.approx(0.01)
 
 
 def test_the_end_of_a_cosine_run_is_fixed(tmp_path):
-    trainer(tmp_path / "cosine", outer_lr_schedule="cosine")
+    def claim(name, **training):
+        config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, **training))
+        RunFolder(tmp_path / name).claim(config, {})
+
+    claim("cosine", outer_lr_schedule="cosine")
     with pytest.raises(InputError, match=r"training\.num_steps_limit: 8 != 12"):
-        trainer(tmp_path / "cosine", outer_lr_schedule="cosine", num_steps_limit=12)
-    trainer(tmp_path / "cosine", outer_lr_schedule="cosine", metavalid_batch_size=3)
-    trainer(tmp_path / "constant")
-    trainer(tmp_path / "constant", num_steps_limit=12)
+        claim("cosine", outer_lr_schedule="cosine", num_steps_limit=12)
+    claim("cosine", outer_lr_schedule="cosine", metavalid_batch_size=3)
+    claim("constant")
+    claim("constant", num_steps_limit=12)
     with pytest.raises(InputError, match=r"training\.outer_lr_schedule: 'constant' != 'cosine'"):
-        trainer(tmp_path / "constant", outer_lr_schedule="cosine")
+        claim("constant", outer_lr_schedule="cosine")
 
 
 def test_settings_without_meaning_are_refused():
     with pytest.raises(InputError, match=r"--dropout_rate=0\.5 was given; expected 0 with --problem=regression, see"):
-        RunConfig(episodes=EpisodeConfig(problem="regression"))
+        RunConfig(problem="regression")
     with pytest.raises(InputError, match=r"--codes_from='prior' was given; expected encoder with --problem=regression"):
-        RunConfig(LEOConfig(dropout_rate=0.0, codes_from="prior"), episodes=EpisodeConfig(problem="regression"))
+        RunConfig(LEOConfig(dropout_rate=0.0, codes_from="prior"), problem="regression")
     for field, value in (("network_layers", 0), ("encoder_units", 0), ("noise_stddev", -1.0), ("weight_spread", -0.1)):
         with pytest.raises(InputError, match=rf"--{field}={value} was given; expected "):
             RegressionConfig(**{field: value})
@@ -210,23 +222,24 @@ def test_more_shots_than_a_validation_task_has_are_refused(tmp_path):
 
 
 def test_summary_and_text(tmp_path):
-    made = trainer(tmp_path).problem
+    made = trainer(tmp_path).work.problem
     assert made.summary() == (
         "sinusoids and lines: 4 support and 5 query points a task, noise of standard deviation 0.3"
     )
     assert (made.text(1.23456), made.text(1.23456, 0.1)) == ("1.2346", "1.2346 +- 0.1000")
 
 
-def test_no_figure_without_noise_or_matplotlib(tmp_path, monkeypatch):
-    assert trainer(tmp_path / "quiet", regression={"noise_stddev": 0.0}, figure=True).problem._figures() == {}
+def test_no_figure_without_noise_or_matplotlib(monkeypatch):
+    assert problem._panels(0.0) is None
     find = problem.importlib.util.find_spec
     monkeypatch.setattr(
         problem.importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
     )
-    assert trainer(tmp_path / "bare", figure=True).problem._figures() == {}
+    assert problem._panels(0.3) is None
+    assert problem._figures(None, None) == {}
 
 
-def test_no_figure_where_noise_is_too_little_for_ambiguity(tmp_path, monkeypatch):
+def test_no_figure_where_noise_is_too_little_for_ambiguity(monkeypatch):
     """As with --noise_stddev=0.001: the run must not end at its first validation."""
 
     def none(*_):
@@ -234,18 +247,18 @@ def test_no_figure_where_noise_is_too_little_for_ambiguity(tmp_path, monkeypatch
 
     monkeypatch.setattr(figure, "draw_ambiguous", none)
     monkeypatch.setattr(figure, "_CANDIDATES", 4)
-    assert trainer(tmp_path, regression={"noise_stddev": 0.01}, figure=True).problem._figures() == {}
+    assert problem._panels(0.01) is None
 
 
 def test_the_command_says_that_every_validation_was_nan(tmp_path, monkeypatch):
     """It told the user to evaluate a best checkpoint that was not there, of mse inf at step -1."""
     made = trainer(tmp_path, num_steps_limit=4)
     validations(made, monkeypatch, [math.nan])
+    monkeypatch.setattr(leo_tf.training, "MetaTraining", lambda _: made.work)
     monkeypatch.setattr(leo_tf.training, "Trainer", lambda *_: made)
-    monkeypatch.setattr(commands.run_flags, "run_config", lambda: made.config)
+    monkeypatch.setattr(train, "run_config", lambda _: made.work.config)
     values = flags.FlagValues()
     flags.DEFINE_string("checkpoint_path", str(tmp_path), "", flag_values=values)
     values(["train.py"])
-    monkeypatch.setattr(commands.flags, "FLAGS", values)
     with pytest.raises(InputError, match="every validation was NaN: there is no best checkpoint"):
-        commands._train()
+        train.run(values)

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from leo_tf import InputError
-from leo_tf.regression.results import RegressionResult, compare
+from leo_tf.evaluation import compare, seed_summary
+from leo_tf.regression.results import RegressionResult
 
 
 @pytest.fixture
@@ -20,8 +21,8 @@ def result():
         task_coverage=np.stack([np.full((4, 4), 0.5), np.tile([[0.4], [0.7], [0.8], [1.0]], (1, 4))]),
         is_sinusoid=np.array([True, False, True, False]),
         num_samples=20,
-        tasks="a" * 64,
-        model="b" * 64,
+        tasks_digest="a" * 64,
+        model_fingerprint="b" * 64,
         algorithm="LEO",
         seconds=1.5,
     )
@@ -29,7 +30,7 @@ def result():
 
 def single(result):
     return dataclasses.replace(
-        result, task_coverage=np.full((2, 4, 4), np.nan), num_samples=1, algorithm="MAML", model=""
+        result, task_coverage=np.full((2, 4, 4), np.nan), num_samples=1, algorithm="MAML", model_fingerprint=""
     )
 
 
@@ -62,8 +63,8 @@ def test_summary(result):
         "algorithm": "LEO",
         "num_tasks": 4,
         "num_samples": 20,
-        "tasks": "a" * 64,
-        "model": "b" * 64,
+        "tasks_digest": "a" * 64,
+        "model_fingerprint": "b" * 64,
         "seconds": 1.5,
     }
     assert about.items() <= summary.items() and summary.keys() == {*about, "shots"}
@@ -108,11 +109,17 @@ def test_comparison(result):
     assert str(same.difference.mean) == "0.0"  # not -0.0
 
 
+def test_over_seeds(result):
+    """Mean and standard deviation of the runs' mean squared errors, at each number of shots."""
+    other = dataclasses.replace(result, task_squared_error=2 * result.task_squared_error, model_fingerprint="c" * 64)
+    found = seed_summary([result, other], 5)
+    assert (found.mean, found.standard_deviation) == pytest.approx((0.375, 0.25 / np.sqrt(2)))
+    assert str(found) == "mse 0.3750 +- 0.1768 (standard deviation over 2 training seeds)"
+
+
 def test_other_tasks_and_shots_do_not_compare(result):
-    other = dataclasses.replace(result, tasks="c" * 64)
-    with pytest.raises(
-        InputError, match=r"different tasks: 4 with digest aaaaaaaaaaaa\.\.\. and 4 with cccccccccccc\."
-    ):
+    other = dataclasses.replace(result, tasks_digest="c" * 64)
+    with pytest.raises(InputError, match=r"different tasks: tasks_digest aaaaaaaaaaaa\.\.\. != cccccccccccc\."):
         compare(result, other, 1)
     with pytest.raises(InputError, match=r"5 shots were not evaluated; expected one of \[1\]"):
         less = {f.name: getattr(result, f.name)[:1] for f in dataclasses.fields(result)[:5]}

@@ -97,8 +97,8 @@ def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs"):
         task_accuracy=accuracy,
         task_loss=1 - accuracy,
         task_nearest_class_mean=np.full_like(accuracy, 0.25) + np.arange(len(accuracy)) / 100,
-        **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data="d" * 64, tasks=tasks),
-        **dict(model=cell.name, algorithm="LEO", seconds=1.0),
+        **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data_digest="d" * 64, tasks_digest=tasks),
+        **dict(model_fingerprint=cell.name, algorithm="LEO", seconds=1.0),
     )
     cell.folder.mkdir(parents=True)
     result.save(cell.result.with_suffix(".npz"))

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import leo_tf
+from leo_tf.runs.checkpoint_files import newest_whole
 
 ROOT = Path(__file__).parents[2]
 STEPS = 240
@@ -77,7 +78,7 @@ def stop_after(kind, path, step, signum):
 
 
 def state(path, which):
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(path / which)))
+    reader = tf.train.load_checkpoint(str(newest_whole(path / which)))
     names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
@@ -171,7 +172,7 @@ def test_evaluation_needs_only_the_folder(whole):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    written = json.loads((whole / "evaluation-test.json").read_text())
+    written = json.loads((whole / "evaluation-test-40tasks.json").read_text())
     table = leo_tf.EmbeddingTable.load(None, "glyphs", "test")
     result = leo_tf.evaluate(leo_tf.load(whole), table, num_tasks=40)
     # Another process, with other threads: a query on the border may fall on the other side.

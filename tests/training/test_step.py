@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from leo_tf.meta_learner import ADAM_EPSILON
 
 from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig, gradients
 from leo_tf.config import TrainingConfig
+from leo_tf.learners import ADAM_EPSILON
 from leo_tf.training import MetaSteps
 from leo_tf.training.distribution import make_strategy
 

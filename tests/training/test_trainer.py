@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -31,20 +32,20 @@ def data(tmp_path_factory):
 
 def trainer(data, path, steps, **training):
     settings = {"metatrain_batch_size": 4, "metavalid_tasks": 20, "checkpoint_steps": 4, "log_steps": 2, "jit": "off"}
-    model = {"num_latents": 4, "dropout_rate": 0.2, **training.pop("model", {})}
+    model, hook = {"num_latents": 4, "dropout_rate": 0.2, **training.pop("model", {})}, training.pop("hook", None)
     config = RunConfig(
         LEOConfig(**model),
         DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
         EpisodeConfig(num_classes=3, num_tr_examples_per_class=2, num_val_examples_per_class=3),
         TrainingConfig(num_steps_limit=steps, outer_lr=0.01, **{**settings, **training}),
     )
-    return leo_tf.Trainer(config, path)
+    return leo_tf.Trainer(leo_tf.MetaTraining(config), path, hook)
 
 
 def train(*arguments, **training):
     run = trainer(*arguments, **training)
     run.run()
-    return [variable.numpy() for variable in run.model.meta_variables]
+    return [variable.numpy() for variable in run.work.learner.meta_variables]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_other_data_in_the_same_place_is_refused(data, single, tmp_path):
         with np.load(data / "own" / f"{split}.npz") as arrays:
             np.savez(other / f"{split}.npz", embeddings=arrays["embeddings"] + 0.1, labels=arrays["labels"])
     with pytest.raises(InputError, match=r"holds a run made otherwise .*train_digest"):
-        trainer(tmp_path / "data", single[0], 8)
+        trainer(tmp_path / "data", single[0], 8).run()
 
 
 def test_metrics_file_has_every_term_and_every_validation(single):
@@ -111,7 +112,7 @@ def test_tensorboard_events(single):
     assert {
         *("train/loss", "train/kl", "train/encoder_penalty", "train/regularization", "train/steps_per_second"),
         *("validation/accuracy", "validation/best_accuracy", "variables/latent_learning_rate"),
-        *("variables/finetuning_learning_rate", "gradient_norm/encoder/projection", "variables/decoder/kernel"),
+        *("variables/finetuning_learning_rate", "gradient_norm/encoder/examples/kernel_0", "variables/decoder/kernel"),
     } <= tags
 
 
@@ -120,7 +121,7 @@ def test_load_gives_the_best_checkpoint(data, single):
     run = trainer(data, single[0], 8)
     run.checkpoints.restore()
     _, best_step = run.checkpoints.best
-    assert tf.train.latest_checkpoint(single[0] / "best").endswith(f"ckpt-{best_step}")
+    assert run.folder.best_checkpoint().name == f"ckpt-{best_step}"
     if best_step == 8:
         for variable, expected in zip(model.meta_variables, single[1], strict=True):
             np.testing.assert_array_equal(variable, expected)
@@ -135,23 +136,81 @@ def test_model_and_table_of_other_dims_are_refused(single):
 
 
 def test_two_processes_do_not_train_in_one_folder(data, tmp_path):
-    pytest.importorskip("fcntl")
     run = trainer(data, tmp_path, 4)
-    with RunFolder(tmp_path).lock(), pytest.raises(InputError, match="Another process is training"):
+    with RunFolder(tmp_path).locked(), pytest.raises(InputError, match="Another process is training"):
         run.run()
+    assert not run.folder.config_file.exists()  # a refused start has changed nothing
     assert run.run() == 4
+
+
+def test_a_refused_second_start_changes_nothing(data, single, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(single[0], run)
+    before = (run / "config.json").read_bytes()
+    with RunFolder(run).locked(), pytest.raises(InputError, match="Another process is training"):
+        trainer(data, run, 12).run()  # more steps, which may change
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_it_runs_outside_the_main_thread(data, single, tmp_path):
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(train(data, tmp_path, 8)))
+    thread.start()
+    thread.join(120)
+    for ours, expected in zip(found, single[1], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_hook_sees_every_validation_and_what_it_raises_ends_a_run_that_goes_on(data, single, tmp_path):
+    class Pruned(Exception):
+        pass
+
+    seen = []
+
+    def hook(step, validation):
+        seen.append((step, validation.interval.mean))
+        if step == 4:
+            raise Pruned
+
+    run = trainer(data, tmp_path, 8, hook=hook)
+    with pytest.raises(Pruned):
+        run.run()
+    again = trainer(data, tmp_path, 8, hook=hook)
+    assert again.run() == 4
+    assert [step for step, _ in seen] == [4, 8] and all(0 <= accuracy <= 1 for _, accuracy in seen)
+    for variable, expected in zip(again.work.learner.meta_variables, single[1], strict=True):
+        np.testing.assert_array_equal(variable, expected)
+
+
+def test_a_run_of_nothing_but_nan_says_so(data, tmp_path, monkeypatch):
+    """It ended with "Trained ... best 0.00 %" and exit status 0."""
+    loss = leo_tf.LEO.meta_loss
+
+    def nan_loss(self, episode, training, *arguments, **kwargs):
+        outcome = loss(self, episode, training, *arguments, **kwargs)
+        return outcome._replace(loss=outcome.loss * np.nan)
+
+    monkeypatch.setattr(leo_tf.LEO, "meta_loss", nan_loss)
+    with pytest.raises(InputError, match=r"NaN in all 4 steps; nothing was learned\. Start anew with lower learning"):
+        trainer(data, tmp_path, 4).run()
+
+
+def test_a_classifier_of_nan_is_never_the_best(data, tmp_path):
+    run = trainer(data, tmp_path, 4)
+    run.work.learner.decoder.kernel.assign(np.full(run.work.learner.decoder.kernel.shape, np.nan))
+    assert np.isnan(run.work.validate().interval.mean)
 
 
 def test_a_damaged_run_says_so(data, single, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(single[0], run)
-    (checkpoint,) = (run / "best").glob("ckpt-*.data-*")
-    checkpoint.write_bytes(b"")
-    with pytest.raises(InputError, match=r"best checkpoint .* cannot be read"):
+    for checkpoint in (run / "best").glob("ckpt-*.data-*"):
+        checkpoint.write_bytes(b"")
+    with pytest.raises(InputError, match=r"best checkpoint .* is damaged, and there is no other"):
         leo_tf.load(run)
     (run / "data.json").write_text("{")
-    with pytest.raises(InputError, match=r"data\.json is missing or damaged"):
-        leo_tf.load(run)
+    with pytest.raises(InputError, match=r"data\.json is damaged"):
+        RunFolder(run).data()
     (run / "config.json").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"config\.json cannot be read"):
         leo_tf.load(run)

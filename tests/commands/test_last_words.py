@@ -1,0 +1,54 @@
+"""Mistakes that used to end in a traceback, in one process each: one message, the last thing printed, and status 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(script, *arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
+    )
+
+
+def assert_refused(done, *fragments):
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    for fragment in fragments:
+        assert fragment in done.stderr.splitlines()[-1]
+
+
+def test_a_flagfile_that_is_no_text(tmp_path):
+    (tmp_path / "binary.cfg").write_bytes(bytes(range(128, 256)))
+    assert_refused(command("train.py", f"--flagfile={tmp_path / 'binary.cfg'}"), "a flagfile is no text")
+
+
+def test_an_error_after_tensorflow_was_loaded_is_the_last_line(tmp_path):
+    done = command(
+        *("train.py", "--dataset_name=glyphs", "--num_classes=1000", f"--checkpoint_path={tmp_path / 'run'}"),
+    )
+    assert_refused(done, "1000-way tasks need 1000 classes")
+
+
+@pytest.mark.parametrize("flag", ["--num_latents=100000000", "--metatrain_batch_size=9223372036854775808"])
+def test_absurd_sizes(flag):
+    assert_refused(command("train.py", flag), flag.split("=")[0], "expected a whole number from 1 to")
+
+
+def test_more_memory_than_there_is(tmp_path):
+    done = command(
+        *("train.py", "--dataset_name=glyphs", "--jit=off", "--metatrain_batch_size=100000", "--metavalid_tasks=2"),
+        *("--num_tr_examples_per_class=20", "--num_val_examples_per_class=20", f"--checkpoint_path={tmp_path / 'run'}"),
+    )
+    assert_refused(done, "Out of memory", "Lower --metatrain_batch_size")

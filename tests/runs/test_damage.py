@@ -1,0 +1,218 @@
+"""Damaged, lost and half-written files of a run: progress is found again, or one message says what is wrong."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+import leo_tf
+from leo_tf import InputError
+from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
+from leo_tf.runs.checkpoint_files import checkpoints_in, is_whole, newest_whole, step_of
+from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.results import require_other_seeds
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(3)
+    (path / "own").mkdir()
+    for split in ("train", "val"):
+        rows = generator.normal(size=(5, 1, 6)) + 0.7 * generator.normal(size=(5, 8, 6))
+        labels = np.repeat([f"{split}{c}" for c in range(5)], 8)
+        np.savez(path / "own" / f"{split}.npz", embeddings=rows.reshape(-1, 6), labels=labels)
+    return path
+
+
+def trainer(data, path, steps=8, **training):
+    config = RunConfig(
+        LEOConfig(1, 1, num_latents=2, dropout_rate=0.0),
+        DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
+        EpisodeConfig(num_classes=3, num_val_examples_per_class=3),
+        TrainingConfig(
+            metatrain_batch_size=2,
+            metavalid_tasks=10,
+            checkpoint_steps=2,
+            log_steps=2,
+            jit="off",
+            outer_lr=0.01,
+            num_steps_limit=steps,
+            **training,
+        ),
+    )
+    return leo_tf.Trainer(leo_tf.MetaTraining(config), path)
+
+
+def weights(run):
+    return [variable.numpy() for variable in run.work.learner.meta_variables]
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """(folder, weights) of a run of 8 steps."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    run = trainer(data, path)
+    run.run()
+    return path, weights(run)
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    """A copy of it, to damage."""
+    shutil.copytree(whole[0], tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+def truncate(prefix, ending=".data-00000-of-00001", size=40):
+    file = prefix.with_name(prefix.name + ending)
+    file.write_bytes(file.read_bytes()[:size])
+
+
+def flip(prefix):
+    file = prefix.with_name(prefix.name + ".data-00000-of-00001")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+
+
+DAMAGE = {
+    "truncated data": truncate,
+    "flipped byte": flip,
+    "empty index": lambda prefix: truncate(prefix, ".index", 0),
+    "lost index": lambda prefix: prefix.with_name(prefix.name + ".index").unlink(),
+    "lost data": lambda prefix: prefix.with_name(prefix.name + ".data-00000-of-00001").unlink(),
+}
+
+
+def test_two_checkpoints_are_kept_and_none_needs_tensorflows_state_file(run):
+    assert [step_of(prefix) for prefix in checkpoints_in(run.latest)] == [8, 6]
+    assert not (run.latest / "checkpoint").exists()
+    assert all(map(is_whole, checkpoints_in(run.latest) + checkpoints_in(run.best)))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_latest_falls_back_to_the_one_before(data, whole, run, damage, caplog):
+    DAMAGE[damage](run.latest / "ckpt-8")
+    for prefix in checkpoints_in(run.best):  # which may be of the same step
+        if step_of(prefix) == 8:
+            DAMAGE[damage](prefix)
+    assert not is_whole(run.latest / "ckpt-8")
+    again = trainer(data, run.path)
+    with caplog.at_level("WARNING", "leo_tf"):
+        assert again.run() == 2
+    assert "latest/ckpt-8 is damaged; the run goes on from" in caplog.text
+    for ours, expected in zip(weights(again), whole[1], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    leo_tf.load(run.path)
+
+
+def test_with_all_checkpoints_damaged_the_start_is_refused_and_nothing_is_lost(data, run):
+    for prefix in checkpoints_in(run.latest) + checkpoints_in(run.best):
+        truncate(prefix)
+    before = run.metrics_file.read_bytes()
+    with pytest.raises(InputError, match=r"All checkpoints in .*latest and .*best are damaged"):
+        trainer(data, run.path, 12).run()
+    assert run.metrics_file.read_bytes() == before
+    with pytest.raises(InputError, match=r"is damaged, and there is no other"):
+        leo_tf.load(run.path)
+
+
+def test_where_latest_is_lost_the_best_goes_on(data, whole, run, caplog):
+    shutil.rmtree(run.latest)
+    step = run.best_step()
+    again = trainer(data, run.path)
+    with caplog.at_level("WARNING", "leo_tf"):
+        assert again.run() == 8 - step
+    assert "latest has no checkpoint; the run goes on from" in caplog.text
+    for ours, expected in zip(weights(again), whole[1], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_damaged_best_falls_back_with_a_warning(data, run, caplog):
+    first, *others = checkpoints_in(run.best)
+    if not others:  # the first validation was the best
+        shutil.copy(first.with_name(first.name + ".index"), run.best / "ckpt-1.index")
+        data_file = first.name + ".data-00000-of-00001"
+        shutil.copy(first.with_name(data_file), run.best / "ckpt-1.data-00000-of-00001")
+        others = [run.best / "ckpt-1"]
+    truncate(first)
+    with caplog.at_level("WARNING", "leo_tf"):
+        leo_tf.load(run.path)
+    assert f"is damaged; the one before, {others[0].name}, is used" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["truncated data", "lost index"])
+def test_training_again_makes_a_lost_best_anew(data, run, damage):
+    """It said "nothing to do", and evaluate.py said to train."""
+    for prefix in checkpoints_in(run.best):
+        DAMAGE[damage](prefix)
+    with pytest.raises(InputError, match=r"is damaged, and there is no other. Repeat the run's train.py command"):
+        leo_tf.load(run.path)
+    again = trainer(data, run.path)
+    assert again.run() == 0
+    assert run.best_step() == 8 == again.checkpoints.best[1]
+    assert run.best_value("accuracy") == again.checkpoints.best[0] == again.work.validate().interval.mean
+    leo_tf.load(run.path)
+    longer = trainer(data, run.path, 12)
+    longer.run()
+    assert longer.checkpoints.best[0] >= again.checkpoints.best[0]
+
+
+@pytest.mark.parametrize("name", ["a[b]c", "star*", "back\\slash", "what?"])
+def test_paths_that_look_like_patterns(data, whole, tmp_path, name):
+    """Such a run trained to its end and could not be evaluated or resumed."""
+    trainer(data, tmp_path / name, 4).run()
+    again = trainer(data, tmp_path / name)
+    assert again.run() == 4
+    for ours, expected in zip(weights(again), whole[1], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    assert newest_whole(tmp_path / name / "latest").name == "ckpt-8"
+    assert leo_tf.load(tmp_path / name).config.num_latents == 2
+
+
+def test_a_folder_whose_start_was_killed_starts_again(data, tmp_path):
+    """Between data.json and config.json: config.json alone makes a run."""
+    (tmp_path / "data.json").write_text('{"embedding_dim": 999}')
+    assert trainer(data, tmp_path, 2).run() == 2
+
+
+def test_checkpoints_without_a_configuration_are_not_taken_over(data, run):
+    run.config_file.unlink()
+    with pytest.raises(InputError, match=r"holds checkpoints, but config.json is missing; put it back"):
+        trainer(data, run.path).run()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a,b\n1,2\n", b"step\n\x00\n" * 3])
+def test_metrics_that_are_no_metrics(data, run, content):
+    run.metrics_file.write_bytes(content)
+    if content.startswith(b"step"):
+        assert trainer(data, run.path, 10).run() == 2  # rows without a number are dropped, as after a kill
+        return
+    with pytest.raises(InputError, match=r"metrics\.csv is damaged .*Move it away"):
+        trainer(data, run.path, 10).run()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "3"])
+def test_a_record_that_is_no_record(data, run, text):
+    run.data_file.write_text(text)
+    with pytest.raises(InputError, match=r"data\.json is .*damaged"):
+        leo_tf.load(run.path)
+
+
+def test_a_home_folder_is_expanded(monkeypatch, run):
+    monkeypatch.setenv("HOME", str(run.path.parent))
+    assert RunFolder("~/run").config() == run.config()
+
+
+def test_runs_of_other_lengths_are_no_repetitions(data, run, tmp_path):
+    other = tmp_path / "other"
+    trainer(data, other, 4, seed=1).run()
+    with pytest.raises(InputError, match=r"steps trained \(limit\): 8 \(8\) != 4 \(4\)"):
+        require_other_seeds(run.path, [other])
+    trainer(data, other, 8, seed=1).run()
+    require_other_seeds(run.path, [other])
+    config = run.config()
+    assert (
+        dataclasses.replace(config, training=dataclasses.replace(config.training, seed=1)) == RunFolder(other).config()
+    )

@@ -1,0 +1,23 @@
+"""Runs as training leaves them, without training."""
+
+from types import SimpleNamespace
+
+import keras
+
+from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.problems import problem_of
+from leo_tf.training.checkpoints import Checkpoints
+
+
+def save_run(path, config, data_record, seed=0, step=7, value=0.5):
+    """Write the folder of a run of untrained weights, its latest state at `step` and best; return its RunFolder."""
+    folder, problem = RunFolder(path), problem_of(config)
+    folder.claim(config, data_record)
+    learner, optimizer = problem.build_learner(data_record, seed), keras.optimizers.Adam()
+    optimizer.build(learner.meta_variables)
+    optimizer.iterations.assign(step)
+    work = SimpleNamespace(measured=problem, steps_taken=step, state={"model": learner, "optimizer": optimizer})
+    checkpoints = Checkpoints(folder, work)
+    assert checkpoints.offer_best(value)
+    checkpoints.save()
+    return folder

@@ -97,3 +97,11 @@ def test_absl_flags_stay_in_commands_and_tools():
 def test_public_names_exist():
     for name in leo_tf.__all__:
         assert getattr(leo_tf, name) is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["leo_tf.evaluation.compare", "leo_tf.export.export", "leo_tf.regression.RegressionLEO"]
+)
+def test_rooms_are_there_after_import_of_the_package(name):
+    code = f"import sys, leo_tf; assert 'tensorflow' not in sys.modules; leo_tf.{name}"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -35,6 +35,12 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
 
     Raises:
       InputError: the table does not fit the model or the tasks.
+
+    Example:
+      >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "test")
+      >>> result = leo_tf.evaluate(leo_tf.LEO(embedding_dim=table.dim, seed=0), table, ways=2, shots=3, num_tasks=10)
+      >>> result.queries, result.accuracy.mean > 0.5
+      (37, True)
     """
     require_fits(model, table)
     sampler = EpisodeSampler(table, ways, shots, queries)

@@ -13,7 +13,15 @@ from leo_tf.learners.meta_learner import MetaLearner, noise_seed
 
 
 class MetaLoss(NamedTuple):
-    """What one meta-batch gives; `loss` is what the outer loop minimises."""
+    """What one meta-batch gives; `loss` is what the outer loop minimises.
+
+    Example:
+      >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "train")
+      >>> episode = leo_tf.EpisodeSampler(table, 5, 1, 3).sample(seed=0, first_task=0, num_tasks=2)
+      >>> outcome = leo_tf.LEO(embedding_dim=table.dim, seed=0).meta_loss(episode, training=True, seed=0)
+      >>> outcome.loss.shape, outcome.accuracy.shape
+      (TensorShape([]), TensorShape([2]))
+    """
 
     loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
     query_loss: tf.Tensor  # [tasks], nats

@@ -21,6 +21,10 @@ class MAMLConfig(Section):
     References:
       Finn et al., "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
       Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017.
+
+    Example:
+      >>> leo_tf.RunConfig(leo_tf.MAMLConfig(maml_steps=5), algorithm="metasgd").model.maml_lr
+      1.0
     """
 
     maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the weights", high=MOST_STEPS)

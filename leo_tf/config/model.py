@@ -21,7 +21,7 @@ class LEOConfig(Section):
       Paper section 2.3 and equations 6-7; B.4 for the steps and initial rates.
 
     Example:
-      >>> LEOConfig(num_latents=16).inner_unroll_length
+      >>> leo_tf.LEOConfig(num_latents=16).inner_unroll_length
       5
     """
 

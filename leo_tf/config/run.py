@@ -39,6 +39,11 @@ class RunConfig:
 
     Raises:
       InputError: a value is out of bounds or does not go with another one; the message names the flag.
+
+    Example:
+      >>> config = leo_tf.RunConfig(leo_tf.LEOConfig(kl_weight=0.1), training=leo_tf.RunConfig().training)
+      >>> leo_tf.RunConfig.from_json(config.to_json()) == config
+      True
     """
 
     model: Any = None

@@ -9,19 +9,20 @@ import json
 import logging
 import os
 import time
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from leo_tf.data.conversion import ROWS_AT_ONCE, GroupedEmbeddings, Split, convert, convert_in_memory
 from leo_tf.data.readers import read_split, split_files
-from leo_tf.data.rows import ClassRows, Split, convert, convert_in_memory
 from leo_tf.files import replace_file
 
 _logger = logging.getLogger("leo_tf")
 
-_FORMAT = 1  # goes up when entries written before must not be used any more
+_FORMAT = 2  # goes up when entries written before must not be used any more
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -31,14 +32,14 @@ def cache_folder(cache_dir: str | Path | None = None) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "leo_tf"
 
 
-def load_rows(paths: Sequence[Path], normalize: bool, cache_dir: str | Path | None = None) -> ClassRows:
+def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path | None = None) -> GroupedEmbeddings:
     """Return the rows of splits laid one after another, converted at the first call and memory-mapped afterwards.
 
     Where no cache can be written (a read-only folder, a full disk) the rows are held in memory, with a warning.
 
     Args:
       paths: files for `readers.read_split`.
-      normalize: as in `rows.convert`.
+      normalize: as in `conversion.convert`.
       cache_dir: as in `cache_folder`.
 
     Raises:
@@ -73,7 +74,7 @@ def _identity(file: Path) -> list:
     return [str(file.resolve()), status.st_size, status.st_mtime_ns]
 
 
-def _open_entry(entry: Path, sources: list[list]) -> ClassRows | None:
+def _open_entry(entry: Path, sources: list[list]) -> GroupedEmbeddings | None:
     """Return the rows of an entry, or None if it is missing, damaged or made from other sources."""
     try:
         record = json.loads(entry.read_bytes())
@@ -83,9 +84,20 @@ def _open_entry(entry: Path, sources: list[list]) -> ClassRows | None:
         names, sizes = tuple(record["class_names"]), tuple(record["class_sizes"])
         if rows.dtype != np.float32 or rows.shape != (sum(sizes), record["dim"]) or len(names) != len(sizes):
             return None
-        return ClassRows(np.asarray(rows), names, sizes, record["digest"])
+        if _checksum(rows) != record["checksum"]:
+            _logger.warning("%s is damaged; it is made again.", entry.with_name(record["file"]))
+            return None
+        return GroupedEmbeddings(np.asarray(rows), names, sizes, record["digest"])
     except Exception:  # whatever is wrong with an entry, it can be made again
         return None
+
+
+def _checksum(rows: np.ndarray) -> int:
+    """Return the CRC-32 of rows: against damage, not malice, and fast enough for every start (1 GB in a second)."""
+    checksum = 0
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        checksum = zlib.crc32(rows[start : start + ROWS_AT_ONCE], checksum)
+    return checksum
 
 
 def _is_abandoned(temporary: Path) -> bool:
@@ -93,14 +105,21 @@ def _is_abandoned(temporary: Path) -> bool:
     return time.time() - temporary.stat().st_mtime > 3600
 
 
-def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], normalize: bool) -> ClassRows:
+def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], normalize: bool) -> GroupedEmbeddings:
     shape = (sum(len(split.embeddings) for split in splits), splits[0].embeddings.shape[1])
     # The name tells the sources, so that no entry ever points at rows that were made from others.
     version = hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
     rows_file = entry.with_name(f"{entry.stem}.{version}.npy")
     with replace_file(rows_file) as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        rows = convert(splits, normalize, lambda chunk: file.write(chunk.data))
+        checksum = 0
+
+        def emit(chunk: np.ndarray) -> None:
+            nonlocal checksum
+            checksum = zlib.crc32(chunk, checksum)
+            file.write(chunk.data)
+
+        rows = convert(splits, normalize, emit)
     with replace_file(entry) as file:
         record = {
             "format": _FORMAT,
@@ -110,6 +129,7 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
             "class_names": rows.class_names,
             "class_sizes": rows.class_sizes,
             "digest": rows.digest,
+            "checksum": checksum,
         }
         file.write(json.dumps(record).encode())
     for other in entry.parent.glob(f"{entry.stem}.*"):

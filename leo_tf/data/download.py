@@ -9,10 +9,10 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+
+import filelock
 
 from leo_tf.data.cache import cache_folder
 from leo_tf.data.readers import read_split
@@ -22,11 +22,6 @@ from leo_tf.files import replace_file
 
 _logger = logging.getLogger("leo_tf")
 
-try:
-    import fcntl
-except ImportError:  # on Windows two first downloads at the same time are not kept apart
-    fcntl = None  # type: ignore[assignment]
-
 URL = "http://storage.googleapis.com/leo-embeddings/embeddings.zip"
 PUBLISHED_CLASSES: Final = {
     "miniImageNet": {"train": 64, "val": 16, "test": 20},
@@ -34,6 +29,7 @@ PUBLISHED_CLASSES: Final = {
 }
 PUBLISHED_DIM: Final = 640
 
+_MOST_EXPANSION, _ALWAYS_FINE = 100, 2**30  # of compressed bytes
 _ARCHIVE = "embeddings.zip"
 _RECORD = "embeddings.json"
 _MEMBER = re.compile(r"(?:^|/)((?:mini|tiered)ImageNet/(?:center|multiview)/(?:train|val|test)_embeddings\.pkl)$")
@@ -69,7 +65,8 @@ def provide_published(cache_dir: str | Path | None = None, download: bool = True
     if not download and not archive.exists():
         return None
     try:
-        with _one_process_at_a_time(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "lock"):  # the second of two first runs waits for the download
             if _is_ready(folder):
                 return data
             if not archive.exists():
@@ -85,16 +82,6 @@ def provide_published(cache_dir: str | Path | None = None, download: bool = True
             f"{folder}: cannot be used ({error.strerror or error}); the published embeddings are kept there. Make room "
             "or choose another cache folder."
         ) from error
-
-
-@contextmanager
-def _one_process_at_a_time(folder: Path) -> Iterator[None]:
-    """Let the second of two runs that start together wait for the first one's download."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "wb") as lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
-        yield
 
 
 # What is there
@@ -166,6 +153,8 @@ def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
         with zipfile.ZipFile(archive) as content:
             members = _members(content)
             needed = sum(member.file_size for member in members.values())
+            if needed > max(_ALWAYS_FINE, _MOST_EXPANSION * archive.stat().st_size):
+                raise _OtherArchiveError(f"its {archive.stat().st_size} bytes expand to {needed}")
             if needed > shutil.disk_usage(scratch).free:
                 raise InputError(f"{data.parent}: {archive.name} unpacks to {needed / 1e9:.1f} GB. Make room there.")
             for name, member in members.items():

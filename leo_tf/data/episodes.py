@@ -15,7 +15,14 @@ _logger = logging.getLogger("leo_tf")
 
 
 class Episode(NamedTuple):
-    """A batch of tasks. Class n of a task is in row n of the ways axis and has label n."""
+    """A batch of tasks. Class n of a task is in row n of the ways axis and has label n.
+
+    Example:
+      >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "val")
+      >>> episode = leo_tf.EpisodeSampler(table, ways=2, shots=1, queries=3).sample(seed=0, first_task=0, num_tasks=1)
+      >>> episode.query_y.numpy().tolist()
+      [[[0, 0, 0], [1, 1, 1]]]
+    """
 
     support_x: tf.Tensor  # [tasks, ways, shots, dim]
     support_y: tf.Tensor  # [tasks, ways, shots] int32
@@ -37,6 +44,11 @@ class EpisodeSampler:
 
     Raises:
       InputError: the table has fewer classes than `ways`, or a class (named) with too few examples.
+
+    Example:
+      >>> sampler = leo_tf.EpisodeSampler(leo_tf.EmbeddingTable.load("", "glyphs", "val"), ways=5, shots=2, queries=15)
+      >>> sampler.sample(seed=0, first_task=0, num_tasks=12).support_x.shape
+      TensorShape([12, 5, 2, 128])
     """
 
     def __init__(self, table, ways, shots, queries=None):

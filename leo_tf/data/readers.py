@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from leo_tf.data.rows import Split, check_rows, shown
+from leo_tf.data.conversion import LONGEST_NAME, Split, check_embeddings, shown
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.errors import InputError
+from leo_tf.files import npz
 
 # What numpy.load and json raise for a damaged or hostile file.
 _DAMAGED = (
@@ -23,6 +24,7 @@ _DAMAGED = (
     MemoryError,
     SystemError,
     SyntaxError,
+    RecursionError,
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
@@ -48,14 +50,14 @@ def read_split(path: str | Path) -> Split:
       The rows as they are on disk, memory-mapped where the format allows it, and one label each.
 
     Raises:
-      InputError: if the file cannot be read, holds something else, or its rows are what `rows.check_rows` refuses.
+      InputError: if the file cannot be read, holds something else, or what `conversion.check_embeddings` refuses.
     """
     path = Path(path)
     readers = {".pkl": _read_pickle, ".npz": _read_npz, ".npy": _read_npy}
     if path.suffix not in readers:
         raise InputError(f"{path}: unknown ending {path.suffix!r}; expected {', '.join(readers)}.")
     embeddings, labels = readers[path.suffix](path)
-    check_rows(embeddings, len(labels), str(path))
+    check_embeddings(embeddings, len(labels), str(path))
     return Split(embeddings, labels, str(path))
 
 
@@ -77,6 +79,7 @@ def _read_npz(path: Path) -> tuple[np.ndarray, Sequence[object]]:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: is missing, cut off or no archive of arrays; expected {expected}.")
     try:
+        npz.require_honest(path, ("embeddings", "labels"))
         with np.load(path, allow_pickle=False) as archive:
             if not {"embeddings", "labels"}.issubset(archive):
                 raise InputError(f"{path}: holds {_contents(archive)}; expected {expected}.")
@@ -106,8 +109,9 @@ def _read_npy(path: Path) -> tuple[np.ndarray, Sequence[object]]:
 
 
 def _class_of_key(key: object, row: int, path: Path) -> str:
-    text = key.decode("latin1") if isinstance(key, bytes) else key
-    fields = text.split("-") if isinstance(text, str) else []
+    fits = isinstance(key, (str, bytes)) and len(key) <= LONGEST_NAME
+    text = key.decode("latin1") if fits and isinstance(key, bytes) else key
+    fields = text.split("-") if fits else []
     if len(fields) != 3 or not fields[1]:
         raise InputError(
             f"{path}: key {shown(key)} of row {row}; expected the form x-<class>-<class>_<image>. Leave 'keys' out and "

@@ -7,8 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from leo_tf.data import layout
-from leo_tf.data.cache import load_rows
-from leo_tf.data.rows import ClassRows, Split, check_rows, convert_in_memory, join_digests, refuse_shared_classes
+from leo_tf.data.cache import load_grouped
+from leo_tf.data.conversion import (
+    GroupedEmbeddings,
+    Split,
+    check_embeddings,
+    convert_in_memory,
+    join_digests,
+    refuse_shared_classes,
+)
 from leo_tf.errors import InputError
 
 
@@ -26,6 +33,12 @@ class EmbeddingTable:
       digest: SHA-256 in hex that identifies the content, whatever file format it came from.
       source: where it came from, for messages.
       normalized: whether every row was scaled to unit Euclidean length.
+
+    Example:
+      >>> import numpy as np
+      >>> table = leo_tf.EmbeddingTable.from_arrays(np.array([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]]), ["b", "a", "b"])
+      >>> table.class_names, table.embeddings.tolist()[0]
+      (('a', 'b'), [0.0, 1.0])
     """
 
     embeddings: np.ndarray
@@ -89,8 +102,8 @@ class EmbeddingTable:
         """
         embeddings = np.asarray(embeddings)
         labels = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
-        check_rows(embeddings, len(labels), source)
-        return cls._of_rows(convert_in_memory([Split(embeddings, labels, source)], normalize), source, normalize)
+        check_embeddings(embeddings, len(labels), source)
+        return cls._of_groups(convert_in_memory([Split(embeddings, labels, source)], normalize), source, normalize)
 
     @classmethod
     def from_dict(
@@ -150,7 +163,7 @@ class EmbeddingTable:
         paths = [
             layout.locate_split(data_path, dataset_name, embedding_crop, name, download, cache_dir) for name in splits
         ]
-        return cls._of_rows(load_rows(paths, normalize, cache_dir), " + ".join(map(str, paths)), normalize)
+        return cls._of_groups(load_grouped(paths, normalize, cache_dir), " + ".join(map(str, paths)), normalize)
 
     @classmethod
     def join(cls, tables: Sequence["EmbeddingTable"]) -> "EmbeddingTable":
@@ -181,6 +194,6 @@ class EmbeddingTable:
         )
 
     @classmethod
-    def _of_rows(cls, rows: ClassRows, source: str, normalized: bool) -> "EmbeddingTable":
+    def _of_groups(cls, rows: GroupedEmbeddings, source: str, normalized: bool) -> "EmbeddingTable":
         sizes = np.array(rows.class_sizes, np.int64)
         return cls(rows.embeddings, rows.class_names, sizes, rows.digest, source, normalized)

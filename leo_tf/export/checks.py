@@ -4,6 +4,8 @@ Each function returns its tensors unchanged but dependent on the checks: whateve
 them alone, comes after the checks in every runtime.
 """
 
+import re
+
 import tensorflow as tf
 
 
@@ -97,6 +99,12 @@ def checked_classifier(classifier, dim):
     )
     (classifier,) = _after([*some, _finite(classifier, "classifier")], classifier)
     return classifier
+
+
+def reason_of(error):
+    """Return what a check said, out of the InvalidArgumentError that a runtime made of it."""
+    found = re.search(r"assertion failed: \[(.*?)\] (\[.*\])", str(error))
+    return f"{found[1]} {found[2]}" if found else str(error).splitlines()[0]
 
 
 def _of_dim(tensor, name, dim):

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.errors import InputError, require_package
+from leo_tf.export.checks import reason_of
 from leo_tf.export.served import serve
 
 require_package("sklearn", "sklearn", "FewShotClassifier")
@@ -76,7 +77,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         try:
             adapted = served.adapt(support_x=X[np.newaxis], support_y=labels[np.newaxis].astype(np.int32))
         except tf.errors.InvalidArgumentError as error:  # more examples than the SavedModel takes
-            raise InputError(str(error).splitlines()[0]) from None
+            raise InputError(reason_of(error)) from None
         self.classifier_ = adapted["classifier"].numpy()[0]
         return self
 

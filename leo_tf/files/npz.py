@@ -1,5 +1,6 @@
-"""Small npz files of plain arrays: written whole or not at all, read without pickle, checked as they are read."""
+"""Archives of plain arrays: written whole or not at all, read without pickle, checked before they are believed."""
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -8,7 +9,10 @@ import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.files.atomic import replace_file
+from leo_tf.files.writing import writing
 
+_MOST_EXPANSION, _ALWAYS_FINE = 100, 2**26  # of compressed bytes: arrays of numbers shrink to a tenth at most
+_LONGEST_TEXT = 4000  # bytes of one string of an array
 _DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
@@ -18,11 +22,8 @@ def write(path, **fields):
     Raises:
       InputError: the file cannot be written.
     """
-    try:
-        with replace_file(Path(path)) as file:
-            np.savez_compressed(file, **fields)
-    except OSError as error:
-        raise InputError(f"Cannot write {path} ({error.strerror}); give a path that can be written.") from None
+    with writing(path), replace_file(Path(path)) as file:
+        np.savez_compressed(file, **fields)
 
 
 def read(path, what, **expected):
@@ -41,6 +42,7 @@ def read(path, what, **expected):
     """
     fields = {}
     try:
+        require_honest(path, expected)
         with np.load(path, allow_pickle=False) as archive:
             for name, (kinds, rank) in expected.items():
                 value = archive[name]
@@ -52,3 +54,41 @@ def read(path, what, **expected):
     except (*_DAMAGE, AttributeError, TypeError) as error:  # the last two: an npy, which is no archive
         raise InputError(f"{path} is damaged or something else ({error}); expected {what}.") from None
     return fields
+
+
+def require_honest(path, names):
+    """Check that arrays of an archive are of the size that they say, before memory or time is spent on them.
+
+    Args:
+      path: of the npz file.
+      names: of the arrays; those that are missing are not checked.
+
+    Raises:
+      ValueError: an array declares more than it holds, or expands beyond what arrays of numbers do.
+      OSError, zipfile.BadZipFile: there is no such archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename.removesuffix(".npy") in names:
+                _require_honest(archive, member)
+
+
+def _require_honest(archive, member):
+    if member.file_size > max(_ALWAYS_FINE, _MOST_EXPANSION * member.compress_size):
+        raise ValueError(
+            f"{member.filename} says that {member.compress_size} bytes expand to {member.file_size}, as no numbers do"
+        )
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read_header is None:
+            raise ValueError(f"{member.filename} is an array of format {version}, expected 1.0 or 2.0")
+        shape, _, dtype = read_header(file)
+        size = file.tell() + math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and size != member.file_size:  # NumPy refuses objects itself
+        raise ValueError(f"{member.filename} declares {dtype} {shape}, {size} bytes, and holds {member.file_size}")
+    if dtype.kind in "SU" and dtype.itemsize > _LONGEST_TEXT:
+        raise ValueError(f"{member.filename} holds strings of {dtype.itemsize} bytes, expected at most {_LONGEST_TEXT}")

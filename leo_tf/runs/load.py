@@ -17,11 +17,10 @@ def load(checkpoint_path):
       InputError: no run there, no checkpoint in it yet, or only damaged ones.
 
     Example:
-      >>> config = leo_tf.RunConfig(
-      ...     leo_tf.LEOConfig(1, 1, num_latents=4),
-      ...     leo_tf.DataConfig(dataset_name="glyphs"),
-      ...     training=leo_tf.TrainingConfig(num_steps_limit=1, metavalid_tasks=2, jit="off"),
-      ... )
+      >>> from leo_tf.config import DataConfig, TrainingConfig
+      >>> training = TrainingConfig(num_steps_limit=1, metavalid_tasks=2, metavalid_queries=5, jit="off")
+      >>> model = leo_tf.LEOConfig(1, 1, num_latents=4)
+      >>> config = leo_tf.RunConfig(model, DataConfig(dataset_name="glyphs"), training=training)
       >>> leo_tf.Trainer(leo_tf.MetaTraining(config), "runs/mine").run()
       1
       >>> leo_tf.load("runs/mine").config.num_latents

@@ -22,6 +22,13 @@ class MetaTraining:
 
     Raises:
       InputError: the data are missing or do not fit.
+
+    Example:
+      >>> work = leo_tf.MetaTraining(
+      ...     leo_tf.RunConfig(leo_tf.LEOConfig(1, 1), leo_tf.config.DataConfig(dataset_name="glyphs"))
+      ... )
+      >>> sorted(work.rates), work.steps_taken
+      (['finetuning_learning_rate', 'latent_learning_rate'], 0)
     """
 
     def __init__(self, config):

@@ -34,8 +34,11 @@ class Trainer:
         continued.
 
     Example:
-      >>> trainer = leo_tf.Trainer(leo_tf.MetaTraining(leo_tf.RunConfig()), "runs/leo")  # doctest: +SKIP
-      >>> trainer.run()  # doctest: +SKIP
+      >>> from leo_tf.config import DataConfig, TrainingConfig
+      >>> training = TrainingConfig(num_steps_limit=2, metavalid_tasks=2, metavalid_queries=5, jit="off")
+      >>> config = leo_tf.RunConfig(leo_tf.LEOConfig(1, 1), DataConfig(dataset_name="glyphs"), training=training)
+      >>> leo_tf.Trainer(leo_tf.MetaTraining(config), "runs/short").run()
+      2
     """
 
     def __init__(self, work, checkpoint_path, on_validation=None):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leo_tf.data import cache, rows
-from leo_tf.data.cache import cache_folder, load_rows
+from leo_tf.data import cache, conversion
+from leo_tf.data.cache import cache_folder, load_grouped
 from leo_tf.errors import InputError
 from leo_tf.files import atomic
 
@@ -53,8 +53,8 @@ def the(folder: Path, pattern: str) -> Path:
 
 
 def test_converts_once_and_maps_afterwards(source, tmp_path, reads):
-    first = load_rows([source], True, tmp_path / "cache")
-    second = load_rows([source], True, tmp_path / "cache")
+    first = load_grouped([source], True, tmp_path / "cache")
+    second = load_grouped([source], True, tmp_path / "cache")
     assert reads == [source]
     for result in (first, second):
         np.testing.assert_array_equal(result.embeddings, UNIT)
@@ -68,15 +68,15 @@ def test_converts_once_and_maps_afterwards(source, tmp_path, reads):
 def test_is_the_same_as_in_memory(source, tmp_path):
     split = cache.read_split(source)
     for normalize in (True, False):
-        kept, held = load_rows([source], normalize, tmp_path), rows.convert_in_memory([split], normalize)
+        kept, held = load_grouped([source], normalize, tmp_path), conversion.convert_in_memory([split], normalize)
         np.testing.assert_array_equal(kept.embeddings, held.embeddings)
         assert kept[1:] == held[1:]
 
 
 def test_keeps_normalised_and_raw_rows_apart(source, tmp_path, reads):
-    np.testing.assert_array_equal(load_rows([source], False, tmp_path / "c").embeddings, EMBEDDINGS[[1, 2, 0, 3]])
-    np.testing.assert_array_equal(load_rows([source], True, tmp_path / "c").embeddings, UNIT)
-    np.testing.assert_array_equal(load_rows([source], False, tmp_path / "c").embeddings, EMBEDDINGS[[1, 2, 0, 3]])
+    np.testing.assert_array_equal(load_grouped([source], False, tmp_path / "c").embeddings, EMBEDDINGS[[1, 2, 0, 3]])
+    np.testing.assert_array_equal(load_grouped([source], True, tmp_path / "c").embeddings, UNIT)
+    np.testing.assert_array_equal(load_grouped([source], False, tmp_path / "c").embeddings, EMBEDDINGS[[1, 2, 0, 3]])
     assert len(reads) == 2
 
 
@@ -84,24 +84,24 @@ def test_joins_sources(source, tmp_path, reads):
     other = source.with_name("val.npz")
     np.savez(other, embeddings=[[1.0, 0.0]], labels=["0"])
     for _ in range(2):
-        joined = load_rows([source, other], True, tmp_path / "c")
+        joined = load_grouped([source, other], True, tmp_path / "c")
         np.testing.assert_array_equal(joined.embeddings, [*UNIT, [1, 0]])
         assert (joined.class_names, joined.class_sizes) == (("a", "b", "0"), (2, 2, 1))
     assert reads == [source, other]
     with pytest.raises(InputError, match="2 of its classes are in the other splits too, the first is 'a'"):
-        load_rows([source, source], True, tmp_path / "c")
+        load_grouped([source, source], True, tmp_path / "c")
     np.savez(other, embeddings=[[1.0]], labels=["0"])
     with pytest.raises(InputError, match="embeddings of dim 1; expected 2"):
-        load_rows([source, other], True, tmp_path / "c")
+        load_grouped([source, other], True, tmp_path / "c")
     assert not list((tmp_path / "c").glob("*.tmp"))
 
 
 def test_converts_again_when_the_source_changes(source, tmp_path, reads):
     folder = tmp_path / "c"
-    old = load_rows([source], True, folder)
+    old = load_grouped([source], True, folder)
     np.savez(source, embeddings=-EMBEDDINGS, labels=LABELS)
     os.utime(source, ns=(0, 1))  # same size: the time tells
-    np.testing.assert_array_equal(load_rows([source], True, folder).embeddings, -UNIT)
+    np.testing.assert_array_equal(load_grouped([source], True, folder).embeddings, -UNIT)
     np.testing.assert_array_equal(old.embeddings, UNIT)  # a run that still uses the old rows keeps them
     assert len(list(folder.iterdir())) == 2
     assert len(reads) == 2
@@ -111,7 +111,7 @@ def test_converts_again_when_the_labels_of_an_npy_change(tmp_path):
     np.save(tmp_path / "train.npy", EMBEDDINGS)
     for labels in (LABELS, ["other", *LABELS[1:]]):
         (tmp_path / "train.json").write_text(json.dumps(labels))
-        assert set(load_rows([tmp_path / "train.npy"], True, tmp_path / "c").class_names) == set(labels)
+        assert set(load_grouped([tmp_path / "train.npy"], True, tmp_path / "c").class_names) == set(labels)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -134,20 +134,20 @@ def test_converts_again_when_the_labels_of_an_npy_change(tmp_path):
 )
 def test_makes_a_damaged_entry_again(source, tmp_path, reads, warnings, damage, normalize):
     folder = tmp_path / "c"
-    whole = load_rows([source], normalize, folder)
+    whole = load_grouped([source], normalize, folder)
     expected = np.array(whole.embeddings)
     damage(folder)
-    again = load_rows([source], normalize, folder)
+    again = load_grouped([source], normalize, folder)
     np.testing.assert_array_equal(again.embeddings, expected)
     assert again[1:] == whole[1:]
     assert len(reads) == 2 and not warnings
-    load_rows([source], normalize, folder)
+    load_grouped([source], normalize, folder)
     assert len(reads) == 2
 
 
 def test_holds_rows_in_memory_where_no_cache_can_be_written(source, tmp_path, warnings):
     (tmp_path / "file").write_text("in the way")
-    result = load_rows([source], True, tmp_path / "file")
+    result = load_grouped([source], True, tmp_path / "file")
     np.testing.assert_array_equal(result.embeddings, UNIT)
     assert len(warnings) == 1
     assert "held in memory" in warnings[0]
@@ -159,7 +159,7 @@ def test_holds_rows_in_memory_when_the_disk_is_full(source, tmp_path, warnings, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic.os, moment, full)
-    np.testing.assert_array_equal(load_rows([source], True, tmp_path / "c").embeddings, UNIT)
+    np.testing.assert_array_equal(load_grouped([source], True, tmp_path / "c").embeddings, UNIT)
     assert len(warnings) == 1
     assert "No space left on device" in warnings[0]
     assert not list((tmp_path / "c").iterdir())
@@ -168,29 +168,29 @@ def test_holds_rows_in_memory_when_the_disk_is_full(source, tmp_path, warnings, 
 def test_leaves_nothing_behind_when_the_source_is_bad(tmp_path):
     np.savez(tmp_path / "train.npz", embeddings=EMBEDDINGS, labels=["a", "", "b", "b"])
     with pytest.raises(InputError, match="label ''; expected a non-empty string"):
-        load_rows([tmp_path / "train.npz"], True, tmp_path / "c")
+        load_grouped([tmp_path / "train.npz"], True, tmp_path / "c")
     assert not list((tmp_path / "c").iterdir())
 
 
 def test_clears_away_what_a_killed_process_left(source, tmp_path):
     folder = tmp_path / "c"
-    load_rows([source], True, folder)
+    load_grouped([source], True, folder)
     entry = the(folder, "*.json")
     left, fresh = (entry.with_name(f"{the(folder, '*.npy').name}.{name}.tmp") for name in ("left", "fresh"))
     left.touch()
     fresh.touch()
     os.utime(left, (0, 0))
     entry.unlink()
-    load_rows([source], True, folder)
+    load_grouped([source], True, folder)
     assert not left.exists() and fresh.exists()
 
 
 def test_many_chunks_are_the_same_as_one(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "train.npz", embeddings=rng.normal(size=(100, 5)), labels=rng.integers(0, 9, 100))
-    whole = load_rows([tmp_path / "train.npz"], True, tmp_path / "1")
-    monkeypatch.setattr(rows, "ROWS_PER_CHUNK", 7)
-    pieces = load_rows([tmp_path / "train.npz"], True, tmp_path / "2")
+    whole = load_grouped([tmp_path / "train.npz"], True, tmp_path / "1")
+    monkeypatch.setattr(conversion, "ROWS_AT_ONCE", 7)
+    pieces = load_grouped([tmp_path / "train.npz"], True, tmp_path / "2")
     np.testing.assert_array_equal(pieces.embeddings, whole.embeddings)
     assert pieces[1:] == whole[1:]
 
@@ -202,3 +202,38 @@ def test_cache_folder_follows_the_user(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert cache_folder() == Path("/home/me/.cache/leo_tf")
     assert cache_folder("~/kept") == Path("/home/me/kept")
+
+
+@pytest.mark.parametrize("keep_time", [False, True])
+def test_a_flipped_byte_is_found_and_made_good(source, tmp_path, reads, warnings, keep_time):
+    """The rows were trained on under the digest of what they had been."""
+    cached = tmp_path / "cache"
+    digest = load_grouped([source], True, cached).digest
+    rows_file = the(cached, "*.npy")
+    status, content = rows_file.stat(), bytearray(rows_file.read_bytes())
+    content[-3] ^= 1
+    rows_file.write_bytes(content)
+    if keep_time:
+        os.utime(rows_file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = load_grouped([source], True, cached)
+    np.testing.assert_array_equal(again.embeddings, UNIT)
+    assert again.digest == digest and reads == [source, source]
+    assert any("is damaged; it is made again" in message for message in warnings)
+    assert load_grouped([source], True, cached).digest == digest and len(reads) == 2
+
+
+def test_a_colleague_reads_a_shared_cache_without_converting(source, tmp_path, reads, warnings):
+    """Its files are readable to others, and a folder that cannot be written is no reason to convert."""
+    cached = tmp_path / "cache"
+    before = os.umask(0o022)
+    try:
+        load_grouped([source], True, cached)
+    finally:
+        os.umask(before)
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in cached.iterdir())
+    cached.chmod(0o555)
+    try:
+        load_grouped([source], True, cached)
+    finally:
+        cached.chmod(0o755)
+    assert reads == [source] and not warnings

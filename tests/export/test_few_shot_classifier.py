@@ -1,9 +1,11 @@
 """FewShotClassifier: the numbers of LEO, any labels, scikit-learn's own checks."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 pytest.importorskip("sklearn")
 
@@ -14,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import leo_tf
 from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
 from leo_tf.classification.maml import MAML
-from leo_tf.export import export
+from leo_tf.export import export, served
 from leo_tf.export.served import serve
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
@@ -123,3 +125,27 @@ def clone_of(model):
 def test_a_baseline_is_refused(data):
     with pytest.raises(InputError, match="Got a model of MAML; expected LEO"):
         FewShotClassifier(MAML(embedding_dim=8, ways=3)).fit(*data)
+
+
+def test_sixteen_cold_threads_load_one_copy(saved_model, data, monkeypatch):
+    """They loaded sixteen."""
+    served._of_saved_model.cache_clear()
+    loads, load = [], tf.saved_model.load
+    monkeypatch.setattr(tf.saved_model, "load", lambda path: loads.append(path) or load(path))
+    rows = np.random.default_rng(0).normal(size=(6, 16))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(
+                lambda _: FewShotClassifier(str(saved_model)).fit(rows, [0, 0, 1, 1, 2, 2]).predict(rows), range(16)
+            )
+        )
+    assert len(loads) == 1
+    assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+def test_a_load_that_fails_does_not_spoil_the_next(saved_model, monkeypatch):
+    served._of_saved_model.cache_clear()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="once"):
+        patch.setattr(tf.saved_model, "load", lambda path: (_ for _ in ()).throw(OSError("once")))
+        FewShotClassifier.load(saved_model)
+    FewShotClassifier.load(saved_model)

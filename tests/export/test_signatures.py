@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from leo_tf import EmbeddingTable
 from leo_tf.export import export
-from leo_tf.export.signatures import unit_length
+from leo_tf.export.signatures import Signatures, unit_length
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +161,43 @@ def test_features_stay_as_given_if_training_left_them(make_run, make_request, le
         leo.adapt_unequal(request["support_x"], request["support_y"]),
         atol=1e-5,
     )
+
+
+def test_another_dimension_is_named_where_a_runtime_does_not_compare_it_with_the_signature(leo, make_request):
+    """As the C API does not: it was an error of a matrix product."""
+    signatures, request = Signatures(leo, True), make_request()
+    narrow = {name: array[..., :5] if name != "support_y" else array for name, array in request.items()}
+    classifier = np.zeros((1, 3, leo.embedding_dim), np.float32)
+    for call, name in (
+        (lambda: signatures.adapt(narrow["support_x"], request["support_y"]), "support_x"),
+        (lambda: signatures.serve(request["support_x"], request["support_y"], narrow["query_x"]), "query_x"),
+        (lambda: signatures.predict(classifier[..., :5], request["query_x"]), "classifier"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{name} has another dimension .*\[\.\.\., 16\]"):
+            call()
+
+
+def test_more_examples_than_the_limit_are_refused(leo, make_request, tmp_path):
+    """10,000 would take a server's core for half a minute."""
+    request = make_request(tasks=2, counts=[2, 2])
+    support = {name: request[name] for name in ("support_x", "support_y")}
+    message = r"The support has more than 7 examples; .* larger max_examples\. Received"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        Signatures(leo, True, max_examples=7).adapt(**support)
+    for enough in (8, 0):
+        assert Signatures(leo, True, max_examples=enough).adapt(**support)["classifier"].shape == (2, 2, 16)
+
+
+def test_the_limit_is_exported_and_reaches_the_classifier_in_words(leo, tmp_path):
+    from leo_tf import FewShotClassifier, InputError
+    from leo_tf.export import read_description
+
+    path = export(leo, tmp_path / "served", max_examples=5)
+    assert read_description(path)["max_examples"] == 5
+    classifier = FewShotClassifier(str(path))
+    rows = np.random.default_rng(0).normal(size=(6, 16))
+    classifier.fit(rows[:5], [0, 0, 1, 1, 1])
+    with pytest.raises(InputError, match="The support has more than 5 examples"):
+        classifier.fit(rows, [0, 0, 1, 1, 1, 0])
+    with pytest.raises(InputError, match=r"max_examples=-1 was given"):
+        export(leo, tmp_path / "other", max_examples=-1)

@@ -14,7 +14,8 @@ import numpy as np
 
 from leo_tf.errors import InputError
 
-ROWS_PER_CHUNK = 8192  # 42 MB of float64 at 640 dimensions
+LONGEST_NAME = 1000  # characters of a class's name: a small file can refer to one huge string a million times
+ROWS_AT_ONCE = 8192  # 42 MB of float64 at 640 dimensions
 
 
 class Split(NamedTuple):
@@ -25,7 +26,7 @@ class Split(NamedTuple):
     source: str  # for messages
 
 
-class ClassRows(NamedTuple):
+class GroupedEmbeddings(NamedTuple):
     """Rows sorted by class: class c is the c-th run of class_sizes[c] rows."""
 
     embeddings: np.ndarray  # [rows, dim] float32
@@ -34,7 +35,7 @@ class ClassRows(NamedTuple):
     digest: str  # SHA-256 of the content, in hex
 
 
-def check_rows(embeddings: np.ndarray, num_labels: int, source: str) -> None:
+def check_embeddings(embeddings: np.ndarray, num_labels: int, source: str) -> None:
     """Refuse embeddings that are not a finite, non-empty matrix with one label per row.
 
     Args:
@@ -59,8 +60,8 @@ def check_rows(embeddings: np.ndarray, num_labels: int, source: str) -> None:
     if embeddings.dtype.kind != "f":
         return  # integers are finite
     bad, first = 0, 0
-    for start in range(0, len(embeddings), ROWS_PER_CHUNK):
-        finite = np.isfinite(_to_float32(embeddings[start : start + ROWS_PER_CHUNK])).all(axis=1)
+    for start in range(0, len(embeddings), ROWS_AT_ONCE):
+        finite = np.isfinite(_to_float32(embeddings[start : start + ROWS_AT_ONCE])).all(axis=1)
         if not finite.all():
             first = first if bad else start + int(np.argmin(finite))
             bad += int((~finite).sum())
@@ -73,6 +74,10 @@ def check_rows(embeddings: np.ndarray, num_labels: int, source: str) -> None:
 
 def class_name(label: object, source: str) -> str:
     """Return a label as the name of its class; integers are written in decimal."""
+    if isinstance(label, (str, bytes)) and len(label) > LONGEST_NAME:
+        raise InputError(
+            f"{source}: label {shown(label)}... of {len(label)} characters; expected at most {LONGEST_NAME}."
+        )
     if isinstance(label, bytes):
         label = label.decode("latin1")
     elif isinstance(label, (int, np.integer)):
@@ -84,19 +89,21 @@ def class_name(label: object, source: str) -> str:
 
 def shown(value: object) -> str:
     """Return a short form for a message. Containers are named only: a hostile one can have an endless repr."""
-    return repr(value)[:80] if isinstance(value, (str, bytes, int, float, np.generic)) else type(value).__name__
+    if isinstance(value, (str, bytes)):
+        return repr(value[:80])
+    return repr(value)[:80] if isinstance(value, (int, float, np.generic)) else type(value).__name__
 
 
-def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray], object]) -> ClassRows:
+def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray], object]) -> GroupedEmbeddings:
     """Send the rows of splits to `emit` in chunks, sorted by class.
 
     Classes come split after split; within a split in the order of their names (numbers by value); rows of a class keep
     their order. The digest is taken before the normalisation, whose last bit may differ between machines.
 
     Args:
-      splits: already checked by `check_rows`, of the same dim.
+      splits: already checked by `check_embeddings`, of the same dim.
       normalize: scale every row to unit Euclidean length; a row of zeros stays as it is.
-      emit: is called with float32 arrays [<= ROWS_PER_CHUNK, dim].
+      emit: is called with float32 arrays [<= ROWS_AT_ONCE, dim].
 
     Returns:
       The rows' description; its `embeddings` is an empty [0, dim] array.
@@ -117,17 +124,17 @@ def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray
         refuse_shared_classes(names, counts, source)
         header = {"dim": dim, "names": list(counts), "sizes": list(counts.values()), "normalize": bool(normalize)}
         digest = hashlib.sha256(json.dumps(header).encode())
-        for start in range(0, len(order), ROWS_PER_CHUNK):
-            rows = np.ascontiguousarray(_to_float32(embeddings[order[start : start + ROWS_PER_CHUNK]]))
+        for start in range(0, len(order), ROWS_AT_ONCE):
+            rows = np.ascontiguousarray(_to_float32(embeddings[order[start : start + ROWS_AT_ONCE]]))
             digest.update(rows.data)
             emit(_unit_length(rows) if normalize else rows)
         names += counts
         sizes += counts.values()
         digests.append(digest.hexdigest())
-    return ClassRows(np.empty((0, dim), np.float32), tuple(names), tuple(sizes), join_digests(digests))
+    return GroupedEmbeddings(np.empty((0, dim), np.float32), tuple(names), tuple(sizes), join_digests(digests))
 
 
-def convert_in_memory(splits: Sequence[Split], normalize: bool) -> ClassRows:
+def convert_in_memory(splits: Sequence[Split], normalize: bool) -> GroupedEmbeddings:
     """Do as `convert` and return the rows themselves, in a new array."""
     dim = splits[0].embeddings.shape[1]
     table = np.empty((sum(len(split.embeddings) for split in splits), dim), np.float32)
@@ -172,7 +179,7 @@ def _by_number_then_name(name: str) -> tuple[float, str]:
 
 
 def _to_float32(rows: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # check_rows reports what became infinite
+    with np.errstate(over="ignore"):  # check_embeddings reports what became infinite
         return rows.astype("<f4", copy=False)
 
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-_PACKAGES = {"sklearn": "scikit-learn"}  # where the name to install is another than that to import
+_PACKAGES = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # where the name to install is another than that to import
 
 
 class InputError(ValueError):
@@ -36,5 +36,6 @@ def require_package(module, extra, purpose):
     except (ImportError, ValueError):  # its parent is missing, or it is blocked
         found = False
     if not found:
-        package = _PACKAGES.get(module.partition(".")[0], module)
+        package = module.partition(".")[0]
+        package = _PACKAGES.get(package, package)
         raise InputError(f"{purpose} needs {package}, which is not installed; pip install 'leo_tf[{extra}]'.")

@@ -1,7 +1,7 @@
 """The built-in data set: what is shipped, and that the generator still makes it."""
 
 import importlib.resources
-import importlib.util
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -161,9 +161,10 @@ def test_weights_of_another_network_are_refused(generator):
         network.set_weights(network.build_embedder(), weights)
 
 
-def test_without_matplotlib_the_message_says_how_to_get_it(generator, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"matplotlib, PIL\. Install them with `pip install leo_tf\[dev\]`"):
+@pytest.mark.parametrize(("module", "package"), [("matplotlib", "matplotlib"), ("PIL", "Pillow")])
+def test_without_matplotlib_or_pillow_the_message_says_how_to_get_it(generator, monkeypatch, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"Rendering the glyphs needs {package}, .*pip install 'leo_tf\[dev\]'"):
         generator["fonts"].require_fonts()
 
 

@@ -6,12 +6,11 @@ matplotlib and Pillow are needed to regenerate the data set and not to use it, s
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, require_package
 
 # The first is the canonical face: a character is a class only if this one draws it.
 _UNICODE_FACES = tuple(
@@ -38,12 +37,8 @@ def require_fonts() -> Path:
     Raises:
         InputError: matplotlib or Pillow is not installed, or its fonts are not where the wheel puts them.
     """
-    missing = [name for name in ("matplotlib", "PIL") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"Rendering the glyphs needs matplotlib (its typefaces) and Pillow; not installed: {', '.join(missing)}. "
-            "Install them with `pip install leo_tf[dev]`. The embeddings in the package need neither."
-        )
+    for module in ("matplotlib", "PIL"):
+        require_package(module, "dev", "Rendering the glyphs")
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -1,0 +1,34 @@
+"""The check for packages that not everybody has."""
+
+import re
+import sys
+
+import pytest
+
+from leo_tf import InputError
+from leo_tf.errors import require_package
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("sklearn", "scikit-learn"),
+        ("sklearn.gaussian_process", "scikit-learn"),
+        ("PIL", "Pillow"),
+    ],
+)
+def test_what_is_not_installed_is_named_as_pip_knows_it(monkeypatch, module, package):
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
+    message = f"The report needs {package}, which is not installed; pip install 'leo_tf[reproduce]'."
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        require_package(module, "reproduce", "The report")
+
+
+@pytest.mark.parametrize("module", ["no_such_package", "no_such_package.module"])
+def test_what_nobody_has_is_not_found(module):
+    with pytest.raises(InputError, match=r"^This needs no_such_package, which"):
+        require_package(module, "dev", "This")
+
+
+def test_what_is_installed_passes():
+    require_package("numpy.linalg", "dev", "This")

@@ -1,12 +1,13 @@
-"""The benchmark's yardstick computes what LEO computes, and its arithmetic of times is right."""
+"""The benchmark's yardstick computes what LEO computes, its cases do the work they say, its times are right."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig
-from leo_tf.benchmark import timing
+from leo_tf.benchmark import cases, timing
 from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
+from leo_tf.classification import Evaluator, draw_tasks
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def table():
 
 @pytest.mark.parametrize("shots", [1, 3])
 def test_plain_formulation_equals_ours_in_value_and_meta_gradient(table, shots):
-    model = LEO(LEOConfig(num_latents=4, orthogonality_penalty_weight=0.3), embedding_dim=16, seed=3)
+    model = LEO(LEOConfig(2, 2, num_latents=4, orthogonality_penalty_weight=0.3), embedding_dim=16, seed=3)
     episode = EpisodeSampler(table, 3, shots, 4).sample(0, 0, 2)
 
     @tf.function
@@ -54,3 +55,33 @@ def test_plain_pipeline_gives_tasks_of_distinct_classes_and_rows(table):
 def test_ratio_is_taken_round_by_round():
     assert timing.ratio([10, 40, 90], [1, 2, 3]) == 20
     assert timing.summarize([3, 1, 2]) == (2, 1, 3)
+
+
+SETTING = cases.Setting(
+    train_classes=3, test_classes=3, rows=8, ways=2, shots=1, queries=2, meta_batch=2, latent_steps=1
+)
+
+
+def test_a_unit_of_evaluation_is_a_batch_of_the_tasks_drawn_before(small_model, monkeypatch):
+    table, scored = cases.synthetic_table(SETTING.test_classes, SETTING.rows), []
+    run_on = Evaluator.run_on
+    monkeypatch.setattr(Evaluator, "run_on", lambda self, tasks: scored.append(tasks) or run_on(self, tasks))
+    case = cases.evaluation(SETTING, table, most_units=3, batch_size=2)
+    expected = draw_tasks(table, SETTING.ways, SETTING.shots, num_tasks=6)
+    monkeypatch.setattr(EpisodeSampler, "rows", None)  # nothing is drawn any more
+    case.run(3)
+    assert [len(tasks) for tasks in scored] == [2, 6]  # the first unit, then three
+    assert scored[1].digest == expected.digest
+    assert scored[1].queries == SETTING.rows - SETTING.shots
+    with pytest.raises(IndexError):  # rather than time less than was asked for
+        case.run(4)
+
+
+def test_plain_training_updates_the_model(small_model, monkeypatch):
+    models, model_of = [], cases.model_of
+    monkeypatch.setattr(cases, "model_of", lambda setting: models.append(model_of(setting)) or models[-1])
+    table = cases.synthetic_table(SETTING.train_classes, SETTING.rows)
+    untrained = [variable.numpy() for variable in model_of(SETTING).meta_variables]
+    cases.plain_training(SETTING, table)  # takes its first step
+    trained = [variable.numpy() for variable in models[0].meta_variables]
+    assert all(np.any(before != after) for before, after in zip(untrained, trained, strict=True))

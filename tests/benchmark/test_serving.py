@@ -5,7 +5,7 @@ import pytest
 from leo_tf.benchmark import serving
 
 
-def test_measures_every_request(monkeypatch):
+def test_measures_every_request(small_model, monkeypatch):
     monkeypatch.setattr(serving, "REQUESTS", {"one task": serving.Request(1), "3 tasks": serving.Request(3)})
     result = serving.measure(repeats=1, units=1)
     assert set(result) == {"load_seconds", "one task", "3 tasks", "one task, adapt", "one task, predict"}

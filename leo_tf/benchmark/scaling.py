@@ -33,7 +33,8 @@ def plot_scaling(path, repeats, steps):
         rounds = timing.in_turns(timed, dict.fromkeys(timed, steps), repeats)
         measured[name] = {n: timing.summarize(times).median for n, times in rounds.items()}
         axis.plot(list(measured[name]), list(measured[name].values()), marker="o")
-        axis.set(xlabel=name.replace("_", " "), ylim=(0, None))
+        axis.set_xlabel(name.replace("_", " "))
     axes[0].set_ylabel("training step, ms")
+    axes[0].set_ylim(bottom=0)  # of all, which share it: not before the last is drawn
     write_bytes(path, plots.png(plots.finished(figure)))
     return measured

@@ -5,10 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from leo_tf.evaluation import plots
+from leo_tf.files import write_bytes
 
 
 def main(run="runs/quickstart", output="docs/quickstart.png"):
@@ -17,7 +15,8 @@ def main(run="runs/quickstart", output="docs/quickstart.png"):
     test = json.loads((Path(run) / "evaluation-test.json").read_text())
     validation = [row for row in rows if row["validation_accuracy"]]
     training = [row for row in rows if row["accuracy"]]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[2, 1])
+    figure = plots.new_figure(9, 3.2)
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     left.plot([int(r["step"]) for r in training], [100 * float(r["accuracy"]) for r in training], lw=0.8, alpha=0.5)
     left.errorbar(
         [int(r["step"]) for r in validation],
@@ -33,10 +32,7 @@ def main(run="runs/quickstart", output="docs/quickstart.png"):
         bar = right.bar(place, 100 * test[key]["mean"], yerr=100 * test[key]["half_width"], capsize=4)
         right.bar_label(bar, fmt="%.1f", padding=3)
     right.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(20, 75), title="Scripts never seen: test")
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(output, dpi=110)
+    write_bytes(output, plots.png(plots.finished(figure)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from absl import flags
 
 from leo_tf.commands.main import run_command
 from leo_tf.errors import InputError
-from leo_tf.files import require_writable
 
 _DEFAULT_ROWS = (
     "logistic_regression",
@@ -40,13 +39,13 @@ def main():
     flags.DEFINE_string("dataset_name", "", "other data for all settings; their hyper-parameters stay")
     flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    run_command(_reproduce)
+    run_command(run)
 
 
-def _reproduce():
-    values = flags.FLAGS
+def run(values=flags.FLAGS):
+    """Run the cells that the parsed flags ask for and write the report; return the exit status."""
     from leo_tf.reproduce.plan import cells
-    from leo_tf.reproduce.report import require_report_packages, write_report
+    from leo_tf.reproduce.report import require_report, write_report
     from leo_tf.reproduce.runner import run_cells
 
     if values.jobs < 1 or values.num_tasks < 2 or values.num_steps_limit < 0:
@@ -59,23 +58,22 @@ def _reproduce():
     except ValueError:
         raise InputError(f"Got --seeds={','.join(values.seeds)}; expected whole numbers.") from None
     steps = values.num_steps_limit or (1000 if values.quick else 0)
-    train = [f"--{name}={values[name].value}" for name in ("data_path", "dataset_name") if values[name].value]
+    train = [f"--{name}={getattr(values, name)}" for name in ("data_path", "dataset_name") if getattr(values, name)]
     if steps:
         train += [f"--num_steps_limit={steps}", f"--checkpoint_steps={max(1, min(1000, steps // 2))}"]
     evaluate = [f"--num_tasks={min(values.num_tasks, 2000) if values.quick else values.num_tasks}"]
     paper = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
+    output = Path(values.output).expanduser()
     planned = cells(
         values.rows or _DEFAULT_ROWS,
         values.settings or (["glyphs_1shot", "glyphs_5shot"] if values.quick else paper),
         seeds,
-        Path(values.output).expanduser(),
+        output,
         values.configs,
         train,
         evaluate,
     )
-    output = Path(values.output).expanduser()
-    require_writable(output / "report.md")
-    require_report_packages()
+    require_report(output)
     statuses = run_cells(planned, values.jobs)
     report = write_report(output, planned, statuses, f"python -m leo_tf.reproduce {shlex.join(sys.argv[1:])}")
     failed = sum(not status["ok"] for status in statuses.values())

@@ -11,7 +11,7 @@ from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import run_command
 from leo_tf.files import require_writable, write_json
 
-_STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+_STRENGTHS, _VALIDATION_TASKS = (0.1, 1.0, 10.0, 100.0, 1000.0), 200
 _logger = logging.getLogger("leo_tf")
 
 
@@ -25,38 +25,47 @@ def main():
 
 
 def _evaluate():
-    from leo_tf.classification.evaluation import load_table
-    from leo_tf.classification.evaluator import Evaluator, sampler_of
+    values, config = flags.FLAGS, run_flags.run_config()
+    output = Path(values.output)
+    for path in (output, output.with_suffix(".npz")):
+        require_writable(path)
+    result, about = evaluate(config, values.num_tasks)
+    result.save(output.with_suffix(".npz"))
+    write_json(output, {**about, **result.summary()})
+    print(f"{about['dataset_name']} test: {result}")
+    return 0
+
+
+def evaluate(config, num_tasks):
+    """Evaluate logistic regression, as strong as is best on validation classes, on the test tasks of a setting.
+
+    Args:
+      config: RunConfig.
+      num_tasks: test tasks.
+
+    Returns:
+      (EvaluationResult, dict of what else there is to say).
+
+    Raises:
+      InputError: the data cannot be read or have no such tasks, or scikit-learn is not installed.
+    """
     from leo_tf.classification.results import EvaluationResult
-    from leo_tf.classification.tasks import draw_tasks
     from leo_tf.classification.yardsticks import logistic_regression, nearest_class_mean
 
-    values, config = flags.FLAGS, run_flags.run_config()
-    require_writable(values.output)
-    ways, shots = config.episodes.num_classes, config.episodes.num_tr_examples_per_class
-
-    def score(split, num_tasks, make_classifier):
-        table = load_table(config.data, split)
-        tasks = draw_tasks(table, ways, shots, None, num_tasks, 0)
-        return tasks, Evaluator(make_classifier, sampler_of(table, tasks), min(100, num_tasks)).run_on(tasks)
-
-    # How strongly to regularise is the one thing to choose, and chosen on validation classes.
-    found = {}
-    for strength in _STRENGTHS:
-        _, scores = score("val", 200, functools.partial(logistic_regression, C=strength))
-        found[strength] = float(scores.accuracy.mean())
+    _, score = _scorer(config, "val", _VALIDATION_TASKS)
+    found = {C: float(score(functools.partial(logistic_regression, C=C)).accuracy.mean()) for C in _STRENGTHS}
     best = max(found, key=found.__getitem__)
     _logger.info("validation accuracy by C: %s", found)
+    tasks, score = _scorer(config, "test", num_tasks)
     start = time.perf_counter()
-    tasks, scores = score("test", values.num_tasks, functools.partial(logistic_regression, C=best))
+    scores = score(functools.partial(logistic_regression, C=best))
     seconds = time.perf_counter() - start
-    _, nearest = score("test", values.num_tasks, lambda x, y: nearest_class_mean(x))
     result = EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,
-        task_nearest_class_mean=nearest.accuracy,
-        ways=ways,
-        shots=shots,
+        task_nearest_class_mean=score(lambda x, y: nearest_class_mean(x)).accuracy,
+        ways=tasks.ways,
+        shots=tasks.shots,
         queries=tasks.queries,
         seed=tasks.seed,
         stream=tasks.stream,
@@ -66,12 +75,20 @@ def _evaluate():
         algorithm="logistic regression",
         seconds=seconds,
     )
-    output = Path(values.output)
-    result.save(output.with_suffix(".npz"))
     about = {"dataset_name": config.data.dataset_name, "step": None, "C": best, "validation_accuracy": found}
-    write_json(output, {**about, **result.summary()})
-    print(f"{config.data.dataset_name} test: {result}")
-    return 0
+    return result, about
+
+
+def _scorer(config, split, num_tasks):
+    """Return (Tasks of a split, function: make_classifier -> Scores on them)."""
+    from leo_tf.classification import Evaluator, draw_tasks
+    from leo_tf.classification.evaluation import load_table
+    from leo_tf.classification.evaluator import sampler_of
+
+    table, episodes = load_table(config.data, split), config.episodes
+    tasks = draw_tasks(table, episodes.num_classes, episodes.num_tr_examples_per_class, num_tasks=num_tasks)
+    sampler = sampler_of(table, tasks)
+    return tasks, lambda make_classifier: Evaluator(make_classifier, sampler, min(100, num_tasks)).run_on(tasks)
 
 
 if __name__ == "__main__":

@@ -80,11 +80,6 @@ class Cell:
         return f"{self.row}/{self.setting}/{self.seed}"
 
     @property
-    def run(self):
-        """The run folder."""
-        return self.folder / "run"
-
-    @property
     def result(self):
         """The evaluation's summary; its per-task results have the same name with .npz."""
         return self.folder / "evaluation.json"
@@ -93,6 +88,11 @@ class Cell:
     def status(self):
         """What happened, written when the cell has ended."""
         return self.folder / "cell.json"
+
+    @property
+    def log(self):
+        """What its commands printed."""
+        return self.folder / "log.txt"
 
     def commands(self):
         """Return [(script, flags)]: what to call, in order."""

@@ -2,7 +2,6 @@
 
 import base64
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import numpy as np
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.errors import require_package
 from leo_tf.evaluation import compare, confidence_interval, plots, seed_summary
-from leo_tf.files import write_bytes, write_text
+from leo_tf.files import read_json, require_writable, write_bytes, write_text
 from leo_tf.reproduce import published
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
 
 _SOURCES = {"paper": published.PAPER, "official README": published.OFFICIAL}
 _PUBLISHED_DATA = ("miniImageNet", "tieredImageNet")
+_TEXT, _PAGE, _PICTURE = "report.md", "report.html", "accuracy.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,16 @@ class Outcome:
     seconds: float
 
 
-def require_report_packages():
-    """Raise InputError where a package is missing that the report needs."""
+def require_report(folder):
+    """Check, before any work, that a report can be made and written.
+
+    Raises:
+      InputError: a package is missing, or a file cannot be written.
+    """
     for module in ("jinja2", "markdown", "matplotlib"):
         require_package(module, "reproduce", "The report")
+    for name in (_TEXT, _PAGE, _PICTURE):
+        require_writable(Path(folder) / name)
 
 
 def write_report(folder, cells, statuses, command):
@@ -50,7 +56,7 @@ def write_report(folder, cells, statuses, command):
     Raises:
       InputError: a package is missing that the report needs, cells are of different tasks, or a file cannot be written.
     """
-    require_report_packages()
+    require_report(folder)
     import jinja2
     import markdown
 
@@ -62,24 +68,28 @@ def write_report(folder, cells, statuses, command):
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    text = templates.get_template("report.md").render(_content(cells, statuses, outcomes, command))
-    write_text(folder / "report.md", text)
-    body = markdown.markdown(text, extensions=["tables", "fenced_code"])
+    text = templates.get_template(_TEXT).render(_content(cells, statuses, outcomes, command), picture=_PICTURE)
+    write_text(folder / _TEXT, text)
+    body = markdown.markdown(text, extensions=["tables"])
     if outcomes:
         picture = plots.png(_plot(outcomes))
-        write_bytes(folder / "accuracy.png", picture)
+        write_bytes(folder / _PICTURE, picture)
         embedded = base64.b64encode(picture).decode()
-        body = body.replace('src="accuracy.png"', f'src="data:image/png;base64,{embedded}"')
-    write_text(folder / "report.html", templates.get_template("page.html").render(body=body))
-    return folder / "report.md"
+        body = body.replace(f'src="{_PICTURE}"', f'src="data:image/png;base64,{embedded}"')
+    write_text(folder / _PAGE, templates.get_template(_PAGE).render(body=body))
+    return folder / _TEXT
 
 
 def gather(cells, statuses):
-    """Return an Outcome for each cell that succeeded."""
+    """Return an Outcome for each cell that succeeded.
+
+    Raises:
+      InputError: what a cell wrote is missing or damaged.
+    """
     outcomes = []
     for cell in cells:
         if statuses[cell.name]["ok"]:
-            about = json.loads(cell.result.read_text(encoding="utf-8"))
+            about = read_json(cell.result, "the evaluation of a finished cell")
             result = EvaluationResult.load(cell.result.with_suffix(".npz"))
             outcomes.append(Outcome(cell, result, about, statuses[cell.name]["seconds"]))
     return outcomes
@@ -183,11 +193,9 @@ def _published():
 
 
 def _cell(outcome):
-    cell, result = outcome.cell, outcome.result
-    return [
-        *(cell.row, cell.setting, cell.seed, outcome.about["dataset_name"], result.accuracy.percent()),
-        *(result.num_tasks, outcome.about["step"], f"{outcome.seconds:.0f} s"),
-    ]
+    cell, result, about = outcome.cell, outcome.result, outcome.about
+    done = [about["dataset_name"], result.accuracy.percent(), result.num_tasks, about["step"]]
+    return [cell.row, cell.setting, cell.seed, *done, f"{outcome.seconds:.0f} s"]
 
 
 def _plot(outcomes):

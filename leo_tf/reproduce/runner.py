@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm import tqdm
 
-from leo_tf.files import write_json, writing
+from leo_tf.errors import InputError
+from leo_tf.files import read_json, write_json, writing
 
 # By module, so that an installed package without the scripts will do.
 _MAINS = {
@@ -51,7 +52,7 @@ def run_cells(cells, jobs, log=print):
                 bar.update()
                 ending = "done" if status["ok"] else f"FAILED: {status['reason']}"
                 log(f"{cell.name}: {ending} after {status['seconds']:.0f} s")
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or a folder that cannot be written: start nothing more
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return {cell.name: statuses[cell.name] for cell in cells}
@@ -60,9 +61,9 @@ def run_cells(cells, jobs, log=print):
 def _finished(cell):
     """Return the status of a cell that was finished with the same commands, else None."""
     try:
-        status = json.loads(cell.status.read_text(encoding="utf-8"))
+        status = read_json(cell.status, "the status of a cell")
         done = status["ok"] and status["commands"] == _digest(cell) and cell.result.exists()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, KeyError, TypeError):
         return None
     return status if done else None
 
@@ -72,10 +73,11 @@ def _digest(cell):
 
 
 def _run(cell):
+    status, start = {"ok": True, "commands": _digest(cell)}, time.perf_counter()
     with writing(cell.folder):
         cell.folder.mkdir(parents=True, exist_ok=True)
-    status, start = {"ok": True, "commands": _digest(cell)}, time.perf_counter()
-    with (cell.folder / "log.txt").open("ab") as log:
+        log = cell.log.open("ab")
+    with log:
         for script, flags in cell.commands():
             call = [sys.executable, "-c", _main(script), *flags]
             code = subprocess.run(call, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
@@ -93,6 +95,6 @@ def _main(script):
 
 def _reason(cell, code):
     """Return the error that a command printed, or its last lines."""
-    lines = (cell.folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = cell.log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("Error: ")]
     return errors[-1] if errors and code == 2 else f"exit status {code}: " + " | ".join(lines[-_LOG_LINES:])

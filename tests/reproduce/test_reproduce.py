@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from leo_tf import InputError
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import seed_summary
-from leo_tf.reproduce import plan, published, report, runner
+from leo_tf.reproduce import __main__, plan, published, report, runner
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -68,6 +69,13 @@ def quick_commands(monkeypatch):
     return install
 
 
+@pytest.mark.parametrize("script", sorted(runner._MAINS))
+def test_commands_are_where_the_runner_looks_for_them(script):
+    names = {}
+    exec(runner._main(script).removesuffix("; main()"), names)
+    assert callable(names["main"])
+
+
 def test_a_failed_cell_says_why_and_the_others_go_on(tmp_path, quick_commands):
     quick_commands(broken="metasgd")
     said = []
@@ -88,6 +96,47 @@ def test_what_is_finished_is_not_done_again_and_what_failed_is(tmp_path, quick_c
     cells[1].status.write_text("{")  # damaged: done again
     runner.run_cells(cells, 1, print)
     assert [len((cell.folder / "calls").read_text()) for cell in cells] == [2, 2]
+
+
+def test_a_cell_that_cannot_be_written_stops_those_that_wait(tmp_path, quick_commands):
+    quick_commands()
+    cells = planned(tmp_path, seeds=range(9))
+    cells[0].folder.parent.mkdir(parents=True)
+    cells[0].folder.touch()
+    with pytest.raises(InputError, match=f"Cannot write {cells[0].folder} "):
+        runner.run_cells(cells, 1, print)
+    assert not cells[-1].folder.exists()
+
+
+def values(output, **others):
+    """Return the flags of a run of one cell."""
+    of_run = dict(rows=["leo"], settings=["glyphs_1shot"], seeds=["0"], configs=str(CONFIGS), output=str(output))
+    numbers = dict(quick=False, jobs=1, num_steps_limit=0, num_tasks=2, data_path="", dataset_name="")
+    return SimpleNamespace(**of_run | numbers | others)
+
+
+@pytest.mark.parametrize("taken", ["", "report.md", "report.html", "accuracy.png"])
+def test_where_no_report_can_be_written_no_cell_runs(tmp_path, monkeypatch, taken):
+    """A file in the place of the folder, or a folder in the place of a file."""
+    output = tmp_path / "output"
+    if taken:
+        (output / taken).mkdir(parents=True)
+    else:
+        output.touch()
+    monkeypatch.setattr(runner, "run_cells", lambda *_: pytest.fail("ran cells"))
+    with pytest.raises(InputError, match=f"Cannot write {output / taken}.*; give "):
+        __main__.run(values(output))
+
+
+def test_the_command_runs_its_cells_and_says_where_the_report_is(tmp_path, monkeypatch, capsys):
+    def run_cells(cells, jobs):
+        finish(cells[0], [0.5, 0.6, 0.7])
+        return {cells[0].name: {"ok": True, "seconds": 1.0}, cells[1].name: failed}
+
+    failed = {"ok": False, "seconds": 1.0, "command": "x", "reason": "y"}
+    monkeypatch.setattr(runner, "run_cells", run_cells)
+    assert __main__.run(values(tmp_path, seeds=["0", "1"])) == 1
+    assert capsys.readouterr().out.startswith(f"1 of 2 cells finished; see {tmp_path / 'report.md'} and ")
 
 
 def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs"):
@@ -127,6 +176,30 @@ def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
     assert "no data &lt;here&gt;" in page
 
 
+def test_what_comes_from_outside_is_text_in_the_page(tmp_path):
+    cells = planned(tmp_path, rows=("metasgd", "leo"))
+    finish(cells[1], [0.5, 0.6, 0.7], dataset="<img src=x> | 1")
+    reason = "no\n```\n<script>alert(1)</script>"
+    failed = {"ok": False, "seconds": 1.0, "command": "train.py --x=`<b>`", "reason": reason}
+    statuses = {cells[0].name: failed, cells[1].name: {"ok": True, "seconds": 1.0}}
+    page = report.write_report(tmp_path, cells, statuses, "x '</code><i>'").with_suffix(".html").read_text()
+    assert "<td>&lt;img src=x&gt; &#124; 1</td>" in page
+    assert (
+        "<pre><code>no\n```\n&lt;script&gt;alert(1)&lt;/script&gt;\npython train.py --x=`&lt;b&gt;`\n</code></pre>"
+        in page
+    )
+    assert "&lt;/code&gt;&lt;i&gt;" in page
+    assert not [tag for tag in ("<img src=x", "<script", "<b>", "<i>") if tag in page]
+
+
+def test_a_damaged_evaluation_is_one_message(tmp_path):
+    cells = planned(tmp_path, rows=("leo",))
+    finish(cells[0], [0.5, 0.6, 0.7])
+    cells[0].result.write_text("{")
+    with pytest.raises(InputError, match=r"evaluation\.json is damaged or something else"):
+        report.write_report(tmp_path, cells, {cells[0].name: {"ok": True, "seconds": 1.0}}, "x")
+
+
 def test_published_numbers_stand_beside_train_and_validation_runs_on_the_published_data_only(tmp_path):
     for setting, dataset, beside in [
         ("mini_1shot_trainval", "miniImageNet", True),
@@ -139,6 +212,7 @@ def test_published_numbers_stand_beside_train_and_validation_runs_on_the_publish
         text = report.write_report(folder, cells, {cells[0].name: {"ok": True, "seconds": 1.0}}, "x").read_text()
         assert (f"| LEO | {setting} | {measured} | 61.76 +- 0.08 % | paper |" in text) == beside
         assert ("61.89 +- 0.16 % | official README |" in text) == beside
+        assert "Against LEO" not in text  # which is alone
 
 
 def test_cells_on_other_tasks_are_not_compared(tmp_path):

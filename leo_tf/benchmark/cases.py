@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from leo_tf import gradients, randomness
 from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
-from leo_tf.classification import LEO, Evaluator, adapted_by
+from leo_tf.classification import LEO, Evaluator, adapted_by, draw_tasks
 from leo_tf.config import LEOConfig, TrainingConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.learners import ADAM_EPSILON
@@ -105,8 +105,15 @@ def plain_training(setting, table):
 def evaluation(setting, table, batch_size=200):
     """Return the Case of test tasks with all remaining queries; a unit is `batch_size` tasks, drawn before."""
     start = time.perf_counter()
-    evaluator = Evaluator(adapted_by(model_of(setting)), EpisodeSampler(table, setting.ways, setting.shots), batch_size)
-    return _started(lambda count: evaluator.run(0, randomness.TEST, count * batch_size), start)
+    sampler = EpisodeSampler(table, setting.ways, setting.shots)
+    evaluator = Evaluator(adapted_by(model_of(setting)), sampler, batch_size)
+    tasks = draw_tasks(table, setting.ways, setting.shots, num_tasks=batch_size)
+
+    def run(count):
+        for _ in range(count):
+            evaluator.run_on(tasks)
+
+    return _started(run, start)
 
 
 def plain_evaluation(setting, table, batch_size):

@@ -14,9 +14,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["leo_tf", "leo_tf.*"]),
-    package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"]},
+    package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"], "leo_tf.reproduce": ["templates/*"]},
     install_requires=[
         "absl-py",
+        "filelock",
         "keras>=3.15,<3.16",
         "numpy",
         "requests",
@@ -31,11 +32,21 @@ setup(
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "plots": ["matplotlib"],  # evaluate.py --analysis
-        "reproduce": ["markdown", "matplotlib"],
+        "reproduce": ["jinja2", "markdown", "matplotlib"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],
         "sklearn": ["scikit-learn>=1.6"],
         "dev": [
-            *("build", "markdown", "matplotlib", "mypy", "pytest", "ruff", "scikit-learn>=1.6"),
+            *(
+                "build",
+                "jinja2",
+                "markdown",
+                "matplotlib",
+                "mypy",
+                "pytest",
+                "pytest-xdist",
+                "ruff",
+                "scikit-learn>=1.6",
+            ),
             "tensorflow-serving-api>=2.19,<2.22",
         ],
     },

@@ -18,8 +18,8 @@ quickstart: $(INSTALLED)  ## install, train LEO on the built-in letterforms, eva
 	$(BIN)/python train.py --flagfile=configs/quickstart.cfg
 	$(BIN)/python evaluate.py --checkpoint_path=runs/quickstart
 
-test: $(INSTALLED)  ## install, run the tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## install, run the tests in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types test wheel-test  ## tests, style, types, and the built wheel from an empty folder
 

@@ -17,6 +17,7 @@ setup(
     package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"], "leo_tf.reproduce": ["templates/*"]},
     install_requires=[
         "absl-py",
+        "filelock",
         "keras>=3.15,<3.16",
         "numpy",
         "requests",
@@ -35,7 +36,17 @@ setup(
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],
         "sklearn": ["scikit-learn>=1.6"],
         "dev": [
-            *("build", "jinja2", "markdown", "matplotlib", "mypy", "pytest", "ruff", "scikit-learn>=1.6"),
+            *(
+                "build",
+                "jinja2",
+                "markdown",
+                "matplotlib",
+                "mypy",
+                "pytest",
+                "pytest-xdist",
+                "ruff",
+                "scikit-learn>=1.6",
+            ),
             "tensorflow-serving-api>=2.19,<2.22",
         ],
     },

@@ -13,7 +13,7 @@ from leo_tf.errors import InputError
 from leo_tf.files import require_writable, write_json
 
 _SETTINGS = ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot")
-_EVALUATION_UNITS, _PLAIN_EVALUATION_BATCH = 4, 20
+_PLAIN_EVALUATION_BATCH = 20
 
 
 def main():
@@ -70,8 +70,7 @@ def _measure(name, values):
         timed["training step, plain"] = (cases.plain_training(setting, table), max(1, values.steps // 2))
     rounds = _rounds(timed, values.repeats)
     table = _table(values, "test", setting.test_classes, setting.rows)
-    units = _EVALUATION_UNITS
-    timed_evaluation = {"evaluation, 200 tasks": (cases.evaluation(setting, table, units), units)}
+    timed_evaluation = {"evaluation, 200 tasks": (cases.evaluation(setting, table), 4)}
     if values.plain:
         batch = _PLAIN_EVALUATION_BATCH
         timed_evaluation[f"evaluation, {batch} tasks, plain"] = (cases.plain_evaluation(setting, table, batch), 10)

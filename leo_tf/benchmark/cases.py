@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from leo_tf import gradients, randomness
 from leo_tf.benchmark.plain import PlainLEO, PlainPipeline
-from leo_tf.classification import LEO, Evaluator, adapted_by
-from leo_tf.classification.tasks import draw_from
+from leo_tf.classification import LEO, Evaluator, adapted_by, draw_tasks
 from leo_tf.config import LEOConfig, TrainingConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.learners import ADAM_EPSILON
@@ -103,20 +102,18 @@ def plain_training(setting, table):
     return _started(run, start)
 
 
-def evaluation(setting, table, most_units, batch_size=200):
-    """Return the Case of test tasks with all remaining queries.
-
-    Args:
-      setting: Setting.
-      table: EmbeddingTable.
-      most_units: units of one turn at most; their tasks are drawn here, outside the timing.
-      batch_size: tasks of a unit.
-    """
-    sampler = EpisodeSampler(table, setting.ways, setting.shots)
-    tasks = draw_from(sampler, table.digest, most_units * batch_size, seed=0)
+def evaluation(setting, table, batch_size=200):
+    """Return the Case of test tasks with all remaining queries; a unit is `batch_size` tasks, drawn before."""
+    tasks = draw_tasks(table, setting.ways, setting.shots, num_tasks=batch_size)
     start = time.perf_counter()
+    sampler = EpisodeSampler(table, setting.ways, setting.shots)
     evaluator = Evaluator(adapted_by(model_of(setting)), sampler, batch_size)
-    return _started(lambda count: evaluator.run_on(tasks.take(np.arange(count * batch_size))), start)
+
+    def run(count):
+        for _ in range(count):
+            evaluator.run_on(tasks)
+
+    return _started(run, start)
 
 
 def plain_evaluation(setting, table, batch_size):

@@ -56,11 +56,18 @@ class Classification(Problem):
         return _BASELINES[config.algorithm](config.model, dim, config.episodes.num_classes)
 
     def make_sampler(self):
-        return EpisodeSampler(self._tables[0], *self._shape, self.config.episodes.num_val_examples_per_class)
+        episodes = self.config.episodes
+        return EpisodeSampler(
+            self._tables[0],
+            episodes.num_classes,
+            episodes.num_tr_examples_per_class,
+            episodes.num_val_examples_per_class,
+        )
 
     def make_validator(self, learner):
-        training, table = self.config.training, self._tables[1]
-        sampler = EpisodeSampler(table, *self._shape, training.metavalid_queries or None)
+        training, episodes, table = self.config.training, self.config.episodes, self._tables[1]
+        ways, shots = episodes.num_classes, episodes.num_tr_examples_per_class
+        sampler = EpisodeSampler(table, ways, shots, training.metavalid_queries or None)
         tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
         evaluator = Evaluator(adapted_by(learner), sampler, batch_size)
@@ -72,10 +79,6 @@ class Classification(Problem):
             return Validation(confidence_interval(accuracy))
 
         return validate
-
-    @property
-    def _shape(self):
-        return self.config.episodes.num_classes, self.config.episodes.num_tr_examples_per_class
 
     @staticmethod
     def text(value, half_width=None):

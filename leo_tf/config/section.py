@@ -62,7 +62,7 @@ def _check(owner, field):
         if about["choices"]:
             require(value in about["choices"], owner, field.name, " or ".join(about["choices"]))
     else:
-        kind = numbers.Integral if field.type is int else numbers.Real
+        kind: Any = numbers.Integral if field.type is int else numbers.Real
         low, high = 0 if about["low"] is None else about["low"], MOST if about["high"] is None else about["high"]
         fits = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high  # NaN never is
         require(fits, owner, field.name, about["expected"] or _bounds(field.type, low, high))

@@ -96,7 +96,7 @@ def _checksum(rows: np.ndarray) -> int:
     """Return the CRC-32 of rows: against damage, not malice, and fast enough for every start (1 GB in a second)."""
     checksum = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        checksum = zlib.crc32(rows[start : start + ROWS_AT_ONCE], checksum)
+        checksum = zlib.crc32(rows[start : start + ROWS_AT_ONCE].data, checksum)
     return checksum
 
 
@@ -116,7 +116,7 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
 
         def emit(chunk: np.ndarray) -> None:
             nonlocal checksum
-            checksum = zlib.crc32(chunk, checksum)
+            checksum = zlib.crc32(chunk.data, checksum)
             file.write(chunk.data)
 
         rows = convert(splits, normalize, emit)

@@ -111,7 +111,7 @@ def _read_npy(path: Path) -> tuple[np.ndarray, Sequence[object]]:
 def _class_of_key(key: object, row: int, path: Path) -> str:
     fits = isinstance(key, (str, bytes)) and len(key) <= LONGEST_NAME
     text = key.decode("latin1") if fits and isinstance(key, bytes) else key
-    fields = text.split("-") if fits else []
+    fields = str(text).split("-") if fits else []
     if len(fields) != 3 or not fields[1]:
         raise InputError(
             f"{path}: key {shown(key)} of row {row}; expected the form x-<class>-<class>_<image>. Leave 'keys' out and "

@@ -58,13 +58,17 @@ class Result:
         if shots not in self.shots_evaluated:
             raise InputError(f"{shots} shots were not evaluated; expected one of {self.shots_evaluated}.")
 
+    @classmethod
+    def _fields(cls):
+        return dataclasses.fields(cls)  # type: ignore[arg-type]  # every subclass is a dataclass
+
     def save(self, path):
         """Write an npz file that `load` reads.
 
         Raises:
           InputError: the file cannot be written.
         """
-        npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+        npz.write(path, **{field.name: getattr(self, field.name) for field in self._fields()})
 
     @classmethod
     def load(cls, path):
@@ -73,7 +77,7 @@ class Result:
         Raises:
           InputError: the file is missing or damaged, or something else.
         """
-        kinds = {f.name: f.metadata.get("stored") or _KINDS[f.type] for f in dataclasses.fields(cls)}
+        kinds = {field.name: field.metadata.get("stored") or _KINDS[field.type] for field in cls._fields()}
         return cls(**npz.read(path, cls.what, **kinds))
 
 

@@ -13,7 +13,7 @@ from leo_tf.errors import InputError
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
-MAX_EXAMPLES = 2000  # of one task, about a second on two cores
+MAX_EXAMPLES = 2000  # of one task, two seconds on two cores
 _DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
 
 

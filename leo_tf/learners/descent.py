@@ -68,8 +68,8 @@ class DescentLearner(MetaLearner):
         )
 
 
-class LearnedRates:
-    """Makes a DescentLearner a Meta-SGD: a meta-learned learning rate for every parameter, which starts at maml_lr.
+class LearnedRates(DescentLearner):
+    """Meta-SGD: a meta-learned learning rate for every parameter, which starts at maml_lr; before MAML among the bases.
 
     References:
       Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017; LEO paper, section 4.2, tables 1-2.

@@ -69,7 +69,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         super().initialize(seed)
         if self.regression.biases:
             start = network.initial_parameters(randomness.stream_seed(seed, randomness.INITIAL_NETWORK), self.units)
-            self.decoder.bias.assign(tf.concat([start, tf.zeros_like(start)], axis=0))
+            self.decoder.biases[-1].assign(tf.concat([start, tf.zeros_like(start)], axis=0))
 
     def encode(self, support_x, support_y):
         """Encode support points (paper equation 3, of one class).

@@ -13,7 +13,7 @@ from leo_tf.data.readers import read_split
 from leo_tf.errors import InputError
 from leo_tf.files import npz
 
-MANY = 200_000
+MANY = 40_000
 
 
 def text(value):

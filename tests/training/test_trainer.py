@@ -11,6 +11,8 @@ import tensorflow as tf
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.errors import InputError
+from leo_tf.evaluation.intervals import Interval
+from leo_tf.problem import Validation
 from leo_tf.runs.folder import RunFolder
 
 
@@ -193,6 +195,16 @@ def test_a_run_of_nothing_but_nan_says_so(data, tmp_path, monkeypatch):
     monkeypatch.setattr(leo_tf.LEO, "meta_loss", nan_loss)
     with pytest.raises(InputError, match=r"NaN in all 4 steps; nothing was learned\. Start anew with lower learning"):
         trainer(data, tmp_path, 4).run()
+
+
+def test_a_continued_run_says_that_every_validation_was_nan(data, single, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(single[0], run)
+    longer = trainer(data, run, 12)
+    longer.work.validate = lambda: Validation(Interval(np.nan, np.nan))
+    with pytest.raises(InputError, match=r"From step 8 to 12 every validation was NaN; the best checkpoint is of befo"):
+        longer.run()
+    assert longer.checkpoints.best[1] in (4, 8)
 
 
 def test_a_classifier_of_nan_is_never_the_best(data, tmp_path):

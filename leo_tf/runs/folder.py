@@ -16,8 +16,8 @@ class RunFolder:
     """Paths and small files of a run.
 
     config.json the resolved configuration, which alone makes a folder a run; data.json what was trained on; latest/ the
-    checkpoints to continue from and best/ those with the best validation, the last two of each; metrics.csv;
-    tensorboard/; evaluation-*.json, .npz, .png; lock, held by the process that trains.
+    checkpoints to continue from and best/ those with the best validation, the last two of each, in both damaged-*, what
+    was set aside; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png; lock, held by the process that trains.
     """
 
     def __init__(self, path):

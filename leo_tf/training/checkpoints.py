@@ -100,7 +100,7 @@ class Checkpoints:
         _logger.warning(
             "The best checkpoint in %s, of step %d, is damaged or gone; %s.",
             *(self._folder.best, step),
-            f"the one before, {before.name}, stands in for it" if before else "there is no other",
+            f"the one before, {before.name}, stands in for it" if before else "the latest state takes its place",
         )
         self._best_step.assign(files.step_of(before) if before else -1)
         self._best_value.assign(files.read_number(before, self._best_name) if before else -self._sign * math.inf)

@@ -257,15 +257,24 @@ def files_of(run):
 
 
 @pytest.mark.parametrize("name", ["a[b]c", "star*", "back\\slash", "what?"])
-def test_paths_that_look_like_patterns(data, whole, tmp_path, name):
-    """Such a run trained to its end and could not be evaluated or resumed."""
-    trainer(data, tmp_path / name, 4).run()
-    again = trainer(data, tmp_path / name)
+def test_paths_that_look_like_patterns(data, run, tmp_path, name):
+    """Such a run could not be evaluated or resumed."""
+    run.path.rename(tmp_path / name)
+    assert newest_whole(tmp_path / name / "latest").name == "ckpt-8"
+    assert leo_tf.load(tmp_path / name).config.num_latents == 2
+    assert trainer(data, tmp_path / name).run() == 0
+
+
+def test_a_run_in_such_a_path_continues(data, whole, tmp_path):
+    path = tmp_path / "a[b]c *\\?"
+    trainer(data, path, 4).run()
+    again = trainer(data, path)
     assert again.run() == 4
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert newest_whole(tmp_path / name / "latest").name == "ckpt-8"
-    assert leo_tf.load(tmp_path / name).config.num_latents == 2
+    assert list((path / "tensorboard").glob("events*"))
+    assert newest_whole(path / "latest").name == "ckpt-8"
+    assert leo_tf.load(path).config.num_latents == 2
 
 
 def test_a_folder_whose_start_was_killed_starts_again(data, tmp_path):

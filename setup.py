@@ -17,7 +17,7 @@ setup(
     package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"], "leo_tf.reproduce": ["templates/*"]},
     install_requires=[
         "absl-py",
-        "filelock",
+        "filelock>=3.31.2",  # fallback_to_soft
         "keras>=3.15,<3.16",
         "numpy",
         "requests",

@@ -49,8 +49,10 @@ class Classification(Problem):
 
     def build_learner(self, data_record, seed=None):
         config, dim = self.config, data_record.get("embedding_dim")
-        if not isinstance(dim, int):
-            raise InputError(f"The record of the run's data has embedding_dim {dim!r}; expected a whole number.")
+        if not isinstance(dim, int) or dim < 1:
+            raise InputError(
+                f"The record of the run's data has embedding_dim {dim!r}; expected a whole number of at least 1."
+            )
         if config.algorithm == "leo":
             return LEO(config.model, dim, seed=seed)
         return _BASELINES[config.algorithm](config.model, dim, config.episodes.num_classes)

@@ -7,7 +7,7 @@ from absl import flags
 
 from leo_tf.commands.flags import define_override_flags, override
 from leo_tf.errors import InputError
-from leo_tf.files import require_writable, write_json
+from leo_tf.files import expanded, require_writable, write_json
 from leo_tf.files.reports import beside, versions
 from leo_tf.runs.folder import RunFolder
 
@@ -152,7 +152,7 @@ def _request(values, problem):
 
 def _output(values, folder, evaluated):
     """Return the path of the JSON; whatever else is written lies beside it."""
-    output = Path(values.output).expanduser() if values.output else folder.path / f"{evaluated.name}.json"
+    output = expanded(values.output) if values.output else folder.path / f"{evaluated.name}.json"
     if output.suffix == ".npz":
         raise InputError(f"Got --output={output}; the per-task results take that name. Expected a name in .json.")
     require_writable(output)

@@ -51,7 +51,7 @@ def run_command(command):
             if not _is_out_of_memory(error):
                 raise
             last_words.append(
-                f"Error: Out of memory ({str(error).splitlines()[0][:200]}). Lower --metatrain_batch_size, "
+                f"Error: Out of memory ({_what_was_too_large(error)}). Lower --metatrain_batch_size, "
                 "--metavalid_batch_size or --metatest_batch_size, or the sizes of the model and the tasks."
             )
         return _USAGE_ERROR
@@ -71,6 +71,12 @@ def run_command(command):
 
 def _is_out_of_memory(error):
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def _what_was_too_large(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "OOM" in line or "allocat" in line]  # the first line may be a mere title
+    return next(iter(telling or lines), type(error).__name__)[:200]
 
 
 def _print_all(lines):

@@ -6,7 +6,6 @@ import sys
 from absl import flags
 
 from leo_tf.commands.flags import define_run_flags, run_config
-from leo_tf.errors import InputError
 from leo_tf.runs.folder import RunFolder
 
 
@@ -36,12 +35,6 @@ def run(values=flags.FLAGS):
         print(interruption, file=sys.stderr)
         return 128 + interruption.signum
     best, best_step = trainer.checkpoints.best
-    if best_step < 0:
-        raise InputError(
-            f"Trained {trainer.checkpoints.step} steps in {trainer.folder.path}, and every validation was NaN: there "
-            "is no best checkpoint. Start anew with lower learning rates, in regression also with an "
-            "--inner_gradient_norm_threshold."
-        )
     print(
         f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
         f"{trainer.folder.path}; best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}."

@@ -22,6 +22,20 @@ def writing(path: str | Path, advice: str = _ADVICE) -> Iterator[None]:
         raise InputError(f"Cannot write {path} ({error.strerror or error}); {advice}.") from None
 
 
+def expanded(path: str | Path) -> Path:
+    """Return the path with `~` as the home folder that it stands for.
+
+    Raises:
+      InputError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"Got {path} ({str(error).rstrip('.')}); expected a path; write ./~ for such a name."
+        ) from None
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file, whole or not at all.
 
@@ -64,11 +78,13 @@ def require_writable(path: str | Path) -> None:
     """Find out, before work is done for it, that a file cannot be written; leaves nothing behind.
 
     Raises:
-      InputError: a folder is in its place, or its folder cannot be written or made.
+      InputError: a folder or a device is in its place, or its folder cannot be written or made.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"Cannot write {path} (it is a folder); give the name of a file.")
+    if path.exists() and not path.is_file():  # /dev/null would be replaced
+        raise InputError(f"Cannot write {path} (it is no regular file); give the name of a file.")
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from leo_tf.errors import InputError
+
 _FILE = re.compile(r"(ckpt-([0-9]+))\.(index|data-[0-9]+-of-[0-9]+)")
 _PATTERN = re.compile(r"[\[\]*?\\]")
 # What TensorFlow raises for files that are cut off, empty or changed.
@@ -46,15 +48,26 @@ def is_whole(prefix):
             reader = tf.train.load_checkpoint(path)
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)
+    except tf.errors.ResourceExhaustedError:  # says nothing about the checkpoint
+        raise
     except (*DAMAGE, OSError):
         return False
     return True
 
 
 def read_number(prefix, name):
-    """Return the scalar variable `name` of a whole checkpoint, a Python number."""
-    with readable(prefix) as path:
-        return tf.train.load_checkpoint(path).get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE").item()
+    """Return the scalar variable `name` of a whole checkpoint, a Python number.
+
+    Raises:
+      InputError: it has no such variable.
+    """
+    try:
+        with readable(prefix) as path:
+            return tf.train.load_checkpoint(path).get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE").item()
+    except tf.errors.NotFoundError:
+        raise InputError(
+            f"The checkpoint {prefix} holds no {name}; expected one of this run. Put the run's own files back."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -73,6 +86,12 @@ def remove(prefix):
     """Delete a checkpoint, its index first: without it, what remains is no checkpoint."""
     for file in sorted(_files(prefix), key=lambda file: file.suffix != ".index"):
         file.unlink(missing_ok=True)
+
+
+def set_aside(prefix):
+    """Rename the files of a damaged checkpoint: it counts no more, and can still be looked at."""
+    for file in _files(prefix):
+        file.replace(file.with_name(f"damaged-{file.name}"))
 
 
 def _files(prefix):

@@ -3,26 +3,25 @@
 import contextlib
 import errno
 import logging
-from pathlib import Path
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
-from leo_tf.files import read_json, write_json, write_text, writing
+from leo_tf.files import expanded, read_json, write_json, write_text, writing
 
 _logger = logging.getLogger("leo_tf")
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a system or disk without them: trains all the same
 
 
 class RunFolder:
     """Paths and small files of a run.
 
     config.json the resolved configuration, which alone makes a folder a run; data.json what was trained on; latest/ the
-    checkpoints to continue from and best/ those with the best validation, the last two of each; metrics.csv;
-    tensorboard/; evaluation-*.json, .npz, .png; lock, held by the process that trains.
+    checkpoints to continue from and best/ those with the best validation, the last two of each, in both damaged-*, what
+    was set aside; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png; lock, held by the process that trains.
     """
 
     def __init__(self, path):
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         self.config_file = self.path / "config.json"
         self.data_file = self.path / "data.json"
         self.metrics_file = self.path / "metrics.csv"
@@ -102,6 +101,8 @@ class RunFolder:
     def locked(self):
         """Keep other processes from training in this folder while the block runs.
 
+        Where there are no locks it does nothing.
+
         Raises:
           InputError: another process trains here, or the folder cannot be made.
         """
@@ -109,17 +110,16 @@ class RunFolder:
 
         with writing(f"the run folder {self.path}", "give a --checkpoint_path that can be written"):
             self.path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.path / "lock", timeout=0)
+        # No lock made of the file's being there: one left behind by a kill on another machine would stay for ever.
+        lock = filelock.FileLock(self.path / "lock", timeout=0, fallback_to_soft=False)
         try:
             lock.acquire()
         except filelock.Timeout:
             raise InputError(
                 f"Another process is training in {self.path}; wait for it, or give another --checkpoint_path."
             ) from None
-        except NotImplementedError:  # a system without locks
-            pass
         except OSError as error:
-            if error.errno not in _NO_LOCKS:  # a disk without locks
+            if error.errno not in _NO_LOCKS:
                 raise InputError(
                     f"Cannot write the run folder {self.path} ({error.strerror}); give a --checkpoint_path that can be "
                     "written."

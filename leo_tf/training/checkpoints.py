@@ -61,15 +61,20 @@ class Checkpoints:
                 "continued. Put one back from a copy, or train again with another --checkpoint_path."
             )
         chosen = max(whole, key=files.step_of)
+        self._set_aside(there)
         _logger.warning(
             "%s; the run goes on from %s.",
             f"The latest checkpoint {newest} is damaged" if newest else f"{self._folder.latest} has no checkpoint",
             chosen,
         )
-        for prefix in there:
-            if not files.is_whole(prefix):
-                files.remove(prefix)  # else it would count among those that are kept
         return chosen
+
+    def _set_aside(self, prefixes):
+        """Take the damaged ones out of the way: they would count among those that are kept."""
+        with writing(self._folder.path):
+            for prefix in prefixes:
+                if not files.is_whole(prefix):
+                    files.set_aside(prefix)
 
     def _read(self, prefix):
         try:
@@ -90,11 +95,12 @@ class Checkpoints:
         step = self.best[1]
         if step < 0 or files.is_whole(files.prefix_of(self._folder.best, step)):
             return False
-        before = files.newest_whole(self._folder.best)
+        self._set_aside(files.checkpoints_in(self._folder.best))
+        before = next(iter(files.checkpoints_in(self._folder.best)), None)
         _logger.warning(
             "The best checkpoint in %s, of step %d, is damaged or gone; %s.",
             *(self._folder.best, step),
-            f"the one before, {before.name}, stands in for it" if before else "there is no other",
+            f"the one before, {before.name}, stands in for it" if before else "the latest state takes its place",
         )
         self._best_step.assign(files.step_of(before) if before else -1)
         self._best_value.assign(files.read_number(before, self._best_name) if before else -self._sign * math.inf)
@@ -130,7 +136,8 @@ class Checkpoints:
             try:
                 self._state.write(str(prefix))
             except BaseException:
-                files.remove(prefix)  # what there is of it
+                if not files.is_whole(prefix):  # as one of the same step is, if nothing was written
+                    files.remove(prefix)
                 raise
             for old in files.checkpoints_in(folder)[_KEPT:]:
                 files.remove(old)

@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 import sys
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation import plots
 from leo_tf.files import replace_file
 
+_NUMBER = re.compile("[0-9]{1,18}").fullmatch  # of a step, as this file writes it
 _logger = logging.getLogger("leo_tf")
 
 
@@ -103,7 +105,7 @@ def _drop_rows_after(path, step, columns):
         return
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdigit() and None not in row.values()]
+            rows = [row for row in csv.DictReader(file) if _NUMBER(row["step"] or "") and None not in row.values()]
     except (UnicodeDecodeError, csv.Error, KeyError) as error:
         raise InputError(
             f"{path} is damaged ({str(error)[:200]}); expected a table with a column 'step'. Move it away to go on "

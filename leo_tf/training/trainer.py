@@ -1,6 +1,7 @@
 """The outer loop of a run: step, log, validate, keep the best, save, continue."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -10,6 +11,10 @@ from leo_tf.runs.folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.monitoring import Monitor
 
+_AFTER_NAN = (
+    "Start anew with lower learning rates, in regression also with an --inner_gradient_norm_threshold, and in another "
+    "--checkpoint_path."
+)
 _logger = logging.getLogger("leo_tf")
 
 
@@ -52,7 +57,7 @@ class Trainer:
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
           InputError: the folder belongs to another run, another process trains in it, it cannot be written, its
-            checkpoints are damaged, or every step was NaN.
+            checkpoints are damaged, or every step or every validation of this call was NaN.
         """
         self.folder.refuse_other(self.work.config)
         with self.folder.locked():
@@ -64,28 +69,38 @@ class Trainer:
         if self.checkpoints.best_is_lost():
             self.checkpoints.offer_best(self.work.validate().interval.mean)
             self.checkpoints.save()
-        if first >= last:
-            return 0
+        if first < last:
+            self._train(first, last)
+        if self.checkpoints.best[1] < 0:
+            raise InputError(
+                f"Trained {self.checkpoints.step} steps in {self.folder.path}, and every validation was NaN: there is "
+                f"no best checkpoint. {_AFTER_NAN}"
+            )
+        return max(0, last - first)
+
+    def _train(self, first, last):
         if first:
             _logger.info("Continuing %s from step %d.", self.folder.path, first)
         with writing(self.folder.path):
             monitor = Monitor(self.folder, self.work, first, last)
         try:
             with _SignalCatcher() as signals:
-                nan_steps = self._loop(first, last, monitor, signals)
+                nan_steps, validated = self._loop(first, last, monitor, signals)
         finally:
             with writing(self.folder.path):
                 monitor.close()
         if nan_steps == last - first:
             raise InputError(
-                f"The loss or a gradient was NaN in all {nan_steps:.0f} steps; nothing was learned. Start anew with "
-                "lower learning rates, in regression also with an --inner_gradient_norm_threshold."
+                f"The loss or a gradient was NaN in all {nan_steps} steps; nothing was learned. {_AFTER_NAN}"
             )
-        return last - first
+        if not validated and self.checkpoints.best[1] >= 0:
+            raise InputError(
+                f"From step {first} to {last} every validation was NaN; the best checkpoint is of before. {_AFTER_NAN}"
+            )
 
     def _loop(self, step, last, monitor, signals):
-        """Take all steps; return how many were NaN."""
-        nan_steps = 0.0
+        """Take all steps; return how many were NaN, and whether any validation was a number."""
+        nan_steps, validated = 0, False
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
@@ -99,6 +114,7 @@ class Trainer:
                 monitor.steps(step, metrics, steps_per_second)
             if step % every == 0 or step == last:
                 validation = self.work.validate()
+                validated |= not math.isnan(validation.interval.mean)
                 self.checkpoints.offer_best(validation.interval.mean)
                 with writing(self.folder.path):
                     monitor.validation(step, validation, *self.checkpoints.best)
@@ -108,7 +124,7 @@ class Trainer:
             if signals.received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(signals.received, step)
-        return nan_steps
+        return nan_steps, validated
 
 
 class _SignalCatcher:

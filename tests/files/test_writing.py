@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from leo_tf import InputError
-from leo_tf.files import read_json, replace_file, require_writable, write_json, write_text
+from leo_tf.files import expanded, read_json, replace_file, require_writable, write_json, write_text
 
 
 @pytest.mark.parametrize("umask,mode", [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
@@ -55,3 +55,17 @@ def test_paths_that_cannot_be_written_are_found_before_the_work(tmp_path):
             write_json(path, {})
     require_writable(tmp_path / "new" / "folder" / "file.json")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_devices_are_not_replaced_by_files(tmp_path):
+    """As root, --output=/dev/null made a file of it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"pipe \(it is no regular file\); give the name of a file"):
+        require_writable(tmp_path / "pipe")
+
+
+def test_home_folders(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/run") == tmp_path / "run"
+    with pytest.raises(InputError, match=r"Got ~no-such-user/run \(.*\); expected a path"):
+        expanded("~no-such-user/run")

@@ -1,14 +1,20 @@
 """Damaged, lost and half-written files of a run: progress is found again, or one message says what is wrong."""
 
+import errno
+import fcntl
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import leo_tf
 from leo_tf import InputError
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
-from leo_tf.runs.checkpoint_files import checkpoints_in, is_whole, newest_whole, step_of
+from leo_tf.runs.checkpoint_files import checkpoints_in, is_whole, newest_whole, remove, step_of
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.results import require_other_seeds
 
@@ -158,16 +164,117 @@ def test_training_again_makes_a_lost_best_anew(data, run, damage):
     assert longer.checkpoints.best[0] >= again.checkpoints.best[0]
 
 
+def test_a_damaged_best_is_set_aside_and_takes_no_whole_ones_place(data, run):
+    """It counted among the two that are kept, so that the next best drove the whole one out."""
+    for prefix in checkpoints_in(run.best):
+        remove(prefix)
+    for step in (4, 6):
+        for file in (run.latest / "ckpt-8").parent.glob("ckpt-8.*"):
+            shutil.copy(file, run.best / file.name.replace("ckpt-8", f"ckpt-{step}"))
+    truncate(run.best / "ckpt-6")
+    again = trainer(data, run.path)
+    again.checkpoints.restore()
+    again.checkpoints._best_step.assign(6)
+    assert again.checkpoints.best_is_lost() and again.checkpoints.best[1] == 4
+    assert again.checkpoints.offer_best(1.0)
+    assert [step_of(prefix) for prefix in checkpoints_in(run.best)] == [8, 4]
+    assert {path.name for path in run.best.glob("damaged-*")} == {
+        "damaged-ckpt-6.index",
+        "damaged-ckpt-6.data-00000-of-00001",
+    }
+
+
+def test_a_save_that_fails_leaves_the_whole_one_of_the_same_step(data, run, monkeypatch):
+    """As when a lost best is made again: the state that the run was continued from was deleted."""
+    again = trainer(data, run.path)
+    again.checkpoints.restore()
+
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", fail)
+    with pytest.raises(InputError, match=r"Cannot write in .*latest \(No space left on device\)\. .* is whole"):
+        again.checkpoints.save()
+    assert is_whole(run.latest / "ckpt-8")
+
+
+def test_memory_that_runs_out_is_not_taken_for_damage(data, run, monkeypatch):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(tf.train, "load_checkpoint", fail)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        trainer(data, run.path).run()
+    assert [step_of(prefix) for prefix in checkpoints_in(run.latest)] == [8, 6]
+
+
+def test_checkpoints_of_something_else_are_refused(data, run):
+    for prefix in checkpoints_in(run.best):
+        remove(prefix)
+    tf.train.Checkpoint(other=tf.Variable(1.0)).write(str(run.best / "ckpt-7"))
+    for use in (lambda: run.best_value("accuracy"), trainer(data, run.path).run):
+        with pytest.raises(InputError, match=r"best/ckpt-7 holds no best_accuracy; expected one of this run"):
+            use()
+    with pytest.raises(InputError, match=r"best/ckpt-7 is of another model than config\.json says"):
+        leo_tf.load(run.path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_disks_without_locks(tmp_path, monkeypatch, code):
+    """A lock file left there by an earlier run looked like another process, for ever."""
+
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "lock").touch()
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with RunFolder(tmp_path).locked():
+        pass
+
+
+def test_a_lock_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(InputError, match=r"Cannot write the run folder"), RunFolder(tmp_path).locked():
+        pass
+
+
+def test_of_two_processes_one_is_refused_and_changes_nothing(data, run):
+    code = "import sys; from leo_tf.runs import RunFolder\nwith RunFolder(sys.argv[1]).locked(): print(), input()"
+    longer, before = trainer(data, run.path, 10), files_of(run)
+    with subprocess.Popen(
+        [sys.executable, "-uc", code, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(InputError, match="Another process is training"):
+            longer.run()
+        assert files_of(run) == before
+        other.communicate("\n", timeout=60)
+    assert longer.run() == 2
+
+
+def files_of(run):
+    return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("name", ["a[b]c", "star*", "back\\slash", "what?"])
-def test_paths_that_look_like_patterns(data, whole, tmp_path, name):
-    """Such a run trained to its end and could not be evaluated or resumed."""
-    trainer(data, tmp_path / name, 4).run()
-    again = trainer(data, tmp_path / name)
+def test_paths_that_look_like_patterns(data, run, tmp_path, name):
+    """Such a run could not be evaluated or resumed."""
+    run.path.rename(tmp_path / name)
+    assert newest_whole(tmp_path / name / "latest").name == "ckpt-8"
+    assert leo_tf.load(tmp_path / name).config.num_latents == 2
+    assert trainer(data, tmp_path / name).run() == 0
+
+
+def test_a_run_in_such_a_path_continues(data, whole, tmp_path):
+    path = tmp_path / "a[b]c *\\?"
+    trainer(data, path, 4).run()
+    again = trainer(data, path)
     assert again.run() == 4
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert newest_whole(tmp_path / name / "latest").name == "ckpt-8"
-    assert leo_tf.load(tmp_path / name).config.num_latents == 2
+    assert list((path / "tensorboard").glob("events*"))
+    assert newest_whole(path / "latest").name == "ckpt-8"
+    assert leo_tf.load(path).config.num_latents == 2
 
 
 def test_a_folder_whose_start_was_killed_starts_again(data, tmp_path):
@@ -182,7 +289,9 @@ def test_checkpoints_without_a_configuration_are_not_taken_over(data, run):
         trainer(data, run.path).run()
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"a,b\n1,2\n", b"step\n\x00\n" * 3])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"a,b\n1,2\n", b"step\n\x00\n" * 3 + "\u00b2\n".encode() + b"9" * 5000]
+)
 def test_metrics_that_are_no_metrics(data, run, content):
     run.metrics_file.write_bytes(content)
     if content.startswith(b"step"):
@@ -192,16 +301,18 @@ def test_metrics_that_are_no_metrics(data, run, content):
         trainer(data, run.path, 10).run()
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "3"])
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "3", '{"embedding_dim": -1}'])
 def test_a_record_that_is_no_record(data, run, text):
     run.data_file.write_text(text)
-    with pytest.raises(InputError, match=r"data\.json is .*damaged"):
+    with pytest.raises(InputError, match=r"data\.json is .*damaged|embedding_dim -1; expected a whole number of at"):
         leo_tf.load(run.path)
 
 
 def test_a_home_folder_is_expanded(monkeypatch, run):
     monkeypatch.setenv("HOME", str(run.path.parent))
     assert RunFolder("~/run").config() == run.config()
+    with pytest.raises(InputError, match=r"Got ~no-such-user/run"):
+        RunFolder("~no-such-user/run")
 
 
 def test_runs_of_other_lengths_are_no_repetitions(data, run, tmp_path):

@@ -11,6 +11,8 @@ import tensorflow as tf
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.errors import InputError
+from leo_tf.evaluation.intervals import Interval
+from leo_tf.problem import Validation
 from leo_tf.runs.folder import RunFolder
 
 
@@ -32,7 +34,8 @@ def data(tmp_path_factory):
 
 def trainer(data, path, steps, **training):
     settings = {"metatrain_batch_size": 4, "metavalid_tasks": 20, "checkpoint_steps": 4, "log_steps": 2, "jit": "off"}
-    model, hook = {"num_latents": 4, "dropout_rate": 0.2, **training.pop("model", {})}, training.pop("hook", None)
+    small = {"num_latents": 4, "inner_unroll_length": 1, "finetuning_unroll_length": 1, "dropout_rate": 0.2}
+    model, hook = {**small, **training.pop("model", {})}, training.pop("hook", None)
     config = RunConfig(
         LEOConfig(**model),
         DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
@@ -54,10 +57,26 @@ def single(data, tmp_path_factory):
     return path, train(data, path, 8)
 
 
+@pytest.fixture(scope="module")
+def halves(data, tmp_path_factory):
+    """Folders of the first 4 of its steps, on one device and on two."""
+    paths = {mode: tmp_path_factory.mktemp(mode) / "run" for mode in ("none", "mirrored")}
+    for mode, path in paths.items():
+        train(data, path, 4, distribution=mode)
+    return paths
+
+
+@pytest.fixture
+def half(halves, tmp_path):
+    """A copy of the one on one device, to continue."""
+    shutil.copytree(halves["none"], tmp_path / "run")
+    return tmp_path / "run"
+
+
 @pytest.mark.parametrize("then", [("mirrored", "none"), ("none", "mirrored"), ("mirrored", "mirrored")])
-def test_a_checkpoint_moves_between_one_replica_and_two(data, single, tmp_path, then):
-    train(data, tmp_path, 4, distribution=then[0])
-    moved = train(data, tmp_path, 8, distribution=then[1])
+def test_a_checkpoint_moves_between_one_replica_and_two(data, single, halves, tmp_path, then):
+    shutil.copytree(halves[then[0]], tmp_path / "run")
+    moved = train(data, tmp_path / "run", 8, distribution=then[1])
     for ours, expected in zip(moved, single[1], strict=True):
         np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
 
@@ -143,18 +162,9 @@ def test_two_processes_do_not_train_in_one_folder(data, tmp_path):
     assert run.run() == 4
 
 
-def test_a_refused_second_start_changes_nothing(data, single, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(single[0], run)
-    before = (run / "config.json").read_bytes()
-    with RunFolder(run).locked(), pytest.raises(InputError, match="Another process is training"):
-        trainer(data, run, 12).run()  # more steps, which may change
-    assert (run / "config.json").read_bytes() == before
-
-
-def test_it_runs_outside_the_main_thread(data, single, tmp_path):
+def test_it_runs_outside_the_main_thread(data, single, half):
     found = []
-    thread = threading.Thread(target=lambda: found.extend(train(data, tmp_path, 8)))
+    thread = threading.Thread(target=lambda: found.extend(train(data, half, 8)))
     thread.start()
     thread.join(120)
     for ours, expected in zip(found, single[1], strict=True):
@@ -193,6 +203,16 @@ def test_a_run_of_nothing_but_nan_says_so(data, tmp_path, monkeypatch):
     monkeypatch.setattr(leo_tf.LEO, "meta_loss", nan_loss)
     with pytest.raises(InputError, match=r"NaN in all 4 steps; nothing was learned\. Start anew with lower learning"):
         trainer(data, tmp_path, 4).run()
+
+
+def test_a_continued_run_says_that_every_validation_was_nan(data, single, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(single[0], run)
+    longer = trainer(data, run, 12)
+    longer.work.validate = lambda: Validation(Interval(np.nan, np.nan))
+    with pytest.raises(InputError, match=r"From step 8 to 12 every validation was NaN; the best checkpoint is of befo"):
+        longer.run()
+    assert longer.checkpoints.best[1] in (4, 8)
 
 
 def test_a_classifier_of_nan_is_never_the_best(data, tmp_path):

@@ -18,6 +18,7 @@ from leo_tf.errors import require_package
     ],
 )
 def test_what_is_not_installed_is_named_as_pip_knows_it(monkeypatch, module, package):
+    monkeypatch.delitem(sys.modules, module, raising=False)  # another test may have imported it
     monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
     message = f"The report needs {package}, which is not installed; pip install 'leo_tf[reproduce]'."
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):

@@ -14,13 +14,13 @@ from leo_tf import gradients
 WAYS, SHOTS, QUERIES, TASKS = 5, 1, 15, 12
 
 
-def main(steps=300):
+def main(steps=1000):
     """Meta-train for `steps` steps; return the test result."""
     train, test = (leo_tf.EmbeddingTable.load("", "glyphs", split) for split in ("train", "test"))
     sampler = leo_tf.EpisodeSampler(train, WAYS, SHOTS, QUERIES)
-    config = leo_tf.LEOConfig(dropout_rate=0.2, kl_weight=0.01, orthogonality_penalty_weight=0.1)
+    config = leo_tf.LEOConfig(dropout_rate=0.1, kl_weight=0.01, orthogonality_penalty_weight=0.1)
     model = leo_tf.LEO(config, train.dim, seed=0)
-    optimizer = keras.optimizers.Adam(0.0005)
+    optimizer = keras.optimizers.Adam(0.001)
     optimizer.build(model.meta_variables)
 
     @tf.function

@@ -14,7 +14,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["leo_tf", "leo_tf.*"]),
-    package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"], "leo_tf.reproduce": ["templates/*"]},
+    package_data={
+        "leo_tf": ["py.typed"],
+        "leo_tf.data.glyphs": ["*.npz", "*.json"],
+        "leo_tf.reproduce": ["templates/*"],
+    },
     install_requires=[
         "absl-py",
         "filelock>=3.31.2",  # fallback_to_soft

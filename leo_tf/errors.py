@@ -8,15 +8,16 @@ _PACKAGES = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # where the name to in
 class InputError(ValueError):
     """Bad input from the user: data, flags, a run folder.
 
-    The message says what was received, what was expected and what to do. The command line tools print it and exit with
-    status 2; any other exception is a defect and keeps its traceback.
+    The message says what was received, what was expected and what to do, and calls settings by their names. The command
+    line tools print it, settings as flags, and exit with status 2; any other exception is a defect and keeps its
+    traceback.
 
     Example:
       >>> try:
       ...     leo_tf.LEOConfig(num_latents=0)
       ... except leo_tf.InputError as error:
       ...     print(error)
-      --num_latents=0 was given; expected a whole number from 1 to 4096.
+      num_latents=0 was given; expected a whole number from 1 to 4096.
     """
 
 

@@ -15,6 +15,7 @@ class Validation(NamedTuple):
     interval: Interval  # of the problem's measure
     others: Mapping[str, float] = MappingProxyType({})  # more numbers, those that the problem names
     figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
+    yardsticks: Mapping[str, float] = MappingProxyType({})  # the measure of what is to be beaten, on the same tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,32 @@ class Evaluation:
         """
         raise NotImplementedError
 
+    @property
+    def is_of_the_run(self) -> bool:
+        """Whether the tasks are of the shape and data that the run was trained for."""
+        return self.config.episodes == self.trained.episodes and self.config.data == self.trained.data
+
+    def advice(self, result, best_step, last_step, data_record) -> str:
+        """Say in one line that a Result is worse than a yardstick and why that may be; empty if it is not.
+
+        Args:
+          result: of `result_type`.
+          best_step, last_step: of the evaluated checkpoint, and of the run's latest, int or None.
+          data_record: what the run was trained on.
+        """
+        return ""
+
+    def calibrate(self, learner) -> Mapping[str, Any]:
+        """Fit what makes the learner's probabilities believable, on validation tasks.
+
+        Returns:
+          Dict for JSON: `temperature` and how it was found.
+
+        Raises:
+          InputError: there are no validation tasks to fit it on.
+        """
+        raise NotImplementedError
+
     def require_comparable(self, result):
         """Raise InputError unless a Result is of these tasks; before anything is evaluated."""
         require_of_tasks(self.tasks.identity, result)
@@ -160,9 +187,16 @@ class Problem:
         """Return what samples meta-training tasks, in the current strategy's scope: `sample(seed, first_task, n)`."""
         raise NotImplementedError
 
-    def make_validator(self, learner) -> Callable[[], Validation]:
-        """Return a function that judges the learner as it is then on the run's fixed validation tasks."""
+    def make_validator(self, learner) -> Callable[[], Validation] | None:
+        """Return a function that judges the learner as it is then on the run's fixed validation tasks.
+
+        None where metavalid_tasks is 0.
+        """
         raise NotImplementedError
+
+    def advice(self, validation, step, best_step) -> str:
+        """Say in one line that a Validation is worse than a yardstick and why that may be; empty if it is not."""
+        return ""
 
     @staticmethod
     def text(value, half_width=None) -> str:

@@ -7,40 +7,6 @@ from leo_tf.evaluation import plots
 _PERCENT = 100
 
 
-def reliability_diagram(calibration, title):
-    """Draw accuracy against confidence, over how many queries each bin has.
-
-    Args:
-      calibration: Calibration.
-      title: text.
-
-    Returns:
-      matplotlib Figure.
-    """
-    figure = plots.new_figure(4.2, 4.8)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    bins = len(calibration.bin_count)
-    centres, width, filled = (np.arange(bins) + 0.5) / bins, 1 / bins, calibration.bin_count > 0
-    above.bar(
-        *(centres[filled], calibration.bin_accuracy[filled], width),
-        color="C0", alpha=0.4, edgecolor="white", label="accuracy in the bin",
-    )  # fmt: skip
-    above.plot([0, 1], [0, 1], color="black", lw=1, ls="--", label="perfectly calibrated")
-    above.plot(
-        calibration.bin_confidence[filled],
-        calibration.bin_accuracy[filled],
-        "C0o",
-        ms=4,
-        label="at its mean confidence",
-    )
-    error = f"expected calibration error {_PERCENT * calibration.expected_error:.2f} %"
-    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=f"{title}\n{error}")
-    above.legend(frameon=False, fontsize="small", loc="upper left")
-    below.bar(centres, calibration.bin_count / calibration.bin_count.sum(), width, edgecolor="white", color="gray")
-    below.set(xlabel="confidence", ylabel="queries")
-    return plots.finished(figure)
-
-
 def steps_plot(points, title):
     """Draw accuracy against adaptation steps, with 95 % intervals.
 

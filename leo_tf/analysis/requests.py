@@ -3,11 +3,12 @@
 from typing import Any, NamedTuple
 
 from leo_tf.analysis import figures
-from leo_tf.analysis.calibration import calibrate
 from leo_tf.analysis.curves import shape_grid, steps_curve
+from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.tasks import NO_SEED
 from leo_tf.errors import InputError
 from leo_tf.evaluation import plots
+from leo_tf.evaluation.calibration import reliability_diagram
 
 _WAYS, _SHOTS = (5, 10, 20), (1, 5)
 
@@ -34,7 +35,7 @@ class Request(NamedTuple):
 
 def _calibration(request, title):
     found = calibrate(request.model, request.table, request.tasks)
-    return Analysis(f"calibration: {found}", found.summary(), figures.reliability_diagram(found, title))
+    return Analysis(f"calibration: {found}", found.summary(), reliability_diagram(found, title))
 
 
 def _steps(request, title):
@@ -82,12 +83,12 @@ def require_analyses(names, config, yardsticks=(), ways=()):
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(
-            f"Unknown --analysis {', '.join(unknown)}; expected some of {', '.join(known)} for a {config.problem} run."
+            f"Unknown analysis {', '.join(unknown)}; expected some of {', '.join(known)} for a {config.problem} run."
         )
     if "grid" in names and config.algorithm != "leo" and set(ways) != {config.episodes.num_classes}:
         raise InputError(
-            f"--analysis=grid takes several numbers of ways, and the run's {config.algorithm} fits "
-            f"{config.episodes.num_classes} only; give --ways_grid={config.episodes.num_classes}, or leave it out."
+            f"analysis=grid takes several numbers of ways, and the run's {config.algorithm} fits "
+            f"{config.episodes.num_classes} only; give ways_grid={config.episodes.num_classes}, or leave it out."
         )
     if set(names) - set(yardsticks):
         plots.require_drawing()

@@ -8,7 +8,8 @@ from typing import Any
 
 from absl import flags
 
-from leo_tf.commands.main import run_command
+from leo_tf.commands.logs import load_tensorflow
+from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.files import require_writable, write_json
 
@@ -27,7 +28,9 @@ def main():
     flags.DEFINE_bool("serving", True, "time requests to an exported model")
     flags.DEFINE_string("output", "", "write the measurements here as JSON")
     flags.DEFINE_string("scaling", "", "also plot cost against meta-batch, ways, shots and latent steps, to this PNG")
-    run_command(_benchmark)
+    about = "Time training, evaluation and serving on this machine, against a plain formulation, in turns."
+    usage = "python -m leo_tf.benchmark"
+    run_command(_benchmark, Command(about, usage, f"{usage} --setting=mini_1shot --repeats=5"))
 
 
 def _benchmark():
@@ -36,6 +39,7 @@ def _benchmark():
         raise InputError(f"--repeats={values.repeats} --steps={values.steps}; expected at least 1 of each.")
     for path in filter(None, [values.output, values.scaling]):
         require_writable(path)
+    load_tensorflow()
     import tensorflow as tf
 
     machine = f"{platform.machine()}, {tf.config.list_physical_devices()[-1].device_type}, TensorFlow {tf.__version__}"

@@ -5,6 +5,9 @@ import logging
 import time
 from pathlib import Path
 
+from leo_tf import randomness
+from leo_tf.classification.advice import Circumstances, below_nearest_mean
+from leo_tf.classification.calibration import calibrate, temperature_of
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from, draw_tasks
@@ -15,7 +18,7 @@ from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.problem import Evaluation
 
 _logger = logging.getLogger("leo_tf")
-_NUM_TASKS = 10_000
+_NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
 
 
 def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0):
@@ -102,7 +105,7 @@ class ClassificationEvaluation(Evaluation):
         seen = {"train", "val"} if self.trained.data.train_on_val else {"train"}
         if request.split in seen and config.data.dataset_name == self.trained.data.dataset_name:
             _logger.warning(
-                "The run was trained on the classes of --split=%s; this is no test of new classes.", request.split
+                "The run was trained on the classes of split=%s; this is no test of new classes.", request.split
             )
 
     def _name_parts(self):
@@ -146,6 +149,35 @@ class ClassificationEvaluation(Evaluation):
             return Tasks.load(request.tasks_file, self.table)
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
         return draw_tasks(self.table, *shape, self._num_tasks, request.seed)
+
+    def advice(self, result, best_step, last_step, data_record):
+        trained = self.trained.episodes
+        circumstances = Circumstances(
+            train_classes=data_record.get("train_classes"),
+            trained_shots=trained.num_tr_examples_per_class,
+            shots=result.shots,
+            trained_ways=trained.num_classes,
+            ways=result.ways,
+            best_step=best_step,
+            last_step=last_step,
+        )
+        return below_nearest_mean(result.algorithm, result.accuracy.mean, result.nearest_class_mean.mean, circumstances)
+
+    def calibrate(self, learner):
+        table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training
+        ways = training.metavalid_ways or episodes.num_classes
+        shots = episodes.num_tr_examples_per_class
+        queries = min(episodes.num_val_examples_per_class, int(table.class_sizes.min()) - shots)
+        tasks = draw_tasks(table, ways, shots, queries, _CALIBRATION_TASKS, training.seed, randomness.VALIDATION)
+        temperature = temperature_of(learner, table, tasks)
+        before, after = (calibrate(learner, table, tasks, temperature=each) for each in (1.0, temperature))
+        return {
+            "temperature": temperature,
+            "model_fingerprint": fingerprint(learner),
+            "validation_tasks": {"ways": ways, "shots": shots, "queries": queries, "num_tasks": len(tasks)},
+            "before": before.summary(),
+            "after": after.summary(),
+        }
 
     def evaluate(self, learner):
         return evaluate_tasks(learner, self.table, self.tasks, self.config.training.metatest_batch_size)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from leo_tf.classification import scoring
 from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
+from leo_tf.evaluation.progress import Progress
 
 _BLOCKS_FROM_QUERIES = 100  # queries a class from which reading whole classes beats gathering the queries
 
@@ -32,7 +33,12 @@ class Evaluator:
         starts = range(0, len(tasks), self._batch_size)
         # The last batch is filled up with its last task, so that one graph serves all.
         indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
-        return _joined([self._score_given(*self._given(tasks.take(chosen))) for chosen in indices], len(tasks))
+        batches = []
+        with Progress("evaluating", len(tasks), "tasks") as progress:
+            for chosen in indices:
+                batches.append(self._score_given(*self._given(tasks.take(chosen))))
+                progress.add(self._batch_size)
+        return _joined(batches, len(tasks))
 
     def _given(self, tasks):
         whole_classes = self._reads_blocks and self._sampler.takes_all

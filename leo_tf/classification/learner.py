@@ -53,6 +53,14 @@ class ClassificationLearner(MetaLearner):
                 "classification; expected 0: only regression has this limit."
             )
         self.embedding_dim = embedding_dim
+        self._compiled_adapt = None
+
+    def __repr__(self):
+        steps = " + ".join(map(str, self.inner_steps))
+        size = sum(int(np.prod(variable.shape)) for variable in self.meta_variables)
+        return (
+            f"<{self.algorithm} {self.embedding_dim}-dimensional embeddings, {steps} inner steps, {size:,} parameters>"
+        )
 
     def noise_needs(self, shots):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
@@ -112,16 +120,24 @@ class ClassificationLearner(MetaLearner):
         """
         support_x, support_y = tf.convert_to_tensor(support_x, self.compute_dtype), tf.convert_to_tensor(support_y)
         if support_x.shape.rank != 4 or support_x.shape[-1] != self.embedding_dim:
+            missing = " One task alone: support_x[np.newaxis], support_y[np.newaxis]." * (support_x.shape.rank == 3)
             raise InputError(
                 f"support_x has shape {tuple(support_x.shape)}; expected [tasks, ways, shots, {self.embedding_dim}]."
+                f"{missing}"
             )
         if not support_y.dtype.is_integer or support_y.shape.rank != 3:
             raise InputError(
                 f"support_y has shape {tuple(support_y.shape)} and dtype {support_y.dtype.name}; expected integers "
                 "[tasks, ways, shots]."
             )
-        if tf.executing_eagerly():
-            _require_possible(support_x.numpy(), support_y.numpy())
+        if not tf.executing_eagerly():
+            return self._adapt_in_order(support_x, support_y)
+        _require_possible(support_x.numpy(), support_y.numpy())
+        if self._compiled_adapt is None:
+            self._compiled_adapt = tf.function(self._adapt_in_order, autograph=False)  # one graph for each shape
+        return self._compiled_adapt(support_x, support_y)
+
+    def _adapt_in_order(self, support_x, support_y):
         order = tf.argsort(join_examples(support_y), stable=True)
         shapes = tf.shape(support_x), tf.shape(support_y)
         return self.adapt_in_evaluation(

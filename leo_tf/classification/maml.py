@@ -61,7 +61,7 @@ class MAML(DescentLearner, ClassificationLearner):
         if ways != self.ways:
             raise InputError(
                 f"{self.algorithm}'s weights are those of {self.ways} classes; got tasks of {ways}. "
-                f"Give {self.ways}-way tasks (--num_classes={self.ways}), or train another model."
+                f"Give {self.ways}-way tasks (num_classes={self.ways}), or train another model."
             )
 
     def get_config(self):

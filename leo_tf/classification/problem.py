@@ -1,51 +1,69 @@
 """N-way K-shot classification on embedding tables, as a problem to train on."""
 
 import functools
+import importlib.util
 
 import numpy as np
 
 from leo_tf import randomness
+from leo_tf.classification.advice import Circumstances, below_nearest_mean
+from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.evaluator import Evaluator, adapted_by
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.tasks import draw_from
+from leo_tf.classification.tasks import draw_from, draw_tasks
+from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
 from leo_tf.data import EpisodeSampler
 from leo_tf.errors import InputError
+from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Problem, Validation
 
-_BASELINES = {"maml": MAML, "metasgd": MetaSGD}
+_FIGURE_TASKS, _FIGURE_QUERIES = 200, 15
+_LEARNERS = {"leo": LEO, "maml": MAML, "metasgd": MetaSGD}
 
 
 class Classification(Problem):
     """Classification of a data set's classes, judged by accuracy on its validation classes."""
 
     measure = "accuracy"
+    other_measures = ("loss",)
     evaluation_type = ClassificationEvaluation
     evaluation_flags = frozenset(
         {
             *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
-            *("tasks", "write_tasks", "ways_grid", "analysis_tasks"),
+            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate"),
         }
     )
 
     @functools.cached_property
-    def _tables(self):
-        train, validation = (load_table(self.config.data, split) for split in ("train", "val"))
-        if train.dim != validation.dim:
+    def _train(self):
+        return load_table(self.config.data, "train")
+
+    @functools.cached_property
+    def _validation(self):
+        """The table of the validation classes; None where nothing is validated."""
+        if not self.config.training.metavalid_tasks:
+            return None
+        try:
+            table = load_table(self.config.data, "val")
+        except InputError as error:
+            raise InputError(f"{error} Without validation classes: metavalid_tasks=0.") from None
+        if table.dim != self._train.dim:
             raise InputError(
-                f"{train.source} has dim {train.dim}, {validation.source} {validation.dim}; expected equal."
+                f"{self._train.source} has dim {self._train.dim}, {table.source} {table.dim}; expected equal."
             )
-        return train, validation
+        return table
 
     @property
     def data_record(self):
-        train, validation = self._tables
-        return {"embedding_dim": train.dim, "train_digest": train.digest, "validation_digest": validation.digest}
+        train, validation = self._train, self._validation
+        record = {"embedding_dim": train.dim, "train_classes": train.num_classes, "train_digest": train.digest}
+        return record if validation is None else record | {"validation_digest": validation.digest}
 
     def summary(self):
-        return self._tables[0].summary()
+        return self._train.summary()
 
     def build_learner(self, data_record, seed=None):
         config, dim = self.config, data_record.get("embedding_dim")
@@ -55,32 +73,83 @@ class Classification(Problem):
             )
         if config.algorithm == "leo":
             return LEO(config.model, dim, seed=seed)
-        return _BASELINES[config.algorithm](config.model, dim, config.episodes.num_classes)
+        return _LEARNERS[config.algorithm](config.model, dim, config.episodes.num_classes)
 
     def make_sampler(self):
         episodes = self.config.episodes
         return EpisodeSampler(
-            self._tables[0],
+            self._train,
             episodes.num_classes,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
         )
 
     def make_validator(self, learner):
-        training, episodes, table = self.config.training, self.config.episodes, self._tables[1]
-        ways, shots = episodes.num_classes, episodes.num_tr_examples_per_class
+        training, table = self.config.training, self._validation
+        if table is None:
+            return None
+        ways, shots = self._validation_shape
+        learner.require_ways(ways)
         sampler = EpisodeSampler(table, ways, shots, training.metavalid_queries or None)
         tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
         evaluator = Evaluator(adapted_by(learner), sampler, batch_size)
+        nearest = float(
+            Evaluator(lambda x, y: nearest_class_mean(x), sampler, batch_size).run_on(tasks).accuracy.mean()
+        )
+        draw = self._reliability(learner, table)
 
         def validate():
             scores = evaluator.run_on(tasks)
             # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
-            return Validation(confidence_interval(accuracy))
+            others = {"loss": float(scores.loss.mean())}
+            return Validation(confidence_interval(accuracy), others, draw(), {"nearest class mean": nearest})
 
         return validate
+
+    @property
+    def _validation_shape(self):
+        """Return (ways, shots) of validation tasks; raises InputError, with what to set, where there are too few."""
+        training, episodes, table = self.config.training, self.config.episodes, self._validation
+        ways, shots = training.metavalid_ways or episodes.num_classes, episodes.num_tr_examples_per_class
+        if ways > table.num_classes:
+            what = f"metavalid_ways={table.num_classes}" if table.num_classes > 1 else "metavalid_tasks=0, none,"
+            raise InputError(
+                f"{table.source} has {table.num_classes} classes; validation in {ways}-way tasks needs {ways}. Give "
+                f"{what} or add classes."
+            )
+        return ways, shots
+
+    def _reliability(self, learner, table):
+        """Return a function that draws, where it can, how far the learner's probabilities can be believed."""
+        ways, shots = self._validation_shape
+        queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
+        if importlib.util.find_spec("matplotlib") is None:
+            return dict
+        tasks = draw_tasks(table, ways, shots, queries, _FIGURE_TASKS, self.config.training.seed, randomness.VALIDATION)
+
+        def draw():
+            found = calibrate(learner, table, tasks)
+            return {"reliability": reliability_diagram(found, f"{ways}-way {shots}-shot, validation tasks")}
+
+        return draw
+
+    def advice(self, validation, step, best_step):
+        nearest = next(iter(validation.yardsticks.values()), -1.0)
+        ways, shots = self._validation_shape
+        trained = self.config.episodes
+        circumstances = Circumstances(
+            train_classes=self._train.num_classes,
+            trained_shots=trained.num_tr_examples_per_class,
+            shots=shots,
+            trained_ways=trained.num_classes,
+            ways=ways,
+            best_step=best_step,
+            last_step=step,
+        )
+        algorithm = _LEARNERS[self.config.algorithm].algorithm
+        return below_nearest_mean(algorithm, validation.interval.mean, nearest, circumstances)
 
     @staticmethod
     def text(value, half_width=None):

@@ -38,6 +38,10 @@ class Tasks:
     seed: int = NO_SEED
     stream: int = NO_SEED
 
+    def __repr__(self):
+        shape = f"{self.ways}-way {self.shots}-shot, {self.queries} queries a class"
+        return f"<Tasks {len(self)} of {shape}, data {self.data_digest[:12]}>"
+
     def __len__(self):
         return len(self.class_ids)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from absl import flags
 
 from leo_tf.commands.flags import define_override_flags, override
+from leo_tf.commands.help import as_flags
+from leo_tf.commands.logs import load_tensorflow
 from leo_tf.errors import InputError
 from leo_tf.files import expanded, require_writable, write_json
 from leo_tf.files.reports import beside, versions
@@ -16,6 +18,7 @@ _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "queries", "num_t
 
 def define_flags(values=flags.FLAGS):
     """Define the flags of evaluate.py."""
+    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run", flag_values=values, module_name="Run")
     define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
@@ -23,19 +26,20 @@ def define_flags(values=flags.FLAGS):
         ],
         values,
     )
-    text, number, texts = (
-        functools.partial(define, flag_values=values)
-        for define in (flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list)
-    )
-    text("checkpoint_path", "runs/leo", "folder of the run")
-    flags.DEFINE_enum(
-        "split", "test", ["train", "val", "test"], "which meta-split to take tasks from", flag_values=values
-    )
+    _define_own_flags(values)
+
+
+def _define_own_flags(values):
+    def define(kind, group):
+        return functools.partial(kind, flag_values=values, module_name=group)
+
+    number, text = define(flags.DEFINE_integer, "Tasks"), define(flags.DEFINE_string, "Tasks")
+    define(flags.DEFINE_enum, "Tasks")("split", "test", ["train", "val", "test"], "which meta-split to take tasks from")
     number("num_tasks", None, "number of tasks; default 10,000, of a regression run 1,000")
     number("queries", 0, "query examples of a class; 0: all remaining ones")
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     text("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")
-    text("write_tasks", "", "write the tasks to this npz file")
+    texts = define(flags.DEFINE_list, "Output")
     texts("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
     texts("seed_runs", [], "folders of this run repeated with other seeds: mean and standard deviation")
     texts(
@@ -43,11 +47,16 @@ def define_flags(values=flags.FLAGS):
         [],
         "any of calibration, steps, grid (ways and shots): numbers and pictures; of a regression run: gaussian_process",
     )
-    number("analysis_tasks", 1000, "number of tasks of an analysis, the first ones")
+    define(flags.DEFINE_integer, "Output")("analysis_tasks", 1000, "number of tasks of an analysis, the first ones")
+    define(flags.DEFINE_bool, "Output")(
+        "calibrate", False, "fit a temperature on validation tasks, keep it in the run for export and FewShotClassifier"
+    )
     texts("ways_grid", [], "ways of --analysis=grid; empty: 5, 10, 20")
     texts("shots_grid", [], "shots of --analysis=grid; empty: 1, 5; of a regression run: 1, 2, 3, 5, 10, 20")
-    number("samples", 100, "functions sampled for each task; regression only")
+    text = define(flags.DEFINE_string, "Output")
+    text("write_tasks", "", "write the tasks to this npz file")
     text("output", "", "where to write the JSON; empty: in the run's folder, evaluation-SPLIT.json and the like")
+    define(flags.DEFINE_integer, "Regression")("samples", 100, "functions sampled for each task")
 
 
 def run(values=flags.FLAGS):
@@ -58,9 +67,11 @@ def run(values=flags.FLAGS):
     folder = RunFolder(values.checkpoint_path)
     trained = folder.config()
     _require_problem(values, folder, trained)
+    load_tensorflow()
     from leo_tf import analysis, runs
     from leo_tf.runs.problems import problem_of
     from leo_tf.runs.results import require_other, require_other_seeds, result_of
+    from leo_tf.training.events import write_result
 
     problem = problem_of(override(trained, values))
     _require_flags(values, folder, problem)
@@ -82,6 +93,12 @@ def run(values=flags.FLAGS):
 
     result = evaluated.evaluate(learner)
     print(f"{evaluated.title}{result}")
+    advice = evaluated.advice(result, step, folder.latest_step(), folder.data())
+    if advice:
+        print(as_flags(advice))
+    trained_shots = trained.episodes.num_tr_examples_per_class
+    if evaluated.is_of_the_run and trained_shots in result.shots_evaluated:
+        write_result(folder, values.split, problem.measure, float(result.task_scores(trained_shots).mean()), step)
     result.save(output.with_suffix(".npz"))
     about = {"checkpoint_path": str(folder.path), "step": step, **evaluated.about}
     report = {**about, "versions": versions(), **result.summary()}
@@ -89,12 +106,19 @@ def run(values=flags.FLAGS):
     if yardsticks:
         report["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
         print("", *yardsticks, sep="\n\n")
+    if values.calibrate:
+        found = evaluated.calibrate(learner)
+        write_json(folder.calibration_file, {"step": step, **found})
+        print(
+            f"calibrated: temperature {found['temperature']:.3f}; expected calibration error on validation tasks "
+            + " -> ".join(f"{100 * found[when]['expected_calibration_error']:.2f} %" for when in ("before", "after"))
+        )
     extras = evaluated.extras(learner, f"{learner.algorithm}, step {step}")
     if extras.text:
         print(f"\n{extras.text}")
     write_json(output, {**report, **extras.summary})
     for name, figure in extras.figures.items():
-        _draw(figure, beside(output, name), folder, step)
+        _draw(figure, beside(output, name), folder.events(values.split), step)
 
     about |= {name: report[name] for name in ("data_digest", "tasks_digest", "model_fingerprint") if name in report}
     if values.compare_to:
@@ -110,7 +134,7 @@ def run(values=flags.FLAGS):
             found = analysis.analyse(name, request, f"{about['dataset_name']} {values.split}, step {step}")
             print(found.text)
             write_json(beside(output, name), {**about, name: found.summary})
-            _draw(found.figure, beside(output, name), folder, step)
+            _draw(found.figure, beside(output, name), folder.events(values.split), step)
     return 0
 
 
@@ -189,12 +213,12 @@ def _over_seeds(results, values, output, about):
     write_json(beside(output, "seeds"), {**about, "seed_runs": values.seed_runs, "over_seeds": summaries})
 
 
-def _draw(figure, numbers, folder, step):
+def _draw(figure, numbers, events, step):
     """Write a figure beside its numbers, as PNG and for TensorBoard."""
     from leo_tf.evaluation import plots
 
     picture = numbers.with_suffix(".png")
-    plots.save(figure, picture, folder.tensorboard / "evaluation", numbers.stem, step)
+    plots.save(figure, picture, events, numbers.stem, step)
     print(f"see {picture}")
 
 

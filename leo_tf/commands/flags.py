@@ -1,7 +1,7 @@
 """absl flags from the configuration's fields and back.
 
 A flag exists for every field of every section of a RunConfig, under the field's own name. A name that two sections
-have, as LEO and the baselines do, is one flag.
+have, as LEO and the baselines do, is one flag. A flag's module name is the group that `--help` lists it in.
 """
 
 import dataclasses
@@ -22,31 +22,34 @@ _DEFINERS: dict[Any, Callable] = {
 
 
 def _all_fields():
-    """Return {name: dataclass field} of everything that can be set."""
-    own = [field for field in dataclasses.fields(RunConfig) if field.metadata]
-    kinds = [kind for algorithm in ALGORITHMS for kind in section_types(algorithm).values()]
-    return {field.name: field for field in [*own, *(f for kind in kinds for f in dataclasses.fields(kind))]}
+    """Return {name: (group, dataclass field)} of everything that can be set."""
+    fields = {f.name: (f.metadata["group"], f) for f in dataclasses.fields(RunConfig) if f.metadata}
+    for kind in (kind for algorithm in ALGORITHMS for kind in section_types(algorithm).values()):
+        for field in dataclasses.fields(kind):
+            fields.setdefault(field.name, (field.metadata["group"] or kind.group, field))
+    return fields
 
 
 def define_run_flags(flag_values=flags.FLAGS):
-    """Define one flag for each configuration field, with the field's default and help."""
-    for field in _all_fields().values():
-        _define(field, field.default, field.metadata["help"], flag_values)
+    """Define one flag for each configuration field, with the field's default, help and group."""
+    for group, field in _all_fields().values():
+        _define(field, field.default, field.metadata["help"], group, flag_values)
 
 
 def define_override_flags(names, flag_values=flags.FLAGS):
     """Define flags for the named fields with no default: None means "as the run has it"."""
     fields = _all_fields()
     for name in names:
-        _define(fields[name], None, f"{fields[name].metadata['help']} (default: as in the run)", flag_values)
+        group, field = fields[name]
+        _define(field, None, field.metadata["help"], group, flag_values)
 
 
-def _define(field, default, about, flag_values):
-    choices = field.metadata["choices"]
-    if choices:
-        flags.DEFINE_enum(field.name, default, choices, about, flag_values=flag_values)
+def _define(field, default, about, group, flag_values):
+    where = {"flag_values": flag_values, "module_name": group}  # absl lists flags by module
+    if choices := field.metadata["choices"]:
+        flags.DEFINE_enum(field.name, default, choices, about, **where)
     else:
-        _DEFINERS[field.type](field.name, default, about, flag_values=flag_values)
+        _DEFINERS[field.type](field.name, default, about, **where)
 
 
 def run_config(flag_values=flags.FLAGS):

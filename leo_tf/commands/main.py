@@ -1,52 +1,67 @@
-"""How every command starts and ends: flags, logs, and a user's mistake as one message."""
+"""How every command starts and ends: flags, help, logs, and a user's mistake as one message."""
 
 import atexit
 import gc
-import logging
-import os
 import sys
+from typing import NamedTuple
 
 from absl import app, flags
-from absl import logging as absl_logging
 
 from leo_tf.commands import evaluate, train
 from leo_tf.commands.flags import refuse_positional
+from leo_tf.commands.help import as_flags, help_text
+from leo_tf.commands.logs import start_logs
 from leo_tf.errors import InputError
 
 _USAGE_ERROR = 2
+_HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
+
+
+class Command(NamedTuple):
+    """What a command is for."""
+
+    about: str
+    usage: str
+    example: str
 
 
 def train_main():
     """Meta-train LEO; the same command continues a run that stopped."""
     train.define_flags()
-    run_command(train.run)
+    about = "Meta-train LEO in the run folder --checkpoint_path. The same command continues a run that stopped."
+    example = "python train.py --flagfile=configs/mini_1shot.cfg --seed=1 --checkpoint_path=runs/mini_1shot_1"
+    run_command(train.run, Command(about, _script("train.py", "leo-train"), example))
 
 
 def evaluate_main():
     """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
     evaluate.define_flags()
-    run_command(evaluate.run)
+    about = "Evaluate a run's best checkpoint on test tasks. Everything but --checkpoint_path is as in the run."
+    example = "python evaluate.py --checkpoint_path=runs/mini_1shot --compare_to=runs/other"
+    run_command(evaluate.run, Command(about, _script("evaluate.py", "leo-evaluate"), example))
 
 
-def run_command(command):
-    """Parse flags, run, and turn a user's mistake into one message, the last thing printed, and exit status 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+def _script(script, installed):
+    return f"python {script}" if sys.argv[0].endswith(".py") else installed
+
+
+def run_command(run, command):
+    """Parse flags, run, and turn a user's mistake into one message, the last thing printed, and exit status 2.
+
+    Args:
+      run: function without arguments that returns the exit status.
+      command: Command, for `--help`.
+    """
     last_words: list[str] = []
     atexit.register(_print_all, last_words)  # before TensorFlow's, so that it comes after them
 
     def guarded(arguments):
-        # absl's logger carries TensorFlow's notes on every checkpoint; ours is a logger of its own.
-        absl_logging.set_verbosity(absl_logging.WARNING)
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        logging.getLogger("leo_tf").addHandler(handler)
-        logging.getLogger("leo_tf").setLevel(logging.INFO)
-        logging.getLogger("leo_tf").propagate = False
+        start_logs(as_flags)
         try:
             refuse_positional(arguments)
-            return command()
+            return run()
         except InputError as error:
-            last_words.append(f"Error: {error}")
+            last_words.append(f"Error: {as_flags(str(error))}")
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
@@ -57,13 +72,16 @@ def run_command(command):
         return _USAGE_ERROR
 
     def parse(arguments):
+        if any(argument in _HELP for argument in arguments[1:]):
+            print(help_text(command.about, command.usage, command.example, flags.FLAGS), end="")
+            sys.exit(0)
         try:
             return flags.FLAGS(arguments)
         except (flags.Error, OSError, UnicodeDecodeError) as error:
-            if "--help" in arguments or "--helpfull" in arguments:
+            if "--helpfull" in arguments:
                 raise
             what = f"a flagfile is no text ({error})." if isinstance(error, UnicodeDecodeError) else error
-            last_words.append(f"Error: {what} (--helpfull lists the flags.)")
+            last_words.append(f"Error: {what} (--help lists the flags.)")
             sys.exit(_USAGE_ERROR)
 
     app.run(guarded, flags_parser=parse)

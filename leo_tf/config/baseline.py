@@ -27,6 +27,8 @@ class MAMLConfig(Section):
       1.0
     """
 
+    group = "Baselines"
+
     maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the weights", high=MOST_STEPS)
     maml_lr: float = setting(
         1.0,

@@ -11,6 +11,8 @@ CROPS = ("center", "multiview")
 class DataConfig(Section):
     """Which embeddings, from where."""
 
+    group = "Data"
+
     data_path: str = setting("", "folder that holds DATASET_NAME/CROP/SPLIT_embeddings.pkl; empty: the cache folder")
     dataset_name: str = setting("miniImageNet", "miniImageNet, tieredImageNet, glyphs (built in), or your own folder")
     embedding_crop: str = setting("center", "which embeddings of a published data set", choices=CROPS)
@@ -27,6 +29,8 @@ class DataConfig(Section):
 @dataclass(frozen=True)
 class EpisodeConfig(Section):
     """The shape of a task: N-way K-shot, and the queries of a meta-training task; a regression task has no classes."""
+
+    group = "Tasks"
 
     num_classes: int = setting(5, "ways: classes in a task", low=2, high=10_000)
     num_tr_examples_per_class: int = count(

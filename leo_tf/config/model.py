@@ -25,6 +25,8 @@ class LEOConfig(Section):
       5
     """
 
+    group = "LEO"
+
     inner_unroll_length: int = setting(
         5, "gradient steps on the latent codes", high=MOST_STEPS, expected="a whole number of at least 0, at most 1000"
     )
@@ -67,7 +69,7 @@ class LEOConfig(Section):
     def __post_init__(self):
         super().__post_init__()
         if self.codes_from == "prior":
-            require(self.stochastic, self, "stochastic", "true with --codes_from=prior, whose codes are noise")
+            require(self.stochastic, self, "stochastic", "true with codes_from=prior, whose codes are noise")
 
     def copies(self, shots):
         """Return the number of codes that a class of `shots` support examples has."""

@@ -25,6 +25,8 @@ class RegressionConfig(Section):
       Paper section 4.1 and appendix A. The table there says 16 units for the encoder, the text 32.
     """
 
+    group = "Regression"
+
     network_units: int = _units(40, "units of the hidden layers of the network that a code is decoded to")
     network_layers: int = _layers(3, "layers of this network, the output included")
     encoder_units: int = _units(32, "units of the encoder's hidden layers")

@@ -27,8 +27,11 @@ _FREE_ON_RESUME = frozenset(
         "metavalid_batch_size",
         "metatest_batch_size",
         "distribution",
+        "patience",
     }
 )
+# These too, unless validations are counted.
+_STEPS_BETWEEN = frozenset({"log_steps", "checkpoint_steps"})
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,14 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
     problem: str = setting(
-        "classification", "classification, or regression of sinusoids and lines (paper 4.1)", choices=PROBLEMS
+        "classification",
+        "classification, or regression of sinusoids and lines (paper 4.1)",
+        choices=PROBLEMS,
+        group="Run",
     )
-    algorithm: str = setting("leo", "leo, or a baseline that descends from meta-learned weights", choices=ALGORITHMS)
+    algorithm: str = setting(
+        "leo", "leo, or a baseline that descends from meta-learned weights", choices=ALGORITHMS, group="Run"
+    )
 
     def __post_init__(self):
         require(self.problem in PROBLEMS, self, "problem", " or ".join(PROBLEMS))
@@ -69,10 +77,16 @@ class RunConfig:
                     f"algorithm={self.algorithm!r}."
                 )
         if self.problem == "regression":
-            no_such = "{} with --problem=regression, see configs/regression.cfg"
+            no_such = "{} with problem=regression, see configs/regression.cfg"
             require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
             if self.algorithm == "leo":
                 require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
+
+    def flat(self):
+        """Return every setting by its name, {name: bool, int, float or text}."""
+        sections = (dataclasses.asdict(getattr(self, name)) for name in section_types(self.algorithm))
+        own = {"problem": self.problem, "algorithm": self.algorithm}
+        return own | {name: value for section in sections for name, value in section.items()}
 
     def to_json(self):
         """Return the configuration, and the version that wrote it, as a JSON text that `from_json` reads back."""
@@ -111,6 +125,8 @@ class RunConfig:
         if found:
             return found
         free = _FREE_ON_RESUME
+        if not (self.training.patience or other.training.patience):
+            free |= _STEPS_BETWEEN
         if self.training.outer_lr_schedule != "constant":  # which depends on where the run ends
             free -= {"num_steps_limit"}
         for section in section_types(self.algorithm):
@@ -120,6 +136,11 @@ class RunConfig:
                 if a != b and each.name not in free:
                     found.append(f"{section}.{each.name}: {a!r} != {b!r}")
         return found
+
+    def changes(self, other):
+        """Return {name: [mine, theirs]} of all settings that differ, also those that a run may change."""
+        mine, theirs = self.flat(), other.flat()
+        return {name: [mine[name], theirs[name]] for name in mine if mine[name] != theirs.get(name)}
 
 
 def _pair(first, second, name):

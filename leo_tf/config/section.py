@@ -3,14 +3,14 @@
 import dataclasses
 import math
 import numbers
-from typing import Any
+from typing import Any, ClassVar
 
 from leo_tf.errors import InputError
 
 MOST = 2**53  # whole numbers above it are no exact floats, and every size of ours is far below
 
 
-def setting(default, help_text, *, choices=None, low=None, high=None, expected=None) -> Any:
+def setting(default, help_text, *, choices=None, low=None, high=None, expected=None, group="") -> Any:
     """Declare a field of a section.
 
     Args:
@@ -19,14 +19,16 @@ def setting(default, help_text, *, choices=None, low=None, high=None, expected=N
       choices: the texts it may be.
       low, high: inclusive bounds of a number; low is 0 and high the largest sensible one unless given.
       expected: what an error message says was expected; made from the bounds unless given.
+      group: where `--help` lists it; the section's unless given.
     """
-    metadata = {"help": help_text, "choices": choices, "low": low, "high": high, "expected": expected}
+    bounds = {"low": low, "high": high, "expected": expected}
+    metadata = {"help": help_text, "choices": choices, **bounds, "group": group}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def count(default, help_text, low=1, high=MOST):
+def count(default, help_text, low=1, high=MOST, group=""):
     """Declare a whole number of at least `low`."""
-    return setting(default, help_text, low=low, high=high)
+    return setting(default, help_text, low=low, high=high, group=group)
 
 
 def weight(default, help_text):
@@ -35,9 +37,9 @@ def weight(default, help_text):
 
 
 def require(condition, owner, name, expected):
-    """Raise InputError, in the words of the flag `name`, unless the condition holds."""
+    """Raise InputError, which names the setting, unless the condition holds."""
     if not condition:
-        raise InputError(f"--{name}={getattr(owner, name)!r} was given; expected {expected}.")
+        raise InputError(f"{name}={getattr(owner, name)!r} was given; expected {expected}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +47,10 @@ class Section:
     """A group of settings, valid once built.
 
     Raises:
-      InputError: a value is of another type, out of bounds or none of the choices; the message names the flag.
+      InputError: a value is of another type, out of bounds or none of the choices; the message names the setting.
     """
+
+    group: ClassVar[str] = ""  # where `--help` lists the settings
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from leo_tf.config.section import Section, count, setting, weight
+from leo_tf.config.section import Section, count, require, setting, weight
 
 DISTRIBUTIONS = ("auto", "none", "mirrored")
 JIT_MODES = ("auto", "on", "off")
@@ -14,18 +14,10 @@ _MOST_TASKS = 100_000
 class TrainingConfig(Section):
     """The outer loop: batches, optimiser, gradient limits, validation, seed, devices."""
 
+    group = "Optimisation"
+
     metatrain_batch_size: int = count(12, "tasks in a meta-training step, over all replicas", high=_MOST_TASKS)
-    metavalid_batch_size: int = count(
-        200, "tasks evaluated at once in validation (speed and memory only)", high=_MOST_TASKS
-    )
-    metatest_batch_size: int = count(
-        200, "tasks evaluated at once in testing (speed and memory only)", high=_MOST_TASKS
-    )
-    metavalid_tasks: int = count(2000, "tasks of a validation, the same ones every time", low=2, high=_MOST_TASKS)
-    metavalid_queries: int = count(0, "queries of a class in validation; 0: all remaining examples", low=0)
     num_steps_limit: int = count(100_000, "meta-training steps", high=10**12)
-    checkpoint_steps: int = count(1000, "steps from one validation and checkpoint to the next", high=10**12)
-    log_steps: int = count(50, "steps from one row of metrics to the next", high=10**12)
     outer_lr: float = setting(1e-4, "learning rate of Adam", low=1e-30, high=1e30, expected="a finite number above 0")
     outer_lr_schedule: str = setting(
         "constant",
@@ -34,6 +26,41 @@ class TrainingConfig(Section):
     )
     gradient_threshold: float = weight(0.1, "largest absolute value of a meta-gradient element; 0: no limit")
     gradient_norm_threshold: float = weight(0.1, "largest norm of a variable's meta-gradient; 0: no limit")
-    seed: int = setting(0, "seed of everything random in the run", high=2**62, expected="a whole number from 0 to 2^62")
-    distribution: str = setting("auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS)
-    jit: str = setting("auto", "compile the step with XLA; auto: as measured best", choices=JIT_MODES)
+    metavalid_tasks: int = count(
+        2000,
+        "tasks of a validation, the same ones every time; 0: none, and the last checkpoint is the best",
+        low=0,
+        high=_MOST_TASKS,
+        group="Run",
+    )
+    metavalid_ways: int = count(
+        0, "classes in a validation task; 0: as in meta-training", low=0, high=10_000, group="Run"
+    )
+    metavalid_queries: int = count(0, "queries of a class in validation; 0: all remaining examples", low=0, group="Run")
+    metavalid_batch_size: int = count(
+        200, "tasks evaluated at once in validation (speed and memory only)", high=_MOST_TASKS, group="Run"
+    )
+    metatest_batch_size: int = count(
+        200, "tasks evaluated at once in testing (speed and memory only)", high=_MOST_TASKS, group="Run"
+    )
+    checkpoint_steps: int = count(
+        1000, "steps from one validation and checkpoint to the next", high=10**12, group="Run"
+    )
+    log_steps: int = count(50, "steps from one row of metrics to the next", high=10**12, group="Run")
+    patience: int = count(
+        0, "validations without a better one after which the run ends; 0: it goes on", low=0, high=10**12, group="Run"
+    )
+    seed: int = setting(
+        0, "seed of everything random in the run", high=2**62, expected="a whole number from 0 to 2^62", group="Run"
+    )
+    distribution: str = setting(
+        "auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS, group="Run"
+    )
+    jit: str = setting("auto", "compile the step with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.metavalid_tasks != 1, self, "metavalid_tasks", "at least 2, for an interval, or 0 for none")
+        require(self.metavalid_ways != 1, self, "metavalid_ways", "at least 2, or 0 for as many as in meta-training")
+        if self.patience:
+            require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with patience, which counts validations")

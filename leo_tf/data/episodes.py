@@ -29,6 +29,9 @@ class Episode(NamedTuple):
     query_x: tf.Tensor  # [tasks, ways, queries, dim]
     query_y: tf.Tensor  # [tasks, ways, queries] int32
 
+    def __repr__(self):
+        return f"Episode({', '.join(f'{name} {tuple(part.shape)}' for name, part in self._asdict().items())})"
+
 
 class EpisodeSampler:
     """Sample N-way K-shot tasks as a pure function of (seed, task index).
@@ -57,14 +60,14 @@ class EpisodeSampler:
         if ways > table.num_classes:
             raise InputError(
                 f"{ways}-way tasks need {ways} classes; {table.source} has {table.num_classes}. "
-                "Lower the number of ways (--num_classes) or add classes."
+                "Lower the number of ways (num_classes) or add classes."
             )
         if min(ways, shots) < 1 or (queries is not None and queries < 1):
             raise InputError(f"Got ways={ways}, shots={shots}, queries={queries}; expected at least 1 of each.")
         if size < shots + (queries or 1):
             raise InputError(
                 f"Class {table.class_names[smallest]!r} of {table.source} has {size} examples; {shots} shots and "
-                f"{queries or 'at least 1'} queries need {shots + (queries or 1)}. Lower --num_tr_examples_per_class "
+                f"{queries or 'at least 1'} queries need {shots + (queries or 1)}. Lower num_tr_examples_per_class "
                 "or the number of queries, or leave the class out."
             )
         self.ways, self.shots = ways, shots

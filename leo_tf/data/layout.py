@@ -7,7 +7,7 @@ from leo_tf.errors import InputError
 SPLITS = ("train", "val", "test")
 CROPS = ("center", "multiview")
 
-_WITHOUT_DATA = "To see LEO run without it: `make quickstart`, or --dataset_name=glyphs."
+_WITHOUT_DATA = "To see LEO run without it: `make quickstart`, or dataset_name=glyphs."
 
 
 def check_names(split: str, embedding_crop: str) -> None:

@@ -54,6 +54,9 @@ class EmbeddingTable:
             view.flags.writeable = False
             object.__setattr__(self, name, view)
 
+    def __repr__(self) -> str:
+        return f"<EmbeddingTable {self.summary()}>"
+
     @property
     def class_offsets(self) -> np.ndarray:
         """[classes] int64: the first row of each class."""

@@ -14,7 +14,7 @@ def save(figure, path, events, tag, step):
     Args:
       figure: matplotlib Figure.
       path: of the PNG file.
-      events: folder of TensorBoard events.
+      events: folder of TensorBoard's events.
       tag: the image's name in TensorBoard.
       step: the checkpoint's step.
 

@@ -100,7 +100,7 @@ def require_of_tasks(identity, result):
         differing = [f"{name} {_short(a)} != {_short(b)}" for name, (a, b) in pairs.items() if a != b]
         raise InputError(
             f"The results are of different tasks: {', '.join(differing)}. Evaluate both with the same flags, or on one "
-            "--tasks file."
+            "tasks file."
         )
 
 

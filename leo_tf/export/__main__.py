@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from leo_tf.commands.main import run_command
+from leo_tf.commands.logs import load_tensorflow
+from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import MAX_EXAMPLES, export, read_description
 
@@ -15,7 +16,10 @@ def main():
     flags.DEFINE_integer(
         "max_examples", MAX_EXAMPLES, "most support examples of a request, of all its tasks together; 0: no limit"
     )
-    run_command(_export)
+    flags.DEFINE_bool("calibrated", False, "probabilities at the temperature that evaluate.py --calibrate fitted")
+    about = "Write a run's best checkpoint as a SavedModel, the next version in --output."
+    usage = "python -m leo_tf.export"
+    run_command(_export, Command(about, usage, f"{usage} --checkpoint_path=runs/quickstart --output=served/leo"))
 
 
 def _export():
@@ -24,7 +28,14 @@ def _export():
         raise InputError(
             "No --output was given; expected the folder to write the version in, e.g. --output=served/leo."
         )
-    path = export(values.checkpoint_path, values.output, values.version or None, max_examples=values.max_examples)
+    load_tensorflow()
+    path = export(
+        values.checkpoint_path,
+        values.output,
+        values.version or None,
+        max_examples=values.max_examples,
+        calibrated=values.calibrated,
+    )
     description = read_description(path)
     best = description["best"]
     print(

@@ -1,11 +1,11 @@
 """LEO as a scikit-learn classifier: fit on a handful of labelled embeddings, predict others."""
 
+import os
+
 import numpy as np
-import tensorflow as tf
+from scipy import special
 
 from leo_tf.errors import InputError, require_package
-from leo_tf.export.checks import reason_of
-from leo_tf.export.served import serve
 
 require_package("sklearn", "sklearn", "FewShotClassifier")
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
@@ -22,11 +22,17 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Args:
       model: the folder of a run or of a SavedModel by `leo_tf.export`, or a LEO that was trained on embeddings of unit
         length. A path keeps the estimator small to copy and to pickle.
+      calibrated: with a run: whether probabilities are at the temperature that `evaluate.py --calibrate` fitted. A
+        SavedModel's are if it was exported so.
+
+    A fitted classifier predicts without the model: pickled, in another process, on a machine without TensorFlow.
 
     Attributes:
       classes_: [ways] the labels, sorted.
       n_features_in_: int, dimensions of an embedding.
       classifier_: [ways, dim] float32, the adapted linear classifier.
+      normalize_: bool, whether embeddings are scaled to unit length first.
+      temperature_: float, what its scores are divided by for probabilities.
 
     Example:
       >>> import numpy as np
@@ -37,8 +43,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       (3, 2)
     """
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, calibrated=False):
+        self.model, self.calibrated = model, calibrated
 
     @classmethod
     def load(cls, path):
@@ -73,27 +79,54 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 f"X has {X.shape[1]} features; the model was made for {served.embedding_dim}. Fit on embeddings of the "
                 "feature extractor it was trained on."
             )
+        self.temperature_ = self._temperature(served)
         self.classes_, labels = np.unique(y, return_inverse=True)
+        import tensorflow as tf
+
+        from leo_tf.export.checks import reason_of
+
         try:
-            adapted = served.adapt(support_x=X[np.newaxis], support_y=labels[np.newaxis].astype(np.int32))
+            adapted = served.adapt(
+                support_x=tf.constant(X[np.newaxis]), support_y=tf.constant(labels[np.newaxis], tf.int32)
+            )
         except tf.errors.InvalidArgumentError as error:  # more examples than the SavedModel takes
             raise InputError(reason_of(error)) from None
-        self.classifier_ = adapted["classifier"].numpy()[0]
+        self.classifier_, self.normalize_ = adapted["classifier"].numpy()[0], served.normalize
         return self
 
     def predict_proba(self, X):
         """Return the probabilities [examples, ways] of `classes_` for embeddings [examples, dim]."""
-        return self._predicted(X)["probabilities"].numpy()[0]
+        scores = self._scores(X)
+        return special.softmax(scores / self.temperature_, axis=1)
 
     def predict(self, X):
         """Return the most probable class [examples] of embeddings [examples, dim]."""
-        labels = self._predicted(X)["predicted_label"].numpy()[0]
-        return self.classes_[labels]
+        scores = self._scores(X)
+        return self.classes_[scores.argmax(axis=1)]
 
-    def _predicted(self, X):
+    def _scores(self, X):
+        """Return the logits [examples, ways] of embeddings [examples, dim]."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self._serve().predict(classifier=self.classifier_[np.newaxis], query_x=X[np.newaxis])
+        if self.normalize_:
+            wide = X.astype(np.float64)  # the square of a float32 can leave the range of float32
+            length = np.linalg.norm(wide, axis=1, keepdims=True)
+            X = np.divide(wide, length, out=np.zeros_like(wide), where=length > 0).astype(np.float32)
+        return X @ self.classifier_.T
+
+    def _temperature(self, served):
+        if not self.calibrated or served.temperature != 1:
+            return served.temperature
+        from leo_tf.runs.folder import RunFolder
+
+        if not isinstance(self.model, str | os.PathLike) or not RunFolder(self.model).config_file.exists():
+            raise InputError(
+                f"calibrated=True was given with {self.model}, which has no temperature; expected the folder of a run, "
+                "or a SavedModel exported with calibrated=True."
+            )
+        return RunFolder(self.model).temperature()
 
     def _serve(self):
+        from leo_tf.export.served import serve
+
         return serve(self.model)

@@ -10,6 +10,7 @@ from typing import Any
 
 import leo_tf
 from leo_tf.errors import InputError
+from leo_tf.evaluation.progress import Progress
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
@@ -17,7 +18,7 @@ MAX_EXAMPLES = 2000  # of one task, two seconds on two cores
 _DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
 
 
-def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLES):
+def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLES, calibrated=False):
     """Write `output/<version>/`, a SavedModel for TensorFlow Serving, the C API or any Python with TensorFlow.
 
     Args:
@@ -28,12 +29,13 @@ def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLE
         default (default True). A run knows.
       max_examples: most support examples of a request, of all tasks together, since the time grows with the square of
         a task's; 0 for no limit.
+      calibrated: with a run: whether probabilities are at the temperature that `evaluate.py --calibrate` fitted.
 
     Returns:
       Path of the version's folder.
 
     Raises:
-      InputError: no such run, the version exists, or the folder cannot be written.
+      InputError: no such run, the version exists, the run is not calibrated, or the folder cannot be written.
 
     Example:
       >>> leo_tf.export.export(leo_tf.LEO(leo_tf.LEOConfig(num_latents=4), embedding_dim=8, seed=0), "served/leo")
@@ -46,9 +48,12 @@ def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLE
         raise InputError(f"Version {version} was given; expected a whole number of at least 1.")
     if version is not None and (output / str(version)).exists():
         raise InputError(f"{output / str(version)} exists; give another version, or none to take the next one.")
+    temperature = _temperature_of(model) if calibrated else 1.0
     model, normalize, description = _model_of(model, normalize)
-    description["max_examples"] = max_examples
+    description |= {"max_examples": max_examples, "temperature": temperature}
     import tensorflow as tf
+
+    from leo_tf.export.signatures import Signatures
 
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -56,7 +61,7 @@ def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLE
         temporary = output / f"{target.name}.{os.getpid()}.tmp"  # not a number: a server that watches ignores it
         temporary.mkdir()
         try:
-            _write(model, normalize, max_examples, temporary)
+            _write(Signatures, model, (normalize, max_examples, temperature), temporary)
             (temporary / _DESCRIPTION).parent.mkdir(exist_ok=True)
             (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             os.rename(temporary, target)
@@ -123,6 +128,12 @@ def _model_of(model, normalize):
     )
 
 
+def _temperature_of(model):
+    if not isinstance(model, str | os.PathLike):
+        raise InputError("calibrated=True was given with a LEO; expected the folder of a run, which has a temperature.")
+    return RunFolder(model).temperature()
+
+
 def _describe(model, normalize, **of_run):
     import keras
     import tensorflow as tf
@@ -146,16 +157,19 @@ def _describe(model, normalize, **of_run):
     return description
 
 
-def _write(model, normalize, max_examples, folder):
+def _write(signatures, model, options, folder):
     import keras
 
     from leo_tf.classification.leo import LEO
-    from leo_tf.export.signatures import Signatures
 
     plain = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)  # variables of no distribution strategy
     plain.set_weights(model.get_weights())
     archive = keras.export.ExportArchive()
     archive.track(plain)
-    for name, (function, specs) in Signatures(plain, normalize, max_examples).functions.items():
-        archive.add_endpoint(name, function, input_signature=specs)
-    archive.write_out(folder, verbose=False)
+    functions = signatures(plain, *options).functions
+    with Progress("exporting", len(functions) + 1, "parts") as progress:
+        for name, (function, specs) in functions.items():
+            archive.add_endpoint(name, function, input_signature=specs)
+            progress.add()
+        archive.write_out(folder, verbose=False)
+        progress.add()

@@ -1,4 +1,4 @@
-"""Adapt and predict in this process, from a run, a SavedModel or a LEO alike."""
+"""Adapt in this process, from a run, a SavedModel or a LEO alike."""
 
 import functools
 import threading
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from leo_tf.classification.leo import LEO
 from leo_tf.errors import InputError
-from leo_tf.export.saved_model import newest_version
+from leo_tf.export.saved_model import newest_version, read_description
 from leo_tf.export.signatures import Signatures, require_leo
 from leo_tf.learners import MetaLearner
 from leo_tf.runs.folder import RunFolder
@@ -18,11 +18,12 @@ from leo_tf.runs.load import load
 
 
 class Served(NamedTuple):
-    """The two halves of an exported LEO; tensors as in `signatures.DOCUMENTATION`."""
+    """What makes classifiers and how they are used; tensors as in `signatures.DOCUMENTATION`."""
 
     embedding_dim: int
     adapt: Callable  # (support_x, support_y) -> {"classifier"}
-    predict: Callable  # (classifier, query_x) -> {"probabilities", "predicted_label"}
+    normalize: bool  # whether embeddings are scaled to unit length first
+    temperature: float  # of the probabilities
 
 
 _of_models: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -48,7 +49,7 @@ def serve(model):
             return _of_saved_model(version.resolve())
         if not folder.config_file.exists():
             raise InputError(
-                f"Neither a run nor a SavedModel in {model}; expected the --checkpoint_path of a run or the --output "
+                f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
                 "of leo_tf.export."
             )
         return _of_run(folder.path.resolve(), folder.best_checkpoint())
@@ -76,25 +77,23 @@ def _of_run(path, checkpoint):
 def _of_saved_model(path):
     loaded = tf.saved_model.load(str(path))
     try:
-        adapt, predict = loaded.signatures["adapt"], loaded.signatures["predict"]
+        adapt = loaded.signatures["adapt"]
         dim = adapt.structured_input_signature[1]["support_x"].shape[-1]
     except KeyError:
         raise InputError(
-            f"The SavedModel in {path} has the signatures {sorted(loaded.signatures)}; expected adapt and predict of "
+            f"The SavedModel in {path} has the signatures {sorted(loaded.signatures)}; expected adapt, of "
             "leo_tf.export."
         ) from None
 
-    def keep(function):  # a signature alone does not keep its variables alive
-        return lambda **tensors: loaded and function(**tensors)
+    def keep(**tensors):  # a signature alone does not keep its variables alive
+        return loaded and adapt(**tensors)
 
-    return Served(dim, keep(adapt), keep(predict))
+    description = read_description(path)
+    return Served(dim, keep, description["normalize_embeddings"], description.get("temperature", 1.0))
 
 
 def _of_leo(model, normalize):
     require_leo(model)
-    functions = Signatures(model, normalize).functions
-    adapt, predict = (
-        tf.function(function, input_signature=specs, autograph=False)
-        for function, specs in (functions["adapt"], functions["predict"])
-    )
-    return Served(model.embedding_dim, adapt, predict)
+    function, specs = Signatures(model, normalize).functions["adapt"]
+    adapt = tf.function(function, input_signature=specs, autograph=False)
+    return Served(model.embedding_dim, adapt, normalize, 1.0)

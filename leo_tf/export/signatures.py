@@ -43,10 +43,12 @@ class Signatures:
       model: LEO.
       normalize: whether embeddings are scaled to unit length first, as those of training were.
       max_examples: most support examples of a request, of all tasks together; 0 for no limit.
+      temperature: what logits are divided by for the probabilities; 1 for LEO's own.
     """
 
-    def __init__(self, model, normalize, max_examples=0):
+    def __init__(self, model, normalize, max_examples=0, temperature=1.0):
         self._model, self._normalize, self._max_examples = model, normalize, max_examples
+        self._temperature = temperature
         dim = model.embedding_dim
         support_x = tf.TensorSpec([None, None, dim], tf.float32, "support_x")
         support_y = tf.TensorSpec([None, None], tf.int32, "support_y")
@@ -80,7 +82,7 @@ class Signatures:
     def _probabilities(self, classifier, query_x):
         logits = self._model.classify(self._features(query_x), classifier)
         return {
-            "probabilities": tf.nn.softmax(logits),
+            "probabilities": tf.nn.softmax(logits / self._temperature),
             "predicted_label": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 

@@ -50,20 +50,20 @@ class RegressionEvaluation(Evaluation):
     def __init__(self, config, request, trained=None):
         super().__init__(config, request, trained)
         if request.split not in _STREAMS:
-            raise InputError(f"Got --split={request.split}; expected val or test for a regression run.")
+            raise InputError(f"Got split={request.split}; expected val or test for a regression run.")
         if request.samples is not None and request.samples < 1:
-            raise InputError(f"Got --samples={request.samples}; expected at least 1.")
+            raise InputError(f"Got samples={request.samples}; expected at least 1.")
         self.shots = sorted(set(request.shots)) or list(SHOTS)
         if self.shots[0] < 1 or self.shots[-1] > MOST_SHOTS:
             given = ",".join(map(str, request.shots))
-            raise InputError(f"Got --shots_grid={given}; expected whole numbers from 1 to {MOST_SHOTS}, as 1,5,20.")
+            raise InputError(f"Got shots_grid={given}; expected whole numbers from 1 to {MOST_SHOTS}, as 1,5,20.")
         self._noise = config.regression.noise_stddev
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         self._samples = request.samples or _SAMPLES
         if request.yardsticks:
             if not self._noise:
                 raise InputError(
-                    "The run is without noise, for which there is no --analysis=gaussian_process; leave it out."
+                    "The run is without noise, for which there is no analysis=gaussian_process; leave it out."
                 )
             from leo_tf.regression.yardsticks.gaussian_process import require_scikit_learn
 
@@ -90,7 +90,7 @@ class RegressionEvaluation(Evaluation):
         if min(sinusoids, len(tasks) - sinusoids) < 2:
             raise InputError(
                 f"Of {len(tasks)} tasks {sinusoids} are sinusoids; expected at least 2 of each family, for "
-                "intervals. Give a larger --num_tasks."
+                "intervals. Give a larger num_tasks."
             )
         return tasks
 

@@ -41,10 +41,15 @@ class Regression(Problem):
     def __init__(self, config):
         super().__init__(config)
         shots = config.episodes.num_tr_examples_per_class
+        if config.training.metavalid_ways:
+            raise InputError(
+                f"metavalid_ways={config.training.metavalid_ways} was given; expected 0 with problem=regression, whose "
+                "tasks have no classes."
+            )
         if shots > MOST_SHOTS:
             raise InputError(
-                f"--num_tr_examples_per_class={shots} was given; expected at most {MOST_SHOTS} with "
-                "--problem=regression, whose validation tasks have no more points."
+                f"num_tr_examples_per_class={shots} was given; expected at most {MOST_SHOTS} with "
+                "problem=regression, whose validation tasks have no more points."
             )
 
     @property
@@ -67,6 +72,8 @@ class Regression(Problem):
 
     def make_validator(self, learner):
         training, noise = self.config.training, self.config.regression.noise_stddev
+        if not training.metavalid_tasks:
+            return None
         tasks = draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
         support_x, support_y = tasks.support(self.config.episodes.num_tr_examples_per_class)
         sampler = FunctionSampler(

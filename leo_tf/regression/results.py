@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from leo_tf.evaluation.intervals import confidence_interval
+from leo_tf.evaluation.progress import Progress
 from leo_tf.evaluation.results import Result, stored
 from leo_tf.regression.scoring import LEVELS, score
 
@@ -114,12 +115,14 @@ def score_functions(functions, tasks, shots, algorithm, model_fingerprint=""):
       RegressionResult.
     """
     start, found, count = time.perf_counter(), [], 0
-    for number in shots:
-        mean, samples = functions(*tasks.support(number))
-        scores, count = score(samples, tasks.truth), len(samples)
-        if mean is not None:  # exact, where the samples' is not
-            scores = scores._replace(squared_error=np.mean((mean - tasks.truth) ** 2, axis=1))
-        found.append(scores)
+    with Progress(f"evaluating {algorithm}", len(shots), "numbers of shots") as progress:
+        for number in shots:
+            mean, samples = functions(*tasks.support(number))
+            scores, count = score(samples, tasks.truth), len(samples)
+            if mean is not None:  # exact, where the samples' is not
+                scores = scores._replace(squared_error=np.mean((mean - tasks.truth) ** 2, axis=1))
+            found.append(scores)
+            progress.add()
     squared, single, crps, covered = (np.stack(column) for column in zip(*found, strict=True))
     return RegressionResult(
         shots=np.array(shots),

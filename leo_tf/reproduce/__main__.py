@@ -6,7 +6,8 @@ from pathlib import Path
 
 from absl import flags
 
-from leo_tf.commands.main import run_command
+from leo_tf.commands.logs import load_tensorflow
+from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 
 _DEFAULT_ROWS = (
@@ -39,11 +40,13 @@ def main():
     flags.DEFINE_string("dataset_name", "", "other data for all settings; their hyper-parameters stay")
     flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    run_command(run)
+    about = "Train and evaluate every row of the paper's tables in every setting; write a report. Stopped, it goes on."
+    run_command(run, Command(about, "python -m leo_tf.reproduce", "python -m leo_tf.reproduce --quick"))
 
 
 def run(values=flags.FLAGS):
     """Run the cells that the parsed flags ask for and write the report; return the exit status."""
+    load_tensorflow()
     from leo_tf.reproduce.plan import cells
     from leo_tf.reproduce.report import require_report, write_report
     from leo_tf.reproduce.runner import run_cells

@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from leo_tf.commands import flags as run_flags
-from leo_tf.commands.main import run_command
+from leo_tf.commands.main import Command, run_command
 from leo_tf.files import require_writable, write_json
 
 _STRENGTHS, _VALIDATION_TASKS = (0.1, 1.0, 10.0, 100.0, 1000.0), 200
@@ -21,7 +21,9 @@ def main():
     flags.DEFINE_string("checkpoint_path", "", "not used: nothing is trained")
     flags.DEFINE_string("output", "evaluation.json", "where to write the evaluation")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    run_command(_evaluate)
+    about = "Evaluate logistic regression, fitted to each task's support set alone, as reproduce does."
+    usage = "python -m leo_tf.reproduce.classical"
+    run_command(_evaluate, Command(about, usage, f"{usage} --dataset_name=glyphs"))
 
 
 def _evaluate():

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from tqdm import tqdm
 
 from leo_tf.errors import InputError
+from leo_tf.evaluation.progress import time_text
 from leo_tf.files import read_json, write_json, writing
 
 # By module, so that an installed package without the scripts will do.
@@ -43,6 +44,7 @@ def run_cells(cells, jobs, log=print):
             statuses[cell.name] = before
         else:
             waiting.append(cell)
+    done_before, start = len(statuses), time.perf_counter()
     with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(waiting), unit="cell", disable=None) as bar:
         futures = {pool.submit(_run, cell): cell for cell in waiting}
         try:
@@ -51,7 +53,12 @@ def run_cells(cells, jobs, log=print):
                 statuses[cell.name] = status
                 bar.update()
                 ending = "done" if status["ok"] else f"FAILED: {status['reason']}"
-                log(f"{cell.name}: {ending} after {status['seconds']:.0f} s")
+                ended, left = len(statuses) - done_before, len(cells) - len(statuses)
+                rest = time_text((time.perf_counter() - start) / ended * left)
+                log(
+                    f"{cell.name}: {ending} after {status['seconds']:.0f} s; {len(statuses)} of {len(cells)} cells, "
+                    f"about {rest} left"
+                )
         except BaseException:  # Ctrl-C, or a folder that cannot be written: start nothing more
             pool.shutdown(wait=False, cancel_futures=True)
             raise

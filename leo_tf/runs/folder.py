@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import logging
 
 from leo_tf.config import RunConfig
@@ -17,7 +18,9 @@ class RunFolder:
 
     config.json the resolved configuration, which alone makes a folder a run; data.json what was trained on; latest/ the
     checkpoints to continue from and best/ those with the best validation, the last two of each, in both damaged-*, what
-    was set aside; metrics.csv; tensorboard/; evaluation-*.json, .npz, .png; lock, held by the process that trains.
+    was set aside; metrics.csv; TensorBoard's events, here and in train/, validation/ and the like, which are the names
+    of curves there; changes.jsonl, settings that changed on the way; evaluation-*.json, .npz, .png; calibration.json;
+    lock, held by the process that trains.
     """
 
     def __init__(self, path):
@@ -27,7 +30,12 @@ class RunFolder:
         self.metrics_file = self.path / "metrics.csv"
         self.latest = self.path / "latest"
         self.best = self.path / "best"
-        self.tensorboard = self.path / "tensorboard"
+        self.changes_file = self.path / "changes.jsonl"
+        self.calibration_file = self.path / "calibration.json"
+
+    def events(self, curve):
+        """Return the folder of TensorBoard's events for the curve of this name, as "validation"."""
+        return self.path / curve.replace(" ", "_")
 
     def refuse_other(self, config):
         """Raise if the folder holds a run of another configuration; quick, before anything is loaded.
@@ -57,11 +65,23 @@ class RunFolder:
         elif any(folder.is_dir() and any(folder.iterdir()) for folder in (self.latest, self.best)):
             raise InputError(
                 f"{self.path} holds checkpoints, but {self.config_file.name} is missing; put it back from a copy, or "
-                "give another --checkpoint_path."
+                "give another checkpoint_path."
             )
         else:
             write_json(self.data_file, data_record)
         write_text(self.config_file, config.to_json())  # last: it alone makes the folder a run
+
+    def changes(self, config):
+        """Return {name: [the run's value, the one given]} of all settings that differ; none for a new run."""
+        return self.config(type(config)).changes(config) if self.config_file.exists() else {}
+
+    def record_changes(self, changes, step):
+        """Note the settings, from `changes`, that a continued run changes at a step."""
+        if changes:
+            with writing(self.changes_file), open(self.changes_file, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, "changed": changes}) + "\n")
+            listed = ", ".join(f"{name} from {before!r} to {now!r}" for name, (before, now) in changes.items())
+            _logger.info("Changed from step %d on: %s.", step, listed)
 
     def config(self, kind=RunConfig):
         """Return the run's configuration, of type `kind`.
@@ -73,7 +93,7 @@ class RunFolder:
             text = self.config_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             raise InputError(
-                f"No run in {self.path}: {self.config_file} cannot be read; expected the --checkpoint_path of a run "
+                f"No run in {self.path}: {self.config_file} cannot be read; expected the checkpoint_path of a run "
                 "started with train.py."
             ) from None
         return kind.from_json(text)
@@ -82,7 +102,7 @@ class RunFolder:
         if differing:
             raise InputError(
                 f"{self.path} holds a run made otherwise (its value != the one given): {'; '.join(differing)}. "
-                "Give the same flags to continue it, or another --checkpoint_path."
+                "Give the same flags to continue it, or another checkpoint_path."
             )
 
     def data(self):
@@ -91,7 +111,7 @@ class RunFolder:
         Raises:
           InputError: the file is missing or damaged.
         """
-        what = "what train.py wrote there. Put it back from a copy, or train again in another --checkpoint_path"
+        what = "what train.py wrote there. Put it back from a copy, or train again in another checkpoint_path"
         record = read_json(self.data_file, what)
         if not isinstance(record, dict):
             raise InputError(f"{self.data_file} is missing or damaged; expected {what}.")
@@ -108,7 +128,7 @@ class RunFolder:
         """
         import filelock
 
-        with writing(f"the run folder {self.path}", "give a --checkpoint_path that can be written"):
+        with writing(f"the run folder {self.path}", "give a checkpoint_path that can be written"):
             self.path.mkdir(parents=True, exist_ok=True)
         # No lock made of the file's being there: one left behind by a kill on another machine would stay for ever.
         lock = filelock.FileLock(self.path / "lock", timeout=0, fallback_to_soft=False)
@@ -116,12 +136,12 @@ class RunFolder:
             lock.acquire()
         except filelock.Timeout:
             raise InputError(
-                f"Another process is training in {self.path}; wait for it, or give another --checkpoint_path."
+                f"Another process is training in {self.path}; wait for it, or give another checkpoint_path."
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise InputError(
-                    f"Cannot write the run folder {self.path} ({error.strerror}); give a --checkpoint_path that can be "
+                    f"Cannot write the run folder {self.path} ({error.strerror}); give a checkpoint_path that can be "
                     "written."
                 ) from None
         try:
@@ -158,6 +178,28 @@ class RunFolder:
         from leo_tf.runs.checkpoint_files import step_of
 
         return step_of(self.best_checkpoint())
+
+    def temperature(self):
+        """Return what the best checkpoint's logits are divided by for calibrated probabilities, a float.
+
+        Raises:
+          InputError: the run was not calibrated, or at another checkpoint.
+        """
+        what = "the calibration that evaluate.py --calibrate writes there"
+        record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
+        step = self.best_step()
+        if record.get("step") != step or not isinstance(record.get("temperature"), float):
+            raise InputError(
+                f"The best checkpoint of {self.path}, of step {step}, is not calibrated; run python evaluate.py "
+                f"--checkpoint_path={self.path} --calibrate first."
+            )
+        return record["temperature"]
+
+    def latest_step(self):
+        """Return the meta-training steps of the latest checkpoint; None if there is none."""
+        from leo_tf.runs.checkpoint_files import checkpoints_in, step_of
+
+        return next(map(step_of, checkpoints_in(self.latest)), None)
 
     def best_value(self, measure):
         """Return the validation of the best checkpoint, a float; raises as `best_checkpoint`.

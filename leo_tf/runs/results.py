@@ -27,7 +27,7 @@ def require_other(path, problem, result_type, flag):
     folder = RunFolder(path)
     found = folder.config().problem
     if found != problem:
-        raise InputError(f"Got --{flag}={path}, a {found} run; expected a {problem} run.")
+        raise InputError(f"Got {flag}={path}, a {found} run; expected a {problem} run.")
     folder.best_checkpoint()
 
 
@@ -81,7 +81,7 @@ def require_other_seeds(path, others):
         if differing:
             raise InputError(
                 f"{folder.path} and {first.path} differ in more than the seed: {'; '.join(differing)}. Give runs made "
-                "with the same flags but --seed, or use --compare_to."
+                "with the same settings but the seed, or use compare_to."
             )
         if config.training.seed in seen:
             raise InputError(

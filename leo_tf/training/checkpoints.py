@@ -58,7 +58,7 @@ class Checkpoints:
         if not whole:
             raise InputError(
                 f"All checkpoints in {self._folder.latest} and {self._folder.best} are damaged; the run cannot be "
-                "continued. Put one back from a copy, or train again with another --checkpoint_path."
+                "continued. Put one back from a copy, or train again with another checkpoint_path."
             )
         chosen = max(whole, key=files.step_of)
         self._set_aside(there)
@@ -83,7 +83,7 @@ class Checkpoints:
         except (*files.DAMAGE, AssertionError) as error:
             raise InputError(
                 f"The checkpoint {prefix} cannot be restored ({_first_line(error)}); start anew with another "
-                "--checkpoint_path."
+                "checkpoint_path."
             ) from None
 
     def best_is_lost(self):
@@ -128,6 +128,12 @@ class Checkpoints:
         self._best_step.assign(self.step)
         self._save(self._folder.best)
         return True
+
+    def keep_as_best(self):
+        """Save the state as the best there is, of a run without validation."""
+        self._best_value.assign(math.nan)
+        self._best_step.assign(self.step)
+        self._save(self._folder.best)
 
     def _save(self, folder):
         prefix = files.prefix_of(folder, self.step)

@@ -1,6 +1,7 @@
 """Choice of the tf.distribute strategy."""
 
 import functools
+import os
 
 import tensorflow as tf
 
@@ -24,10 +25,20 @@ def make_strategy(mode, meta_batch):
         return tf.distribute.get_strategy()
     if meta_batch % len(devices):
         raise InputError(
-            f"--metatrain_batch_size={meta_batch} does not divide over {len(devices)} replicas; expected a multiple of "
-            f"{len(devices)}, e.g. {-(-meta_batch // len(devices)) * len(devices)}, or --distribution=none."
+            f"metatrain_batch_size={meta_batch} does not divide over {len(devices)} replicas; expected a multiple of "
+            f"{len(devices)}, e.g. {-(-meta_batch // len(devices)) * len(devices)}, or distribution=none."
         )
     return _mirrored(tuple(device.name for device in devices))
+
+
+def describe(strategy):
+    """Return what a strategy computes on, as "2 CPU cores" or "4 GPUs"."""
+    replicas, gpus = strategy.num_replicas_in_sync, tf.config.list_logical_devices("GPU")
+    if gpus:
+        return "1 GPU" if replicas == 1 else f"{replicas} GPUs, a share of every meta-batch each"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    text = f"{cores} CPU core{'s' if cores != 1 else ''}"
+    return text if replicas == 1 else f"{replicas} replicas on {text}, a share of every meta-batch each"
 
 
 @functools.cache

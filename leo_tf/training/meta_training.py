@@ -5,17 +5,18 @@ import tensorflow as tf
 
 from leo_tf.learners import ADAM_EPSILON
 from leo_tf.runs.problems import problem_of
-from leo_tf.training.distribution import make_strategy
-from leo_tf.training.step import MetaSteps, terms_of
+from leo_tf.training.distribution import describe, make_strategy
+from leo_tf.training.step import MetaSteps, compiles, terms_of
 
 
 class MetaTraining:
     """The learner, optimizer, tasks and validation of a RunConfig.
 
     What a Trainer asks of its work: `config`, with to_json, from_json and differences; `settings`, with
-    num_steps_limit, checkpoint_steps and log_steps; `data_record`; `measured`, a Problem or alike, with measure,
-    higher_is_better, other_measures and text; `state`, what checkpoints hold; `variables` and `rates`, by name, to be
-    shown; `columns`, the names of what `step` returns; `steps_taken`, `step` and `validate`.
+    num_steps_limit, checkpoint_steps, log_steps and patience; `data_record`; `measured`, a Problem or alike, with
+    measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
+    by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
+    there is no validation.
 
     Args:
       config: RunConfig.
@@ -45,6 +46,7 @@ class MetaTraining:
         self._steps = MetaSteps(self.learner, self.optimizer, sampler, strategy, self.settings)
         self.state = {"model": self.learner, "optimizer": self.optimizer}
         self.columns = terms_of(self.learner)
+        self._strategy = strategy
 
     @property
     def variables(self):
@@ -55,6 +57,19 @@ class MetaTraining:
     def rates(self):
         """The learned learning rates by name."""
         return {rate.name: rate for rate in self.learner.learning_rates}
+
+    @property
+    def outer_lr(self):
+        """The learning rate of Adam at this step, float."""
+        return float(tf.convert_to_tensor(self.optimizer.learning_rate))
+
+    def devices(self):
+        """Say in one line what the run computes on and how."""
+        precision, settings = self.learner.compute_dtype, self.settings
+        line = f"{describe(self._strategy)}, {precision}, XLA {'on' if compiles(settings.jit) else 'off'}"
+        if settings.distribution == "mirrored" and self._strategy.num_replicas_in_sync == 1:
+            line += "; distribution=mirrored finds one device, and trains on it as distribution=none does"
+        return line
 
     @property
     def steps_taken(self):

@@ -5,13 +5,14 @@ import io
 import logging
 import re
 import sys
+import time
 
-import tensorflow as tf
 from tqdm import tqdm
 
 from leo_tf.errors import InputError
-from leo_tf.evaluation import plots
+from leo_tf.evaluation.progress import time_text
 from leo_tf.files import replace_file
+from leo_tf.training.events import Events
 
 _NUMBER = re.compile("[0-9]{1,18}").fullmatch  # of a step, as this file writes it
 _logger = logging.getLogger("leo_tf")
@@ -36,11 +37,13 @@ class Monitor:
         self._rows = csv.DictWriter(self._file, columns, restval="")
         if self._file.tell() == 0:
             self._rows.writeheader()
-        self._events = tf.summary.create_file_writer(str(folder.tensorboard))
+        self._events = Events(folder, work, first_step)
+        self._first, self._last, self._start = first_step, last_step, 0.0
         self._bar = tqdm(
             total=last_step, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
-        self._shown = {}
+        self._shown, self._below = {}, False
+        self._say("Compiling the first step...") if self._bar.disable else self._bar.set_postfix_str("compiling...")
 
     def steps(self, step, metrics, steps_per_second):
         """Record the means over the steps since the last call."""
@@ -48,37 +51,36 @@ class Monitor:
         norms = metrics["gradient_norms"]
         row |= {"gradient_norm": float((norms**2).sum() ** 0.5), "steps_per_second": steps_per_second}
         self._write_row(step, row)
-        with self._events.as_default(step=step):
-            for name, value in row.items():
-                tf.summary.scalar(f"train/{name}", value)
-            for name, norm in zip(self._work.variables, norms, strict=True):
-                tf.summary.scalar(f"gradient_norm/{name}", norm)
-            for name, rate in self._work.rates.items():
-                tf.summary.scalar(f"learning_rate/{name}_mean", tf.reduce_mean(rate.value))
+        self._events.steps(step, row, norms)
         self._bar.update(step - self._bar.n)
-        self._show(loss=f"{row['loss']:.3f}")
+        if not self._start:  # after compilation, which says nothing of the time left
+            self._first, self._start = step, time.monotonic()
+        texts = {"loss": f"{row['loss']:.3f}"}
+        if self._work.measured.measure in row:
+            measure = self._work.measured.measure
+            texts[measure] = self._work.measured.text(row[measure])
+        self._show(**texts)
         if row["nan_steps"]:
-            _logger.warning(
-                "step %d: a NaN loss or gradient in %.0f %% of the last steps.", step, 100 * row["nan_steps"]
-            )
+            self._say(f"step {step}: a NaN loss or gradient in {100 * row['nan_steps']:.0f} % of the last steps.")
 
     def validation(self, step, found, best, best_step):
-        """Record a Validation, the learned learning rates and histograms of all variables."""
+        """Record a Validation; say once when it falls below a yardstick."""
         measure, text = self._work.measured.measure, self._work.measured.text
         values = {measure: found.interval.mean, "half_width": found.interval.half_width, **found.others}
         self._write_row(step, {f"validation_{name}": value for name, value in values.items()})
-        with self._events.as_default(step=step):
-            for name, value in {**values, f"best_{measure}": best}.items():
-                tf.summary.scalar(f"validation/{name}", value)
-            for name, figure in found.figures.items():
-                plots.summarize(figure, f"validation/{name}")
-            for name, variable in self._work.variables.items():
-                tf.summary.histogram(f"variables/{name}", variable.value)
-        self._events.flush()
-        self._show(val=text(found.interval.mean), best=text(best))
+        self._events.validation(step, found, values)
         if self._bar.disable:
-            texts = text(*found.interval), text(best)
-            _logger.info("step %d: validation %s %s; best %s at step %d.", step, measure, *texts, best_step)
+            yardsticks = ", ".join(f"{name} {text(value)}" for name, value in found.yardsticks.items())
+            self._say(
+                f"step {step} of {self._last}: {self._training_text(step)}; validation {measure} "
+                f"{text(*found.interval)}{f' ({yardsticks})' if yardsticks else ''}; best {text(best)} at step "
+                f"{best_step}."
+            )
+        self._show(val=text(found.interval.mean), best=text(best))
+        advice = self._work.measured.advice(found, step, best_step)
+        if advice and not self._below:
+            self._say(advice)
+        self._below = bool(advice)
 
     def close(self):
         """Flush and close everything."""
@@ -86,9 +88,21 @@ class Monitor:
         self._file.close()
         self._events.close()
 
+    def _training_text(self, step):
+        """Return the last training metrics, the speed since the first row and the time left."""
+        parts = [f"{name} {text}" for name, text in self._shown.items() if name not in ("val", "best")]
+        done, seconds = step - self._first, time.monotonic() - self._start
+        if done:
+            parts += [f"{done / seconds:.1f} steps/s", f"{time_text(seconds / done * (self._last - step))} left"]
+        return ", ".join(parts)
+
     def _show(self, **values):
         self._shown |= values
         self._bar.set_postfix(self._shown)
+
+    def _say(self, text):
+        with tqdm.external_write_mode(file=sys.stderr):
+            _logger.info("%s", text)
 
     def _write_row(self, step, row):
         self._rows.writerow({"step": step, **{name: f"{value:.8g}" for name, value in row.items()}})

@@ -7,8 +7,7 @@ one call runs, how many replicas share a meta-batch, or where a run was interrup
 import tensorflow as tf
 
 from leo_tf import gradients, randomness
-
-JIT_BY_DEFAULT = True  # measured: see the benchmark's table
+from leo_tf.learners import JIT_BY_DEFAULT
 
 
 class MetaSteps:
@@ -30,7 +29,7 @@ class MetaSteps:
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
         self._variables, self._num_matrices = learner.meta_variables, len(learner.matrices)
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
-        jit = JIT_BY_DEFAULT if training.jit == "auto" else training.jit == "on"
+        jit = compiles(training.jit)
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
         self._compiled_gradient = tf.function(self._gradient, jit_compile=jit)
         self._compiled_step = tf.function(self._whole_step, jit_compile=jit)
@@ -86,6 +85,11 @@ class MetaSteps:
 
     def _loss(self, episode, bits):
         return self._learner.meta_loss(episode, True, noise=self._learner.noise_from_bits(episode, bits))
+
+
+def compiles(jit):
+    """Return whether a TrainingConfig's `jit` compiles the step with XLA."""
+    return JIT_BY_DEFAULT if jit == "auto" else jit == "on"
 
 
 def _averaged(outcome):

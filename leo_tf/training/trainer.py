@@ -12,8 +12,8 @@ from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.monitoring import Monitor
 
 _AFTER_NAN = (
-    "Start anew with lower learning rates, in regression also with an --inner_gradient_norm_threshold, and in another "
-    "--checkpoint_path."
+    "Start anew with lower learning rates, in regression also with an inner_gradient_norm_threshold, and in another "
+    "checkpoint_path."
 )
 _logger = logging.getLogger("leo_tf")
 
@@ -52,7 +52,7 @@ class Trainer:
         self.checkpoints = Checkpoints(self.folder, work)
 
     def run(self):
-        """Train up to the step limit; return the number of steps taken in this call.
+        """Train up to the step limit, or until patience ends; return the number of steps taken in this call.
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
@@ -61,22 +61,38 @@ class Trainer:
         """
         self.folder.refuse_other(self.work.config)
         with self.folder.locked():
+            changes = self.folder.changes(self.work.config)
             self.folder.claim(self.work.config, self.work.data_record)
-            return self._run()
+            first = self.checkpoints.restore()
+            self.folder.record_changes(changes, first)
+            self._repair_best()
+            last = self.work.settings.num_steps_limit
+            if first < last and not self.has_lost_patience:
+                self._train(first, last)
+            if self.checkpoints.best[1] < 0:
+                raise InputError(
+                    f"Trained {self.checkpoints.step} steps in {self.folder.path}, and every validation was NaN: there "
+                    f"is no best checkpoint. {_AFTER_NAN}"
+                )
+            return self.checkpoints.step - first
 
-    def _run(self):
-        first, last = self.checkpoints.restore(), self.work.settings.num_steps_limit
+    @property
+    def has_lost_patience(self):
+        """Whether as many validations as `patience` says, and none of them the best, ended at this step."""
+        settings, step = self.work.settings, self.checkpoints.step
+        waited = step - max(0, self.checkpoints.best[1])
+        return 0 < settings.patience * settings.checkpoint_steps <= waited and step % settings.checkpoint_steps == 0
+
+    def _repair_best(self):
         if self.checkpoints.best_is_lost():
-            self.checkpoints.offer_best(self.work.validate().interval.mean)
+            self._keep_best(self.work.validate() if self.work.validate else None)
             self.checkpoints.save()
-        if first < last:
-            self._train(first, last)
-        if self.checkpoints.best[1] < 0:
-            raise InputError(
-                f"Trained {self.checkpoints.step} steps in {self.folder.path}, and every validation was NaN: there is "
-                f"no best checkpoint. {_AFTER_NAN}"
-            )
-        return max(0, last - first)
+
+    def _keep_best(self, validation):
+        if validation is None:
+            self.checkpoints.keep_as_best()
+        else:
+            self.checkpoints.offer_best(validation.interval.mean)
 
     def _train(self, first, last):
         if first:
@@ -89,18 +105,19 @@ class Trainer:
         finally:
             with writing(self.folder.path):
                 monitor.close()
-        if nan_steps == last - first:
+        if nan_steps == self.checkpoints.step - first:
             raise InputError(
                 f"The loss or a gradient was NaN in all {nan_steps} steps; nothing was learned. {_AFTER_NAN}"
             )
         if not validated and self.checkpoints.best[1] >= 0:
             raise InputError(
-                f"From step {first} to {last} every validation was NaN; the best checkpoint is of before. {_AFTER_NAN}"
+                f"From step {first} to {self.checkpoints.step} every validation was NaN; the best checkpoint is of "
+                f"before. {_AFTER_NAN}"
             )
 
     def _loop(self, step, last, monitor, signals):
-        """Take all steps; return how many were NaN, and whether any validation was a number."""
-        nan_steps, validated = 0, False
+        """Take all steps; return how many were NaN, and whether any validation was a number, or there is none."""
+        nan_steps, validated = 0, self.work.validate is None
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
@@ -113,14 +130,17 @@ class Trainer:
             with writing(self.folder.path):
                 monitor.steps(step, metrics, steps_per_second)
             if step % every == 0 or step == last:
-                validation = self.work.validate()
-                validated |= not math.isnan(validation.interval.mean)
-                self.checkpoints.offer_best(validation.interval.mean)
-                with writing(self.folder.path):
-                    monitor.validation(step, validation, *self.checkpoints.best)
+                validation = self.work.validate() if self.work.validate else None
+                self._keep_best(validation)
+                if validation is not None:
+                    validated |= not math.isnan(validation.interval.mean)
+                    with writing(self.folder.path):
+                        monitor.validation(step, validation, *self.checkpoints.best)
                 self.checkpoints.save()
-                if self._on_validation:
+                if self._on_validation and validation is not None:
                     self._on_validation(step, validation)
+                if self.has_lost_patience:
+                    break
             if signals.received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(signals.received, step)

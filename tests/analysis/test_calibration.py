@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig
-from leo_tf.analysis.calibration import Tallies, calibrate, calibration, tally
+from leo_tf.classification.calibration import calibrate, temperature_of
 from leo_tf.classification.evaluation import evaluate_tasks
 from leo_tf.classification.tasks import draw_tasks
+from leo_tf.evaluation.calibration import Tallies, calibration, fit_temperature, tally
 
 
 def test_by_hand():
@@ -52,7 +53,7 @@ def test_answers_drawn_from_the_probabilities_are_calibrated():
 
 @pytest.mark.parametrize("at_once", [1, 2**24])
 def test_of_a_model_agrees_with_its_evaluation(monkeypatch, uneven_table, at_once):
-    from leo_tf.analysis import calibration as module
+    from leo_tf.classification import calibration as module
 
     monkeypatch.setattr(module, "_FLOATS_AT_ONCE", at_once)
     model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
@@ -70,3 +71,21 @@ def test_one_task_has_no_interval():
     assert isinstance(one, Tallies)
     with pytest.raises(InputError, match="Got 1 task results"):
         calibration(one)
+
+
+def test_the_temperature_undoes_what_made_answers_too_sure():
+    rng = np.random.default_rng(0)
+    logits = 2 * rng.normal(size=(40, 500, 4))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    labels = (probabilities.cumsum(axis=-1) < rng.random((40, 500, 1))).sum(axis=-1)
+    assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
+    assert fit_temperature(logits / 5, labels) == pytest.approx(1 / 5, rel=0.05)
+
+
+def test_the_temperature_of_a_model_lowers_its_loss(uneven_table):
+    model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
+    tasks = draw_tasks(uneven_table, 3, 2, None, 20)
+    temperature = temperature_of(model, uneven_table, tasks)
+    before, after = (calibrate(model, uneven_table, tasks, temperature=t) for t in (1.0, temperature))
+    assert after.negative_log_likelihood.mean < before.negative_log_likelihood.mean
+    assert abs(np.log(temperature)) > 0.01

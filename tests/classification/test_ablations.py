@@ -244,13 +244,13 @@ def test_runs_from_before_the_ablations_load():
 @pytest.mark.parametrize(
     "changes,message",
     [
-        ({"codes_from": "posterior"}, r"--codes_from='posterior' was given; expected encoder or prior"),
-        ({"codes_per_class": "2"}, r"--codes_per_class='2' was given; expected example or class"),
+        ({"codes_from": "posterior"}, r"codes_from='posterior' was given; expected encoder or prior"),
+        ({"codes_per_class": "2"}, r"codes_per_class='2' was given; expected example or class"),
         (
             {"codes_from": "prior", "stochastic": False},
-            r"--stochastic=False was given; expected true with --codes_from",
+            r"stochastic=False was given; expected true with codes_from",
         ),
-        ({"inner_unroll_length": -1}, r"--inner_unroll_length=-1 was given; expected a whole number of at least 0"),
+        ({"inner_unroll_length": -1}, r"inner_unroll_length=-1 was given; expected a whole number of at least 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):

@@ -117,9 +117,7 @@ def test_variables(kind, variables):
 @pytest.mark.parametrize("kind", [MAML, MetaSGD])
 def test_other_ways_are_refused(make_episode, table, kind):
     model, episode = kind(MAMLConfig(), DIM, ways=5), make_episode(ways=3, dtype="float32")
-    message = (
-        rf"{kind.algorithm}'s weights are those of 5 classes; got tasks of 3\. Give 5-way tasks \(--num_classes=5\)"
-    )
+    message = rf"{kind.algorithm}'s weights are those of 5 classes; got tasks of 3\. Give 5-way tasks \(num_classes=5\)"
     for call in (
         lambda: model.adapt(*episode[:2]),
         lambda: model.meta_loss(episode, True, seed=0),

@@ -89,7 +89,7 @@ def test_evaluating_no_run(tmp_path):
     ],
 )
 def test_values_out_of_bounds_are_refused_by_name(section, field, value):
-    with pytest.raises(InputError, match=rf"--{field}={value!r} was given; expected \S+"):
+    with pytest.raises(InputError, match=rf"{field}={value!r} was given; expected \S+"):
         section(**{field: value})
 
 

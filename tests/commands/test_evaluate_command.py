@@ -58,7 +58,7 @@ def evaluate_py(runs):
         values(["evaluate.py", f"--checkpoint_path={runs / run}", *map(str, arguments)])
         before = set((runs / run).iterdir())
         assert evaluate_command.run(values) == 0
-        return {path.name: path for path in set((runs / run).iterdir()) - before}
+        return {path.name: path for path in set((runs / run).iterdir()) - before if path.is_file()}
 
     return command
 
@@ -159,6 +159,7 @@ def images(folder):
         for file in folder.iterdir()
         for event in tf.compat.v1.train.summary_iterator(str(file))
         for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "images"
     }
 
 
@@ -177,14 +178,14 @@ def test_analyses(runs, evaluate_py, capsys):
     assert sum(bin["count"] for bin in numbers["calibration"]["calibration"]["bins"]) == 6 * 3 * 8
     assert [(p["latent_steps"], p["finetuning_steps"]) for p in numbers["steps"]["steps"]] == [(0, 0), (1, 0), (1, 1)]
     assert [(c["ways"], c["shots"]) for c in numbers["grid"]["grid"]] == [(2, 1), (2, 3), (4, 1), (4, 3)]
-    assert images(runs / "a" / "tensorboard" / "evaluation") == {f"{stem}-{name}" for name in numbers}
+    assert images(runs / "a" / "test") == {f"{stem}-{name}" for name in numbers}
     assert "expected calibration error" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["--analysis=callibration"], "Unknown --analysis callibration; expected some of calibration, steps, grid"),
+        (["--analysis=callibration"], "Unknown analysis callibration; expected some of calibration, steps, grid"),
         (["--analysis=grid", "--ways_grid=5,many"], "Got --ways_grid=5,many; expected whole numbers"),
         (["--analysis_tasks=1"], "--analysis_tasks=1; expected at least 2"),
         (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),

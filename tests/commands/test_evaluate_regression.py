@@ -60,7 +60,7 @@ def evaluate_py(runs):
         values(["evaluate.py", f"--checkpoint_path={runs / run}", *map(str, arguments)])
         before = set((runs / run).iterdir())
         assert evaluate_command.run(values) == 0
-        return {path.name: path for path in set((runs / run).iterdir()) - before}
+        return {path.name: path for path in set((runs / run).iterdir()) - before if path.is_file()}
 
     return command
 
@@ -87,6 +87,7 @@ def images(folder):
         for file in folder.iterdir()
         for event in tf.compat.v1.train.summary_iterator(str(file))
         for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "images"
     }
 
 
@@ -94,7 +95,7 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     pytest.importorskip("matplotlib")
     files = evaluate_py(*FLAGS, "--shots_grid=5,1,5", "--seed=4")
     stem = "evaluation-test-24tasks-1_5shot-6samples-seed4"
-    assert sorted(files) == [f"{stem}-functions.png", f"{stem}.json", f"{stem}.npz", "tensorboard"]
+    assert sorted(files) == [f"{stem}-functions.png", f"{stem}.json", f"{stem}.npz"]
     tasks = draw_tasks(TASKS, seed=4)
     expected = evaluation.evaluate(leo_tf.load(runs / "leo"), tasks, (1, 5), SAMPLES)
     saved = RegressionResult.load(files[f"{stem}.npz"])
@@ -116,7 +117,7 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     ambiguity = written["ambiguity"]
     assert ambiguity["num_tasks"] == 300 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
     assert 0 <= ambiguity["both_families"]["mean"] <= 1 and ambiguity["both_families_exact"] > 0.5
-    assert images(runs / "leo" / "tensorboard" / "evaluation") == {f"{stem}-functions"}
+    assert images(runs / "leo" / "test") == {f"{stem}-functions"}
     output = capsys.readouterr().out
     assert f"LEO, {TASKS} tasks, {SAMPLES} samples a task" in output and "exact posterior, 24 tasks" in output
     assert "ambiguous tasks (300; exact posterior" in output and f"{stem}-functions.png" in output
@@ -196,17 +197,17 @@ def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, cap
         (["--num_classes=3", "--queries=5"], r"is a regression run, for which --num_classes, --queries has no meaning"),
         (["--tasks=x.npz"], "for which --tasks has no meaning; leave it out"),
         (["--problem=classification"], r"leo is a regression run; --problem=classification was given\. Leave it out"),
-        (["--split=train"], "Got --split=train; expected val or test for a regression run"),
+        (["--split=train"], "Got split=train; expected val or test for a regression run"),
         (
             ["--analysis=calibration"],
-            r"Unknown --analysis calibration; expected some of gaussian_process for a",
+            r"Unknown analysis calibration; expected some of gaussian_process for a",
         ),
-        (["--samples=0"], "Got --samples=0; expected at least 1"),
-        (["--shots_grid=0,5"], r"Got --shots_grid=0,5; expected whole numbers from 1 to 20, as 1,5,20\."),
-        (["--shots_grid=5,21"], "Got --shots_grid=5,21; expected whole numbers from 1 to 20"),
+        (["--samples=0"], "Got samples=0; expected at least 1"),
+        (["--shots_grid=0,5"], r"Got shots_grid=0,5; expected whole numbers from 1 to 20, as 1,5,20\."),
+        (["--shots_grid=5,21"], "Got shots_grid=5,21; expected whole numbers from 1 to 20"),
         (["--shots_grid=many"], "Got --shots_grid=many; expected whole numbers"),
         (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),
-        (["--num_tasks=2"], r"Of 2 tasks \d are sinusoids; expected at least 2 of each family, .* larger --num_tasks"),
+        (["--num_tasks=2"], r"Of 2 tasks \d are sinusoids; expected at least 2 of each family, .* larger num_tasks"),
         (["--output=x.npz"], r"Expected a name in \.json"),
     ],
 )
@@ -229,9 +230,7 @@ def test_gaussian_processes_that_cannot_be_are_refused_before_any_work(runs, eva
 
 def test_runs_that_do_not_compare(runs, evaluate_py, few):
     small = ("--num_tasks=10", "--samples=2", "--shots_grid=1")
-    with pytest.raises(
-        InputError, match=r"Got --compare_to=.*classes, a classification run; expected a regression run"
-    ):
+    with pytest.raises(InputError, match=r"Got compare_to=.*classes, a classification run; expected a regression run"):
         evaluate_py(*small, f"--compare_to={runs / 'classes'}")
     with pytest.raises(InputError, match=r"No run in .*nowhere"):
         evaluate_py(*small, f"--compare_to={runs / 'nowhere'}")

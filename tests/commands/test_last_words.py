@@ -48,10 +48,10 @@ def test_absurd_sizes(flag):
 
 def test_out_of_memory_names_what_to_lower():
     code = (
-        "import tensorflow as tf; from leo_tf.commands.main import run_command\n"
+        "import tensorflow as tf; from leo_tf.commands.main import Command, run_command\n"
         "text = 'Graph execution error:\\n\\nOOM when allocating tensor\\nmore'\n"
         "def work(): raise tf.errors.ResourceExhaustedError(None, None, text)\n"
-        "run_command(work)"
+        "run_command(work, Command('', '', ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert_refused(done, "Out of memory (OOM when allocating tensor). Lower --metatrain_batch_size")
@@ -59,6 +59,10 @@ def test_out_of_memory_names_what_to_lower():
 
 def test_memory_that_runs_out_without_a_word():
     """NumPy's and Python's own error may have no text."""
-    code = "from leo_tf.commands.main import run_command\ndef work(): raise MemoryError\nrun_command(work)"
+    code = (
+        "from leo_tf.commands.main import Command, run_command\n"
+        "def work(): raise MemoryError\n"
+        "run_command(work, Command('', '', ''))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert_refused(done, "Out of memory (MemoryError). Lower --metatrain_batch_size")

@@ -39,7 +39,7 @@ from leo_tf.errors import InputError
     ],
 )
 def test_values_of_another_type_or_size_are_refused(section, field, value, expected):
-    with pytest.raises(InputError, match=rf"--{field}={value!r} was given; expected {expected}"):
+    with pytest.raises(InputError, match=rf"{field}={value!r} was given; expected {expected}"):
         section(**{field: value})
 
 
@@ -80,5 +80,5 @@ def test_other_problems_and_algorithms_differ_by_name():
     assert RunConfig().differences(regression) == ["problem: 'classification' != 'regression'"]
     maml, longer = (RunConfig(MAMLConfig(steps), algorithm="maml") for steps in (10, 3))
     assert maml.differences(longer) == ["model.maml_steps: 10 != 3"]
-    with pytest.raises(InputError, match=r"--problem='clustering' was given; expected classification or regression"):
+    with pytest.raises(InputError, match=r"problem='clustering' was given; expected classification or regression"):
         RunConfig(problem="clustering")

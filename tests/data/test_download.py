@@ -203,7 +203,7 @@ def test_without_a_network_there_is_one_clear_message(monkeypatch, cache, tmp_pa
     expected = tmp_path / "data" / "miniImageNet" / "center" / "train_embeddings.pkl"
     message = str(caught.value)
     assert message.startswith(f"{expected}: not found, and {address} cannot be reached (")
-    assert "make quickstart" in message and "--dataset_name=glyphs" in message
+    assert "make quickstart" in message and "dataset_name=glyphs" in message
     assert "\n" not in message
 
 

@@ -119,7 +119,7 @@ def test_too_few_examples_names_the_class_and_its_count():
 
 
 def test_more_ways_than_classes():
-    with pytest.raises(InputError, match=r"7-way tasks need 7 classes; numbered has 6.*--num_classes"):
+    with pytest.raises(InputError, match=r"7-way tasks need 7 classes; numbered has 6.*num_classes"):
         EpisodeSampler(numbered([5] * 6), 7, 1, 1)
 
 

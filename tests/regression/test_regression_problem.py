@@ -99,23 +99,19 @@ def test_the_last_validation_is_that_of_the_protocol(run):
 def test_tensorboard(run):
     pytest.importorskip("matplotlib")
     tags, image = {}, None
-    for file in run.folder.tensorboard.glob("events*"):
-        for event in tf.compat.v1.train.summary_iterator(str(file)):
-            for value in event.summary.value:
-                tags.setdefault(value.tag, []).append(event.step)
-                if value.tag == "validation/functions":
-                    image = value.tensor.string_val
-    names = [f"validation/{name}" for name in ("mse", "best_mse", "half_width", "crps", "coverage_90", "functions")]
-    for name in (
-        *names,
-        "variables/latent_learning_rate",
-        "variables/encoder/examples/bias_2",
-        "variables/decoder/kernel",
-    ):
-        assert tags[name] == [4, 8], name
-    for name in ("train/query_loss", "train/encoder_penalty", "gradient_norm/encoder/relation/second"):
-        assert tags[name] == [2, 4, 6, 8], name
-    assert {"learning_rate/latent_learning_rate_mean", "learning_rate/finetuning_learning_rate_mean"} <= tags.keys()
+    for curve in ("train", "validation"):
+        for file in run.folder.events(curve).glob("events*"):
+            for event in tf.compat.v1.train.summary_iterator(str(file)):
+                for value in event.summary.value:
+                    tags.setdefault((curve, value.tag), []).append(event.step)
+                    if value.tag == "functions":
+                        image = value.tensor.string_val
+    names = "error/mse", "error/crps", "error/coverage_90", "functions", "rate/latent_learning_rate"
+    for name in (*names, "latent_learning_rate", "encoder/examples/bias_2", "decoder/kernel"):
+        assert tags["validation", name] == [4, 8], name
+    for name in ("loss/query", "loss/encoder_penalty", "variable/gradient_norm/encoder/relation/second"):
+        assert tags["train", name] == [2, 4, 6, 8], name
+    assert {("train", "rate/latent_learning_rate"), ("train", "rate/finetuning_learning_rate")} <= tags.keys()
     assert image[2].startswith(b"\x89PNG") and int(image[0]) > 600
 
 
@@ -201,12 +197,12 @@ def test_the_end_of_a_cosine_run_is_fixed(tmp_path):
 
 
 def test_settings_without_meaning_are_refused():
-    with pytest.raises(InputError, match=r"--dropout_rate=0\.5 was given; expected 0 with --problem=regression, see"):
+    with pytest.raises(InputError, match=r"dropout_rate=0\.5 was given; expected 0 with problem=regression, see"):
         RunConfig(problem="regression")
-    with pytest.raises(InputError, match=r"--codes_from='prior' was given; expected encoder with --problem=regression"):
+    with pytest.raises(InputError, match=r"codes_from='prior' was given; expected encoder with problem=regression"):
         RunConfig(LEOConfig(dropout_rate=0.0, codes_from="prior"), problem="regression")
     for field, value in (("network_layers", 0), ("encoder_units", 0), ("noise_stddev", -1.0), ("weight_spread", -0.1)):
-        with pytest.raises(InputError, match=rf"--{field}={value} was given; expected "):
+        with pytest.raises(InputError, match=rf"{field}={value} was given; expected "):
             RegressionConfig(**{field: value})
 
 
@@ -217,7 +213,7 @@ def test_more_shots_than_a_validation_task_has_are_refused(tmp_path):
         if shots == 20:
             problem.Regression(config)
         else:
-            with pytest.raises(InputError, match=r"--num_tr_examples_per_class=21 was given; expected at most 20"):
+            with pytest.raises(InputError, match=r"num_tr_examples_per_class=21 was given; expected at most 20"):
                 problem.Regression(config)
 
 

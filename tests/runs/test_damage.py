@@ -272,7 +272,7 @@ def test_a_run_in_such_a_path_continues(data, whole, tmp_path):
     assert again.run() == 4
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert list((path / "tensorboard").glob("events*"))
+    assert list((path / "train").glob("events*")) and list((path / "validation").glob("events*"))
     assert newest_whole(path / "latest").name == "ckpt-8"
     assert leo_tf.load(path).config.num_latents == 2
 

@@ -82,7 +82,7 @@ def test_a_checkpoint_moves_between_one_replica_and_two(data, single, halves, tm
 
 
 def test_a_meta_batch_that_does_not_divide_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match=r"--metatrain_batch_size=3 does not divide over 2 replicas; .* e\.g\. 4"):
+    with pytest.raises(InputError, match=r"metatrain_batch_size=3 does not divide over 2 replicas; .* e\.g\. 4"):
         trainer(data, tmp_path, 4, distribution="mirrored", metatrain_batch_size=3)
 
 
@@ -122,17 +122,63 @@ def test_metrics_file_has_every_term_and_every_validation(single):
         assert float(row["query_loss"]) > 0 and float(row["kl"]) > 0 and float(row["gradient_norm"]) > 0
 
 
-def test_tensorboard_events(single):
-    tags = set()
-    for file in (single[0] / "tensorboard").glob("events*"):
-        for record in tf.data.TFRecordDataset(str(file)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            tags |= {value.tag for value in event.summary.value}
+def events(folder):
+    """{tag: [event]} of a folder of TensorBoard's events."""
+    found = {}
+    for file in folder.glob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value))
+    return found
+
+
+def test_tensorboard_has_one_chart_of_the_measure_and_the_rest_in_order(single):
+    train, validation, nearest = (events(single[0] / n) for n in ("train", "validation", "nearest_class_mean"))
     assert {
-        *("train/loss", "train/kl", "train/encoder_penalty", "train/regularization", "train/steps_per_second"),
-        *("validation/accuracy", "validation/best_accuracy", "variables/latent_learning_rate"),
-        *("variables/finetuning_learning_rate", "gradient_norm/encoder/examples/kernel_0", "variables/decoder/kernel"),
-    } <= tags
+        *("accuracy", "loss/total", "loss/query", "loss/kl", "loss/encoder_penalty", "loss/regularization"),
+        *("rate/adam", "rate/latent_learning_rate", "rate/finetuning_learning_rate", "speed/steps_per_second"),
+        *("variable/gradient_norm", "variable/gradient_norm/encoder/examples/kernel_0"),
+    } <= train.keys()
+    groups = list(dict.fromkeys(tag.split("/")[0] for tag in sorted(train)))
+    assert groups == ["accuracy", "loss", "rate", "speed", "variable"]
+    assert [step for step, _ in train["accuracy"]] == [2, 4, 6, 8]
+    assert [step for step, _ in validation["accuracy"]] == [step for step, _ in nearest["accuracy"]] == [4, 8]
+    assert nearest.keys() == {"accuracy"}
+    for tags in (train, validation):
+        for tag, values in tags.items():
+            if values[0][1].metadata.plugin_data.plugin_name == "scalars":
+                assert values[0][1].metadata.summary_description, tag
+    assert {"loss/query", "decoder/kernel", "latent_learning_rate"} <= validation.keys()
+    rate = [value for _, value in train["rate/adam"]]
+    assert tf.make_ndarray(rate[0].tensor) == pytest.approx(0.01)
+
+
+def test_tensorboard_has_pictures_of_calibration_and_of_the_learned_rates(single):
+    pytest.importorskip("matplotlib")
+    validation = events(single[0] / "validation")
+    for name in ("reliability", "rate/latent_learning_rate", "rate/finetuning_learning_rate"):
+        assert [step for step, _ in validation[name]] == [4, 8]
+        assert validation[name][0][1].tensor.string_val[2].startswith(b"\x89PNG")
+
+
+def test_tensorboard_has_the_configuration_and_the_table_of_hyper_parameters(single):
+    found = events(single[0])
+    (_, text), *_ = found["configuration"]
+    assert '"num_latents": 4' in text.tensor.string_val[0].decode()
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    data = plugin_data_pb2.HParamsPluginData.FromString(
+        found["_hparams_/session_start_info"][0][1].metadata.plugin_data.content
+    )
+    start = data.session_start_info
+    assert start.hparams["num_latents"].number_value == 4 and start.hparams["dataset_name"].string_value == "own"
+    data = plugin_data_pb2.HParamsPluginData.FromString(
+        found["_hparams_/experiment"][0][1].metadata.plugin_data.content
+    )
+    assert [(m.name.group, m.name.tag) for m in data.experiment.metric_infos] == [
+        ("validation", "accuracy"),
+        ("test", "accuracy"),
+    ]
 
 
 def test_load_gives_the_best_checkpoint(data, single):

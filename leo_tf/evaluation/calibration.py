@@ -4,14 +4,13 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
-from leo_tf.classification.evaluator import adapted_by, require_fits, sampler_of
-from leo_tf.classification.scoring import query_logits
+from leo_tf.evaluation import plots
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
 BINS = 15
-_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
+_TEMPERATURES = 0.01, 100.0
 
 
 class Tallies(NamedTuple):
@@ -115,28 +114,59 @@ def calibration(tallies):
     )
 
 
-def calibrate(model, table, tasks, bins=BINS):
-    """Measure a model's calibration on the queries of tasks.
+def fit_temperature(logits, labels):
+    """Return the temperature T whose softmax(logits / T) has the least negative log-likelihood.
 
     Args:
-      model: LEO.
-      table: EmbeddingTable that the tasks are of.
-      tasks: Tasks; a thousand are enough, as every query counts.
-      bins: number of equal bins of [0, 1].
+      logits: [tasks, queries, ways].
+      labels: [tasks, queries] int.
 
     Returns:
-      Calibration.
+      Float from 0.01 to 100; above 1 the model was too sure of itself.
 
-    Raises:
-      InputError: the table does not fit the model or the tasks.
+    References:
+      Guo et al. (ICML 2017), section 4.2.
     """
-    require_fits(model, table)
-    sampler = sampler_of(table, tasks)
-    at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * table.dim))
-    parts: list[Tallies] = []
-    for first in range(0, len(tasks), at_once):
-        episode = tasks.take(slice(first, first + at_once)).episode(sampler)
-        classifier = adapted_by(model)(episode.support_x, episode.support_y)
-        logits, labels = query_logits(classifier, episode)
-        parts.append(tally(logits, labels, bins))
-    return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))
+    logits = np.asarray(logits, np.float64)
+    labels = np.asarray(labels)[..., np.newaxis]
+
+    def loss(log_temperature):
+        logs = special.log_softmax(logits / np.exp(log_temperature), axis=-1)
+        return -np.take_along_axis(logs, labels, axis=-1).mean()
+
+    found = optimize.minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
+    return float(np.exp(found.x))
+
+
+def reliability_diagram(calibration, title):
+    """Draw accuracy against confidence, over how many queries each bin has.
+
+    Args:
+      calibration: Calibration.
+      title: text.
+
+    Returns:
+      matplotlib Figure.
+    """
+    figure = plots.new_figure(4.2, 4.8)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    bins = len(calibration.bin_count)
+    centres, width, filled = (np.arange(bins) + 0.5) / bins, 1 / bins, calibration.bin_count > 0
+    above.bar(
+        *(centres[filled], calibration.bin_accuracy[filled], width),
+        color="C0", alpha=0.4, edgecolor="white", label="accuracy in the bin",
+    )  # fmt: skip
+    above.plot([0, 1], [0, 1], color="black", lw=1, ls="--", label="perfectly calibrated")
+    above.plot(
+        calibration.bin_confidence[filled],
+        calibration.bin_accuracy[filled],
+        "C0o",
+        ms=4,
+        label="at its mean confidence",
+    )
+    error = f"expected calibration error {100 * calibration.expected_error:.2f} %"
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=f"{title}\n{error}")
+    above.legend(frameon=False, fontsize="small", loc="upper left")
+    below.bar(centres, calibration.bin_count / calibration.bin_count.sum(), width, edgecolor="white", color="gray")
+    below.set(xlabel="confidence", ylabel="queries")
+    return plots.finished(figure)

@@ -1,0 +1,83 @@
+"""Flags as a reader meets them: in groups with defaults and an example for `--help`, and by name in messages."""
+
+import re
+import shutil
+import textwrap
+
+from absl import flags
+
+GROUPS = ("Run", "Output", "Data", "Tasks", "LEO", "Optimisation", "Baselines", "Regression")
+_FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
+_INDENT, _MOST_COLUMNS = 6, 100
+
+
+def help_text(about, usage, example, flag_values):
+    """Return the help of a command.
+
+    Args:
+      about: what it does, a sentence or two.
+      usage: how it is called, without flags: "python train.py".
+      example: a command line.
+      flag_values: absl FlagValues; a flag's module name is its group.
+    """
+    columns = min(_MOST_COLUMNS, shutil.get_terminal_size((_MOST_COLUMNS, 24)).columns)
+    parts = [
+        f"{about}\n\nUsage:    {usage} [--flagfile=FILE] [--name=value ...]\nExample:  {example}",
+        *(f"{group}\n{_listed(chosen, columns)}" for group, chosen in grouped(flag_values).items()),
+        "A flagfile has one flag a line; a flag given later wins. --verbosity=info shows TensorFlow's own log,\n"
+        "--helpfull absl's own flags.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def grouped(flag_values):
+    """Return {group: flags} of a command's own flags, in the order of GROUPS; what has no group is called "Flags"."""
+    found: dict[str, list] = {}
+    for module, defined in flag_values.flags_by_module_dict().items():
+        if module.partition(".")[0] not in _FOREIGN:
+            found.setdefault(module if module in GROUPS else "Flags", []).extend(defined)
+    return {group: found[group] for group in ("Flags", *GROUPS) if group in found}
+
+
+def as_flags(message, flag_values=flags.FLAGS):
+    """Write the settings that a message names as the flags they are set by: `seed=1` as `--seed=1`.
+
+    A name of one word stays as it is where no `=` follows: it may be a word.
+    """
+    names = [flag.name for group in grouped(flag_values).values() for flag in group]
+    named = "|".join(name if "_" in name else f"{name}(?==)" for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"(?<![-\w./'\"])(?:{named})(?![-\w./])", r"--\g<0>", message) if names else message
+
+
+def usage_of(flag):
+    """Return how a flag is written: `--jit=auto|on|off`, `--[no]download`, `--seed=0`."""
+    choices = getattr(flag.parser, "enum_values", None)
+    if flag.boolean:
+        return f"--[no]{flag.name}"
+    if choices:
+        return f"--{flag.name}={'|'.join(choices)}"
+    return f"--{flag.name}={_KINDS.get(flag.flag_type(), 'TEXT')}"
+
+
+_KINDS = {"int": "NUMBER", "float": "NUMBER", "comma separated list of strings": "A,B,..."}
+
+
+def default_of(flag):
+    """Return a flag's default as text; empty where there is none."""
+    value = flag.default
+    if value is None or value == "" or value == []:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _listed(chosen, columns):
+    lines = []
+    for flag in chosen:
+        default = default_of(flag)
+        lines.append(f"  {usage_of(flag)}")
+        about = flag.help.partition(">: ")[2] if getattr(flag.parser, "enum_values", None) else flag.help
+        about = f"{about} (default: {default})" if default else about
+        lines += textwrap.wrap(about, columns, initial_indent=" " * _INDENT, subsequent_indent=" " * _INDENT)
+    return "\n".join(lines)

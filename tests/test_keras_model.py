@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, EmbeddingTable, Episode, EpisodeSampler, InputError, LEOConfig
+from leo_tf.classification.tasks import draw_tasks
 
 CONFIG = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, dropout_rate=0.2, kl_weight=0.01)
 STEPS, EPOCHS = 10, 4
@@ -177,3 +178,65 @@ def test_a_loaded_model_trains_on(tmp_path):
     loaded.fit(episodes, verbose=0)
     for ours, theirs in zip(model.meta_variables, loaded.meta_variables, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("given", [{"loss": "mse"}, {"metrics": ["accuracy"]}, {"weighted_metrics": ["accuracy"]}])
+def test_losses_and_metrics_are_refused_not_ignored(given):
+    with pytest.raises(
+        InputError, match=rf"compile got {next(iter(given))}; expected none: LEO trains on its meta-obj"
+    ):
+        LEO(CONFIG, 8, seed=0).compile(**given)
+
+
+def test_predict_answers_the_queries_of_episodes(dataset):
+    model = compiled()
+    answers = model.predict(dataset.take(2), verbose=0)
+    expected = [model(Episode(*episode)) for episode in dataset.take(2)]
+    np.testing.assert_allclose(answers, np.concatenate(expected), rtol=1e-5, atol=1e-6)
+    assert answers.shape == (16, 20, 5)
+
+
+def test_fit_compiles_with_xla_unless_told_otherwise(dataset):
+    losses = {}
+    for jit in (None, True, False):
+        recorder = Recorder()
+        compiled(jit_compile=jit).fit(dataset, verbose=0, callbacks=[recorder])
+        losses[jit] = recorder.losses
+    assert losses[None] == losses[True]
+    np.testing.assert_allclose(losses[None], losses[False], rtol=2e-3)  # training amplifies rounding
+
+
+def test_fit_takes_validation_data(dataset):
+    history = compiled().fit(dataset, validation_data=dataset.take(2), verbose=0)
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= history.history.keys()
+
+
+def test_adapt_makes_one_graph_for_a_shape(dataset):
+    model = LEO(CONFIG, 8, seed=0)
+    episode = Episode(*next(iter(dataset)))
+    first = model.adapt(episode.support_x, episode.support_y)
+    assert model._compiled_adapt.experimental_get_tracing_count() == 1
+    model.decoder.kernel.assign(2 * model.decoder.kernel)
+    assert np.abs(model.adapt(episode.support_x, episode.support_y) - first).max() > 1e-3  # of today's weights
+    assert model._compiled_adapt.experimental_get_tracing_count() == 1
+    model.adapt(episode.support_x[:1], episode.support_y[:1])
+    assert model._compiled_adapt.experimental_get_tracing_count() == 2
+
+
+def test_a_missing_axis_of_tasks_is_named(dataset):
+    episode = Episode(*next(iter(dataset)))
+    with pytest.raises(
+        InputError, match=r"shape \(5, 1, 8\); expected \[tasks, ways, shots, 8\]. One task alone: supp"
+    ):
+        LEO(CONFIG, 8, seed=0).adapt(episode.support_x[0], episode.support_y[0])
+
+
+def test_short_reprs(dataset, table):
+    assert repr(LEO(CONFIG, 8, seed=0)) == "<LEO for embeddings of 8, 2 + 1 inner steps, 300 parameters>"
+    assert repr(Episode(*next(iter(dataset)))) == (
+        "Episode(support_x (8, 5, 1, 8), support_y (8, 5, 1), query_x (8, 5, 4, 8), query_y (8, 5, 4))"
+    )
+    assert repr(table).startswith(
+        "<EmbeddingTable random table: 9 classes x 24 rows (216), dim 8, unit length, sha256 "
+    )
+    assert repr(draw_tasks(table, 3, 2, 4, 5)).startswith("<Tasks 5 of 3-way 2-shot, 4 queries a class, data ")

@@ -58,9 +58,7 @@ class ClassificationLearner(MetaLearner):
     def __repr__(self):
         steps = " + ".join(map(str, self.inner_steps))
         size = sum(int(np.prod(variable.shape)) for variable in self.meta_variables)
-        return (
-            f"<{self.algorithm} {self.embedding_dim}-dimensional embeddings, {steps} inner steps, {size:,} parameters>"
-        )
+        return f"<{self.algorithm} for embeddings of {self.embedding_dim}, {steps} inner steps, {size:,} parameters>"
 
     def noise_needs(self, shots):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""

@@ -24,7 +24,7 @@ def help_text(about, usage, example, flag_values):
     parts = [
         f"{about}\n\nUsage:    {usage} [--flagfile=FILE] [--name=value ...]\nExample:  {example}",
         *(f"{group}\n{_listed(chosen, columns)}" for group, chosen in grouped(flag_values).items()),
-        "A flagfile has one flag a line; a flag given later wins. --verbosity=info shows TensorFlow's own log,\n"
+        "A flagfile has one flag a line; a flag given later wins. --verbosity=0 shows TensorFlow's own log,\n"
         "--helpfull absl's own flags.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -83,8 +83,9 @@ class RunConfig:
                 require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
 
     def flat(self):
-        """Return every setting by its name, {name: bool, int, float or text}."""
-        sections = (dataclasses.asdict(getattr(self, name)) for name in section_types(self.algorithm))
+        """Return every setting that means something here by its name, {name: bool, int, float or text}."""
+        names = section_types(self.algorithm).keys() - ({"regression"} if self.problem != "regression" else set())
+        sections = (dataclasses.asdict(getattr(self, name)) for name in sorted(names))
         own = {"problem": self.problem, "algorithm": self.algorithm}
         return own | {name: value for section in sections for name, value in section.items()}
 

@@ -136,7 +136,16 @@ def _part(title, on_val, cells, outcomes):
             if row != "leo"
         ],
         "beside": _beside_published(here) if on_val else [],
+        "below": [line for outcome in here if (line := _below(outcome))],
     }
+
+
+def _below(outcome):
+    """Return a line on a cell whose accuracy is below nearest class mean's on the same tasks; empty if it is not."""
+    result = outcome.result
+    if result.accuracy.mean >= result.nearest_class_mean.mean:
+        return ""
+    return f"{outcome.cell.name}: {result.accuracy.percent()}, nearest class mean {result.nearest_class_mean.percent()}"
 
 
 def _of(outcomes, row, setting):

@@ -2,7 +2,7 @@
 
 Each curve has a folder of its own in the run's, so that training, validation and nearest class mean lie in one chart,
 under the run's name. Charts are in the order in which they matter, which TensorBoard takes from the alphabet: the
-measure, losses, rates, speed, and the norms of variables' gradients last.
+measure, losses, rates, speed, the norms of variables' gradients, and the variables last.
 """
 
 import importlib.util
@@ -79,7 +79,7 @@ class Events:
             for name, rate in self._work.rates.items() if self._images else ():
                 plots.summarize(_rate_figure(rate.numpy(), name, step), f"rate/{name}")
             for name, variable in self._work.variables.items():
-                tf.summary.histogram(name, variable.value)
+                tf.summary.histogram(f"weights/{name}", variable.value)
         for name, value in found.yardsticks.items():
             with self._writer(name).as_default(step=step):
                 _scalar(self._work.measured.measure, value)
@@ -108,8 +108,9 @@ class Events:
             metrics = [
                 hparams.Metric(tag, group=curve, display_name=f"{curve} {tag}") for curve in (VALIDATION, "test")
             ]
-            hparams.hparams_config(hparams=[], metrics=metrics)
-            hparams.hparams(config.flat(), trial_id=str(self._folder.path))
+            settings = config.flat()
+            hparams.hparams_config([hparams.HParam(name) for name in settings], metrics)
+            hparams.hparams(settings, trial_id=self._folder.path.name)
         self.flush()
 
 

@@ -3,9 +3,6 @@
 import itertools
 
 import numpy as np
-import pytest
-
-pytest.importorskip("matplotlib")
 
 from leo_tf.benchmark import cases, scaling
 from leo_tf.evaluation import plots

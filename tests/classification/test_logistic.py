@@ -12,8 +12,6 @@ from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks.logistic import logistic_regression
 
-pytest.importorskip("sklearn")
-
 
 @pytest.mark.parametrize("ways", [2, 4])
 @pytest.mark.parametrize("C", [1.0, 10.0])

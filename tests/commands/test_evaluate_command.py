@@ -164,7 +164,6 @@ def images(folder):
 
 
 def test_analyses(runs, evaluate_py, capsys):
-    pytest.importorskip("matplotlib")
     files = evaluate_py(
         *(f"--num_tasks={TASKS}", "--seed=1", "--analysis_tasks=6", "--analysis=calibration,steps,grid"),
         *("--ways_grid=2,4", "--shots_grid=1,3"),

@@ -92,7 +92,6 @@ def images(folder):
 
 
 def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
-    pytest.importorskip("matplotlib")
     files = evaluate_py(*FLAGS, "--shots_grid=5,1,5", "--seed=4")
     stem = "evaluation-test-24tasks-1_5shot-6samples-seed4"
     assert sorted(files) == [f"{stem}-functions.png", f"{stem}.json", f"{stem}.npz"]
@@ -152,7 +151,6 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
 
 
 def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
-    pytest.importorskip("sklearn")
     monkeypatch.setattr(yardstick_evaluation, "_KERNEL_TASKS", 5)
     files = evaluate_py("--num_tasks=10", "--samples=3", "--shots_grid=3", "--split=val", "--analysis=gaussian_process")
     written = json.loads(files["evaluation-val-10tasks-3shot-3samples.json"].read_text())
@@ -251,7 +249,6 @@ def test_a_regression_run_is_no_classifier(runs, table, tmp_path, name, algorith
         InputError, match=rf"Got a {algorithm} for regression, which classifies nothing; .*evaluate\.py"
     ):
         leo_tf.evaluate(leo_tf.load(runs / name), table, ways=3, num_tasks=2)
-    pytest.importorskip("sklearn")
     for model in (runs / name, leo_tf.load(runs / name)):
         with pytest.raises(InputError, match=message):
             leo_tf.FewShotClassifier(model).fit(np.eye(8), np.arange(8) % 2)

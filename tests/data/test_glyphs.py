@@ -27,7 +27,6 @@ def classes(splits):
 @pytest.fixture(scope="module")
 def generator():
     """The generator's modules; they need matplotlib's typefaces."""
-    pytest.importorskip("matplotlib")
     from leo_tf.features.glyphs import __main__, build, characters, fonts, lookalikes, network, render, sheet
 
     modules = (__main__, build, characters, fonts, lookalikes, network, render, sheet)

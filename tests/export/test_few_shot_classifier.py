@@ -1,14 +1,16 @@
 """FewShotClassifier: the numbers of LEO, any labels, scikit-learn's own checks."""
 
 import pickle
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 import tensorflow as tf
-
-pytest.importorskip("sklearn")
-
+from scipy import special
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -58,6 +60,20 @@ def data():
     y = np.array(["owl", "cat", "owl", "dog", "dog", "owl", "cat", "dog", "cat"])
     centres = {name: rng.normal(size=8) for name in ("cat", "dog", "owl")}
     return np.stack([centres[name] + 0.1 * rng.normal(size=8) for name in y]), y
+
+
+@pytest.fixture(scope="module")
+def run_of_unit_length(make_run):
+    return make_run(normalize_embeddings=True)
+
+
+@pytest.fixture(scope="module")
+def data16():
+    """Embeddings of the run's 16 dimensions, three of each class."""
+    rng = np.random.default_rng(5)
+    y = np.array(["cat", "dog", "owl"] * 3)
+    centres = {name: rng.normal(size=16) for name in ("cat", "dog", "owl")}
+    return np.stack([centres[name] + 0.5 * rng.normal(size=16) for name in y]).astype(np.float32), y
 
 
 def test_gives_the_numbers_of_leo(model, data):
@@ -149,3 +165,50 @@ def test_a_load_that_fails_does_not_spoil_the_next(saved_model, monkeypatch):
         patch.setattr(tf.saved_model, "load", lambda path: (_ for _ in ()).throw(OSError("once")))
         FewShotClassifier.load(saved_model)
     FewShotClassifier.load(saved_model)
+
+
+def test_a_fitted_one_predicts_in_another_process_without_its_run(run_of_unit_length, data16, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of_unit_length, folder)
+    X, y = data16
+    classifier = FewShotClassifier(str(folder)).fit(X, y)
+    joblib.dump(classifier, tmp_path / "classifier.joblib")
+    np.save(tmp_path / "X.npy", X)
+    shutil.rmtree(folder)
+    code = (
+        "import joblib, numpy, sys\n"
+        "found = joblib.load('classifier.joblib').predict_proba(numpy.load('X.npy'))\n"
+        "numpy.save('found.npy', found)\n"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), classifier.predict_proba(X))
+    assert done.stdout.strip() == "False"
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(classifier)).predict(X), classifier.predict(X))
+
+
+def test_calibrated_probabilities(make_run, data16, tmp_path):
+    path = make_run()
+    X, y = data16
+    with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated; run .* --calibrate"):
+        FewShotClassifier(str(path), calibrated=True).fit(X, y)
+    (path / "calibration.json").write_text('{"step": 1200, "temperature": 0.25}')
+    plain, calibrated = (FewShotClassifier(str(path), calibrated=each).fit(X, y) for each in (False, True))
+    expected = special.softmax(4 * np.log(plain.predict_proba(X)), axis=1)
+    np.testing.assert_allclose(calibrated.predict_proba(X), expected, rtol=1e-4)
+    version = export(path, tmp_path / "calibrated", calibrated=True)
+    served = FewShotClassifier(str(version)).fit(X, y)
+    np.testing.assert_allclose(served.predict_proba(X), expected, rtol=1e-4)
+    loaded = tf.saved_model.load(str(version))
+    answer = loaded.signatures["predict"](classifier=served.classifier_[None], query_x=X[None])
+    np.testing.assert_allclose(answer["probabilities"][0], expected, rtol=1e-4)
+    (path / "calibration.json").write_text('{"step": 1000, "temperature": 0.25}')
+    with pytest.raises(InputError, match="is not calibrated"):
+        export(path, tmp_path / "calibrated", calibrated=True)
+
+
+def test_a_leo_has_no_temperature(model, data, tmp_path):
+    with pytest.raises(InputError, match=r"calibrated=True was given with .*, which has no temperature"):
+        FewShotClassifier(model, calibrated=True).fit(*data)
+    with pytest.raises(InputError, match="calibrated=True was given with a LEO; expected the folder of a run"):
+        export(model, tmp_path, calibrated=True)

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-
 from leo_tf import randomness
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.figure import choose_panels, draw_figure

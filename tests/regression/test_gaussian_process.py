@@ -10,7 +10,6 @@ from leo_tf import InputError
 from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.yardsticks.gaussian_process import fit_kernel, gaussian_process
 
-pytest.importorskip("sklearn")
 NOISE = 0.3
 
 

@@ -97,7 +97,6 @@ def test_the_last_validation_is_that_of_the_protocol(run):
 
 
 def test_tensorboard(run):
-    pytest.importorskip("matplotlib")
     tags, image = {}, None
     for curve in ("train", "validation"):
         for file in run.folder.events(curve).glob("events*"):
@@ -107,7 +106,7 @@ def test_tensorboard(run):
                     if value.tag == "functions":
                         image = value.tensor.string_val
     names = "error/mse", "error/crps", "error/coverage_90", "functions", "rate/latent_learning_rate"
-    for name in (*names, "latent_learning_rate", "encoder/examples/bias_2", "decoder/kernel"):
+    for name in (*names, "weights/latent_learning_rate", "weights/encoder/examples/bias_2", "weights/decoder/kernel"):
         assert tags["validation", name] == [4, 8], name
     for name in ("loss/query", "loss/encoder_penalty", "variable/gradient_norm/encoder/relation/second"):
         assert tags["train", name] == [2, 4, 6, 8], name

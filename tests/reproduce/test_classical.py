@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("sklearn")
-
 from leo_tf.classification import draw_tasks
 from leo_tf.classification.evaluation import load_table
 from leo_tf.config import DataConfig, EpisodeConfig, RunConfig

@@ -1,6 +1,7 @@
 """The trainer in one process: replicas, moving checkpoints, what a run folder holds."""
 
 import csv
+import json
 import shutil
 import threading
 
@@ -40,7 +41,7 @@ def trainer(data, path, steps, **training):
         LEOConfig(**model),
         DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
         EpisodeConfig(num_classes=3, num_tr_examples_per_class=2, num_val_examples_per_class=3),
-        TrainingConfig(num_steps_limit=steps, outer_lr=0.01, **{**settings, **training}),
+        TrainingConfig(num_steps_limit=steps, **{"outer_lr": 0.01, **settings, **training}),
     )
     return leo_tf.Trainer(leo_tf.MetaTraining(config), path, hook)
 
@@ -148,13 +149,12 @@ def test_tensorboard_has_one_chart_of_the_measure_and_the_rest_in_order(single):
         for tag, values in tags.items():
             if values[0][1].metadata.plugin_data.plugin_name == "scalars":
                 assert values[0][1].metadata.summary_description, tag
-    assert {"loss/query", "decoder/kernel", "latent_learning_rate"} <= validation.keys()
+    assert {"loss/query", "weights/decoder/kernel", "weights/latent_learning_rate"} <= validation.keys()
     rate = [value for _, value in train["rate/adam"]]
     assert tf.make_ndarray(rate[0].tensor) == pytest.approx(0.01)
 
 
 def test_tensorboard_has_pictures_of_calibration_and_of_the_learned_rates(single):
-    pytest.importorskip("matplotlib")
     validation = events(single[0] / "validation")
     for name in ("reliability", "rate/latent_learning_rate", "rate/finetuning_learning_rate"):
         assert [step for step, _ in validation[name]] == [4, 8]
@@ -280,3 +280,74 @@ def test_a_damaged_run_says_so(data, single, tmp_path):
     (run / "config.json").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"config\.json cannot be read"):
         leo_tf.load(run)
+
+
+def falling(run, monkeypatch, values=(0.5, 0.6, 0.55, 0.58, 0.7)):
+    """Let the run find these accuracies, one after another."""
+    found = iter(values)
+    monkeypatch.setattr(run.work, "validate", lambda: Validation(Interval(next(found), 0.01), {"loss": 1.0}))
+    return run
+
+
+def test_patience_ends_the_run_and_a_longer_one_goes_on(data, tmp_path, monkeypatch):
+    run = falling(trainer(data, tmp_path, 20, patience=2), monkeypatch)
+    assert run.run() == 16 and run.checkpoints.best == (0.6, 8) and run.has_lost_patience
+    assert trainer(data, tmp_path, 40, patience=2).run() == 0
+    again = falling(trainer(data, tmp_path, 20, patience=4), monkeypatch, [0.7])
+    assert again.run() == 4 and again.checkpoints.best == (0.7, 20)
+
+
+def test_an_interrupted_run_is_as_patient(data, single, tmp_path, monkeypatch):
+    run = falling(trainer(data, tmp_path, 10, patience=2), monkeypatch)
+    assert run.run() == 10  # ends between two validations
+    again = falling(trainer(data, tmp_path, 20, patience=2), monkeypatch, [0.55, 0.58])
+    assert again.run() == 6 and again.has_lost_patience
+
+
+def test_steps_between_rows_and_validations_may_change(data, single, half):
+    run = trainer(data, half, 8, log_steps=1, checkpoint_steps=2)
+    assert run.run() == 4
+    for ours, expected in zip(run.work.learner.meta_variables, single[1], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    (line,) = (half / "changes.jsonl").read_text().splitlines()
+    changed = json.loads(line)
+    assert changed["step"] == 4
+    assert changed["changed"].items() >= {"log_steps": [2, 1], "checkpoint_steps": [4, 2]}.items()
+    with pytest.raises(InputError, match=r"checkpoint_steps: 2 != 4"):
+        trainer(data, half, 8, log_steps=1, patience=3).run()
+
+
+def test_without_validation_the_last_checkpoint_is_the_best(data, single, tmp_path):
+    (tmp_path / "data" / "own").mkdir(parents=True)
+    shutil.copy(data / "own" / "train.npz", tmp_path / "data" / "own")
+    with pytest.raises(InputError, match=r"val.*not found.*Without validation classes: metavalid_tasks=0"):
+        trainer(tmp_path / "data", tmp_path / "run", 8)
+    run = trainer(tmp_path / "data", tmp_path / "run", 8, metavalid_tasks=0)
+    assert run.run() == 8 and run.checkpoints.best[1] == 8
+    for variable, expected in zip(leo_tf.load(tmp_path / "run").meta_variables, single[1], strict=True):
+        np.testing.assert_array_equal(variable, expected)
+    shutil.rmtree(tmp_path / "run" / "best")
+    again = trainer(tmp_path / "data", tmp_path / "run", 8, metavalid_tasks=0)
+    assert again.run() == 0 and again.checkpoints.best[1] == 8
+    assert leo_tf.load(tmp_path / "run")
+
+
+def test_validation_in_other_ways(data, tmp_path):
+    run = trainer(data, tmp_path, 4, metavalid_ways=5)
+    assert run.run() == 4
+    with pytest.raises(
+        InputError, match=r"val.* has 5 classes; validation in 7-way tasks needs 7. Give metavalid_ways=5"
+    ):
+        trainer(data, tmp_path / "other", 4, metavalid_ways=7)
+
+
+def test_below_nearest_class_mean_is_said_once(data, tmp_path, caplog):
+    caplog.set_level("INFO", "leo_tf")
+    run = trainer(data, tmp_path, 8, outer_lr=1e-6, model={"finetuning_lr_init": 0.0, "inner_lr_init": 0.0})
+    run.run()
+    said = [record.message for record in caplog.records if "is below nearest class mean's" in record.message]
+    assert len(said) == 1 and "Few classes to learn from (8)" in said[0]
+    with open(tmp_path / "metrics.csv", newline="", encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    found = events(tmp_path / "nearest_class_mean")["accuracy"][-1][1]
+    assert float(last["validation_accuracy"]) < tf.make_ndarray(found.tensor)

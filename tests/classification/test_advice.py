@@ -1,0 +1,35 @@
+"""What is said of a model below nearest class mean."""
+
+import pytest
+
+from leo_tf.classification.advice import Circumstances, below_nearest_mean
+
+FINE = Circumstances(64, 1, 1, 5, 5, best_step=5000, last_step=5000)
+
+
+def said(**changes):
+    return below_nearest_mean("LEO", 0.5, 0.6, FINE._replace(**changes))
+
+
+def test_nothing_where_it_is_not_below():
+    assert below_nearest_mean("LEO", 0.6, 0.6, FINE) == ""
+    assert below_nearest_mean("LEO", float("nan"), 0.6, FINE) == ""
+
+
+@pytest.mark.parametrize(
+    "changes,reason",
+    [
+        ({}, "Perhaps the hyper-parameters, made for other data"),
+        ({"train_classes": 18}, "Few classes to learn from (18)"),
+        ({"shots": 5}, "Trained with 1 shots, judged with 5"),
+        ({"ways": 20}, "Trained with 5 ways, judged with 20"),
+        ({"last_step": 9000}, "Perhaps over-trained: the best validation was at step 5000, not 9000"),
+        ({"best_step": 60, "last_step": 60}, "Perhaps too short: 60 steps"),
+        ({"best_step": 60, "last_step": None}, "Perhaps too short: 60 steps"),
+    ],
+)
+def test_one_line_with_the_likely_reason(changes, reason):
+    line = said(**changes)
+    assert line.startswith("LEO's accuracy, 50.00 %, is below nearest class mean's, 60.00 %, on the same tasks. ")
+    assert reason in line and "\n" not in line
+    assert line.count("Perhaps") + line.count("Few") + line.count("Trained") == 1

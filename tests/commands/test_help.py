@@ -1,0 +1,94 @@
+"""What a new user sees first: the flags in groups, and a terminal with our lines only."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from leo_tf.commands import evaluate, train
+from leo_tf.commands.help import GROUPS, as_flags, grouped, help_text
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT,
+        env=environment,
+    )  # fmt: skip
+
+
+def defined(module):
+    values = flags.FlagValues()
+    module.define_flags(values)
+    return values
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ("train.py",),
+        ("evaluate.py",),
+        *(("-m", f"leo_tf.{room}") for room in ("export", "reproduce", "benchmark", "reproduce.classical")),
+    ],
+)
+def test_every_command_has_help(script):
+    done = command(*script, "--help")
+    assert done.returncode == 0 and done.stderr == ""
+    for part in ("Usage:    python ", "Example:  ", "--checkpoint_path=TEXT" if "benchmark" not in script[-1] and
+                 script[-1] != "leo_tf.reproduce" else "--output=TEXT"):  # fmt: skip
+        assert part in done.stdout
+
+
+@pytest.mark.parametrize("module", [train, evaluate])
+def test_help_lists_every_flag_once_in_its_group(module):
+    values = defined(module)
+    text = help_text("About.", "python it.py", "python it.py --seed=1", values)
+    names = [name for name in values if name not in ("help", "helpfull", "helpshort", "helpxml", "?")]
+    for name in names:
+        assert sum(line.startswith((f"  --{name}=", f"  --[no]{name}")) for line in text.splitlines()) == 1, name
+    assert set(grouped(values)) <= set(GROUPS)
+    assert max(map(len, text.splitlines())) <= 105
+
+
+def test_help_names_defaults_and_choices():
+    text = help_text("About.", "python it.py", "", defined(train))
+    assert "  --jit=auto|on|off\n      compile the step with XLA; auto: as measured best (default: auto)" in text
+    assert "  --outer_lr=NUMBER\n      learning rate of Adam (default: 0.0001)" in text
+    assert "(default: true)" in text
+
+
+def test_messages_name_flags():
+    values = defined(train)
+    assert as_flags("num_latents=0 was given; expected a seed.", values) == (
+        "--num_latents=0 was given; expected a seed."
+    )
+    assert as_flags("Lower num_classes, or seed=1.", values) == "Lower --num_classes, or --seed=1."
+    kept = "training.seed: 1 != 2, /tmp/data_path/x, --seed=1, data_path_of, 'num_latents'"
+    assert as_flags(kept, values) == kept
+
+
+def test_stderr_holds_our_lines_only(tmp_path):
+    run = f"--checkpoint_path={tmp_path / 'run'}"
+    small = ("--num_latents=2", "--inner_unroll_length=1", "--finetuning_unroll_length=1", "--jit=off")
+    short = ("--num_steps_limit=2", "--checkpoint_steps=1", "--metavalid_tasks=4", "--metavalid_queries=2")
+    done = command("train.py", "--dataset_name=glyphs", run, *small, *short, "--distribution=mirrored")
+    assert done.returncode == 0, done.stderr
+    lines = [line[9:] for line in done.stderr.splitlines()]
+    assert len(set(lines)) == len(lines)
+    starts = "glyphs/train: 636 classes", "Computing on ", "Compiling", "step 1 of 2: loss ", "step 2 of 2: loss "
+    rest = [line for line in lines if "is below nearest class mean" not in line and "examples; " not in line]
+    assert [line.startswith(start) for line, start in zip(rest, starts, strict=True)] == [True] * 5, done.stderr
+    assert ", float32, XLA off; --distribution=mirrored finds one device" in rest[1]
+    assert "accuracy" in rest[3] and "left; validation accuracy" in rest[4] and "nearest class mean" in rest[4]
+    done = command("evaluate.py", run, "--num_tasks=10", "--queries=5")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+def test_verbosity_brings_tensorflows_own_log(tmp_path):
+    done = command("train.py", "--dataset_name=glyphs", "--num_classes=1000", "--verbosity=0")
+    assert done.returncode == 2 and "oneDNN" in done.stderr

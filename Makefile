@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
+RUNNABLE = $(VENV)/.runnable
+PIP_INSTALL = test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 .PHONY: help quickstart test check lint types wheel-test constraints clean
 
@@ -10,13 +13,22 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(INSTALLED): setup.py constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP_INSTALL) '.[dev]'
+	touch $@ $(RUNNABLE)
+
+$(RUNNABLE): setup.py constraints.txt
+	$(PIP_INSTALL) '.[plots]'
 	touch $@
 
-quickstart: $(INSTALLED)  ## install, train LEO on the built-in letterforms, evaluate it
-	$(BIN)/python train.py --flagfile=configs/quickstart.cfg
-	$(BIN)/python evaluate.py --checkpoint_path=runs/quickstart
+quickstart: $(RUNNABLE)  ## install, train LEO on the built-in letterforms, evaluate it, draw a picture
+	@$(BIN)/python train.py --flagfile=configs/quickstart.cfg
+	@$(BIN)/python evaluate.py --checkpoint_path=runs/quickstart
+	@$(BIN)/python docs/make_figures.py runs/quickstart runs/quickstart/quickstart.png
+	@echo "Try next, after: source $(VENV)/bin/activate"
+	@echo "  tensorboard --logdir=runs                                        # the curves"
+	@echo "  python evaluate.py --checkpoint_path=runs/quickstart --num_tr_examples_per_class=5   # other tasks"
+	@echo "  python -m leo_tf.export --checkpoint_path=runs/quickstart --output=served/leo        # serve it"
+	@echo "  README.md, 'Your own data'                                       # train on your embeddings"
 
 test: $(INSTALLED)  ## install, run the tests in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,4 +1,4 @@
-"""Draw docs/quickstart.png from the run that `make quickstart` leaves: python docs/make_figures.py"""
+"""Draw the quickstart's picture from the run that it leaves: python docs/make_figures.py [RUN [OUTPUT]]"""
 
 import csv
 import json
@@ -15,8 +15,9 @@ def main(run="runs/quickstart", output="docs/quickstart.png"):
     test = json.loads((Path(run) / "evaluation-test.json").read_text())
     validation = [row for row in rows if row["validation_accuracy"]]
     training = [row for row in rows if row["accuracy"]]
-    figure = plots.new_figure(9, 3.2)
-    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
+    chance = 100 / test["ways"]
+    figure = plots.new_figure(9, 3.4)
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1], sharey=True)
     left.plot([int(r["step"]) for r in training], [100 * float(r["accuracy"]) for r in training], lw=0.8, alpha=0.5)
     left.errorbar(
         [int(r["step"]) for r in validation],
@@ -25,14 +26,18 @@ def main(run="runs/quickstart", output="docs/quickstart.png"):
         marker="o",
         ms=3,
     )
-    left.legend(["training tasks (with dropout and noise)", "validation tasks"])
-    left.set(xlabel="step", ylabel="5-way 1-shot accuracy, %", title="Meta-training on letterforms")
-    names = {"nearest_class_mean": "nearest\nclass mean", "accuracy": "LEO"}
+    left.axhline(chance, color="0.6", ls=":")
+    left.legend(["training tasks (with dropout and noise)", "validation tasks", "chance"], fontsize="small")
+    shape = f"{test['ways']}-way {test['shots']}-shot"
+    left.set(xlabel="step", ylabel=f"{shape} accuracy, %", title="Meta-training on letterforms")
+    names = {"nearest_class_mean": "nearest\nclass mean", "accuracy": test["algorithm"]}
     for place, key in enumerate(names):
         bar = right.bar(place, 100 * test[key]["mean"], yerr=100 * test[key]["half_width"], capsize=4)
         right.bar_label(bar, fmt="%.1f", padding=3)
-    right.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(20, 75), title="Scripts never seen: test")
+    right.axhline(chance, color="0.6", ls=":")
+    right.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(0, 100), title="Scripts never seen: test")
     write_bytes(output, plots.png(plots.finished(figure)))
+    print(f"Picture: {output}")
 
 
 if __name__ == "__main__":

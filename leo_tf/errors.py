@@ -21,12 +21,11 @@ class InputError(ValueError):
     """
 
 
-def require_package(module, extra, purpose):
+def require_package(module, purpose):
     """Raise where an optional package is not installed.
 
     Args:
       module: the name to import.
-      extra: of leo_tf, that brings it.
       purpose: what needs it, the beginning of a sentence: "The report".
 
     Raises:
@@ -39,4 +38,4 @@ def require_package(module, extra, purpose):
     if not found:
         package = module.partition(".")[0]
         package = _PACKAGES.get(package, package)
-        raise InputError(f"{purpose} needs {package}, which is not installed; pip install 'leo_tf[{extra}]'.")
+        raise InputError(f"{purpose} needs {package}, which is not installed: pip install {package}.")

@@ -50,7 +50,7 @@ def png(figure):
 
 def require_drawing():
     """Raise InputError where matplotlib is not installed."""
-    require_package("matplotlib", "plots", "Drawing pictures")
+    require_package("matplotlib", "Drawing pictures")
 
 
 def new_figure(width, height):

@@ -7,7 +7,7 @@ from scipy import special
 
 from leo_tf.errors import InputError, require_package
 
-require_package("sklearn", "sklearn", "FewShotClassifier")
+require_package("sklearn", "FewShotClassifier")
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402

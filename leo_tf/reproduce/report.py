@@ -36,7 +36,7 @@ def require_report(folder):
       InputError: a package is missing, or a file cannot be written.
     """
     for module in ("jinja2", "markdown", "matplotlib"):
-        require_package(module, "reproduce", "The report")
+        require_package(module, "The report")
     for name in (_TEXT, _PAGE, _PICTURE):
         require_writable(Path(folder) / name)
 

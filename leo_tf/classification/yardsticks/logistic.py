@@ -24,7 +24,7 @@ def logistic_regression(support_x, support_y, C=1.0):
     Raises:
       InputError: scikit-learn is not installed, or C is not positive.
     """
-    require_package("sklearn", "sklearn", "logistic_regression")
+    require_package("sklearn", "logistic_regression")
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 

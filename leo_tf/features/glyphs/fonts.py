@@ -38,7 +38,7 @@ def require_fonts() -> Path:
         InputError: matplotlib or Pillow is not installed, or its fonts are not where the wheel puts them.
     """
     for module in ("matplotlib", "PIL"):
-        require_package(module, "dev", "Rendering the glyphs")
+        require_package(module, "Rendering the glyphs")
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

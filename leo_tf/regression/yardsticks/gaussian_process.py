@@ -104,7 +104,7 @@ def _checked(support_x, support_y, noise_stddev):
 
 def require_scikit_learn():
     """Raise InputError unless scikit-learn is installed."""
-    require_package("sklearn.gaussian_process", "sklearn", "A Gaussian process")
+    require_package("sklearn.gaussian_process", "A Gaussian process")
 
 
 def _scikit_learn(noise_stddev):

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: help quickstart test check lint types wheel-test constraints clean
+.PHONY: help quickstart notebook test check lint types wheel-test constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -17,6 +17,12 @@ $(INSTALLED): setup.py constraints.txt
 quickstart: $(INSTALLED)  ## install, train LEO on the built-in letterforms, evaluate it
 	$(BIN)/python train.py --flagfile=configs/quickstart.cfg
 	$(BIN)/python evaluate.py --checkpoint_path=runs/quickstart
+
+notebook: $(INSTALLED)  ## examples/inside_leo.py as build/inside_leo.ipynb, for Jupyter
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	mkdir -p build
+	$(BIN)/python -m jupytext --quiet --to ipynb --output build/inside_leo.ipynb examples/inside_leo.py \
+	  --update-metadata '{"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}'
 
 test: $(INSTALLED)  ## install, run the tests in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -31,6 +31,7 @@ setup(
     ],
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "docs": ["jupytext"],  # make notebook
         "plots": ["matplotlib"],  # evaluate.py --analysis
         "reproduce": ["jinja2", "markdown", "matplotlib"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],

@@ -11,10 +11,10 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "leo_tf/data/glyphs/NOTICE.md"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["leo_tf", "leo_tf.*"]),
-    package_data={"leo_tf.data.glyphs": ["*.npz", "*.json"], "leo_tf.reproduce": ["templates/*"]},
+    package_data={"leo_tf.data.glyphs": ["*.npz", "*.json", "*.md"], "leo_tf.reproduce": ["templates/*"]},
     install_requires=[
         "absl-py",
         "filelock>=3.31.2",  # fallback_to_soft

@@ -7,7 +7,7 @@ RUNNABLE = $(VENV)/.runnable
 PIP_INSTALL = test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
   $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: help quickstart test check lint types wheel-test constraints clean
+.PHONY: help quickstart notebook docs test check lint types wheel-test constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,6 +29,16 @@ quickstart: $(RUNNABLE)  ## install, train LEO on the built-in letterforms, eval
 	@echo "  python evaluate.py --checkpoint_path=runs/quickstart --num_tr_examples_per_class=5   # other tasks"
 	@echo "  python -m leo_tf.export --checkpoint_path=runs/quickstart --output=served/leo        # serve it"
 	@echo "  README.md, 'Your own data'                                       # train on your embeddings"
+
+docs: $(INSTALLED)  ## the documentation as a site, in build/site
+	$(PIP_INSTALL) '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+notebook: $(INSTALLED)  ## examples/inside_leo.py as build/inside_leo.ipynb, for Jupyter
+	$(PIP_INSTALL) '.[docs]'
+	mkdir -p build
+	$(BIN)/python -m jupytext --quiet --to ipynb --output build/inside_leo.ipynb examples/inside_leo.py \
+	  --update-metadata '{"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}'
 
 test: $(INSTALLED)  ## install, run the tests in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile

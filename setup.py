@@ -11,12 +11,12 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "leo_tf/data/glyphs/NOTICE.md"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["leo_tf", "leo_tf.*"]),
     package_data={
         "leo_tf": ["py.typed"],
-        "leo_tf.data.glyphs": ["*.npz", "*.json"],
+        "leo_tf.data.glyphs": ["*.npz", "*.json", "*.md"],
         "leo_tf.reproduce": ["templates/*"],
     },
     install_requires=[
@@ -35,6 +35,7 @@ setup(
     ],
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "docs": ["jupytext", "mkdocs<2", "mkdocs-material", "mkdocstrings[python]"],  # make docs, make notebook
         "plots": ["matplotlib"],  # evaluate.py --analysis
         "reproduce": ["jinja2", "markdown", "matplotlib"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],

@@ -1,12 +1,19 @@
 """What is installed is what is here."""
 
+import email
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import leo_tf
+from leo_tf.data.glyphs import SPLITS
+from leo_tf.features.glyphs import characters, fonts
 
 PACKAGE = Path(leo_tf.__file__).parent
+GLYPHS = PACKAGE / "data" / "glyphs"
 
 
 def files_of(folder):
@@ -17,3 +24,34 @@ def test_the_package_ships_every_file(tmp_path):
     command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
     subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True)
     assert files_of(tmp_path / "leo_tf") == files_of(PACKAGE)
+
+
+def test_the_licences_are_in_the_metadata(tmp_path):
+    command = [sys.executable, "setup.py", "--quiet", "dist_info", "--output-dir", str(tmp_path)]
+    subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True)
+    (folder,) = tmp_path.glob("*.dist-info")
+    metadata = email.message_from_string((folder / "METADATA").read_text(encoding="utf-8"))
+    assert metadata["License"] == "Apache-2.0"
+    assert metadata.get_all("License-File") == ["LICENSE", "leo_tf/data/glyphs/NOTICE.md"]
+    for name in metadata.get_all("License-File"):
+        assert (folder / "licenses" / name).read_bytes() == (PACKAGE.parent / name).read_bytes()
+
+
+def test_the_notice_names_every_typeface_that_drew_a_letter():
+    notice = (GLYPHS / "NOTICE.md").read_text(encoding="utf-8")
+    drawn = [fonts.faces_of(character.code_point) for character in characters.select()]
+    for line in (line for line in notice.splitlines() if re.match(r"\| (DejaVu|STIX|cm)", line)):
+        faces, number = (cell.strip() for cell in line.split("|")[1:3])
+        faces = set(faces.partition(" (")[0].split(", "))
+        assert sum(not faces.isdisjoint(by) for by in drawn) == int(number)
+        drawn = [set(by) - faces for by in drawn]
+    assert set().union(*drawn) == set()
+
+
+def test_only_numbers_and_names_are_shipped():
+    """As the notice says: no typefaces, no pictures."""
+    assert {path.suffix for path in GLYPHS.iterdir() if path.is_file()} == {".json", ".md", ".npz", ".py"}
+    for split in SPLITS:
+        with np.load(GLYPHS / f"{split}.npz") as arrays:
+            assert {name: arrays[name].ndim for name in arrays} == {"embeddings": 2, "classes": 1, "class_numbers": 1}
+            assert arrays["embeddings"].shape[1] == 128

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 RUNNABLE = $(VENV)/.runnable
-PIP_INSTALL = test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+PIP_INSTALL = { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } && \
   $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 .PHONY: help quickstart notebook docs test check lint types wheel-test constraints clean

@@ -77,7 +77,9 @@ def test_every_room_has_its_place():
     assert rooms - {"__init__", "__pycache__"} <= HEIGHTS.keys()
 
 
-@pytest.mark.parametrize("modules", ["leo_tf, leo_tf.config", "leo_tf.commands.main, leo_tf.commands.flags"])
+@pytest.mark.parametrize(
+    "modules", ["leo_tf, leo_tf.config", "leo_tf.commands.main, leo_tf.commands.flags", "leo_tf.evaluation.plots"]
+)
 def test_what_must_be_quick_imports_no_tensorflow(modules):
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

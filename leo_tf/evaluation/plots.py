@@ -1,8 +1,9 @@
-"""Pictures of an evaluation, as PNG files and in TensorBoard; matplotlib is imported only here, when drawing."""
+"""Pictures of an evaluation, as PNG files and in TensorBoard.
+
+matplotlib is imported only here, when drawing, and TensorFlow only for TensorBoard, so that a picture alone is quick.
+"""
 
 import io
-
-import tensorflow as tf
 
 from leo_tf.errors import InputError, require_package
 from leo_tf.files import write_bytes
@@ -21,6 +22,8 @@ def save(figure, path, events, tag, step):
     Raises:
       InputError: a file cannot be written.
     """
+    import tensorflow as tf
+
     image = png(figure)
     write_bytes(path, image)
     try:
@@ -38,6 +41,8 @@ def summarize(figure, tag):
 
 
 def _summarize(image, tag):
+    import tensorflow as tf
+
     tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis])
 
 

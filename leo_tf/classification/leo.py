@@ -1,9 +1,12 @@
 """LEO for few-shot classification: encoder, decoder and the two inner loops in one Keras model."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from leo_tf import adaptation, objective, randomness
+from leo_tf.classification import prototypes
 from leo_tf.classification.learner import ClassificationLearner, join_examples
 from leo_tf.classification.noise import Needs, dropout
 from leo_tf.errors import InputError
@@ -55,6 +58,11 @@ class LEO(LatentLearner, ClassificationLearner):
         self.decoder = StochasticDecoder(embedding_dim, name="decoder", dtype=policy)
         self.decoder.build((None, None, None, latents))
         self.add_learning_rates(embedding_dim)
+        self.prototype_log_scale = None
+        if self.config.prototype_residual:
+            # Its logarithm, so that a step of Adam changes the scale by a share of it.
+            start = keras.initializers.Constant(math.log(self.config.prototype_scale_init))
+            self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
         self.built = True
         if seed is not None:
             self.initialize(seed)
@@ -91,6 +99,17 @@ class LEO(LatentLearner, ClassificationLearner):
         """Return the spread that decoded weights start with: of a Glorot-initialised [ways, dim] classifier."""
         return distributions.glorot_stddev(ways, self.embedding_dim)
 
+    @property
+    def scales(self):
+        """The logarithm of the prototypes' scale, if the configuration has a prototype_residual."""
+        return [] if self.prototype_log_scale is None else [self.prototype_log_scale]
+
+    def _prototypes(self, means):
+        """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
+        if self.prototype_log_scale is None:
+            return 0.0
+        return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * prototypes.centred(means)
+
     def noise_needs(self, shots):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
         config = self.config
@@ -117,13 +136,14 @@ class LEO(LatentLearner, ClassificationLearner):
         """
         config, copies = self.config, self.config.copies(support_x.shape[2])
         spread = self._initial_stddev(support_x.shape[1])
+        start = self._prototypes(tf.reduce_mean(support_x, axis=2))
 
         def support(use):
             return dropout(support_x, noise.support_mask(use), config.dropout_rate)
 
         def decode(latents, step):
             # The mean weights are linear in the codes, so that the average over copies may be taken first.
-            mean = self.decoder.mean(tf.reduce_mean(latents, axis=2))
+            mean = start + self.decoder.mean(tf.reduce_mean(latents, axis=2))
             if not config.stochastic:
                 return mean
             stddev = self.decoder(latents, initial_stddev=spread).stddev()
@@ -162,7 +182,8 @@ class LEO(LatentLearner, ClassificationLearner):
             latents = self._prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], multiplier)
         else:
             latents = self.encoder(support_x).mean()
-        return self._adapt_means(latents, join_examples(support_x), join_examples(support_y), multiplier)
+        start = self._prototypes(tf.reduce_mean(support_x, axis=2))
+        return self._adapt_means(latents, start, join_examples(support_x), join_examples(support_y), multiplier)
 
     def adapt_unequal(self, support_x, support_y, ways=None):
         """Adapt, deterministically, to support sets given as lists: any order, any number of examples of each class.
@@ -196,7 +217,8 @@ class LEO(LatentLearner, ClassificationLearner):
         # With one code a class, `adapt` descends the sum over its K examples: K times their mean.
         scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
         weights = scale * tf.reduce_sum(membership, axis=1)
-        return self._adapt_means(latents, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
+        start = self._prototypes(tf.matmul(membership, support_x))
+        return self._adapt_means(latents, start, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
 
     def _prior_codes(self, tasks, ways, variance):
         """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
@@ -215,31 +237,33 @@ class LEO(LatentLearner, ClassificationLearner):
         )
         return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, self.config.num_latents])
 
-    def _adapt_means(self, latents, examples, labels, rate_multiplier, total=tf.reduce_sum):
+    def _adapt_means(self, latents, start, examples, labels, rate_multiplier, total=tf.reduce_sum):
         """Return the classifier [tasks, ways, dim] that the codes' means lead to.
 
         Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
 
         Args:
           latents: [tasks, ways, num_latents].
+          start: from `_prototypes`.
           examples: embeddings [tasks, examples, dim].
           labels: [tasks, examples].
           rate_multiplier: what the learned rates are multiplied by.
           total: function from losses [tasks, examples] to the scalar that the steps descend.
         """
 
-        def loss_on(inputs):
-            return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights), labels))
+        def loss_on(inputs, offset=0.0):
+            return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights) + offset, labels))
 
+        has_start = self.prototype_log_scale is not None
         latents = adaptation.descend(
             latents,
-            loss_on(self.decoder.project(examples)),
+            loss_on(self.decoder.project(examples), self.classify(examples, start) if has_start else 0.0),
             rate_multiplier * tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
             self.config.first_order,
         )
         return adaptation.descend(
-            self.decoder.mean(latents),
+            start + self.decoder.mean(latents),
             loss_on(examples),
             rate_multiplier * tf.convert_to_tensor(self.finetuning_learning_rate),
             self.config.finetuning_unroll_length,

@@ -61,6 +61,16 @@ class LEOConfig(Section):
         "codes sampled for a class: one for each support example (official code) or one (paper)",
         choices=CODES_PER_CLASS,
     )
+    prototype_residual: bool = setting(
+        False, "add what is decoded to the scaled class means of the support, less their mean; beyond the paper"
+    )
+    prototype_scale_init: float = setting(
+        10.0,
+        "initial scale of these means (meta-learned)",
+        low=1e-6,
+        high=1e6,
+        expected="a number from 1e-6 to 1e6",
+    )
     first_order: bool = setting(False, "hold the inner gradients constant in the meta-gradient")
     inner_gradient_norm_threshold: float = weight(
         0.0, "regression only: largest norm of a task's inner gradient; 0: no limit"

@@ -62,6 +62,11 @@ class MetaLearner(KerasFit):
         """The meta-learned learning rates of the inner steps."""
         raise NotImplementedError
 
+    @property
+    def scales(self):
+        """What else is learned: no weights that the L2 penalty is on, no rates of steps."""
+        return []
+
     def draw_bits(self, episode, seed, first_task=0):
         """Draw the random bits that the noise of a stochastic pass over `episode` is made of.
 
@@ -158,8 +163,8 @@ class MetaLearner(KerasFit):
 
     @property
     def meta_variables(self):
-        """All trainable variables in a fixed order: `matrices`, then `learning_rates`."""
-        return [*self.matrices, *self.learning_rates]
+        """All trainable variables in a fixed order: `matrices`, `learning_rates`, `scales`."""
+        return [*self.matrices, *self.learning_rates, *self.scales]
 
     def initialize(self, seed):
         """Draw the matrices Glorot-uniform from a stream of their own, the same on every replica; biases are zero."""

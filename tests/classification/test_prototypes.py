@@ -1,0 +1,78 @@
+"""LEO whose decoder gives a correction to the class prototypes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from leo_tf import LEO, LEOConfig, RunConfig
+from leo_tf.data import Episode
+from leo_tf.errors import InputError
+
+TASKS, WAYS, QUERIES, DIM = 2, 3, 4, 6
+CONFIG = LEOConfig(
+    inner_unroll_length=2,
+    finetuning_unroll_length=2,
+    num_latents=3,
+    dropout_rate=0.0,
+    encoder_penalty_weight=0.0,  # its stop-gradient makes the meta-gradient no derivative of the loss
+    stochastic=False,
+    prototype_residual=True,
+    prototype_scale_init=4.0,
+)
+
+
+def make_episode(shots):
+    rng = np.random.default_rng(3)
+    labels = np.arange(WAYS)[:, np.newaxis]
+    return Episode(
+        rng.normal(size=(TASKS, WAYS, shots, DIM)),
+        np.broadcast_to(labels, (TASKS, WAYS, shots)).astype(np.int32),
+        rng.normal(size=(TASKS, WAYS, QUERIES, DIM)),
+        np.broadcast_to(labels, (TASKS, WAYS, QUERIES)).astype(np.int32),
+    )
+
+
+def make_model(**changes):
+    model = LEO(dataclasses.replace(CONFIG, **changes), DIM, seed=1, dtype="float64")
+    model.finetuning_learning_rate.assign(np.linspace(0.01, 0.1, DIM))
+    return model
+
+
+def test_without_decoded_weights_it_is_the_scaled_prototypes():
+    model, episode = make_model(inner_unroll_length=0, finetuning_unroll_length=0), make_episode(2)
+    model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
+    means = episode.support_x.mean(axis=2)
+    expected = 4.0 * (means - means.mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(model.adapt(episode.support_x, episode.support_y), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("shots", [1, 3])
+def test_training_evaluation_and_unequal_adaptation_agree(shots):
+    """Three ways to the same numbers: decoding in every step, scoring projected embeddings, and lists of examples."""
+    model, episode = make_model(), make_episode(shots)
+    trained, evaluated = (model.meta_loss(episode, training, seed=0) for training in (True, False))
+    np.testing.assert_allclose(trained.query_loss, evaluated.query_loss, rtol=1e-9)
+    lists = (part.reshape(TASKS, WAYS * shots, *part.shape[3:]) for part in episode[:2])
+    np.testing.assert_allclose(model.adapt_unequal(*lists), model.adapt(*episode[:2]), rtol=1e-7)
+
+
+def test_meta_gradient_of_the_scale_is_a_finite_difference():
+    model, episode = make_model(), make_episode(2)
+    with tf.GradientTape() as tape:
+        loss = model.meta_loss(episode, True, seed=0).loss
+    found = float(tape.gradient(loss, model.prototype_log_scale.value))
+    start, losses = float(model.prototype_log_scale.numpy()), []
+    for change in (1e-6, -1e-6):
+        model.prototype_log_scale.assign(start + change)
+        losses.append(float(model.meta_loss(episode, True, seed=0).loss))
+    assert abs(found) > 1e-3
+    assert found == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-5)
+
+
+def test_it_is_off_by_default_and_no_setting_of_regression():
+    assert len(LEO(LEOConfig(), DIM).meta_variables) == 7
+    assert make_model().meta_variables[-1].shape == ()
+    with pytest.raises(InputError, match=r"prototype_residual=True was given; expected false with problem=regression"):
+        RunConfig(LEOConfig(prototype_residual=True, dropout_rate=0.0), problem="regression")

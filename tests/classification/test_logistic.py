@@ -48,5 +48,5 @@ def test_mistakes(make_episode, monkeypatch):
     with pytest.raises(InputError, match=r"Got C=0; expected a number above 0"):
         logistic_regression(*episode[:2], C=0)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(InputError, match=r"needs scikit-learn.*pip install 'leo_tf\[sklearn\]'"):
+    with pytest.raises(InputError, match=r"needs scikit-learn.*: pip install scikit-learn\."):
         logistic_regression(*episode[:2])

@@ -205,7 +205,7 @@ def test_bad_input(evaluate_py, arguments, message):
 
 def test_without_matplotlib_the_analysis_says_what_to_install(monkeypatch, evaluate_py):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(InputError, match=r"pip install 'leo_tf\[plots\]'"):
+    with pytest.raises(InputError, match=r"needs matplotlib.*: pip install matplotlib\."):
         evaluate_py("--analysis=steps")
 
 

@@ -222,7 +222,7 @@ def test_gaussian_processes_that_cannot_be_are_refused_before_any_work(runs, eva
         patch.setattr(RunFolder, "config", lambda self: quiet)
         evaluate_py("--analysis=gaussian_process")
     monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
-    with pytest.raises(InputError, match=r"needs scikit-learn.*pip install 'leo_tf\[sklearn\]'"):
+    with pytest.raises(InputError, match=r"needs scikit-learn.*: pip install scikit-learn\."):
         evaluate_py("--analysis=gaussian_process")
 
 

@@ -1,6 +1,7 @@
 """What a new user sees first: the flags in groups, and a terminal with our lines only."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,4 +92,6 @@ def test_stderr_holds_our_lines_only(tmp_path):
 
 def test_verbosity_brings_tensorflows_own_log(tmp_path):
     done = command("train.py", "--dataset_name=glyphs", "--num_classes=1000", "--verbosity=0")
-    assert done.returncode == 2 and "oneDNN" in done.stderr
+    assert done.returncode == 2
+    # Which lines depends on the processor; all of TensorFlow's C++ ones that are so early begin alike.
+    assert re.search(r"^[IWE]0000 00:00:", done.stderr, re.MULTILINE)

@@ -163,7 +163,7 @@ def test_weights_of_another_network_are_refused(generator):
 @pytest.mark.parametrize(("module", "package"), [("matplotlib", "matplotlib"), ("PIL", "Pillow")])
 def test_without_matplotlib_or_pillow_the_message_says_how_to_get_it(generator, monkeypatch, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=rf"Rendering the glyphs needs {package}, .*pip install 'leo_tf\[dev\]'"):
+    with pytest.raises(InputError, match=rf"Rendering the glyphs needs {package}, .*: pip install {package}\."):
         generator["fonts"].require_fonts()
 
 

@@ -92,5 +92,5 @@ def test_mistakes(tasks, monkeypatch):
         fit_kernel(x[:0], y[:0])
     monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
     for call in (lambda: fit_kernel(x, y), lambda: gaussian_process(x, y, [0.0])):
-        with pytest.raises(InputError, match=r"needs scikit-learn.*pip install 'leo_tf\[sklearn\]'"):
+        with pytest.raises(InputError, match=r"needs scikit-learn.*: pip install scikit-learn\."):
             call()

@@ -183,7 +183,7 @@ class Problem:
         """
         raise NotImplementedError
 
-    def make_sampler(self):
+    def make_sampler(self, learner):
         """Return what samples meta-training tasks, in the current strategy's scope: `sample(seed, first_task, n)`."""
         raise NotImplementedError
 

@@ -29,8 +29,7 @@ def with_steps(model, latent_steps, finetuning_steps):
     """Return a model with the same weights that adapts in other numbers of steps; a baseline has no latent ones."""
     config = model.config_of_steps(latent_steps, finetuning_steps)
     other = type(model).from_config({**model.get_config(), "config": dataclasses.asdict(config)})
-    for variable, value in zip(other.meta_variables, model.meta_variables, strict=True):
-        variable.assign(value)
+    other.set_weights(model.get_weights())
     return other
 
 
@@ -53,7 +52,7 @@ def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuni
     latent = model.inner_steps[0] if latent_steps is None else latent_steps
     finetuning = model.inner_steps[1] if finetuning_steps is None else finetuning_steps
     require_fits(model, table)
-    sampler, batch_size = sampler_of(table, tasks), min(batch_size, len(tasks))
+    sampler, batch_size = sampler_of(table, tasks, model), min(batch_size, len(tasks))
     points, start = [], None
     for steps in [(n, 0) for n in range(latent + 1)] + [(latent, n) for n in range(1, finetuning + 1)]:
         scores = Evaluator(adapted_by(with_steps(model, *steps)), sampler, batch_size).run_on(tasks)

@@ -38,7 +38,7 @@ def temperature_of(model, table, tasks):
 def _logits(model, table, tasks):
     """Yield (logits [tasks, queries, ways], labels [tasks, queries]), some tasks at a time."""
     require_fits(model, table)
-    sampler = sampler_of(table, tasks)
+    sampler = sampler_of(table, tasks, model)
     at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * table.dim))
     for first in range(0, len(tasks), at_once):
         episode = tasks.take(slice(first, first + at_once)).episode(sampler)

@@ -8,10 +8,9 @@ from pathlib import Path
 from leo_tf import randomness
 from leo_tf.classification.advice import Circumstances, below_nearest_mean
 from leo_tf.classification.calibration import calibrate, temperature_of
-from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
+from leo_tf.classification.evaluator import Evaluator, adapted_by, nearest_means, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from, draw_tasks
-from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.evaluation.fingerprint import fingerprint
@@ -47,7 +46,7 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     """
     require_fits(model, table)
     sampler = EpisodeSampler(table, ways, shots, queries)
-    return _evaluate(model, sampler, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
+    return _evaluate(model, table, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
 
 
 def evaluate_tasks(model, table, tasks, batch_size=200):
@@ -66,20 +65,20 @@ def evaluate_tasks(model, table, tasks, batch_size=200):
       InputError: the table does not fit the model or the tasks.
     """
     require_fits(model, table)
-    return _evaluate(model, sampler_of(table, tasks), tasks, batch_size)
+    return _evaluate(model, table, tasks, batch_size)
 
 
-def _evaluate(model, sampler, tasks, batch_size):
+def _evaluate(model, table, tasks, batch_size):
     model.require_ways(tasks.ways)
-    batch_size = min(batch_size, len(tasks))
+    sampler, batch_size = sampler_of(table, tasks, model), min(batch_size, len(tasks))
     start = time.perf_counter()
     scores = Evaluator(adapted_by(model), sampler, batch_size).run_on(tasks)
     seconds = time.perf_counter() - start
-    yardstick = Evaluator(lambda x, y: nearest_class_mean(x), sampler, batch_size)
+    nearest = [found.accuracy for _, found in nearest_means(model, table, tasks, batch_size)]
     return EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,
-        task_nearest_class_mean=yardstick.run_on(tasks).accuracy,
+        task_nearest_class_mean=nearest[0],
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,
@@ -90,6 +89,7 @@ def _evaluate(model, sampler, tasks, batch_size):
         model_fingerprint=fingerprint(model),
         algorithm=model.algorithm,
         seconds=seconds,
+        **({"task_transformed_mean": nearest[1]} if nearest[1:] else {}),
     )
 
 
@@ -161,7 +161,8 @@ class ClassificationEvaluation(Evaluation):
             best_step=best_step,
             last_step=last_step,
         )
-        return below_nearest_mean(result.algorithm, result.accuracy.mean, result.nearest_class_mean.mean, circumstances)
+        nearest = max(interval.mean for interval in result.yardsticks.values())
+        return below_nearest_mean(result.algorithm, result.accuracy.mean, nearest, circumstances)
 
     def calibrate(self, learner):
         table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training

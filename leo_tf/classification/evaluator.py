@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification import scoring
+from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
 from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
@@ -75,8 +76,8 @@ def adapted_by(model):
     return lambda support_x, support_y: scoring.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
 
 
-def sampler_of(table, tasks):
-    """Return the EpisodeSampler that holds `table` for Tasks of it.
+def sampler_of(table, tasks, model=None):
+    """Return the EpisodeSampler that holds `table` for Tasks of it, its embeddings as the model takes them, if given.
 
     Raises:
       InputError: the tasks are of another table.
@@ -86,6 +87,7 @@ def sampler_of(table, tasks):
             f"The tasks are of data with sha256 {tasks.data_digest[:12]}...; {table.source} has "
             f"{table.digest[:12]}.... Evaluate on the data that they were drawn from."
         )
+    table = table if model is None else model.transform_table(table)
     return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
 
 
@@ -100,3 +102,17 @@ def require_fits(model, table):
             f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "
             "Evaluate on embeddings of the same feature extractor."
         )
+
+
+def nearest_means(model, table, tasks, batch_size):
+    """Score nearest class mean on raw embeddings and, where the model transforms them, on transformed ones.
+
+    Yields:
+      (name, Scores).
+    """
+    for name, of in [("nearest class mean", None), ("nearest class mean, transformed", model)]:
+        if of is None or model.embedding_transform is not None:
+            yield (
+                name,
+                Evaluator(lambda x, y: nearest_class_mean(x), sampler_of(table, tasks, of), batch_size).run_on(tasks),
+            )

@@ -64,6 +64,21 @@ class ClassificationLearner(MetaLearner):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
         raise NotImplementedError
 
+    embedding_transform = None  # an EmbeddingTransform, where the model has one
+
+    def fit_transform(self, table):
+        """Fit the embedding transform, if there is one, to the EmbeddingTable of the meta-training classes."""
+        if self.embedding_transform is not None:
+            self.embedding_transform.fit(table, self.config.embedding_transform)
+
+    def transform(self, embeddings):
+        """Return embeddings [..., dim] as `adapt` and `classify` take them: as they are without a transform."""
+        return embeddings if self.embedding_transform is None else self.embedding_transform(embeddings)
+
+    def transform_table(self, table):
+        """Return an EmbeddingTable as the model takes it; the same table without a transform."""
+        return table if self.embedding_transform is None else self.embedding_transform.of_table(table)
+
     def require_ways(self, ways):
         """Raise InputError if the model cannot adapt to tasks of this many classes."""
 

@@ -9,6 +9,7 @@ from leo_tf import adaptation, objective, randomness
 from leo_tf.classification import prototypes
 from leo_tf.classification.learner import ClassificationLearner, join_examples
 from leo_tf.classification.noise import Needs, dropout
+from leo_tf.classification.transform import EmbeddingTransform
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import Adapted, LatentLearner
@@ -63,6 +64,9 @@ class LEO(LatentLearner, ClassificationLearner):
             # Its logarithm, so that a step of Adam changes the scale by a share of it.
             start = keras.initializers.Constant(math.log(self.config.prototype_scale_init))
             self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
+        self.embedding_transform = None
+        if self.config.embedding_transform != "none":
+            self.embedding_transform = EmbeddingTransform(embedding_dim, name="embedding_transform", dtype=policy)
         self.built = True
         if seed is not None:
             self.initialize(seed)
@@ -98,6 +102,13 @@ class LEO(LatentLearner, ClassificationLearner):
     def _initial_stddev(self, ways):
         """Return the spread that decoded weights start with: of a Glorot-initialised [ways, dim] classifier."""
         return distributions.glorot_stddev(ways, self.embedding_dim)
+
+    @property
+    def fixed_variables(self):
+        """Mean and matrix of the embedding transform, if the configuration has one."""
+        return (
+            [] if self.embedding_transform is None else [self.embedding_transform.mean, self.embedding_transform.matrix]
+        )
 
     @property
     def scales(self):

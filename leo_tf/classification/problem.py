@@ -9,11 +9,10 @@ from leo_tf import randomness
 from leo_tf.classification.advice import Circumstances, below_nearest_mean
 from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
-from leo_tf.classification.evaluator import Evaluator, adapted_by
+from leo_tf.classification.evaluator import Evaluator, adapted_by, nearest_means, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.tasks import draw_from, draw_tasks
-from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
 from leo_tf.data import EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
@@ -75,10 +74,11 @@ class Classification(Problem):
             return LEO(config.model, dim, seed=seed)
         return _LEARNERS[config.algorithm](config.model, dim, config.episodes.num_classes)
 
-    def make_sampler(self):
+    def make_sampler(self, learner):
         episodes = self.config.episodes
+        learner.fit_transform(self._train)
         return EpisodeSampler(
-            self._train,
+            learner.transform_table(self._train),
             episodes.num_classes,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
@@ -93,10 +93,10 @@ class Classification(Problem):
         sampler = EpisodeSampler(table, ways, shots, training.metavalid_queries or None)
         tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
-        evaluator = Evaluator(adapted_by(learner), sampler, batch_size)
-        nearest = float(
-            Evaluator(lambda x, y: nearest_class_mean(x), sampler, batch_size).run_on(tasks).accuracy.mean()
-        )
+        evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
+        yardsticks = {
+            name: float(scores.accuracy.mean()) for name, scores in nearest_means(learner, table, tasks, batch_size)
+        }
         draw = self._reliability(learner, table)
 
         def validate():
@@ -104,7 +104,7 @@ class Classification(Problem):
             # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
             others = {"loss": float(scores.loss.mean())}
-            return Validation(confidence_interval(accuracy), others, draw(), {"nearest class mean": nearest})
+            return Validation(confidence_interval(accuracy), others, draw(), yardsticks)
 
         return validate
 
@@ -136,7 +136,7 @@ class Classification(Problem):
         return draw
 
     def advice(self, validation, step, best_step):
-        nearest = next(iter(validation.yardsticks.values()), -1.0)
+        nearest = max(validation.yardsticks.values(), default=-1.0)
         ways, shots = self._validation_shape
         trained = self.config.episodes
         circumstances = Circumstances(

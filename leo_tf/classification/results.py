@@ -42,6 +42,10 @@ class EvaluationResult(Result):
     model_fingerprint: str
     algorithm: str  # the model's name
     seconds: float
+    # [tasks], nearest class mean on embeddings as the model transforms them; empty where it does not
+    task_transformed_mean: np.ndarray = field(
+        repr=False, metadata=stored(), default_factory=lambda: np.zeros(0, np.float32)
+    )
 
     @property
     def num_tasks(self):
@@ -67,6 +71,14 @@ class EvaluationResult(Result):
         return confidence_interval(self.task_nearest_class_mean)
 
     @functools.cached_property
+    def yardsticks(self):
+        """{name: Interval} of what the model is to be better than."""
+        found = {"nearest class mean": self.nearest_class_mean}
+        if self.task_transformed_mean.size:
+            found["nearest class mean, transformed"] = confidence_interval(self.task_transformed_mean)
+        return found
+
+    @functools.cached_property
     def loss(self):
         """Interval of the loss, nats."""
         return confidence_interval(self.task_loss)
@@ -74,11 +86,14 @@ class EvaluationResult(Result):
     def summary(self):
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata}
         intervals = {"accuracy": self.accuracy, "nearest_class_mean": self.nearest_class_mean, "loss": self.loss}
+        if self.task_transformed_mean.size:
+            intervals["transformed_nearest_class_mean"] = self.yardsticks["nearest class mean, transformed"]
         return {**{n: i._asdict() for n, i in intervals.items()}, "num_tasks": self.num_tasks, **fields}
 
     def __str__(self):
+        beside = ", ".join(f"{name} {interval.percent()}" for name, interval in self.yardsticks.items())
         return (
-            f"{self.algorithm} {self.accuracy.percent()}, nearest class mean {self.nearest_class_mean.percent()} "
+            f"{self.algorithm} {self.accuracy.percent()}, {beside} "
             f"({self.ways}-way {self.shots}-shot, {self.queries} queries a class, {self.num_tasks} tasks, "
             "95 % confidence intervals)"
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from leo_tf.config.section import Section, count, require, setting, weight
 
 CODE_SOURCES = ("encoder", "prior")
+TRANSFORMS = ("none", "center", "whiten")
 CODES_PER_CLASS = ("example", "class")
 KL_KINDS = ("sampled", "analytic")
 MOST_STEPS = 1000
@@ -60,6 +61,12 @@ class LEOConfig(Section):
         "example",
         "codes sampled for a class: one for each support example (official code) or one (paper)",
         choices=CODES_PER_CLASS,
+    )
+    embedding_transform: str = setting(
+        "none",
+        "what is done to embeddings, fitted on the meta-training classes: center, or whiten within classes; beyond "
+        "the paper",
+        choices=TRANSFORMS,
     )
     prototype_residual: bool = setting(
         False, "add what is decoded to the scaled class means of the support, less their mean; beyond the paper"

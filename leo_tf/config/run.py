@@ -80,6 +80,8 @@ class RunConfig:
             no_such = "{} with problem=regression, see configs/regression.cfg"
             require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
             if self.algorithm == "leo":
+                transform = self.model.embedding_transform
+                require(transform == "none", self.model, "embedding_transform", no_such.format("none"))
                 require(not self.model.prototype_residual, self.model, "prototype_residual", no_such.format("false"))
                 require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
 

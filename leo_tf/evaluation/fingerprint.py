@@ -12,6 +12,6 @@ def fingerprint(model):
     digest = hashlib.sha256()
     for config in model.configs:
         digest.update(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
-    for variable in model.meta_variables:
+    for variable in [*model.meta_variables, *model.fixed_variables]:
         digest.update(np.ascontiguousarray(variable).data)
     return digest.hexdigest()

@@ -32,6 +32,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       n_features_in_: int, dimensions of an embedding.
       classifier_: [ways, dim] float32, the adapted linear classifier.
       normalize_: bool, whether embeddings are scaled to unit length first.
+      transform_: None, or mean [dim] and matrix [dim, dim] of the embedding transform.
       temperature_: float, what its scores are divided by for probabilities.
 
     Example:
@@ -92,6 +93,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         except tf.errors.InvalidArgumentError as error:  # more examples than the SavedModel takes
             raise InputError(reason_of(error)) from None
         self.classifier_, self.normalize_ = adapted["classifier"].numpy()[0], served.normalize
+        self.transform_ = served.transform
         return self
 
     def predict_proba(self, X):
@@ -109,9 +111,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         if self.normalize_:
-            wide = X.astype(np.float64)  # the square of a float32 can leave the range of float32
-            length = np.linalg.norm(wide, axis=1, keepdims=True)
-            X = np.divide(wide, length, out=np.zeros_like(wide), where=length > 0).astype(np.float32)
+            X = _unit_length(X)
+        if self.transform_ is not None:
+            mean, matrix = self.transform_
+            X = _unit_length((_unit_length(X) - mean) @ matrix)
         return X @ self.classifier_.T
 
     def _temperature(self, served):
@@ -130,3 +133,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         from leo_tf.export.served import serve
 
         return serve(self.model)
+
+
+def _unit_length(X):
+    wide = X.astype(np.float64)  # the square of a float32 can leave the range of float32
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0).astype(np.float32)

@@ -24,6 +24,7 @@ class Served(NamedTuple):
     adapt: Callable  # (support_x, support_y) -> {"classifier"}
     normalize: bool  # whether embeddings are scaled to unit length first
     temperature: float  # of the probabilities
+    transform: tuple | None = None  # (mean [dim], matrix [dim, dim]) of embeddings, NumPy arrays
 
 
 _of_models: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -63,7 +64,7 @@ def _of_model(model):
         _of_models[model] = copy, _of_leo(copy, normalize=True)
     copy, served = _of_models[model]
     copy.set_weights(model.get_weights())  # it may have been trained since
-    return served
+    return served._replace(transform=tuple(variable.numpy() for variable in copy.fixed_variables) or None)
 
 
 @functools.lru_cache(maxsize=4)
@@ -89,6 +90,11 @@ def _of_saved_model(path):
         return loaded and adapt(**tensors)
 
     description = read_description(path)
+    if description["model"].get("embedding_transform", "none") != "none":
+        raise InputError(
+            f"The SavedModel in {path} transforms embeddings, which FewShotClassifier takes from a run only; give the "
+            "checkpoint_path of its run, or call the SavedModel's own signatures."
+        )
     return Served(dim, keep, description["normalize_embeddings"], description.get("temperature", 1.0))
 
 
@@ -96,4 +102,5 @@ def _of_leo(model, normalize):
     require_leo(model)
     function, specs = Signatures(model, normalize).functions["adapt"]
     adapt = tf.function(function, input_signature=specs, autograph=False)
-    return Served(model.embedding_dim, adapt, normalize, 1.0)
+    fixed = tuple(variable.numpy() for variable in model.fixed_variables)
+    return Served(model.embedding_dim, adapt, normalize, 1.0, fixed or None)

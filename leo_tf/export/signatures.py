@@ -87,4 +87,4 @@ class Signatures:
         }
 
     def _features(self, embeddings):
-        return unit_length(embeddings) if self._normalize else embeddings
+        return self._model.transform(unit_length(embeddings) if self._normalize else embeddings)

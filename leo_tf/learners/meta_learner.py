@@ -67,6 +67,11 @@ class MetaLearner(KerasFit):
         """What else is learned: no weights that the L2 penalty is on, no rates of steps."""
         return []
 
+    @property
+    def fixed_variables(self):
+        """What is fitted to the data before meta-training and then stays, a list of variables."""
+        return []
+
     def draw_bits(self, episode, seed, first_task=0):
         """Draw the random bits that the noise of a stochastic pass over `episode` is made of.
 

@@ -66,7 +66,7 @@ class Regression(Problem):
     def build_learner(self, data_record, seed=None):
         return _LEARNERS[self.config.algorithm](self.config.model, self.config.regression, seed=seed)
 
-    def make_sampler(self):
+    def make_sampler(self, learner):
         episodes, noise = self.config.episodes, self.config.regression.noise_stddev
         return RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)
 

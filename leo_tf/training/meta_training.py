@@ -39,7 +39,7 @@ class MetaTraining:
         strategy = make_strategy(self.settings.distribution, self.settings.metatrain_batch_size)
         with strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
-            sampler = self.problem.make_sampler()
+            sampler = self.problem.make_sampler(self.learner)
             self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
             self.optimizer.build(self.learner.meta_variables)
         self.validate = self.problem.make_validator(self.learner)

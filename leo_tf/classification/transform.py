@@ -1,0 +1,37 @@
+"""The embedding transform of a model: fitted before meta-training, then part of its weights."""
+
+import keras
+import tensorflow as tf
+
+from leo_tf.data import transform
+
+
+class EmbeddingTransform(keras.layers.Layer):
+    """Unit length, centre, multiply, unit length; see data.transform.
+
+    Its numbers are variables that no gradient changes, so that checkpoints and SavedModels have them.
+
+    Args:
+      dim: dimensions of an embedding.
+    """
+
+    def __init__(self, dim, **kwargs):
+        super().__init__(trainable=False, **kwargs)
+        self.mean = self.add_weight(name="mean", shape=(dim,), initializer="zeros", trainable=False)
+        self.matrix = self.add_weight(name="matrix", shape=(dim, dim), initializer="identity", trainable=False)
+        self.built = True
+
+    def fit(self, table, kind):
+        """Fit to the EmbeddingTable of the meta-training classes; see `data.transform.fit_transform`."""
+        for variable, value in zip((self.mean, self.matrix), transform.fit_transform(table, kind), strict=True):
+            variable.assign(value.astype(variable.dtype))
+
+    def call(self, embeddings):
+        """Transform embeddings [..., dim]."""
+        embeddings = tf.convert_to_tensor(embeddings, self.compute_dtype)
+        centred = tf.math.l2_normalize(embeddings, axis=-1) - tf.convert_to_tensor(self.mean)
+        return tf.math.l2_normalize(tf.linalg.matvec(tf.convert_to_tensor(self.matrix), centred), axis=-1)
+
+    def of_table(self, table):
+        """Return an EmbeddingTable with all its embeddings transformed."""
+        return transform.transformed(table, self.mean.numpy(), self.matrix.numpy())

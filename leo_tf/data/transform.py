@@ -1,0 +1,71 @@
+"""Linear transforms of embeddings, fitted on the meta-training classes alone.
+
+In this order: unit length, centre, multiply, unit length. Whitening makes every direction vary alike within a class, so
+that distances to class means are judged by how much a class scatters.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from leo_tf.config.model import TRANSFORMS
+from leo_tf.errors import InputError
+
+SHRINKAGE = 0.3  # of the mean variance, added to every direction's
+_ROWS_AT_ONCE = 65_536
+
+
+def fit_transform(table, kind, shrinkage=SHRINKAGE):
+    """Fit a transform to the classes of a table.
+
+    Args:
+      table: EmbeddingTable of the meta-training classes.
+      kind: "center" or "whiten".
+      shrinkage: share of the mean within-class variance that is added to every direction's variance; keeps directions
+        of little or no variance from being blown up, also where there are fewer rows than dimensions.
+
+    Returns:
+      (mean [dim], matrix [dim, dim]) float64: of the class means, and what centred embeddings are multiplied by.
+
+    Raises:
+      InputError: an unknown kind, or no class has two different embeddings.
+    """
+    if kind not in TRANSFORMS[1:]:
+        raise InputError(f"Got transform {kind!r}; expected {' or '.join(TRANSFORMS[1:])}.")
+    sums, scatter = [], np.zeros((table.dim, table.dim))
+    for first, size in zip(table.class_offsets, table.class_sizes, strict=True):
+        rows = unit_length(np.asarray(table.embeddings[first : first + size], np.float64))
+        sums.append(rows.mean(axis=0))
+        scatter += (rows - sums[-1]).T @ (rows - sums[-1])
+    mean = np.mean(sums, axis=0)
+    if kind == "center":
+        return mean, np.eye(table.dim)
+    covariance = scatter / max(1, table.num_rows - table.num_classes)
+    variance = np.trace(covariance) / table.dim
+    if not variance > 0:
+        raise InputError(
+            f"{table.source} has no two different embeddings of one class; whitening needs the scatter within classes. "
+            "Give more examples, or embedding_transform=center."
+        )
+    values, directions = np.linalg.eigh(covariance + shrinkage * variance * np.eye(table.dim))
+    return mean, (directions / np.sqrt(values)) @ directions.T
+
+
+def apply_transform(embeddings, mean, matrix):
+    """Transform embeddings [rows, dim]; returns float32 of unit length, [rows, dim]."""
+    starts = range(0, len(embeddings), _ROWS_AT_ONCE)
+    parts = (np.asarray(embeddings[first : first + _ROWS_AT_ONCE], np.float64) for first in starts)
+    return np.concatenate([unit_length((unit_length(part) - mean) @ matrix).astype(np.float32) for part in parts])
+
+
+def unit_length(rows):
+    """Scale rows [rows, dim] to unit Euclidean length; rows of zeros stay zero."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+
+
+def transformed(table, mean, matrix):
+    """Return a table with transformed embeddings; the digest stays that of the data, whose rows are the same."""
+    return dataclasses.replace(
+        table, embeddings=apply_transform(table.embeddings, mean, matrix), source=f"{table.source}, transformed"
+    )

@@ -1,6 +1,6 @@
 """Meta-learners for classification: adapt to a support set, judged by the accuracy on queries."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -64,7 +64,7 @@ class ClassificationLearner(MetaLearner):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
         raise NotImplementedError
 
-    embedding_transform = None  # an EmbeddingTransform, where the model has one
+    embedding_transform: Any = None  # an EmbeddingTransform, where the model has one
 
     def fit_transform(self, table):
         """Fit the embedding transform, if there is one, to the EmbeddingTable of the meta-training classes."""

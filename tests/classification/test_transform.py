@@ -83,7 +83,7 @@ def test_fingerprint_knows_the_transform(model):
     assert fingerprint(model) == before
 
 
-def test_served_and_fitted_on_raw_embeddings(model):
+def test_served_and_fitted_on_raw_embeddings(model, tmp_path):
     """The SavedModel's functions and FewShotClassifier take raw embeddings and answer as the model."""
     table = table_of(2)
     episode = EpisodeSampler(table, 3, 2, 4).sample(seed=0, first_task=0, num_tasks=2)
@@ -94,6 +94,11 @@ def test_served_and_fitted_on_raw_embeddings(model):
     labels = tf.reshape(episode.support_y, [2, -1])
     served = Signatures(model, normalize=True).serve(raw[0], labels, raw[1])
     np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(logits), atol=1e-5)
+    saved = tf.saved_model.load(str(leo_tf.export.export(model, tmp_path)))
+    answer = saved.signatures["serving_default"](support_x=raw[0], support_y=labels, query_x=raw[1])
+    np.testing.assert_allclose(answer["probabilities"], served["probabilities"], atol=1e-6)
+    with pytest.raises(InputError, match=r"transforms embeddings, which FewShotClassifier takes from a run only"):
+        leo_tf.FewShotClassifier(str(tmp_path)).fit(raw[0][0].numpy(), labels[0].numpy())
     fitted = leo_tf.FewShotClassifier(model).fit(raw[0][0].numpy(), labels[0].numpy())
     np.testing.assert_allclose(fitted.predict_proba(raw[1][0].numpy()), served["probabilities"][0], atol=1e-5)
 

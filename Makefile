@@ -43,7 +43,7 @@ notebook: $(INSTALLED)  ## examples/inside_leo.py as build/inside_leo.ipynb, for
 test: $(INSTALLED)  ## install, run the tests in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: lint types test wheel-test  ## tests, style, types, and the built wheel from an empty folder
+check: lint types test wheel-test  ## tests, style, types, sdist and wheel in an empty environment
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -53,7 +53,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 wheel-test: $(INSTALLED)
-	rm -rf build/wheel && $(BIN)/python -m build --wheel --outdir build/wheel .
+	rm -rf build/wheel && $(BIN)/python -m build --outdir build/wheel .
 	$(PYTHON) -m venv --clear build/wheel/venv
 	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt build/wheel/*.whl
 	mkdir -p build/wheel/empty && cd build/wheel/empty && \

@@ -13,7 +13,7 @@ class DataConfig(Section):
 
     group = "Data"
 
-    data_path: str = setting("", "folder of data sets: DATASET_NAME/SPLIT.npz, or CROP/SPLIT_embeddings.pkl; empty: the cache")
+    data_path: str = setting("", "folder of DATASET_NAME/SPLIT.npz or CROP/SPLIT_embeddings.pkl; empty: the cache")
     dataset_name: str = setting("miniImageNet", "miniImageNet, tieredImageNet, glyphs (built in), or your own folder")
     embedding_crop: str = setting("center", "which embeddings of a published data set", choices=CROPS)
     train_on_val: bool = setting(False, "join the validation classes to the training classes")

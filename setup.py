@@ -17,7 +17,9 @@ setup(
     package_data={
         "leo_tf": ["py.typed"],
         "leo_tf.data.glyphs": ["*.npz", "*.json", "*.md"],
+        "leo_tf.files": ["templates/*"],
         "leo_tf.reproduce": ["templates/*"],
+        "leo_tf.search": ["templates/*"],
     },
     install_requires=[
         "absl-py",
@@ -37,7 +39,9 @@ setup(
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "docs": ["jupytext", "mkdocs<2", "mkdocs-material", "mkdocstrings[python]"],  # make docs, make notebook
         "plots": ["matplotlib"],  # evaluate.py --analysis
+        "ray": ["ray>=2.60"],  # --executor=ray
         "reproduce": ["jinja2", "markdown", "matplotlib"],
+        "search": ["jinja2", "markdown", "matplotlib", "optuna>=5,<6", "scikit-learn>=1.6"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],
         "sklearn": ["scikit-learn>=1.6"],
         "dev": [
@@ -47,8 +51,10 @@ setup(
                 "markdown",
                 "matplotlib",
                 "mypy",
+                "optuna>=5,<6",
                 "pytest",
                 "pytest-xdist",
+                "ray>=2.60",
                 "ruff",
                 "scikit-learn>=1.6",
             ),

@@ -68,16 +68,42 @@ def run_config(flag_values=flags.FLAGS):
 
 def override(config, flag_values=flags.FLAGS):
     """Return `config` with every override flag that was given put in place of the run's own value."""
-    sections = {}
-    for name in section_types(config.algorithm):
-        section = getattr(config, name)
-        given = {
-            field.name: flag_values[field.name].value
-            for field in dataclasses.fields(section)
-            if field.name in flag_values and flag_values[field.name].value is not None
-        }
-        sections[name] = dataclasses.replace(section, **given)
-    return dataclasses.replace(config, **sections)
+    names = config.with_settings({}).flat().keys() & set(flag_values)
+    given = {name: flag_values[name].value for name in names if flag_values[name].value is not None}
+    return config.with_settings(given)
+
+
+def flags_of(config, default=None):
+    """Return the flags, `--name=value`, that make train.py's configuration this one.
+
+    Args:
+      config: RunConfig.
+      default: RunConfig whose settings need no flag; the one without flags unless given.
+    """
+    default = (default or RunConfig(algorithm=config.algorithm)).flat()
+    return [f"--{name}={_text(value)}" for name, value in config.flat().items() if default.get(name) != value]
+
+
+def _text(value):
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def define_execution_flags(flag_values=flags.FLAGS):
+    """Define how a command runs many jobs; fields of execution.Execution."""
+    where = {"flag_values": flag_values, "module_name": "Execution"}
+    about = "processes of this machine, or tasks of a Ray cluster"
+    flags.DEFINE_enum("executor", "processes", ["processes", "ray"], about, **where)
+    flags.DEFINE_integer("jobs", 2, "jobs at once, each in processes of its own", **where)
+    about = "threads of a job's arithmetic; 0: this machine's cores, shared among the jobs"
+    flags.DEFINE_integer("threads_per_job", 0, about, **where)
+    flags.DEFINE_float("gpus_per_job", 0.0, "GPUs that Ray reserves for a job", **where)
+    flags.DEFINE_string("ray_address", "", "a running Ray cluster; empty: one is started on this machine", **where)
+
+
+def execution_flags(flag_values=flags.FLAGS):
+    """Return the values of these flags by name."""
+    names = ("executor", "jobs", "threads_per_job", "gpus_per_job", "ray_address")
+    return {name: getattr(flag_values, name) for name in names}
 
 
 def refuse_positional(arguments):

@@ -13,7 +13,7 @@ from leo_tf.commands.help import as_flags, help_text
 from leo_tf.commands.logs import start_logs
 from leo_tf.errors import InputError
 
-_USAGE_ERROR = 2
+_USAGE_ERROR, _INTERRUPTED = 2, 130
 _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
 
 
@@ -62,6 +62,9 @@ def run_command(run, command):
             return run()
         except InputError as error:
             last_words.append(f"Error: {as_flags(str(error))}")
+        except KeyboardInterrupt:
+            last_words.append("Stopped; the same command goes on.")
+            return _INTERRUPTED
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise

@@ -92,6 +92,27 @@ class RunConfig:
         own = {"problem": self.problem, "algorithm": self.algorithm}
         return own | {name: value for section in sections for name, value in section.items()}
 
+    def with_settings(self, values):
+        """Return the configuration with settings, {name: value}, in place of its own.
+
+        Raises:
+          InputError: a name that it does not have, or a value that it refuses.
+        """
+        known = {
+            name: [field.name for field in dataclasses.fields(kind)]
+            for name, kind in section_types(self.algorithm).items()
+        }
+        unknown = set(values) - {"problem", *(setting for names in known.values() for setting in names)}
+        if unknown:
+            raise InputError(
+                f"Got {', '.join(sorted(unknown))}; expected settings of a run (train.py --help lists them)."
+            )
+        sections = {
+            name: dataclasses.replace(getattr(self, name), **{n: values[n] for n in names if n in values})
+            for name, names in known.items()
+        }
+        return dataclasses.replace(self, **sections, problem=values.get("problem", self.problem))
+
     def to_json(self):
         """Return the configuration, and the version that wrote it, as a JSON text that `from_json` reads back."""
         from leo_tf import __version__

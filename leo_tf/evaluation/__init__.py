@@ -4,7 +4,7 @@ from leo_tf.evaluation.comparison import Comparison, compare, compare_paired
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.results import Result, require_same_tasks
-from leo_tf.evaluation.seeds import SeedSummary, seed_summary
+from leo_tf.evaluation.seeds import SeedSummary, difference_over_seeds, seed_summary
 
 __all__ = [
     "Comparison",
@@ -14,6 +14,7 @@ __all__ = [
     "compare",
     "compare_paired",
     "confidence_interval",
+    "difference_over_seeds",
     "fingerprint",
     "require_same_tasks",
     "seed_summary",

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leo_tf.errors import InputError
+from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.evaluation.results import require_same_tasks
 
 
@@ -49,3 +50,25 @@ def seed_summary(results, shots=None):
     shots = results[0].shots_evaluated[0] if shots is None else shots
     means = np.array([np.asarray(result.task_scores(shots), np.float64).mean() for result in results])
     return SeedSummary(float(means.mean()), float(means.std(ddof=1)), len(means), type(results[0]).measure)
+
+
+def difference_over_seeds(pairs, shots=None):
+    """Return how much better one setting is than another, averaged task by task over training seeds.
+
+    Args:
+      pairs: for each seed (Result, Result of the other setting), all of the same tasks.
+      shots: at which number of shots; default the first's first.
+
+    Returns:
+      Interval over the tasks of the first's score less the second's. It says nothing about other seeds.
+
+    Raises:
+      InputError: no pairs, different tasks, or this number of shots was not evaluated.
+    """
+    pairs = list(pairs)
+    if not pairs:
+        raise InputError("Got no pairs of results; expected one for each seed.")
+    require_same_tasks([result for pair in pairs for result in pair])
+    shots = pairs[0][0].shots_evaluated[0] if shots is None else shots
+    scores = [[np.asarray(result.task_scores(shots), np.float64) for result in pair] for pair in pairs]
+    return confidence_interval(np.mean([one - other for one, other in scores], axis=0))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
+from leo_tf.commands.flags import define_execution_flags, execution_flags
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
@@ -33,13 +34,13 @@ def main():
     flags.DEFINE_list("settings", [], f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, _trainval")
     flags.DEFINE_list("seeds", ["0"], "training seeds")
     flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms")
-    flags.DEFINE_integer("jobs", 2, "cells at once, each a process of its own")
     flags.DEFINE_string("output", "reproduction", "folder for cells and report")
     flags.DEFINE_string("configs", "configs", "folder of the flagfiles")
     flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles")
     flags.DEFINE_string("dataset_name", "", "other data for all settings; their hyper-parameters stay")
     flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
+    define_execution_flags()
     about = "Train and evaluate every row of the paper's tables in every setting; write a report. Stopped, it goes on."
     run_command(run, Command(about, "python -m leo_tf.reproduce", "python -m leo_tf.reproduce --quick"))
 
@@ -47,14 +48,15 @@ def main():
 def run(values=flags.FLAGS):
     """Run the cells that the parsed flags ask for and write the report; return the exit status."""
     load_tensorflow()
+    from leo_tf.execution import Execution, executor_of, run_jobs
     from leo_tf.reproduce.plan import cells
     from leo_tf.reproduce.report import require_report, write_report
-    from leo_tf.reproduce.runner import run_cells
 
-    if values.jobs < 1 or values.num_tasks < 2 or values.num_steps_limit < 0:
+    execution = Execution(**execution_flags(values))
+    if values.num_tasks < 2 or values.num_steps_limit < 0:
         raise InputError(
-            f"--jobs={values.jobs} --num_tasks={values.num_tasks} --num_steps_limit={values.num_steps_limit}; expected "
-            "at least 1 job, 2 tasks (for an interval) and 0 steps."
+            f"--num_tasks={values.num_tasks} --num_steps_limit={values.num_steps_limit}; expected at least 2 tasks, "
+            "for an interval, and 0 steps."
         )
     try:
         seeds = [int(seed) for seed in values.seeds]
@@ -77,7 +79,8 @@ def run(values=flags.FLAGS):
         evaluate,
     )
     require_report(output)
-    statuses = run_cells(planned, values.jobs)
+    with executor_of(execution) as executor:
+        statuses = run_jobs([cell.job for cell in planned], executor, "cell", measure="accuracy", text="{:.2%}".format)
     report = write_report(output, planned, statuses, f"python -m leo_tf.reproduce {shlex.join(sys.argv[1:])}")
     failed = sum(not status["ok"] for status in statuses.values())
     print(f"{len(planned) - failed} of {len(planned)} cells finished; see {report} and {report.with_suffix('.html')}.")

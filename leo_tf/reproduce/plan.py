@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from leo_tf.errors import InputError
+from leo_tf.execution import Job
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,20 +86,13 @@ class Cell:
         return self.folder / "evaluation.json"
 
     @property
-    def status(self):
-        """What happened, written when the cell has ended."""
-        return self.folder / "cell.json"
-
-    @property
-    def log(self):
-        """What its commands printed."""
-        return self.folder / "log.txt"
-
-    def commands(self):
-        """Return [(script, flags)]: what to call, in order."""
+    def job(self):
+        """The commands that make it, a Job."""
         if not ROWS[self.row].trained:
-            return [("-m leo_tf.reproduce.classical", (*self.train_flags, *self.evaluate_flags))]
-        return [("train.py", self.train_flags), ("evaluate.py", self.evaluate_flags)]
+            classical = ("-m leo_tf.reproduce.classical", (*self.train_flags, *self.evaluate_flags))
+            return Job(self.name, self.folder, (classical,), self.result)
+        commands = ("train.py", self.train_flags), ("evaluate.py", self.evaluate_flags)
+        return Job(self.name, self.folder, commands, self.result, self.folder / "run")
 
 
 def cells(rows, settings, seeds, output, configs, train_flags=(), evaluate_flags=()):

@@ -1,16 +1,13 @@
 """The report of a reproduction: numbers gathered here, laid out by the templates beside this file, and a picture."""
 
-import base64
 import dataclasses
 import shlex
 from pathlib import Path
 
-import numpy as np
-
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.errors import require_package
-from leo_tf.evaluation import compare, confidence_interval, plots, seed_summary
+from leo_tf.evaluation import difference_over_seeds, plots, seed_summary
 from leo_tf.files import read_json, require_writable, write_bytes, write_text
+from leo_tf.files.pages import render, require_pages, write_page
 from leo_tf.reproduce import published
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
 
@@ -35,8 +32,8 @@ def require_report(folder):
     Raises:
       InputError: a package is missing, or a file cannot be written.
     """
-    for module in ("jinja2", "markdown", "matplotlib"):
-        require_package(module, "The report")
+    require_pages("The report")
+    plots.require_drawing()
     for name in (_TEXT, _PAGE, _PICTURE):
         require_writable(Path(folder) / name)
 
@@ -47,7 +44,7 @@ def write_report(folder, cells, statuses, command):
     Args:
       folder: where to.
       cells: list of Cell.
-      statuses: from `run_cells`.
+      statuses: from `execution.run_jobs`.
       command: the command line that makes the report again.
 
     Returns:
@@ -57,26 +54,14 @@ def write_report(folder, cells, statuses, command):
       InputError: a package is missing that the report needs, cells are of different tasks, or a file cannot be written.
     """
     require_report(folder)
-    import jinja2
-    import markdown
-
     folder, outcomes = Path(folder), gather(cells, statuses)
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("leo_tf.reproduce", "templates"),
-        autoescape=jinja2.select_autoescape(["html"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    text = templates.get_template(_TEXT).render(_content(cells, statuses, outcomes, command), picture=_PICTURE)
+    content = _content(cells, statuses, outcomes, command)
+    text = render("leo_tf.reproduce", _TEXT, **content, picture=_PICTURE)
     write_text(folder / _TEXT, text)
-    body = markdown.markdown(text, extensions=["tables"])
-    if outcomes:
-        picture = plots.png(_plot(outcomes))
-        write_bytes(folder / _PICTURE, picture)
-        embedded = base64.b64encode(picture).decode()
-        body = body.replace(f'src="{_PICTURE}"', f'src="data:image/png;base64,{embedded}"')
-    write_text(folder / _PAGE, templates.get_template(_PAGE).render(body=body))
+    pictures = {_PICTURE: plots.png(_plot(outcomes))} if outcomes else {}
+    for name, picture in pictures.items():
+        write_bytes(folder / name, picture)
+    write_page(folder / _PAGE, "LEO, reproduced", text, pictures)
     return folder / _TEXT
 
 
@@ -113,7 +98,7 @@ def _content(cells, statuses, outcomes, command):
         "published_settings": published.SETTINGS,
         "cells": [_cell(outcome) for outcome in outcomes],
         "failed": [{"name": c.name, **statuses[c.name]} for c in cells if not statuses[c.name]["ok"]],
-        "commands": [f"python {script} {shlex.join(flags)}" for c in cells for script, flags in c.commands()],
+        "commands": [f"python {script} {shlex.join(flags)}" for c in cells for script, flags in c.job.commands],
     }
 
 
@@ -168,10 +153,7 @@ def _difference(outcomes, of_leo):
     pairs = [(o.result, leo[o.cell.seed]) for o in outcomes if o.cell.seed in leo]
     if not pairs:
         return ""
-    for one, other in pairs:
-        compare(one, other)  # raises if the tasks differ
-    difference = np.mean([one.task_accuracy - other.task_accuracy for one, other in pairs], axis=0)
-    interval = confidence_interval(difference)
+    interval = difference_over_seeds(pairs)
     return f"{100 * interval.mean:+.2f} +- {100 * interval.half_width:.2f}"
 
 

@@ -7,16 +7,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from leo_tf import InputError
+from leo_tf import InputError, execution
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import seed_summary
-from leo_tf.reproduce import __main__, plan, published, report, runner
+from leo_tf.reproduce import __main__, plan, published, report
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def planned(folder, rows=("metasgd", "leo"), settings=("glyphs_1shot",), seeds=(0,), **flags_of):
     return plan.cells(rows, settings, seeds, folder, CONFIGS, **flags_of)
+
+
+def test_a_cell_is_a_job_of_training_and_evaluation():
+    trained, fitted = planned(Path("out"), rows=("leo", "logistic_regression"))
+    assert [script for script, _ in trained.job.commands] == ["train.py", "evaluate.py"]
+    assert trained.job.run == trained.folder / "run" and trained.job.result == trained.result
+    assert [script for script, _ in fitted.job.commands] == ["-m leo_tf.reproduce.classical"]
 
 
 def flag_lines(path):
@@ -48,70 +55,11 @@ def test_a_plan_goes_seed_by_seed_and_refuses_what_it_does_not_know(tmp_path):
         plan.cells(["leo"], ["mini_1shot"], [0], tmp_path, tmp_path)
 
 
-SCRIPT = """
-import json, pathlib, sys
-folder = pathlib.Path(sys.argv[1])
-(folder / "calls").open("a").write("x")
-if "{broken}" in str(folder):
-    print("Error: nothing there"); sys.exit(2)
-(folder / "evaluation.json").write_text("{{}}")
-"""
-
-
-@pytest.fixture
-def quick_commands(monkeypatch):
-    """Replace both commands by a script that succeeds, but for cells whose folder has a certain word in it."""
-
-    def install(broken="no cell"):
-        monkeypatch.setattr(runner, "_main", lambda script: SCRIPT.format(broken=broken))
-        monkeypatch.setattr(plan.Cell, "commands", lambda cell: [("train.py", (str(cell.folder),))])
-
-    return install
-
-
-@pytest.mark.parametrize("script", sorted(runner._MAINS))
-def test_commands_are_where_the_runner_looks_for_them(script):
-    names = {}
-    exec(runner._main(script).removesuffix("; main()"), names)
-    assert callable(names["main"])
-
-
-def test_a_failed_cell_says_why_and_the_others_go_on(tmp_path, quick_commands):
-    quick_commands(broken="metasgd")
-    said = []
-    statuses = runner.run_cells(planned(tmp_path), 2, said.append)
-    assert [status["ok"] for status in statuses.values()] == [False, True]
-    assert statuses["metasgd/glyphs_1shot/0"]["reason"] == "Error: nothing there"
-    assert any("FAILED: Error: nothing there" in line for line in said)
-
-
-def test_what_is_finished_is_not_done_again_and_what_failed_is(tmp_path, quick_commands):
-    cells = planned(tmp_path)
-    quick_commands(broken="metasgd")
-    runner.run_cells(cells, 1, print)
-    quick_commands()
-    statuses = runner.run_cells(cells, 1, print)
-    assert all(status["ok"] for status in statuses.values())
-    assert [len((cell.folder / "calls").read_text()) for cell in cells] == [2, 1]
-    cells[1].status.write_text("{")  # damaged: done again
-    runner.run_cells(cells, 1, print)
-    assert [len((cell.folder / "calls").read_text()) for cell in cells] == [2, 2]
-
-
-def test_a_cell_that_cannot_be_written_stops_those_that_wait(tmp_path, quick_commands):
-    quick_commands()
-    cells = planned(tmp_path, seeds=range(9))
-    cells[0].folder.parent.mkdir(parents=True)
-    cells[0].folder.touch()
-    with pytest.raises(InputError, match=f"Cannot write {cells[0].folder} "):
-        runner.run_cells(cells, 1, print)
-    assert not cells[-1].folder.exists()
-
-
 def values(output, **others):
     """Return the flags of a run of one cell."""
     of_run = dict(rows=["leo"], settings=["glyphs_1shot"], seeds=["0"], configs=str(CONFIGS), output=str(output))
-    numbers = dict(quick=False, jobs=1, num_steps_limit=0, num_tasks=2, data_path="", dataset_name="")
+    numbers = dict(quick=False, num_steps_limit=0, num_tasks=2, data_path="", dataset_name="")
+    numbers |= dict(executor="processes", jobs=1, threads_per_job=0, gpus_per_job=0.0, ray_address="")
     return SimpleNamespace(**of_run | numbers | others)
 
 
@@ -123,18 +71,20 @@ def test_where_no_report_can_be_written_no_cell_runs(tmp_path, monkeypatch, take
         (output / taken).mkdir(parents=True)
     else:
         output.touch()
-    monkeypatch.setattr(runner, "run_cells", lambda *_: pytest.fail("ran cells"))
+    monkeypatch.setattr(execution, "run_jobs", lambda *_, **__: pytest.fail("ran cells"))
     with pytest.raises(InputError, match=f"Cannot write {output / taken}.*; give "):
         __main__.run(values(output))
 
 
 def test_the_command_runs_its_cells_and_says_where_the_report_is(tmp_path, monkeypatch, capsys):
-    def run_cells(cells, jobs):
+    def run_jobs(jobs, executor, unit, **_):
+        cells = planned(tmp_path, rows=["leo"], seeds=(0, 1))
         finish(cells[0], [0.5, 0.6, 0.7])
-        return {cells[0].name: {"ok": True, "seconds": 1.0}, cells[1].name: failed}
+        assert [job.name for job in jobs] == [cell.name for cell in cells]
+        return {jobs[0].name: {"ok": True, "seconds": 1.0}, jobs[1].name: failed}
 
     failed = {"ok": False, "seconds": 1.0, "command": "x", "reason": "y"}
-    monkeypatch.setattr(runner, "run_cells", run_cells)
+    monkeypatch.setattr(execution, "run_jobs", run_jobs)
     assert __main__.run(values(tmp_path, seeds=["0", "1"])) == 1
     assert capsys.readouterr().out.startswith(f"1 of 2 cells finished; see {tmp_path / 'report.md'} and ")
 

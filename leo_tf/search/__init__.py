@@ -1,0 +1,1 @@
+"""Search for hyper-parameters: trials are ordinary runs, judged by validation; the best are trained again."""

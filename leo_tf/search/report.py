@@ -142,15 +142,18 @@ def _repeated(plan, each):
 
 
 def _final(plan, final):
-    scale, unit = (100, " points") if plan.objective.measure == "accuracy" else (1, "")
     mean, half_width = final.difference
+    if plan.objective.measure == "accuracy":
+        difference = f"{100 * mean:+.2f} +- {100 * half_width:.2f} points"
+    else:
+        difference = f"{mean:+.4f} +- {half_width:.4f}"
     return {
         "num_tasks": final.choice[0].num_tasks,
         "rows": [
             [seed, *(_measured(plan, value) for value in pair)]
             for seed, *pair in zip(final.seeds, final.means("start"), final.means("choice"), strict=True)
         ],
-        "difference": f"{scale * mean:+.4g} +- {scale * half_width:.2g}{unit}",
+        "difference": difference,
     }
 
 

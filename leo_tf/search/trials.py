@@ -86,10 +86,11 @@ def _finish(study, trial, job, status, is_pruned):
     if is_pruned and value is not None:
         study.finish(trial, TrialState.PRUNED)
         return f"stopped at step {progress.step}, {study.plan.objective.text(value)}"
-    if not progress.step and "Out of memory" not in status["reason"]:  # the trial is kept, to be taken again
+    if not progress.step and "Out of memory" not in status.get("reason", ""):  # the trial is kept, to be taken again
         raise InputError(f"{job.name} failed before its first step, so the search ends: {_plain(status['reason'])}")
-    study.finish(trial, TrialState.FAIL, reason=status["reason"])
-    return f"FAILED: {status['reason']}"
+    reason = status.get("reason") or "no validation was a number"
+    study.finish(trial, TrialState.FAIL, reason=reason)
+    return f"FAILED: {reason}"
 
 
 def _plain(reason):

@@ -1,0 +1,157 @@
+"""The choice: best trials again with fresh seeds, best.cfg, the report, and one evaluation on test tasks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from absl import flags
+from conftest import PretendedRuns
+
+from leo_tf import InputError
+from leo_tf.classification.results import EvaluationResult
+from leo_tf.commands.flags import define_run_flags, run_config
+from leo_tf.search.again import repeat_best
+from leo_tf.search.final import evaluate_finally
+from leo_tf.search.replay import replay
+from leo_tf.search.report import require_report, write_best, write_report
+from leo_tf.search.study import Study
+from leo_tf.search.trials import run_trials
+
+
+def quiet(line):
+    pass
+
+
+def lucky(flags):
+    """Return accuracies by which the best trial of the search is not the best when trained again."""
+    rate, again = float(flags["outer_lr"]), "again" in flags["checkpoint_path"]
+    return [0.5 - rate] if again else [0.5 + rate]
+
+
+@pytest.fixture
+def searched(tmp_path, plan):
+    """Return a study of six trials, and its executor."""
+    executor = PretendedRuns(lucky)
+    with Study(tmp_path / "study", plan) as study:
+        run_trials(study, executor, 6, quiet)
+        yield study, executor
+
+
+def test_the_best_are_trained_again_and_chosen_by_the_fresh_seeds(searched):
+    study, executor = searched
+    best = [trial.number for trial in study.ranked[:3]]
+    repeated = repeat_best(study, executor, 3, quiet)
+    assert [each.number for each in repeated] == best[::-1]
+    assert [len(each.repeated) for each in repeated] == [2, 2, 2]
+    assert repeated[0].judged == pytest.approx(0.5 - repeated[0].values["outer_lr"])
+    seeds = [next(f for f in job.commands[0][1] if f.startswith("--seed=")) for job in executor.submitted]
+    assert len(set(seeds)) == len(seeds) == 12
+    count = len(executor.submitted)
+    for job in executor.submitted[6:]:
+        job.status_file.write_text(json.dumps({"ok": True, "commands": job.digest}))
+    assert repeat_best(study, executor, 3, quiet) == repeated and len(executor.submitted) == count  # nothing again
+    as_it_is = repeat_best(study, executor, 0, quiet)
+    assert [each.number for each in as_it_is] == best[:1] and len(executor.submitted) == count
+
+
+def test_repetitions_that_all_fail_and_a_search_without_an_end_are_one_message(searched, tmp_path, plan):
+    study, _ = searched
+    with pytest.raises(InputError, match="All repetitions of the best trials failed, the first with: disk full"):
+        repeat_best(study, PretendedRuns(lambda flags: "disk full"), 1, quiet)
+    with Study(tmp_path / "empty", plan) as empty, pytest.raises(InputError, match="None of the 0 trials"):
+        repeat_best(empty, PretendedRuns(lucky), 3, quiet)
+
+
+def test_best_cfg_gives_train_py_the_chosen_settings_and_says_where_they_are_from(searched):
+    study, executor = searched
+    repeated = repeat_best(study, executor, 2, quiet)
+    path = write_best(study, repeated, "python -m leo_tf.search --x")
+    values = flags.FlagValues()
+    define_run_flags(values)
+    flags.DEFINE_string("checkpoint_path", "", "", flag_values=values)
+    values(["train.py", f"--flagfile={path}"])
+    assert run_config(values) == study.plan.config(repeated[0].values, 0)
+    assert values.checkpoint_path == "runs/study"
+    text = path.read_text()
+    assert "# python -m leo_tf.search --x" in text and '{"train_digest": "abc"}' in text
+    assert f"trial {repeated[0].number} of 6" in text and "the mean of 2 fresh seeds" in text
+
+
+class FinalRuns(PretendedRuns):
+    """Writes evaluations too: the choice is better by 0.1 on every task."""
+
+    def submit(self, job):
+        future = super().submit(job)
+        accuracy = np.array([0.4, 0.5, 0.7], np.float32) + 0.1 * ("choice" in job.name)
+        EvaluationResult(
+            task_accuracy=accuracy,
+            task_loss=1 - accuracy,
+            task_nearest_class_mean=accuracy,
+            **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data_digest="d" * 64, tasks_digest="t" * 64),
+            **dict(model_fingerprint=job.name, algorithm="LEO", seconds=1.0),
+        ).save(job.result.with_suffix(".npz"))
+        return future
+
+
+def test_the_choice_and_the_start_are_compared_on_the_same_test_tasks(searched):
+    study, _ = searched
+    executor = FinalRuns(lambda flags: [0.5])
+    final = evaluate_finally(study, {"outer_lr": 0.002}, (3, 4), 50, executor, quiet)
+    assert final.difference.mean == pytest.approx(0.1) and final.means("start") == pytest.approx([1.6 / 3] * 2)
+    first = executor.submitted[0]
+    assert [script for script, _ in first.commands] == ["train.py", "evaluate.py"]
+    assert "--num_tasks=50" in first.commands[1][1] and "--seed=3" in first.commands[0][1]
+    assert "--outer_lr=0.002" in first.commands[0][1] and f"--output={first.result}" in first.commands[1][1]
+    with pytest.raises(InputError, match="The final run choice-9 failed: no disk"):
+        evaluate_finally(study, {}, (9,), None, FinalRuns(lambda flags: "no disk"), quiet)
+
+
+def test_the_report_has_the_numbers_and_the_pictures(searched):
+    study, executor = searched
+    repeated = repeat_best(study, executor, 3, quiet)
+    final = evaluate_finally(study, repeated[0].values, (3, 4), 50, FinalRuns(lambda flags: [0.5]), quiet)
+    require_report(study.folder)
+    path = write_report(study, repeated, final, "python -m leo_tf.search <x>", 2)
+    text, page = path.read_text(), path.with_suffix(".html").read_text()
+    numbers = json.loads(path.with_suffix(".json").read_text())
+    assert "6 trials of 300 steps, random search" in text
+    for trial in study.trials:
+        assert f"| {trial.number} | complete | {100 * trial.value:.2f} % | 100 |" in text
+    assert "**+10.00 +- 0.00 points**" in text and "| 3 | 53.33 % | 63.33 % |" in text
+    assert page.count("data:image/png;base64,") == 2 and "&lt;x&gt;" in page
+    assert numbers["final"]["difference"]["mean"] == pytest.approx(0.1)
+    assert [trial["value"] for trial in numbers["trials"]] == [trial.value for trial in study.trials]
+
+
+def test_settings_are_ranked_by_importance_where_there_are_trials_enough(tmp_path, plan):
+    from leo_tf.search.figures import figures
+
+    with Study(tmp_path, plan) as study:
+        run_trials(study, PretendedRuns(lucky), 12, quiet)
+        assert set(figures(study)) == {"history.png", "settings.png", "importance.png"}
+
+
+def trial(number, values):
+    return optuna.trial.create_trial(
+        value=max(values), intermediate_values=dict(enumerate(values, 1)), state=optuna.trial.TrialState.COMPLETE
+    )
+
+
+def test_the_replay_says_what_asha_would_have_stopped():
+    curves = [[0.5, 0.6, 0.7], [0.1, 0.2, 0.3], [0.2, 0.3, 0.9], [0.6, 0.65, 0.8]]
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial(number, curve) for number, curve in enumerate(curves)])
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+    found = replay(study.trials, pruner, "maximize", 1)
+    assert found.trials == 4 and found.best == (2, 3, 0, 1)
+    assert found.stopped == (1, 2) and found.lost == (2, 1)
+    assert found.saved == pytest.approx(4 / 12)
+
+
+def test_the_flagfile_folder_ships_both_spaces():
+    assert {path.name for path in (Path(__file__).parents[2] / "configs" / "search").iterdir()} == {
+        "paper.toml",
+        "regression.toml",
+    }

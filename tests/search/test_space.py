@@ -1,0 +1,79 @@
+"""Spaces: what they hold, and what is wrong with them, by name."""
+
+from pathlib import Path
+
+import pytest
+
+from leo_tf import InputError, LEOConfig, RunConfig
+from leo_tf.config import EpisodeConfig
+from leo_tf.search.space import Choice, Range, read_space
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def read(folder, text, config=None):
+    path = folder / "space.toml"
+    path.write_text(text)
+    return read_space(path, config or RunConfig())
+
+
+def test_ranges_and_choices_are_read_with_the_types_of_the_settings(tmp_path):
+    text = (
+        "[outer_lr]\nlow=1e-4\nhigh=1\nscale='log'\n[num_latents]\nlow=2\nhigh=8\n[kl]\nchoices=['sampled','analytic']"
+    )
+    space = read(tmp_path, text)
+    assert space.parts == {
+        "outer_lr": Range(1e-4, 1, "log"),
+        "num_latents": Range(2, 8),
+        "kl": Choice(("sampled", "analytic")),
+    }
+    assert space.kinds == {"outer_lr": float, "num_latents": int, "kl": str}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[leanring_rate]\nlow=1\nhigh=2", r"has \[leanring_rate\], which is no setting to search"),
+        ("[seed]\nlow=1\nhigh=2", r"\[seed\], which is no setting to search"),
+        ("[outer_lr]\nlow=1e-3\nhigh=1e-4", "low=0.001 high=0.0001; expected numbers, low below high"),
+        ("[outer_lr]\nlow=1e-3\nhigh=1e-3", "low below high"),
+        ("[outer_lr]\nlow='a'\nhigh=1", "expected numbers"),
+        ("[outer_lr]\nlow=nan\nhigh=1", "expected numbers"),
+        ("[outer_lr]\nlow=0.1", "with low; expected low, high and scale, or choices"),
+        ("[outer_lr]\nlow=0.1\nhigh=1\nscale='cubic'", "scale='cubic'; expected uniform or log"),
+        ("[kl_weight]\nlow=0\nhigh=1\nscale='log'", "expected low above 0"),
+        ("[num_latents]\nlow=1.5\nhigh=3", "expected whole numbers"),
+        ("[dropout_rate]\nlow=0.5\nhigh=1.5", "with 1.5, which a run refuses: dropout_rate=1.5"),
+        ("[stochastic]\nlow=0\nhigh=1", "with a range; expected choices"),
+        ("[kl]\nchoices=['sampled','exact']", "with 'exact', which a run refuses"),
+        ("[kl]\nchoices=['sampled']", "at least 2 different values"),
+        ("kl=3", "= 3; expected a table"),
+        ("[kl", "is no TOML"),
+        ("", "is empty"),
+    ],
+)
+def test_what_is_wrong_is_named_before_any_trial(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text)
+
+
+def test_a_missing_space_is_one_message(tmp_path):
+    with pytest.raises(InputError, match="Cannot read the space"):
+        read_space(tmp_path / "none.toml", RunConfig())
+
+
+@pytest.mark.parametrize("name", ["paper", "regression"])
+def test_the_shipped_spaces_hold_the_values_of_the_flagfiles(name):
+    if name == "regression":
+        config = RunConfig(LEOConfig(dropout_rate=0.0), episodes=EpisodeConfig(), problem="regression")
+        files = [CONFIGS / "regression.cfg"]
+    else:
+        config = RunConfig()
+        files = [CONFIGS / f"{data}_{shots}shot.cfg" for data in ("mini", "tiered") for shots in (1, 5)]
+        files.append(CONFIGS / "quickstart.cfg")
+    space = read_space(CONFIGS / "search" / f"{name}.toml", config)
+    for file in files:
+        lines = file.read_text().splitlines()
+        flags = dict(line.removeprefix("--").split("=") for line in lines if line.startswith("--"))
+        for setting, part in space.parts.items():
+            assert part.low <= float(flags[setting]) <= part.high, (file, setting)

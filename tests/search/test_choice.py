@@ -152,6 +152,7 @@ def test_the_replay_says_what_asha_would_have_stopped():
 
 def test_the_flagfile_folder_ships_both_spaces():
     assert {path.name for path in (Path(__file__).parents[2] / "configs" / "search").iterdir()} == {
+        "maml.toml",
         "paper.toml",
         "regression.toml",
     }

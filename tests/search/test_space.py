@@ -62,6 +62,10 @@ def test_a_missing_space_is_one_message(tmp_path):
         read_space(tmp_path / "none.toml", RunConfig())
 
 
+def test_the_space_of_the_baselines_is_one_of_theirs():
+    assert len(read_space(CONFIGS / "search" / "maml.toml", RunConfig(algorithm="metasgd")).parts) == 4
+
+
 @pytest.mark.parametrize("name", ["paper", "regression"])
 def test_the_shipped_spaces_hold_the_values_of_the_flagfiles(name):
     if name == "regression":

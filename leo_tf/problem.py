@@ -194,6 +194,10 @@ class Problem:
         """
         raise NotImplementedError
 
+    def evaluation_settings(self, learner) -> dict:
+        """Return the settings, by name, without which evaluate.py would find no such tasks in the test data."""
+        return {}
+
     def advice(self, validation, step, best_step) -> str:
         """Say in one line that a Validation is worse than a yardstick and why that may be; empty if it is not."""
         return ""

@@ -1,5 +1,6 @@
 """N-way K-shot classification on embedding tables, as a problem to train on."""
 
+import dataclasses
 import functools
 import importlib.util
 
@@ -134,6 +135,17 @@ class Classification(Problem):
             return {"reliability": reliability_diagram(found, f"{ways}-way {shots}-shot, validation tasks")}
 
         return draw
+
+    def evaluation_settings(self, learner):
+        ways = self.config.episodes.num_classes
+        try:
+            classes = load_table(dataclasses.replace(self.config.data, download=False), "test").num_classes
+            if classes < ways:
+                learner.require_ways(classes)
+                return {"num_classes": classes} if classes > 1 else {}
+        except InputError:  # there are none, or none that it can tell apart: evaluate.py says so
+            pass
+        return {}
 
     def advice(self, validation, step, best_step):
         nearest = max(validation.yardsticks.values(), default=-1.0)

@@ -18,7 +18,9 @@ _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "queries", "num_t
 
 def define_flags(values=flags.FLAGS):
     """Define the flags of evaluate.py."""
-    flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run", flag_values=values, module_name="Run")
+    flags.DEFINE_string(
+        "checkpoint_path", "runs/leo", "the run's folder, as given to train.py", flag_values=values, module_name="Run"
+    )
     define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
@@ -34,28 +36,43 @@ def _define_own_flags(values):
         return functools.partial(kind, flag_values=values, module_name=group)
 
     number, text = define(flags.DEFINE_integer, "Tasks"), define(flags.DEFINE_string, "Tasks")
-    define(flags.DEFINE_enum, "Tasks")("split", "test", ["train", "val", "test"], "which meta-split to take tasks from")
+    define(flags.DEFINE_enum, "Tasks")(
+        "split",
+        "test",
+        ["train", "val", "test"],
+        "whose classes: held out for testing, or those of training or validation",
+    )
     number("num_tasks", None, "number of tasks; default 10,000, of a regression run 1,000")
     number("queries", 0, "query examples of a class; 0: all remaining ones")
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
-    text("tasks", "", "evaluate on exactly the tasks of this file, see --write_tasks")
+    text("tasks", "", "evaluate on exactly the tasks of this file, by --write_tasks")
     texts = define(flags.DEFINE_list, "Output")
     texts("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
-    texts("seed_runs", [], "folders of this run repeated with other seeds: mean and standard deviation")
+    texts("seed_runs", [], "folders of the same training with other seeds, for mean and standard deviation over all")
     texts(
         "analysis",
         [],
-        "any of calibration, steps, grid (ways and shots): numbers and pictures; of a regression run: gaussian_process",
+        "numbers and pictures, any of: calibration (whether probabilities can be believed), steps (accuracy after each "
+        "step of adaptation), grid (accuracy by ways and shots); of a regression run: gaussian_process",
     )
-    define(flags.DEFINE_integer, "Output")("analysis_tasks", 1000, "number of tasks of an analysis, the first ones")
+    define(flags.DEFINE_integer, "Output")(
+        "analysis_tasks", 1000, "tasks of an analysis, the first ones of the evaluation"
+    )
     define(flags.DEFINE_bool, "Output")(
-        "calibrate", False, "fit a temperature on validation tasks, keep it in the run for export and FewShotClassifier"
+        "calibrate",
+        False,
+        "fit on validation tasks the temperature at which probabilities can be believed; kept in the run for exports "
+        "and FewShotClassifier, which use it where told calibrated",
     )
     texts("ways_grid", [], "ways of --analysis=grid; empty: 5, 10, 20")
     texts("shots_grid", [], "shots of --analysis=grid; empty: 1, 5; of a regression run: 1, 2, 3, 5, 10, 20")
     text = define(flags.DEFINE_string, "Output")
-    text("write_tasks", "", "write the tasks to this npz file")
-    text("output", "", "where to write the JSON; empty: in the run's folder, evaluation-SPLIT.json and the like")
+    text("write_tasks", "", "write the tasks to this npz file, for --tasks")
+    text(
+        "output",
+        "",
+        "JSON file of the result; empty: evaluation-SPLIT.json and the like in the run's folder",
+    )
     define(flags.DEFINE_integer, "Regression")("samples", 100, "functions sampled for each task")
 
 

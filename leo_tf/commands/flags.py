@@ -37,11 +37,11 @@ def define_run_flags(flag_values=flags.FLAGS):
 
 
 def define_override_flags(names, flag_values=flags.FLAGS):
-    """Define flags for the named fields with no default: None means "as the run has it"."""
+    """Define flags for the named fields with no default: None means "as the run has it", and their help says so."""
     fields = _all_fields()
     for name in names:
         group, field = fields[name]
-        _define(field, None, field.metadata["help"], group, flag_values)
+        _define(field, None, f"{field.metadata['help']} (default: the run's)", group, flag_values)
 
 
 def _define(field, default, about, group, flag_values):

@@ -36,8 +36,8 @@ def train_main():
 def evaluate_main():
     """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
     evaluate.define_flags()
-    about = "Evaluate a run's best checkpoint on test tasks. Everything but --checkpoint_path is as in the run."
-    example = "python evaluate.py --checkpoint_path=runs/mini_1shot --compare_to=runs/other"
+    about = "Evaluate a run's best checkpoint on tasks of new classes. What is not given is as the run was trained."
+    example = "python evaluate.py --checkpoint_path=runs/mini_1shot --num_tr_examples_per_class=5"
     run_command(evaluate.run, Command(about, _script("evaluate.py", "leo-evaluate"), example))
 
 
@@ -83,8 +83,10 @@ def run_command(run, command):
         except (flags.Error, OSError, UnicodeDecodeError) as error:
             if "--helpfull" in arguments:
                 raise
-            what = f"a flagfile is no text ({error})." if isinstance(error, UnicodeDecodeError) else error
-            last_words.append(f"Error: {what} (--help lists the flags.)")
+            what = f"A flagfile is no text ({error})." if isinstance(error, UnicodeDecodeError) else str(error)
+            last_words.append(
+                f"Error: {what.removeprefix('ERROR:: ')} (--help lists the flags.)"
+            )  # absl says it itself
             sys.exit(_USAGE_ERROR)
 
     app.run(guarded, flags_parser=parse)

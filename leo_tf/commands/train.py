@@ -41,13 +41,25 @@ def run(values=flags.FLAGS):
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         return 128 + interruption.signum
-    best, best_step = trainer.checkpoints.best
-    found = f"best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}"
-    early = f", of {config.training.num_steps_limit}, for want of patience" if trainer.has_lost_patience else ""
-    print(
-        f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps{early} in "
-        f"{trainer.folder.path}; {'no validation' if work.validate is None else found}."
-        f"\nNext: python evaluate.py --checkpoint_path={trainer.folder.path}"
-        f"\nSee:  tensorboard --logdir={trainer.folder.path.parent}"
-    )
+    print(last_words(trainer, steps))
     return 0
+
+
+def last_words(trainer, steps):
+    """Return what to say of a run that ends here after so many steps, and what to do next."""
+    work, path, settings = trainer.work, trainer.folder.path, trainer.work.settings
+    best, best_step = trainer.checkpoints.best
+    done = f"{trainer.checkpoints.step} steps in {path}"
+    if trainer.has_lost_patience:
+        done = (
+            f"{trainer.checkpoints.step} of {settings.num_steps_limit} steps in {path}, stopped by "
+            f"--patience={settings.patience}"
+        )
+    found = f"best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}"
+    more = "".join(f" --{name}={value}" for name, value in work.problem.evaluation_settings(work.learner).items())
+    return (
+        f"{'Trained' if steps else 'Nothing to do: already trained'} {done}; "
+        f"{'no validation' if work.validate is None else found}."
+        f"\nNext: python evaluate.py --checkpoint_path={path}{more}"
+        f"\nSee:  tensorboard --logdir={path.parent}"
+    )

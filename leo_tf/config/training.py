@@ -56,7 +56,7 @@ class TrainingConfig(Section):
     distribution: str = setting(
         "auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS, group="Run"
     )
-    jit: str = setting("auto", "compile the step with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
+    jit: str = setting("auto", "compile with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
 
     def __post_init__(self):
         super().__post_init__()

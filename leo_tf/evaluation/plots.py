@@ -29,21 +29,21 @@ def save(figure, path, events, tag, step):
     try:
         writer = tf.summary.create_file_writer(str(events))
         with writer.as_default(step=step):
-            _summarize(image, tag)
+            _summarize(image, tag, "An analysis of the best checkpoint, by evaluate.py.")
         writer.close()
     except (OSError, tf.errors.OpError) as error:
         raise InputError(f"Cannot write in {events} ({error}).") from None
 
 
-def summarize(figure, tag):
+def summarize(figure, tag, description=None):
     """Write a matplotlib Figure to the current tf.summary writer as an image."""
-    _summarize(png(figure), tag)
+    _summarize(png(figure), tag, description)
 
 
-def _summarize(image, tag):
+def _summarize(image, tag, description=None):
     import tensorflow as tf
 
-    tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis])
+    tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis], description=description)
 
 
 def png(figure):

@@ -36,16 +36,22 @@ def _export():
         max_examples=values.max_examples,
         calibrated=values.calibrated,
     )
+    print(report(path))
+    return 0
+
+
+def report(path):
+    """Return what to say of the SavedModel that was written to `path`."""
     description = read_description(path)
-    best = description["best"]
-    print(
+    best, temperature = description["best"], description["temperature"]
+    lines = [
         f"Exported to {path}: the checkpoint of step {best['step']}, validation accuracy "
         f"{100 * best['validation_accuracy']:.2f} %, for {description['embedding_dim']}-dimensional embeddings, "
         f"{'scaled to unit length inside' if description['normalize_embeddings'] else 'taken as they are'}."
-    )
-    for name in ("serving_default", "adapt", "predict"):
-        print(f"  {name}: {description['signatures'][name]}")
-    return 0
+    ]
+    lines += [f"  probabilities: calibrated, at temperature {temperature:.3f}"] if temperature != 1 else []
+    lines += [f"  {name}: {description['signatures'][name]}" for name in ("serving_default", "adapt", "predict")]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
           self.
 
         Raises:
-          InputError: embeddings of another dim than the model's.
+          InputError: embeddings of another dim than the model's, or of one class only.
           ValueError: anything else that scikit-learn refuses, as NaN or a different number of labels.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
@@ -80,8 +80,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 f"X has {X.shape[1]} features; the model was made for {served.embedding_dim}. Fit on embeddings of the "
                 "feature extractor it was trained on."
             )
-        self.temperature_ = self._temperature(served)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise InputError(
+                f"y has one class only, {str(classes[0])!r}; expected at least two. Add labelled examples of another "
+                "class."
+            )
+        self.temperature_, self.classes_ = self._temperature(served), classes
         import tensorflow as tf
 
         from leo_tf.export.checks import reason_of

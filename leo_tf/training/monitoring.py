@@ -1,5 +1,6 @@
 """What a person sees of a run: metrics.csv, TensorBoard, a progress bar or quiet lines."""
 
+import contextlib
 import csv
 import io
 import logging
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import time_text
 from leo_tf.files import replace_file
-from leo_tf.training.events import Events
+from leo_tf.training.events import BEST, Events, write_result
 
 _NUMBER = re.compile("[0-9]{1,18}").fullmatch  # of a step, as this file writes it
 _logger = logging.getLogger("leo_tf")
@@ -32,18 +33,22 @@ class Monitor:
         self._work, measured = work, work.measured
         validation = (measured.measure, "half_width", *measured.other_measures)
         columns = "step", *work.columns, "gradient_norm", "steps_per_second", *(f"validation_{n}" for n in validation)
-        _drop_rows_after(folder.metrics_file, first_step, columns)
+        rows = _drop_rows_after(folder.metrics_file, first_step, columns)
         self._file = open(folder.metrics_file, "a", newline="", encoding="utf-8")  # noqa: SIM115, closed in close()
         self._rows = csv.DictWriter(self._file, columns, restval="")
         if self._file.tell() == 0:
             self._rows.writeheader()
-        self._events = Events(folder, work, first_step)
+        self._folder, self._events = folder, Events(folder, work, first_step)
+        self._since = _since_validation(rows, first_step, work.columns)
         self._first, self._last, self._start = first_step, last_step, 0.0
         self._bar = tqdm(
             total=last_step, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
-        self._shown, self._below = {}, False
-        self._say("Compiling the first step...") if self._bar.disable else self._bar.set_postfix_str("compiling...")
+        self._shown, self._below, self._made = {}, False, time.monotonic()
+        if self._bar.disable:
+            self._say("Compiling the first step; that takes from 10 seconds to a minute...")
+        else:
+            self._bar.set_postfix_str("compiling...")
 
     def steps(self, step, metrics, steps_per_second):
         """Record the means over the steps since the last call."""
@@ -52,8 +57,10 @@ class Monitor:
         row |= {"gradient_norm": float((norms**2).sum() ** 0.5), "steps_per_second": steps_per_second}
         self._write_row(step, row)
         self._events.steps(step, row, norms)
+        self._since.add(step, row)
         self._bar.update(step - self._bar.n)
         if not self._start:  # after compilation, which says nothing of the time left
+            self._say_compiled(step)
             self._first, self._start = step, time.monotonic()
         texts = {"loss": f"{row['loss']:.3f}"}
         if self._work.measured.measure in row:
@@ -68,7 +75,8 @@ class Monitor:
         measure, text = self._work.measured.measure, self._work.measured.text
         values = {measure: found.interval.mean, "half_width": found.interval.half_width, **found.others}
         self._write_row(step, {f"validation_{name}": value for name, value in values.items()})
-        self._events.validation(step, found, values)
+        self._events.validation(step, found, values, self._since.means())
+        self._since = _Means(step)
         if self._bar.disable:
             yardsticks = ", ".join(f"{name} {text(value)}" for name, value in found.yardsticks.items())
             self._say(
@@ -82,11 +90,20 @@ class Monitor:
             self._say(advice)
         self._below = bool(advice)
 
+    def finish(self, best, best_step):
+        """Write the best validation, at the end of the training."""
+        write_result(self._folder, BEST, self._work.measured.measure, best, best_step)
+
     def close(self):
         """Flush and close everything."""
         self._bar.close()
         self._file.close()
         self._events.close()
+
+    def _say_compiled(self, step):
+        if self._bar.disable:
+            seconds = time.monotonic() - self._made
+            self._say(f"Compiled, and at step {step} after {seconds:.0f} s.")
 
     def _training_text(self, step):
         """Return the last training metrics, the speed since the first row and the time left."""
@@ -109,14 +126,41 @@ class Monitor:
         self._file.flush()
 
 
+class _Means:
+    """Means of training metrics over the steps after `step`, of rows that stand for unequal numbers of steps."""
+
+    def __init__(self, step):
+        self._first = self._last = step
+        self._sums = {}
+
+    def add(self, step, row):
+        steps, self._last = step - self._last, step
+        for name, value in row.items():
+            self._sums[name] = self._sums.get(name, 0.0) + steps * value
+
+    def means(self):
+        return {name: total / (self._last - self._first) for name, total in self._sums.items()}
+
+
+def _since_validation(rows, first_step, columns):
+    """Return the _Means since the last validation among the rows; rows that are no numbers do not count."""
+    validations = [number for number, row in enumerate(rows) if row.get("validation_half_width")]
+    rows = rows[validations[-1] :] if validations else rows
+    means = _Means(int(rows[0]["step"]) if validations else 0 if rows else first_step)
+    for row in rows[1:] if validations else rows:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            means.add(int(row["step"]), {name: float(row[name]) for name in columns})
+    return means
+
+
 def _drop_rows_after(path, step, columns):
-    """Keep the rows of a metrics file up to a step; a row cut short by a kill goes too.
+    """Keep the rows of a metrics file up to a step, and return them; a row cut short by a kill goes too.
 
     Raises:
       InputError: the file is no metrics file of ours.
     """
     if not path.exists():
-        return
+        return []
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if _NUMBER(row["step"] or "") and None not in row.values()]
@@ -125,9 +169,11 @@ def _drop_rows_after(path, step, columns):
             f"{path} is damaged ({str(error)[:200]}); expected a table with a column 'step'. Move it away to go on "
             "without its rows."
         ) from None
+    kept = [row for row in rows if int(row["step"]) <= step]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(row for row in rows if int(row["step"]) <= step)
+    writer.writerows(kept)
     with replace_file(path) as output:
         output.write(text.getvalue().encode())
+    return kept

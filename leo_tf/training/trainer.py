@@ -102,6 +102,9 @@ class Trainer:
         try:
             with _SignalCatcher() as signals:
                 nan_steps, validated = self._loop(first, last, monitor, signals)
+            if math.isfinite(self.checkpoints.best[0]):
+                with writing(self.folder.path):
+                    monitor.finish(*self.checkpoints.best)
         finally:
             with writing(self.folder.path):
                 monitor.close()

@@ -44,7 +44,9 @@ def test_stray_word_in_a_flagfile(tmp_path):
 
 
 def test_flagfile_that_is_not_there():
-    assert_refused(command("train.py", "--flagfile=configs/none.cfg"), "none.cfg")
+    done = command("train.py", "--flagfile=configs/none.cfg")
+    assert_refused(done, "Error: Unable to open flagfile: ", "none.cfg")
+    assert "ERROR" not in done.stderr
 
 
 def test_negative_inner_steps():

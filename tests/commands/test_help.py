@@ -58,9 +58,15 @@ def test_help_lists_every_flag_once_in_its_group(module):
 
 def test_help_names_defaults_and_choices():
     text = help_text("About.", "python it.py", "", defined(train))
-    assert "  --jit=auto|on|off\n      compile the step with XLA; auto: as measured best (default: auto)" in text
+    assert "  --jit=auto|on|off\n      compile with XLA; auto: as measured best (default: auto)" in text
     assert "  --outer_lr=NUMBER\n      learning rate of Adam (default: 0.0001)" in text
     assert "(default: true)" in text
+
+
+def test_what_evaluation_takes_from_the_run_says_so():
+    text = help_text("About.", "python it.py", "", defined(evaluate))
+    assert "  --num_classes=NUMBER\n      ways: classes in a task (default: the run's)" in text
+    assert "(default: the run's)" not in help_text("About.", "python it.py", "", defined(train))
 
 
 def test_messages_name_flags():
@@ -81,11 +87,19 @@ def test_stderr_holds_our_lines_only(tmp_path):
     assert done.returncode == 0, done.stderr
     lines = [line[9:] for line in done.stderr.splitlines()]
     assert len(set(lines)) == len(lines)
-    starts = "glyphs/train: 636 classes", "Computing on ", "Compiling", "step 1 of 2: loss ", "step 2 of 2: loss "
+    starts = (
+        *(
+            "glyphs/train: 636 classes",
+            "Computing on ",
+            "Compiling the first step; that takes",
+            "Compiled, and at step 1 ",
+        ),
+        *("step 1 of 2: loss ", "step 2 of 2: loss "),
+    )
     rest = [line for line in lines if "is below nearest class mean" not in line and "examples; " not in line]
-    assert [line.startswith(start) for line, start in zip(rest, starts, strict=True)] == [True] * 5, done.stderr
+    assert [line.startswith(start) for line, start in zip(rest, starts, strict=True)] == [True] * 6, done.stderr
     assert ", float32, XLA off; --distribution=mirrored finds one device" in rest[1]
-    assert "accuracy" in rest[3] and "left; validation accuracy" in rest[4] and "nearest class mean" in rest[4]
+    assert "accuracy" in rest[4] and "left; validation accuracy" in rest[5] and "nearest class mean" in rest[5]
     done = command("evaluate.py", run, "--num_tasks=10", "--queries=5")
     assert done.returncode == 0 and done.stderr == "", done.stderr
 

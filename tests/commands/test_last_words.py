@@ -31,7 +31,7 @@ def assert_refused(done, *fragments):
 
 def test_a_flagfile_that_is_no_text(tmp_path):
     (tmp_path / "binary.cfg").write_bytes(bytes(range(128, 256)))
-    assert_refused(command("train.py", f"--flagfile={tmp_path / 'binary.cfg'}"), "a flagfile is no text")
+    assert_refused(command("train.py", f"--flagfile={tmp_path / 'binary.cfg'}"), "A flagfile is no text")
 
 
 def test_an_error_after_tensorflow_was_loaded_is_the_last_line(tmp_path):

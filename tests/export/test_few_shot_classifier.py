@@ -19,6 +19,7 @@ import leo_tf
 from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
 from leo_tf.classification.maml import MAML
 from leo_tf.export import export, served
+from leo_tf.export.__main__ import report
 from leo_tf.export.served import serve
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
@@ -197,6 +198,7 @@ def test_calibrated_probabilities(make_run, data16, tmp_path):
     expected = special.softmax(4 * np.log(plain.predict_proba(X)), axis=1)
     np.testing.assert_allclose(calibrated.predict_proba(X), expected, rtol=1e-4)
     version = export(path, tmp_path / "calibrated", calibrated=True)
+    assert "\n  probabilities: calibrated, at temperature 0.250\n" in report(version)
     served = FewShotClassifier(str(version)).fit(X, y)
     np.testing.assert_allclose(served.predict_proba(X), expected, rtol=1e-4)
     loaded = tf.saved_model.load(str(version))
@@ -212,3 +214,12 @@ def test_a_leo_has_no_temperature(model, data, tmp_path):
         FewShotClassifier(model, calibrated=True).fit(*data)
     with pytest.raises(InputError, match="calibrated=True was given with a LEO; expected the folder of a run"):
         export(model, tmp_path, calibrated=True)
+
+
+def test_a_single_class_is_refused(model, data):
+    X, y = data
+    with pytest.raises(
+        InputError,
+        match=r"y has one class only, 'cat'.*; expected at least two.*Add labelled examples of another class",
+    ):
+        FewShotClassifier(model).fit(X[y == "cat"], y[y == "cat"])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from event_files import curves_of
 
 import leo_tf
 from leo_tf.runs.checkpoint_files import newest_whole
@@ -127,6 +128,11 @@ def test_interrupted_run_has_the_metrics_of_an_uninterrupted_one(whole, broken):
     assert compared(whole) == compared(broken[0])
     validations = [row for row in rows(whole) if row.get("validation_accuracy") or row.get("validation_mse")]
     assert [int(row["step"]) for row in validations] == list(range(40, STEPS + 1, 40))
+    chart = "loss/total" if validations[0].get("validation_mse") else "accuracy"
+    curves, expected = curves_of(broken[0], chart), curves_of(whole, chart)
+    assert curves.keys() == expected.keys() and "train" in curves
+    for curve, points in expected.items():
+        assert curves[curve] == pytest.approx(points, rel=1e-5), curve
 
 
 def test_finished_run_says_so(kind, whole):

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import math
 import shutil
 import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from event_files import curves_of, events
 
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
@@ -15,6 +17,7 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval
 from leo_tf.problem import Validation
 from leo_tf.runs.folder import RunFolder
+from leo_tf.training.events import write_result
 
 
 @pytest.fixture(scope="module")
@@ -123,18 +126,9 @@ def test_metrics_file_has_every_term_and_every_validation(single):
         assert float(row["query_loss"]) > 0 and float(row["kl"]) > 0 and float(row["gradient_norm"]) > 0
 
 
-def events(folder):
-    """{tag: [event]} of a folder of TensorBoard's events."""
-    found = {}
-    for file in folder.glob("events*"):
-        for event in tf.compat.v1.train.summary_iterator(str(file)):
-            for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, value))
-    return found
-
-
 def test_tensorboard_has_one_chart_of_the_measure_and_the_rest_in_order(single):
-    train, validation, nearest = (events(single[0] / n) for n in ("train", "validation", "nearest_class_mean"))
+    curves = "train", "validation", "nearest_class_mean", "best_validation"
+    train, validation, nearest, best = (events(single[0] / name) for name in curves)
     assert {
         *("accuracy", "loss/total", "loss/query", "loss/kl", "loss/encoder_penalty", "loss/regularization"),
         *("rate/adam", "rate/latent_learning_rate", "rate/finetuning_learning_rate", "speed/steps_per_second"),
@@ -142,12 +136,16 @@ def test_tensorboard_has_one_chart_of_the_measure_and_the_rest_in_order(single):
     } <= train.keys()
     groups = list(dict.fromkeys(tag.split("/")[0] for tag in sorted(train)))
     assert groups == ["accuracy", "loss", "rate", "speed", "variable"]
-    assert [step for step, _ in train["accuracy"]] == [2, 4, 6, 8]
-    assert [step for step, _ in validation["accuracy"]] == [step for step, _ in nearest["accuracy"]] == [4, 8]
-    assert nearest.keys() == {"accuracy"}
-    for tags in (train, validation):
+    assert [step for step, _ in train["loss/total"]] == [2, 4, 6, 8]
+    for found in (train, validation, nearest, best):
+        assert [step for step, _ in found["accuracy"]] == [4, 8]  # as many points each
+    assert nearest.keys() == best.keys() == {"accuracy"}
+    assert (
+        len({found["accuracy"][0][1].metadata.summary_description for found in (train, validation, nearest, best)}) == 4
+    )
+    for tags in (train, validation, events(single[0])):
         for tag, values in tags.items():
-            if values[0][1].metadata.plugin_data.plugin_name == "scalars":
+            if not tag.startswith("_hparams_"):
                 assert values[0][1].metadata.summary_description, tag
     assert {"loss/query", "weights/decoder/kernel", "weights/latent_learning_rate"} <= validation.keys()
     rate = [value for _, value in train["rate/adam"]]
@@ -170,15 +168,59 @@ def test_tensorboard_has_the_configuration_and_the_table_of_hyper_parameters(sin
     data = plugin_data_pb2.HParamsPluginData.FromString(
         found["_hparams_/session_start_info"][0][1].metadata.plugin_data.content
     )
-    start = data.session_start_info
-    assert start.hparams["num_latents"].number_value == 4 and start.hparams["dataset_name"].string_value == "own"
-    data = plugin_data_pb2.HParamsPluginData.FromString(
-        found["_hparams_/experiment"][0][1].metadata.plugin_data.content
-    )
-    assert [(m.name.group, m.name.tag) for m in data.experiment.metric_infos] == [
-        ("validation", "accuracy"),
-        ("test", "accuracy"),
+    settings = {name.strip(): value for name, value in data.session_start_info.hparams.items()}
+    assert settings["num_latents"].number_value == 4 and settings["dataset_name"].string_value == "own"
+    assert len(settings) == len(data.session_start_info.hparams) == len(RunConfig().flat())
+
+
+def table_of_hyper_parameters(folder):
+    """TensorBoard's own (settings, metrics) of the runs in a folder, in the order of its table."""
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins import base_plugin
+    from tensorboard.plugins.hparams.backend_context import Context
+
+    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
+    context, request = Context(base_plugin.TBContext(data_provider=provider)), RequestContext()
+    found = context.experiment_from_metadata(request, "", True, context.hparams_metadata(request, ""), [])
+    metrics = [f"{info.name.group} {info.name.tag}" for info in found.metric_infos]
+    return [info.name.strip() for info in found.hparam_infos], metrics
+
+
+def test_the_table_of_hyper_parameters_begins_with_what_matters(data, single, tmp_path):
+    shutil.copytree(single[0], tmp_path / "one")
+    first = ["num_classes", "num_tr_examples_per_class", "outer_lr", "dropout_rate", "kl_weight"]
+    settings, metrics = table_of_hyper_parameters(tmp_path)
+    assert settings[:5] == first and settings[-2:] == ["metatest_batch_size", "metavalid_batch_size"]
+    assert metrics[:4] == [
+        f"{curve} accuracy" for curve in ("best_validation", "nearest_class_mean", "train", "validation")
     ]
+    train(data, tmp_path / "two", 8, gradient_threshold=0.2)
+    assert table_of_hyper_parameters(tmp_path)[0][:6] == ["gradient_threshold", *first]
+
+
+def test_training_is_in_the_chart_as_its_mean_since_the_last_validation(single):
+    with open(single[0] / "metrics.csv", newline="", encoding="utf-8") as file:
+        rows = [float(row["accuracy"]) for row in csv.DictReader(file) if row["accuracy"]]
+    expected = {4: pytest.approx(np.mean(rows[:2])), 8: pytest.approx(np.mean(rows[2:]))}
+    assert curves_of(single[0], "accuracy")["train"] == expected
+
+
+def test_every_curve_ends_within_the_range_that_tensorboard_chooses(data, tmp_path):
+    """It leaves out the lowest and the highest twentieth of all points, however they are shared among curves."""
+    trainer(data, tmp_path, 40, log_steps=1).run()
+    write_result(RunFolder(tmp_path), "test", "accuracy", 0.1, 20)
+    write_result(RunFolder(tmp_path), "test", "accuracy", 0.2, 20)
+    curves = curves_of(tmp_path, "accuracy")
+    assert curves.keys() == {"train", "validation", "nearest_class_mean", "best_validation", "test"}
+    assert list(curves["test"].values()) == [pytest.approx(0.2)] * 10
+    assert len(events(tmp_path / "test")["accuracy"]) == 10  # the last result only
+    values = sorted(value for points in curves.values() for value in points.values())
+    low, high = values[math.ceil(0.05 * (len(values) - 1))], values[math.floor(0.95 * (len(values) - 1))]
+    for curve, points in curves.items():
+        assert low <= points[max(points)] <= high, curve
 
 
 def test_load_gives_the_best_checkpoint(data, single):

@@ -1,0 +1,59 @@
+"""What train.py says at its end."""
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from leo_tf.classification.leo import LEO
+from leo_tf.classification.problem import Classification
+from leo_tf.commands.train import last_words
+from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory):
+    """Of three ways, on data with two test classes."""
+    path = tmp_path_factory.mktemp("data")
+    (path / "own").mkdir()
+    rng = np.random.default_rng(0)
+    for split, classes in {"train": 4, "val": 3, "test": 2}.items():
+        labels = np.repeat([f"{split}{number}" for number in range(classes)], 3)
+        np.savez(path / "own" / f"{split}.npz", embeddings=rng.normal(size=(len(labels), 6)), labels=labels)
+    data = DataConfig(data_path=str(path), dataset_name="own", cache_dir=str(path / "cache"))
+    training = TrainingConfig(num_steps_limit=6000, patience=3, checkpoint_steps=500)
+    return Classification(RunConfig(LEOConfig(num_latents=2), data, EpisodeConfig(num_classes=3), training))
+
+
+def ended(problem, steps, best, impatient):
+    learner = LEO(problem.config.model, 6)
+    work = SimpleNamespace(problem=problem, learner=learner, settings=problem.config.training, validate=max)
+    checkpoints = SimpleNamespace(best=best, step=steps)
+    folder = SimpleNamespace(path=Path("runs/own"))
+    return SimpleNamespace(work=work, checkpoints=checkpoints, folder=folder, has_lost_patience=impatient)
+
+
+def test_the_end_says_what_was_reached_and_what_to_do_next(problem):
+    text = last_words(ended(problem, 6000, (0.7, 5500), False), 6000)
+    assert text == (
+        "Trained 6000 steps in runs/own; best validation accuracy 70.00 % at step 5500.\n"
+        "Next: python evaluate.py --checkpoint_path=runs/own --num_classes=2\n"
+        "See:  tensorboard --logdir=runs"
+    )
+
+
+def test_patience_that_ended_is_named(problem):
+    text = last_words(ended(problem, 2000, (0.5, 500), True), 2000)
+    assert text.startswith(
+        "Trained 2000 of 6000 steps in runs/own, stopped by --patience=3; best validation accuracy 50"
+    )
+
+
+@pytest.mark.parametrize(("ways", "dataset"), [(2, "own"), (3, "not there")])
+def test_nothing_is_added_where_evaluation_needs_nothing_or_there_is_no_test_split(problem, ways, dataset):
+    config = problem.config
+    data, episodes = dataclasses.replace(config.data, dataset_name=dataset), EpisodeConfig(num_classes=ways)
+    other = Classification(dataclasses.replace(config, data=data, episodes=episodes))
+    assert other.evaluation_settings(LEO(config.model, 6)) == {}

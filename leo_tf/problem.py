@@ -49,6 +49,7 @@ class Evaluation:
       config: RunConfig, with what the evaluation changes.
       request: EvaluationRequest.
       trained: RunConfig that the learner was trained with; default `config`.
+      data_record: what the learner was trained on, as Problem.data_record; empty where that is not known.
 
     Raises:
       InputError: the request asks for what there is not.
@@ -57,8 +58,9 @@ class Evaluation:
     result_type: Any = None  # a Result
     title = ""  # of the data, for the printed line
 
-    def __init__(self, config, request, trained=None):
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
         self.config, self.request, self.trained = config, request, trained or config
+        self.data_record = data_record
 
     @property
     def name(self) -> str:
@@ -95,13 +97,12 @@ class Evaluation:
         """Whether the tasks are of the shape and data that the run was trained for."""
         return self.config.episodes == self.trained.episodes and self.config.data == self.trained.data
 
-    def advice(self, result, best_step, last_step, data_record) -> str:
+    def advice(self, result, best_step, last_step) -> str:
         """Say in one line that a Result is worse than a yardstick and why that may be; empty if it is not.
 
         Args:
           result: of `result_type`.
           best_step, last_step: of the evaluated checkpoint, and of the run's latest, int or None.
-          data_record: what the run was trained on.
         """
         return ""
 

@@ -1,4 +1,4 @@
-"""What to say when a trained model is worse than nearest class mean."""
+"""What to say when a trained model is worse than a yardstick."""
 
 from typing import NamedTuple
 
@@ -17,20 +17,36 @@ class Circumstances(NamedTuple):
     last_step: int | None
 
 
-def below_nearest_mean(algorithm, accuracy, nearest, circumstances):
-    """Return one line that says so with the likely reasons, or an empty text where the accuracy is not below.
+def below_yardsticks(algorithm, accuracy, yardsticks, circumstances):
+    """Return one line that names the best yardstick above a model with the likely reasons; empty where none is above.
 
     Args:
       algorithm: the model's name.
-      accuracy, nearest: mean accuracies on the same tasks.
+      accuracy: its mean accuracy.
+      yardsticks: {name: mean accuracy} on the same tasks.
       circumstances: Circumstances.
     """
-    if not accuracy < nearest:
+    best = best_above(accuracy, yardsticks)
+    if best is None:
         return ""
+    above = sum(accuracy < value for value in yardsticks.values())
+    others = f" ({above} of {len(yardsticks)} yardsticks are above)" if len(yardsticks) > 1 else ""
     return (
-        f"{algorithm}'s accuracy, {100 * accuracy:.2f} %, is below nearest class mean's, {100 * nearest:.2f} %, on the "
-        f"same tasks. {' '.join(_reasons(circumstances))}"
+        f"{algorithm}'s accuracy, {100 * accuracy:.2f} %, is below {possessive(best)}, {100 * yardsticks[best]:.2f} %, "
+        f"on the same tasks{others}. {' '.join(_reasons(circumstances))}"
     )
+
+
+def best_above(accuracy, yardsticks):
+    """Return the name of the best yardstick of {name: mean accuracy} if its accuracy is above, else None."""
+    best = max(yardsticks, key=yardsticks.__getitem__, default=None)
+    return best if best is not None and accuracy < yardsticks[best] else None
+
+
+def possessive(name):
+    """Return "nearest class mean's (whitened)" for "nearest class mean, whitened"."""
+    first, _, rest = name.partition(", ")
+    return f"{first}'s ({rest})" if rest else f"{first}'s"
 
 
 def _reasons(known):

@@ -1,20 +1,26 @@
-"""Evaluate a classification learner on fixed tasks, beside nearest class mean on the same ones."""
+"""Evaluate a classification learner on fixed tasks, beside yardsticks on the same ones."""
 
+import dataclasses
 import functools
 import logging
 import time
 from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.advice import Circumstances, below_nearest_mean
+from leo_tf.classification.advice import Circumstances, below_yardsticks
 from leo_tf.classification.calibration import calibrate, temperature_of
-from leo_tf.classification.evaluator import Evaluator, adapted_by, nearest_means, require_fits, sampler_of
+from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from, draw_tasks
+from leo_tf.classification.yardsticks import Scoring, TrainingClasses, planned, requested
+from leo_tf.classification.yardsticks.choice import VALIDATION_TASKS
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.evaluation.fingerprint import fingerprint
-from leo_tf.problem import Evaluation
+from leo_tf.problem import Evaluation, Extras
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
@@ -68,17 +74,20 @@ def evaluate_tasks(model, table, tasks, batch_size=200):
     return _evaluate(model, table, tasks, batch_size)
 
 
-def _evaluate(model, table, tasks, batch_size):
+def _evaluate(model, table, tasks, batch_size, measured=None):
     model.require_ways(tasks.ways)
     sampler, batch_size = sampler_of(table, tasks, model), min(batch_size, len(tasks))
     start = time.perf_counter()
     scores = Evaluator(adapted_by(model), sampler, batch_size).run_on(tasks)
     seconds = time.perf_counter() - start
-    nearest = [found.accuracy for _, found in nearest_means(model, table, tasks, batch_size)]
+    if measured is None:
+        scoring = Scoring(table, tasks, batch_size)
+        measured = [scoring.measure(*each) for each in planned(model)]
     return EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,
-        task_nearest_class_mean=nearest[0],
+        yardstick_names=np.array([each.title for each in measured]),
+        task_yardsticks=np.stack([each.accuracy for each in measured]),
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,
@@ -89,7 +98,6 @@ def _evaluate(model, table, tasks, batch_size):
         model_fingerprint=fingerprint(model),
         algorithm=model.algorithm,
         seconds=seconds,
-        **({"task_transformed_mean": nearest[1]} if nearest[1:] else {}),
     )
 
 
@@ -98,8 +106,9 @@ class ClassificationEvaluation(Evaluation):
 
     result_type = EvaluationResult
 
-    def __init__(self, config, request, trained=None):
-        super().__init__(config, request, trained)
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
+        super().__init__(config, request, trained, data_record)
+        self._requested, self._last_measured = requested(request.yardsticks), []
         self.title = f"{config.data.dataset_name} {request.split}: "
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         seen = {"train", "val"} if self.trained.data.train_on_val else {"train"}
@@ -150,10 +159,10 @@ class ClassificationEvaluation(Evaluation):
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
         return draw_tasks(self.table, *shape, self._num_tasks, request.seed)
 
-    def advice(self, result, best_step, last_step, data_record):
+    def advice(self, result, best_step, last_step):
         trained = self.trained.episodes
         circumstances = Circumstances(
-            train_classes=data_record.get("train_classes"),
+            train_classes=self.data_record.get("train_classes"),
             trained_shots=trained.num_tr_examples_per_class,
             shots=result.shots,
             trained_ways=trained.num_classes,
@@ -161,8 +170,8 @@ class ClassificationEvaluation(Evaluation):
             best_step=best_step,
             last_step=last_step,
         )
-        nearest = max(interval.mean for interval in result.yardsticks.values())
-        return below_nearest_mean(result.algorithm, result.accuracy.mean, nearest, circumstances)
+        yardsticks = {name: interval.mean for name, interval in result.yardsticks.items()}
+        return below_yardsticks(result.algorithm, result.accuracy.mean, yardsticks, circumstances)
 
     def calibrate(self, learner):
         table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training
@@ -181,7 +190,34 @@ class ClassificationEvaluation(Evaluation):
         }
 
     def evaluate(self, learner):
-        return evaluate_tasks(learner, self.table, self.tasks, self.config.training.metatest_batch_size)
+        require_fits(learner, self.table)
+        if self._requested:
+            self._scoring.validation()  # before the work, for what may be wrong with it
+        yardsticks = planned(learner, self._requested, self._training_classes)
+        self._last_measured = [self._scoring.measure(*each) for each in yardsticks]
+        batch_size = self.config.training.metatest_batch_size
+        return _evaluate(learner, self.table, self.tasks, batch_size, self._last_measured)
+
+    def extras(self, learner, title):
+        """Return what was chosen for the yardsticks of the last evaluation."""
+        chosen = [each for each in self._last_measured if each.choice]
+        text = "; ".join(f"{each.title} {each.strength}={each.choice.strength:g}" for each in chosen)
+        text = f"chosen on {VALIDATION_TASKS} validation tasks: {text}" if text else ""
+        return Extras(text, {"yardstick_choices": {each.title: each.summary() for each in self._last_measured}}, {})
+
+    @functools.cached_property
+    def _scoring(self):
+        batch_size = self.config.training.metatest_batch_size
+        return Scoring(self.table, self.tasks, batch_size, lambda: load_table(self.config.data, "val"))
+
+    @functools.cached_property
+    def _training_classes(self):
+        trained, now = self.trained.data, self.config.data
+        moved = dataclasses.replace(trained, data_path=now.data_path, cache_dir=now.cache_dir)
+        there = [dataclasses.replace(data, download=False) for data in dict.fromkeys([moved, trained])]
+        return TrainingClasses(
+            self.data_record.get("train_digest"), [functools.partial(load_table, data, "train") for data in there]
+        )
 
 
 def load_table(data, split):

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification import scoring
-from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
 from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
@@ -102,17 +101,3 @@ def require_fits(model, table):
             f"{table.source} has {table.dim}-dimensional embeddings; the model was made for {model.embedding_dim}. "
             "Evaluate on embeddings of the same feature extractor."
         )
-
-
-def nearest_means(model, table, tasks, batch_size):
-    """Score nearest class mean on raw embeddings and, where the model transforms them, on transformed ones.
-
-    Yields:
-      (name, Scores).
-    """
-    for name, of in [("nearest class mean", None), ("nearest class mean, transformed", model)]:
-        if of is None or model.embedding_transform is not None:
-            yield (
-                name,
-                Evaluator(lambda x, y: nearest_class_mean(x), sampler_of(table, tasks, of), batch_size).run_on(tasks),
-            )

@@ -7,13 +7,14 @@ import importlib.util
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.advice import Circumstances, below_nearest_mean
+from leo_tf.classification.advice import Circumstances, below_yardsticks
 from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
-from leo_tf.classification.evaluator import Evaluator, adapted_by, nearest_means, sampler_of
+from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.tasks import draw_from, draw_tasks
+from leo_tf.classification.yardsticks import NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.data import EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
@@ -33,7 +34,7 @@ class Classification(Problem):
     evaluation_flags = frozenset(
         {
             *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
-            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate"),
+            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "yardsticks"),
         }
     )
 
@@ -95,9 +96,9 @@ class Classification(Problem):
         tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
-        yardsticks = {
-            name: float(scores.accuracy.mean()) for name, scores in nearest_means(learner, table, tasks, batch_size)
-        }
+        scoring, nearest = Scoring(table, tasks, batch_size), NEAREST_MEANS["nearest_class_mean"]
+        measured = [scoring.measure(nearest, space) for space in (RAW, space_of_model(learner)) if space]
+        yardsticks = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 
         def validate():
@@ -148,7 +149,6 @@ class Classification(Problem):
         return {}
 
     def advice(self, validation, step, best_step):
-        nearest = max(validation.yardsticks.values(), default=-1.0)
         ways, shots = self._validation_shape
         trained = self.config.episodes
         circumstances = Circumstances(
@@ -161,7 +161,7 @@ class Classification(Problem):
             last_step=step,
         )
         algorithm = _LEARNERS[self.config.algorithm].algorithm
-        return below_nearest_mean(algorithm, validation.interval.mean, nearest, circumstances)
+        return below_yardsticks(algorithm, validation.interval.mean, validation.yardsticks, circumstances)
 
     @staticmethod
     def text(value, half_width=None):

@@ -46,6 +46,11 @@ def _define_own_flags(values):
     number("queries", 0, "query examples of a class; 0: all remaining ones")
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     text("tasks", "", "evaluate on exactly the tasks of this file, by --write_tasks")
+    define(flags.DEFINE_list, "Tasks")(
+        "yardsticks",
+        [],
+        "more to compare with than nearest class mean: all, or some of logistic_regression, ridge, lda",
+    )
     texts = define(flags.DEFINE_list, "Output")
     texts("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
     texts("seed_runs", [], "folders of the same training with other seeds, for mean and standard deviation over all")
@@ -92,7 +97,7 @@ def run(values=flags.FLAGS):
 
     problem = problem_of(override(trained, values))
     _require_flags(values, folder, problem)
-    evaluated = problem.evaluation_type(problem.config, _request(values, problem), trained)
+    evaluated = problem.evaluation_type(problem.config, _request(values, problem), trained, folder.data())
     analyses = [name for name in values.analysis if name not in problem.yardsticks]
     ways, shots = (_numbers(name, values[name].value) for name in ("ways_grid", "shots_grid"))
     analysis.require_analyses(values.analysis, problem.config, problem.yardsticks, ways)
@@ -110,7 +115,7 @@ def run(values=flags.FLAGS):
 
     result = evaluated.evaluate(learner)
     print(f"{evaluated.title}{result}")
-    advice = evaluated.advice(result, step, folder.latest_step(), folder.data())
+    advice = evaluated.advice(result, step, folder.latest_step())
     if advice:
         print(as_flags(advice))
     trained_shots = trained.episodes.num_tr_examples_per_class
@@ -187,7 +192,7 @@ def _request(values, problem):
         tasks_file=values.tasks,
         samples=values.samples,
         shots=tuple(_numbers("shots_grid", values.shots_grid)),
-        yardsticks=tuple(name for name in values.analysis if name in problem.yardsticks),
+        yardsticks=(*values.yardsticks, *(name for name in values.analysis if name in problem.yardsticks)),
     )
 
 

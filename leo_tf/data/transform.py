@@ -32,15 +32,9 @@ def fit_transform(table, kind, shrinkage=SHRINKAGE):
     """
     if kind not in TRANSFORMS[1:]:
         raise InputError(f"Got transform {kind!r}; expected {' or '.join(TRANSFORMS[1:])}.")
-    sums, scatter = [], np.zeros((table.dim, table.dim))
-    for first, size in zip(table.class_offsets, table.class_sizes, strict=True):
-        rows = unit_length(np.asarray(table.embeddings[first : first + size], np.float64))
-        sums.append(rows.mean(axis=0))
-        scatter += (rows - sums[-1]).T @ (rows - sums[-1])
-    mean = np.mean(sums, axis=0)
+    mean, covariance = within_class_covariance(table, scaled=unit_length)
     if kind == "center":
         return mean, np.eye(table.dim)
-    covariance = scatter / max(1, table.num_rows - table.num_classes)
     variance = np.trace(covariance) / table.dim
     if not variance > 0:
         raise InputError(
@@ -49,6 +43,24 @@ def fit_transform(table, kind, shrinkage=SHRINKAGE):
         )
     values, directions = np.linalg.eigh(covariance + shrinkage * variance * np.eye(table.dim))
     return mean, (directions / np.sqrt(values)) @ directions.T
+
+
+def within_class_covariance(table, scaled=lambda rows: rows):
+    """Return the covariance within the classes of a table, shared by all of them.
+
+    Args:
+      table: EmbeddingTable.
+      scaled: function of rows [rows, dim] that they go through before.
+
+    Returns:
+      (mean [dim], covariance [dim, dim]) float64; the mean is of the class means.
+    """
+    means, scatter = [], np.zeros((table.dim, table.dim))
+    for first, size in zip(table.class_offsets, table.class_sizes, strict=True):
+        rows = scaled(np.asarray(table.embeddings[first : first + size], np.float64))
+        means.append(rows.mean(axis=0))
+        scatter += (rows - means[-1]).T @ (rows - means[-1])
+    return np.mean(means, axis=0), scatter / max(1, table.num_rows - table.num_classes)
 
 
 def apply_transform(embeddings, mean, matrix):

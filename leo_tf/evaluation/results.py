@@ -77,8 +77,12 @@ class Result:
         Raises:
           InputError: the file is missing or damaged, or something else.
         """
-        kinds = {field.name: field.metadata.get("stored") or _KINDS[field.type] for field in cls._fields()}
-        return cls(**npz.read(path, cls.what, **kinds))
+        return cls(**npz.read(path, cls.what, **cls.kinds()))
+
+    @classmethod
+    def kinds(cls):
+        """Return {field: (kinds, rank)} of the fields in the file, as `npz.read` takes them."""
+        return {field.name: field.metadata.get("stored") or _KINDS[field.type] for field in cls._fields()}
 
 
 def require_same_tasks(results):

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import logging
+from types import MappingProxyType
 
 from leo_tf import randomness
 from leo_tf.errors import InputError
@@ -47,8 +48,8 @@ class RegressionEvaluation(Evaluation):
 
     result_type = RegressionResult
 
-    def __init__(self, config, request, trained=None):
-        super().__init__(config, request, trained)
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
+        super().__init__(config, request, trained, data_record)
         if request.split not in _STREAMS:
             raise InputError(f"Got split={request.split}; expected val or test for a regression run.")
         if request.samples is not None and request.samples < 1:

@@ -1,8 +1,5 @@
-"""Logistic regression on a setting's test tasks, as a cell: python -m leo_tf.reproduce.classical"""
+"""A yardstick on a setting's test tasks, as a cell: python -m leo_tf.reproduce.classical"""
 
-import functools
-import logging
-import time
 from pathlib import Path
 
 from absl import flags
@@ -11,8 +8,12 @@ from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import Command, run_command
 from leo_tf.files import require_writable, write_json
 
-_STRENGTHS, _VALIDATION_TASKS = (0.1, 1.0, 10.0, 100.0, 1000.0), 200
-_logger = logging.getLogger("leo_tf")
+WHITENED = "_whitened"
+YARDSTICKS = (
+    *("logistic_regression", f"logistic_regression{WHITENED}", "ridge", f"ridge{WHITENED}", "lda"),
+    *("nearest_class_mean", f"nearest_class_mean{WHITENED}"),
+)
+_BATCH_SIZE = 200
 
 
 def main():
@@ -21,7 +22,8 @@ def main():
     flags.DEFINE_string("checkpoint_path", "", "not used: nothing is trained")
     flags.DEFINE_string("output", "evaluation.json", "where to write the evaluation")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    about = "Evaluate logistic regression, fitted to each task's support set alone, as reproduce does."
+    flags.DEFINE_enum("yardstick", YARDSTICKS[0], YARDSTICKS, "which one")
+    about = "Evaluate a classifier that is fitted to each task's support set alone, as reproduce does."
     usage = "python -m leo_tf.reproduce.classical"
     run_command(_evaluate, Command(about, usage, f"{usage} --dataset_name=glyphs"))
 
@@ -31,41 +33,48 @@ def _evaluate():
     output = Path(values.output)
     for path in (output, output.with_suffix(".npz")):
         require_writable(path)
-    result, about = evaluate(config, values.num_tasks)
+    result, about = evaluate(config, values.num_tasks, values.yardstick)
     result.save(output.with_suffix(".npz"))
     write_json(output, {**about, **result.summary()})
     print(f"{about['dataset_name']} test: {result}")
     return 0
 
 
-def evaluate(config, num_tasks):
-    """Evaluate logistic regression, as strong as is best on validation classes, on the test tasks of a setting.
+def evaluate(config, num_tasks, name="logistic_regression"):
+    """Evaluate a yardstick, its strength the best on validation classes, on the test tasks of a setting.
 
     Args:
       config: RunConfig.
       num_tasks: test tasks.
+      name: of YARDSTICKS.
 
     Returns:
       (EvaluationResult, dict of what else there is to say).
 
     Raises:
-      InputError: the data cannot be read or have no such tasks, or scikit-learn is not installed.
+      InputError: the data cannot be read or have no such tasks.
     """
-    from leo_tf.classification.results import EvaluationResult
-    from leo_tf.classification.yardsticks import logistic_regression, nearest_class_mean
+    import numpy as np
 
-    _, score = _scorer(config, "val", _VALIDATION_TASKS)
-    found = {C: float(score(functools.partial(logistic_regression, C=C)).accuracy.mean()) for C in _STRENGTHS}
-    best = max(found, key=found.__getitem__)
-    _logger.info("validation accuracy by C: %s", found)
-    tasks, score = _scorer(config, "test", num_tasks)
-    start = time.perf_counter()
-    scores = score(functools.partial(logistic_regression, C=best))
-    seconds = time.perf_counter() - start
+    from leo_tf.classification import draw_tasks
+    from leo_tf.classification.evaluation import load_table
+    from leo_tf.classification.results import EvaluationResult
+    from leo_tf.classification.yardsticks import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, whitened_by
+
+    episodes, table = config.episodes, load_table(config.data, "test")
+    tasks = draw_tasks(table, episodes.num_classes, episodes.num_tr_examples_per_class, num_tasks=num_tasks)
+    scoring = Scoring(table, tasks, _BATCH_SIZE, lambda: load_table(config.data, "val"))
+    kind = name.removesuffix(WHITENED)
+    space = whitened_by(load_table(config.data, "train")) if name.endswith(WHITENED) else RAW
+    yardstick = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
+    found = scoring.measure(yardstick, space)
+    beside = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
+    chosen = f", {found.strength}={found.choice.strength:g}" if found.choice else ""
     result = EvaluationResult(
-        task_accuracy=scores.accuracy,
-        task_loss=scores.loss,
-        task_nearest_class_mean=score(lambda x, y: nearest_class_mean(x)).accuracy,
+        task_accuracy=found.accuracy,
+        task_loss=found.loss,
+        yardstick_names=np.array([each.title for each in beside]),
+        task_yardsticks=np.stack([each.accuracy for each in beside]),
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,
@@ -73,24 +82,11 @@ def evaluate(config, num_tasks):
         stream=tasks.stream,
         data_digest=tasks.data_digest,
         tasks_digest=tasks.digest,
-        model_fingerprint=f"logistic regression, C={best}",
-        algorithm="logistic regression",
-        seconds=seconds,
+        model_fingerprint=f"{found.title}{chosen}",
+        algorithm=found.title,
+        seconds=found.seconds,
     )
-    about = {"dataset_name": config.data.dataset_name, "step": None, "C": best, "validation_accuracy": found}
-    return result, about
-
-
-def _scorer(config, split, num_tasks):
-    """Return (Tasks of a split, function: make_classifier -> Scores on them)."""
-    from leo_tf.classification import Evaluator, draw_tasks
-    from leo_tf.classification.evaluation import load_table
-    from leo_tf.classification.evaluator import sampler_of
-
-    table, episodes = load_table(config.data, split), config.episodes
-    tasks = draw_tasks(table, episodes.num_classes, episodes.num_tr_examples_per_class, num_tasks=num_tasks)
-    sampler = sampler_of(table, tasks)
-    return tasks, lambda make_classifier: Evaluator(make_classifier, sampler, min(100, num_tasks)).run_on(tasks)
+    return result, {"dataset_name": config.data.dataset_name, "step": None, **found.summary()}
 
 
 if __name__ == "__main__":

@@ -16,9 +16,19 @@ class Row:
     trained: bool = True  # false: a classifier fitted to each support set alone
 
 
-# In the order of the paper's table 2. The same flags are in configs/ablations.
+def _yardstick(title, name):
+    return Row(title, (f"--yardstick={name}",), trained=False)
+
+
+# Yardsticks, then in the order of the paper's table 2. The same flags are in configs/ablations.
 ROWS = {
+    "nearest_class_mean": _yardstick("Nearest class mean", "nearest_class_mean"),
+    "nearest_class_mean_whitened": _yardstick("Nearest class mean, whitened", "nearest_class_mean_whitened"),
     "logistic_regression": Row("Logistic regression", (), trained=False),
+    "logistic_regression_whitened": _yardstick("Logistic regression, whitened", "logistic_regression_whitened"),
+    "ridge": _yardstick("Ridge", "ridge"),
+    "ridge_whitened": _yardstick("Ridge, whitened", "ridge_whitened"),
+    "lda": _yardstick("LDA", "lda"),
     "maml": Row("MAML", ("--algorithm=maml",)),
     "metasgd": Row("Meta-SGD", ("--algorithm=metasgd",)),
     "generator_only": Row("Conditional generator only", ("--inner_unroll_length=0", "--finetuning_unroll_length=0")),

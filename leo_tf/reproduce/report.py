@@ -10,6 +10,7 @@ from leo_tf.files import read_json, require_writable, write_bytes, write_text
 from leo_tf.files.pages import render, require_pages, write_page
 from leo_tf.reproduce import published
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
+from leo_tf.reproduce.yardsticks import below, yardstick_rows
 
 _SOURCES = {"paper": published.PAPER, "official README": published.OFFICIAL}
 _PUBLISHED_DATA = ("miniImageNet", "tieredImageNet")
@@ -109,11 +110,10 @@ def _part(title, on_val, cells, outcomes):
     if not here:
         return None
     rows = [name for name in ROWS if any(o.cell.row == name for o in here)]
-    nearest = [next((o.result for o in here if o.cell.setting == setting), None) for setting in settings]
     return {
         "title": title,
         "settings": settings,
-        "nearest": [result.nearest_class_mean.percent() if result else "" for result in nearest],
+        "yardsticks": yardstick_rows(here, settings, {ROWS[row].title for row in rows}),
         "accuracies": [[ROWS[row].title, *(_accuracy(_of(here, row, s)) for s in settings)] for row in rows],
         "differences": [
             [ROWS[row].title, *(_difference(_of(here, row, s), _of(here, "leo", s)) for s in settings)]
@@ -121,16 +121,8 @@ def _part(title, on_val, cells, outcomes):
             if row != "leo"
         ],
         "beside": _beside_published(here) if on_val else [],
-        "below": [line for outcome in here if (line := _below(outcome))],
+        "below": [line for outcome in here if (line := below(outcome, here))],
     }
-
-
-def _below(outcome):
-    """Return a line on a cell whose accuracy is below nearest class mean's on the same tasks; empty if it is not."""
-    result = outcome.result
-    if result.accuracy.mean >= result.nearest_class_mean.mean:
-        return ""
-    return f"{outcome.cell.name}: {result.accuracy.percent()}, nearest class mean {result.nearest_class_mean.percent()}"
 
 
 def _of(outcomes, row, setting):

@@ -1,19 +1,21 @@
-"""What is said of a model below nearest class mean."""
+"""What is said of a model below a yardstick."""
 
 import pytest
 
-from leo_tf.classification.advice import Circumstances, below_nearest_mean
+from leo_tf.classification.advice import Circumstances, below_yardsticks
 
 FINE = Circumstances(64, 1, 1, 5, 5, best_step=5000, last_step=5000)
+NEAREST = {"nearest class mean": 0.6}
 
 
 def said(**changes):
-    return below_nearest_mean("LEO", 0.5, 0.6, FINE._replace(**changes))
+    return below_yardsticks("LEO", 0.5, NEAREST, FINE._replace(**changes))
 
 
 def test_nothing_where_it_is_not_below():
-    assert below_nearest_mean("LEO", 0.6, 0.6, FINE) == ""
-    assert below_nearest_mean("LEO", float("nan"), 0.6, FINE) == ""
+    assert below_yardsticks("LEO", 0.6, NEAREST, FINE) == ""
+    assert below_yardsticks("LEO", float("nan"), NEAREST, FINE) == ""
+    assert below_yardsticks("LEO", 0.6, {}, FINE) == ""
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,13 @@ def test_one_line_with_the_likely_reason(changes, reason):
     assert line.startswith("LEO's accuracy, 50.00 %, is below nearest class mean's, 60.00 %, on the same tasks. ")
     assert reason in line and "\n" not in line
     assert line.count("Perhaps") + line.count("Few") + line.count("Trained") == 1
+
+
+def test_the_best_yardstick_above_is_named():
+    yardsticks = NEAREST | {"nearest class mean, whitened": 0.7, "ridge": 0.65, "LDA": 0.4}
+    assert below_yardsticks("LEO", 0.7, yardsticks, FINE) == ""
+    line = below_yardsticks("LEO", 0.62, yardsticks, FINE)
+    assert line.startswith(
+        "LEO's accuracy, 62.00 %, is below nearest class mean's (whitened), 70.00 %, on the same tasks (2 of 4 "
+        "yardsticks are above). Perhaps"
+    )

@@ -143,7 +143,8 @@ def test_evaluate(model, uneven_table):
     accuracy, loss = scores_by_hand(sampler, uneven_table.embeddings, leo_rule)
     nearest, _ = scores_by_hand(sampler, uneven_table.embeddings, distance_rule)
     np.testing.assert_allclose(result.task_accuracy, accuracy, rtol=1e-6)
-    np.testing.assert_allclose(result.task_nearest_class_mean, nearest, rtol=1e-6)
+    assert result.yardstick_names.tolist() == ["nearest class mean", "nearest class mean, cosine"]
+    np.testing.assert_allclose(result.task_yardsticks[0], nearest, rtol=1e-6)
     assert result.accuracy.mean == pytest.approx(accuracy.mean(), rel=1e-6)
     assert result.loss.mean == pytest.approx(loss.mean(), rel=1e-5)
     assert result.nearest_class_mean == pytest.approx(confidence_interval(nearest), rel=1e-6)

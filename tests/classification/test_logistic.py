@@ -1,32 +1,49 @@
-"""Logistic regression: at the optimum the gradient of its objective is zero; usable as an evaluator's classifier."""
+"""Logistic regression: scikit-learn's answer, at strong and at weak penalties; usable as an evaluator's classifier."""
 
 import functools
-import sys
 
 import numpy as np
 import oracle
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from leo_tf import EpisodeSampler, InputError, randomness
 from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.tasks import draw_from
+from leo_tf.classification.yardsticks import logistic
 from leo_tf.classification.yardsticks.logistic import logistic_regression
 
 
-@pytest.mark.parametrize("ways", [2, 4])
-@pytest.mark.parametrize("C", [1.0, 10.0])
-def test_it_is_the_minimum(make_episode, ways, C):
-    """Stationary in the bias and, where two classes have one penalised row between them, in their difference."""
-    episode = make_episode(ways=ways, shots=3)
-    classifier = logistic_regression(*episode[:2], C=C)
+@pytest.mark.parametrize("ways,shots,dim", [(2, 3, 8), (4, 3, 8), (5, 1, 8), (3, 9, 4)])
+@pytest.mark.parametrize("C", [0.1, 10.0, 1e4])
+def test_it_is_scikit_learns(make_episode, ways, shots, dim, C):
+    """With examples that no line separates (27 in 4 dimensions), and with fewer than dimensions."""
+    episode = make_episode(ways=ways, shots=shots, dim=dim)
+    found = logistic_regression(*episode[:2], C=C)
     for task in range(2):
-        inputs, labels = (np.asarray(part[task]).reshape(ways * 3, -1) for part in episode[:2])
-        weights, bias = classifier.weights[task].numpy(), classifier.bias[task].numpy()
-        error = oracle.softmax(inputs @ weights.T + bias) - np.eye(ways)[labels.ravel()]
-        penalised = weights * (2 if ways == 2 else 1)
-        np.testing.assert_allclose(C * error.T @ inputs + penalised, 0, atol=2e-3 * C)
-        np.testing.assert_allclose(error.sum(axis=0), 0, atol=2e-3)
-        assert np.abs(weights).max() > 0.1
+        inputs, labels = np.asarray(episode.support_x[task]).reshape(-1, dim), np.repeat(np.arange(ways), shots)
+        # Of two classes scikit-learn has one row of weights, of half the penalty of two opposite ones.
+        model = LogisticRegression(C=2 * C if ways == 2 else C, max_iter=20_000, tol=1e-9).fit(inputs, labels)
+        weights, bias = model.coef_, model.intercept_
+        if ways == 2:
+            weights, bias = np.array([[-0.5], [0.5]]) * weights, np.array([-0.5, 0.5]) * bias
+        scale = np.abs(weights).max()
+        np.testing.assert_allclose(found.weights[task], weights, atol=2e-5 * scale)
+        np.testing.assert_allclose(found.bias[task], bias - bias.mean(), atol=2e-4 * scale)
+
+
+@pytest.mark.parametrize("C", [1e-3, 1.0, 1e6, 1e9])
+def test_the_gradient_vanishes_at_any_strength(make_episode, C):
+    episode = make_episode(ways=4, shots=5, dim=6)
+    found = logistic_regression(*episode[:2], C=C)
+    for task in range(2):
+        inputs = np.asarray(episode.support_x[task]).reshape(-1, 6)
+        weights, bias = found.weights[task].numpy(), found.bias[task].numpy()
+        error = oracle.softmax(inputs @ weights.T + bias) - np.eye(4)[np.repeat(np.arange(4), 5)]
+        tolerance = 1e-5 * np.abs(error).max()
+        np.testing.assert_allclose(error.T @ inputs + weights / C, 0, atol=20 * tolerance)
+        np.testing.assert_allclose(error.sum(axis=0), 0, atol=20 * tolerance)
+        assert np.abs(weights).max() > 1e-4
 
 
 @pytest.mark.parametrize("ways", [2, 3])
@@ -43,10 +60,23 @@ def test_the_evaluator_takes_it(table, ways):
     assert right.mean() > 1 / ways + 0.2
 
 
-def test_mistakes(make_episode, monkeypatch):
+def test_labels_may_come_in_any_order(make_episode):
+    episode = make_episode(ways=3, shots=2)
+    turned = [part.numpy()[:, ::-1] for part in episode[:2]]
+    np.testing.assert_allclose(
+        logistic_regression(*turned).weights, logistic_regression(*episode[:2]).weights, atol=1e-6
+    )
+
+
+def test_what_has_not_converged_is_said(make_episode, monkeypatch, caplog):
     episode = make_episode()
+    logistic_regression(*episode[:2], C=1e4)
+    assert not caplog.records
+    monkeypatch.setattr(logistic, "_MOST_STEPS", 1)
+    logistic_regression(*episode[:2], C=1e4)
+    assert "Logistic regression of 2 tasks has not converged in 1 steps." in caplog.text
+
+
+def test_mistakes(make_episode):
     with pytest.raises(InputError, match=r"Got C=0; expected a number above 0"):
-        logistic_regression(*episode[:2], C=0)
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(InputError, match=r"needs scikit-learn.*: pip install scikit-learn\."):
-        logistic_regression(*episode[:2])
+        logistic_regression(*make_episode()[:2], C=0)

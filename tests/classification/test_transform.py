@@ -137,6 +137,8 @@ def test_evaluation_transforms_and_shows_both_nearest_means(model):
         variable.assign(value)
     expected = leo_tf.evaluate(plain, moved, ways=3, shots=2, queries=5, num_tasks=20)
     np.testing.assert_allclose(result.task_accuracy, expected.task_accuracy)
-    np.testing.assert_allclose(result.task_transformed_mean, expected.task_nearest_class_mean)
-    assert "nearest class mean, transformed" in str(result) and "transformed" not in str(expected)
+    names = ["nearest class mean", "nearest class mean, cosine"]
+    assert result.yardstick_names.tolist() == [*names, *(f"{name}, whitened" for name in names)]
+    np.testing.assert_allclose(result.task_yardsticks[2:], expected.task_yardsticks)
+    assert "nearest class mean, whitened" in str(result) and "whitened" not in str(expected)
     assert apply_transform(table.embeddings[:2], *(v.numpy() for v in model.fixed_variables)).dtype == np.float32

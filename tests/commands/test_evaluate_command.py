@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import struct
 
 import numpy as np
@@ -11,8 +12,10 @@ from absl import flags
 from saved_runs import save_run
 
 from leo_tf import InputError, evaluate
+from leo_tf.classification.advice import possessive
 from leo_tf.classification.evaluation import load_table
 from leo_tf.classification.results import EvaluationResult
+from leo_tf.classification.yardsticks import choice
 from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.problem import EvaluationRequest
@@ -81,6 +84,48 @@ def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys
     assert written["versions"]["tensorflow"] == tf.__version__
     assert written["accuracy"]["mean"] == expected.accuracy.mean
     assert f"own test: LEO {100 * expected.accuracy.mean:.2f} +- " in capsys.readouterr().out
+
+
+@pytest.fixture
+def trained_on_its_data(runs):
+    """A run `true` with the digest of the training table that is there."""
+    if not (runs / "true").exists():
+        config = RunFolder(runs / "a").config()
+        record = {"embedding_dim": 8, "train_classes": 6, "train_digest": load_table(config.data, "train").digest}
+        save_run(runs / "true", config, record, 0)
+
+
+def test_yardsticks(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch):
+    monkeypatch.setattr(choice, "VALIDATION_TASKS", 10)
+    files = evaluate_py(f"--num_tasks={TASKS}", "--yardsticks=all", run="true")
+    written = json.loads(files["evaluation-test-12tasks.json"].read_text())
+    means = ["nearest class mean", "nearest class mean, cosine"]
+    fitted = ["logistic regression", "logistic regression, whitened", "ridge", "ridge, whitened", "LDA"]
+    names = [*means, *(f"{name}, whitened" for name in means), *fitted]
+    assert list(written["yardsticks"]) == list(written["yardstick_choices"]) == names
+    output = capsys.readouterr().out
+    for name in names:
+        assert re.search(rf"^  {name} +{100 * written['yardsticks'][name]['mean']:.2f} ", output, re.MULTILINE), name
+    saved = EvaluationResult.load(files["evaluation-test-12tasks.npz"])
+    assert saved.yardstick_names.tolist() == names and saved.task_yardsticks.shape == (9, TASKS)
+    best = max(names, key=lambda name: written["yardsticks"][name]["mean"])
+    assert written["best_yardstick"] == best and f"LEO less {best}, the best of these: " in output
+    chosen = written["yardstick_choices"]
+    strengths = [("logistic regression, whitened", "C"), ("ridge", "penalty"), ("LDA", "shrinkage")]
+    for name, strength in strengths:
+        found = chosen[name]
+        assert found["validation_accuracy"][f"{found[strength]:g}"] == max(found["validation_accuracy"].values())
+        assert f"{name} {strength}={found[strength]:g}" in output
+    assert f"is below {possessive(best)}, " in output  # of an untrained model
+
+
+def test_what_training_classes_give_is_left_out_where_they_are_others(runs, evaluate_py, caplog, monkeypatch):
+    monkeypatch.setattr(choice, "VALIDATION_TASKS", 10)
+    files = evaluate_py(f"--num_tasks={TASKS}", "--yardsticks=lda,ridge", "--seed=5")
+    written = json.loads(files["evaluation-test-12tasks-seed5.json"].read_text())
+    assert list(written["yardsticks"]) == ["nearest class mean", "nearest class mean, cosine", "ridge"]
+    said = [record.message for record in caplog.records if "there is no LDA" in record.message]
+    assert len(said) == 1 and "the run was trained on train digest..." in said[0]
 
 
 def test_a_task_file_there_and_back(runs, evaluate_py, tmp_path):
@@ -184,6 +229,7 @@ def test_analyses(runs, evaluate_py, capsys):
 @pytest.mark.parametrize(
     "arguments,message",
     [
+        (["--yardsticks=ridge,svm"], "Got yardsticks=svm; expected all, or some of logistic_regression, ridge, lda"),
         (["--analysis=callibration"], "Unknown analysis callibration; expected some of calibration, steps, grid"),
         (["--analysis=grid", "--ways_grid=5,many"], "Got --ways_grid=5,many; expected whole numbers"),
         (["--analysis_tasks=1"], "--analysis_tasks=1; expected at least 2"),

@@ -1,24 +1,48 @@
-"""Logistic regression as a cell of the table."""
+"""Yardsticks as cells of the table."""
 
+import numpy as np
 import pytest
 
 from leo_tf.classification import draw_tasks
 from leo_tf.classification.evaluation import load_table
+from leo_tf.classification.yardsticks import choice
 from leo_tf.config import DataConfig, EpisodeConfig, RunConfig
-from leo_tf.reproduce import classical
+from leo_tf.reproduce import classical, plan
 
 
-@pytest.fixture(scope="module")
-def config():
-    return RunConfig(data=DataConfig(dataset_name="glyphs"), episodes=EpisodeConfig(num_classes=3))
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Three small splits of random clusters, and few validation tasks."""
+    monkeypatch.setattr(choice, "VALIDATION_TASKS", 4)
+    rng = np.random.default_rng(0)
+    (tmp_path / "own").mkdir()
+    for split in ("train", "val", "test"):
+        rows = rng.normal(size=(6, 1, 8)) + 0.7 * rng.normal(size=(6, 9, 8))
+        labels = np.repeat([f"{split}{n}" for n in range(6)], 9)
+        np.savez(tmp_path / "own" / f"{split}.npz", embeddings=rows.reshape(-1, 8), labels=labels)
+    data = DataConfig(data_path=str(tmp_path), dataset_name="own", cache_dir=str(tmp_path / "cache"))
+    return RunConfig(data=data, episodes=EpisodeConfig(num_classes=3, num_tr_examples_per_class=2))
 
 
-def test_it_is_scored_on_the_tasks_of_evaluate_with_the_best_strength_in_validation(config, monkeypatch):
-    monkeypatch.setattr(classical, "_VALIDATION_TASKS", 3)
-    monkeypatch.setattr(classical, "_STRENGTHS", (0.1, 10.0))
-    result, about = classical.evaluate(config, num_tasks=4)
-    assert result.tasks_digest == draw_tasks(load_table(config.data, "test"), 3, 1, num_tasks=4).digest
-    assert result.num_tasks == 4 and result.algorithm == "logistic regression"
-    assert about["validation_accuracy"][about["C"]] == max(about["validation_accuracy"].values())
-    assert result.model_fingerprint == f"logistic regression, C={about['C']}"
+@pytest.mark.parametrize("name", classical.YARDSTICKS)
+def test_it_is_scored_on_the_tasks_of_evaluate_with_the_best_strength_in_validation(config, name):
+    result, about = classical.evaluate(config, 5, name)
+    assert result.tasks_digest == draw_tasks(load_table(config.data, "test"), 3, 2, num_tasks=5).digest
+    assert result.num_tasks == 5 and result.algorithm.lower() == plan.ROWS[name].title.lower()
     assert result.accuracy.mean > 1 / 3 and result.nearest_class_mean.mean > 1 / 3
+    if "nearest" in name:
+        assert result.model_fingerprint == result.algorithm and "validation_accuracy" not in about
+    else:
+        strength = next(key for key in ("C", "penalty", "shrinkage") if key in about)
+        chosen = about["validation_accuracy"][f"{about[strength]:g}"]
+        assert chosen == max(about["validation_accuracy"].values())
+        assert result.model_fingerprint == f"{result.algorithm}, {strength}={about[strength]:g}"
+    if name == "nearest_class_mean":
+        np.testing.assert_array_equal(result.task_accuracy, result.task_yardsticks[0])
+
+
+def test_every_row_without_training_is_a_yardstick():
+    untrained = {name: row for name, row in plan.ROWS.items() if not row.trained}
+    assert set(untrained) == set(classical.YARDSTICKS)
+    for name, row in untrained.items():
+        assert row.flags == (() if name == classical.YARDSTICKS[0] else (f"--yardstick={name}",))

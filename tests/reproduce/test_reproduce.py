@@ -89,15 +89,16 @@ def test_the_command_runs_its_cells_and_says_where_the_report_is(tmp_path, monke
     assert capsys.readouterr().out.startswith(f"1 of 2 cells finished; see {tmp_path / 'report.md'} and ")
 
 
-def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs"):
+def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs", algorithm="LEO"):
     """Write what a finished cell leaves."""
     accuracy = np.asarray(accuracy, np.float32)
     result = EvaluationResult(
         task_accuracy=accuracy,
         task_loss=1 - accuracy,
-        task_nearest_class_mean=np.full_like(accuracy, 0.25) + np.arange(len(accuracy)) / 100,
+        yardstick_names=np.array(["nearest class mean", "nearest class mean, whitened"]),
+        task_yardsticks=np.array([[0.25], [0.45]], np.float32) + np.arange(len(accuracy), dtype=np.float32) / 100,
         **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data_digest="d" * 64, tasks_digest=tasks),
-        **dict(model_fingerprint=cell.name, algorithm="LEO", seconds=1.0),
+        **dict(model_fingerprint=cell.name, algorithm=algorithm, seconds=1.0),
     )
     cell.folder.mkdir(parents=True)
     result.save(cell.result.with_suffix(".npz"))
@@ -124,6 +125,28 @@ def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
     assert "61.89 +- 0.16" in text and "54.24 +- 0.03" in text
     assert "<table>" in page and "data:image/png;base64," in page and 'src="accuracy.png"' not in page
     assert "no data &lt;here&gt;" in page
+
+
+def test_below_names_the_best_yardstick_that_there_is(tmp_path):
+    """The cell's own yardsticks, those of the table in the same setting, and no word on yardsticks below others."""
+    cells = planned(tmp_path, rows=("ridge", "deterministic", "leo"), settings=("glyphs_1shot", "glyphs_5shot"))
+    for cell in cells:
+        tasks = cell.setting.ljust(64)
+        accuracy = {"ridge": 0.62, "leo": 0.5}.get(cell.row, 0.3)
+        accuracy = 0.42 if cell.name == "ridge/glyphs_5shot/0" else accuracy
+        finish(cell, accuracy + np.arange(3) / 50, tasks, algorithm="ridge" if cell.row == "ridge" else "LEO")
+    statuses = {cell.name: {"ok": True, "seconds": 61.0} for cell in cells}
+    text = report.write_report(tmp_path, cells, statuses, "x").read_text()
+    below = [line for line in text.splitlines() if "above it" in line]
+    assert len(below) == 3  # of LEO at 5 shots none is above
+    lines = (
+        "leo/glyphs_1shot/0: 52.00 +- 4.97 %; above it 1 of 3 yardsticks, the best ridge, 64.00 +- 4.97 %",
+        "deterministic/glyphs_5shot/0: 32.00 +- 4.97 %; above it 2 of 3 yardsticks, the best nearest class mean, "
+        "whitened, 46.00 +- 2.48 %",
+    )
+    assert [line.removeprefix("- ") for line in below[1:]] == list(lines)
+    assert "| Nearest class mean, whitened | 46.00 +- 2.48 % | 46.00 +- 2.48 % |" in text
+    assert text.count("| Ridge | 64.00") == 1
 
 
 def test_what_comes_from_outside_is_text_in_the_page(tmp_path):

@@ -1,0 +1,48 @@
+"""Linear discriminant analysis with the covariance that the meta-training classes share."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.classification.scoring import LinearClassifier
+from leo_tf.classification.yardsticks.span import positive
+from leo_tf.data.transform import within_class_covariance
+
+
+class SharedCovariance(NamedTuple):
+    """A covariance matrix by its eigenvectors."""
+
+    variances: np.ndarray  # [dim] float64
+    directions: np.ndarray  # [dim, dim] float64, one a column
+
+
+def shared_covariance(table):
+    """Return the SharedCovariance within the classes of an EmbeddingTable; a few examples cannot give it."""
+    _, covariance = within_class_covariance(table)
+    return SharedCovariance(*np.linalg.eigh(covariance))
+
+
+def lda(support_x, covariance, shrinkage=0.1):
+    """Return the classifier of normal densities with the support means and one covariance.
+
+    Args:
+      support_x: embeddings [tasks, ways, shots, dim].
+      covariance: SharedCovariance.
+      shrinkage: share of the mean variance that is added to every direction's. A number or a scalar tensor.
+
+    Returns:
+      LinearClassifier; the log densities up to what is the same for all classes.
+
+    Raises:
+      InputError: the shrinkage is not positive.
+    """
+    shrinkage = positive("shrinkage", shrinkage)
+    support_x = tf.convert_to_tensor(support_x)
+    variances = tf.constant(np.maximum(covariance.variances, 0.0))  # rounding makes some of them negative
+    directions = tf.constant(covariance.directions, support_x.dtype)
+    shrunk = tf.cast(variances + shrinkage * tf.reduce_mean(variances), support_x.dtype)
+    means = tf.reduce_mean(support_x, axis=2)
+    along = tf.linalg.matmul(means, directions)
+    weights = tf.linalg.matmul(along / shrunk, directions, transpose_b=True)
+    return LinearClassifier(weights, -tf.reduce_sum(weights * means, axis=-1) / 2)

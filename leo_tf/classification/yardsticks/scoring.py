@@ -1,0 +1,109 @@
+"""Score yardsticks on a model's tasks: the order of the work."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from leo_tf.classification.evaluator import Evaluator, sampler_of
+from leo_tf.classification.yardsticks.choice import Choice, choose, validation_tasks
+from leo_tf.classification.yardsticks.kinds import FITTED, NEAREST_MEANS
+from leo_tf.classification.yardsticks.spaces import RAW, space_of_model
+
+
+class Measured(NamedTuple):
+    """What a yardstick scored."""
+
+    title: str
+    accuracy: np.ndarray  # [tasks]
+    loss: np.ndarray  # [tasks], nats
+    strength: str  # name of what was chosen; empty where nothing was
+    choice: Choice | None
+    seconds: float  # with the choice
+
+    def summary(self):
+        """Return what was chosen, from what, and the time it took, for JSON."""
+        if self.choice is None:
+            return {"seconds": self.seconds}
+        tried = {f"{value:g}": accuracy for value, accuracy in self.choice.accuracies.items()}
+        return {self.strength: self.choice.strength, "validation_accuracy": tried, "seconds": self.seconds}
+
+
+class Scoring:
+    """Score yardsticks on Tasks; each is scored once, however many models are compared with it.
+
+    Args:
+      table: EmbeddingTable that the tasks are of.
+      tasks: Tasks.
+      batch_size: tasks at once; changes speed and memory only.
+      load_validation: function without arguments that returns the EmbeddingTable of the validation classes; called
+        where a strength is to be chosen.
+    """
+
+    def __init__(self, table, tasks, batch_size, load_validation=None):
+        self._table, self._tasks, self._batch_size = table, tasks, min(batch_size, len(tasks))
+        self._load_validation, self._validation = load_validation, None
+        self._measured, self._tables = {}, {}
+
+    def validation(self):
+        """Return (EmbeddingTable of the validation classes, Tasks of it to choose strengths on).
+
+        Raises:
+          InputError: they cannot be read, or have no such tasks.
+        """
+        if self._validation is None:
+            table = self._load_validation()
+            self._validation = table, validation_tasks(table, self._tasks.ways, self._tasks.shots)
+        return self._validation
+
+    def measure(self, yardstick, space):
+        """Return the Measured of a Yardstick in a Space, its strength chosen on validation tasks.
+
+        Raises:
+          InputError: as `validation`.
+        """
+        title = ", ".join(filter(None, [yardstick.title, space.adjective]))
+        key = title, space.digest
+        if key not in self._measured:
+            start = time.perf_counter()
+            choice = self._choice(yardstick, space)
+            strength = choice and choice.strength
+            sampler = sampler_of(self._in(space, self._table), self._tasks)
+            fitted = Evaluator(lambda x, y: yardstick.fit(x, y, strength), sampler, self._batch_size)
+            scores = fitted.run_on(self._tasks)
+            seconds = time.perf_counter() - start
+            self._measured[key] = Measured(title, scores.accuracy, scores.loss, yardstick.strength, choice, seconds)
+        return self._measured[key]
+
+    def _choice(self, yardstick, space):
+        if not yardstick.strengths:
+            return None
+        table, tasks = self.validation()
+        return choose(yardstick.fit, yardstick.strengths, self._in(space, table), tasks)
+
+    def _in(self, space, table):
+        key = space.digest, table.digest
+        if key not in self._tables:
+            self._tables[key] = space.of(table)
+        return self._tables[key]
+
+
+def planned(model, names=(), training_classes=None):
+    """Yield (Yardstick, Space) of what stands beside a model's result, in the order in which it is shown.
+
+    Always nearest class means; raw, and in the space of the model's own transform, or else whitened.
+
+    Args:
+      model: classification.ClassificationLearner.
+      names: of ON_REQUEST.
+      training_classes: TrainingClasses; None where there are none, and nothing to whiten by.
+    """
+    transformed = space_of_model(model) or (training_classes and training_classes.whitened)
+    spaces = [RAW, transformed] if transformed else [RAW]
+    for space in spaces:
+        yield from ((nearest, space) for nearest in NEAREST_MEANS.values())
+    for name in names:
+        if name != "lda":
+            yield from ((FITTED[name], space) for space in spaces)
+        elif training_classes and training_classes.lda:
+            yield training_classes.lda, RAW

@@ -1,0 +1,56 @@
+"""The spaces that yardsticks work in: embeddings as they are, and transformed by what training classes have shown."""
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from leo_tf.data import transform
+
+_ADJECTIVES = {"whiten": "whitened", "center": "centred"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Space:
+    """A transform of embeddings.
+
+    Attributes:
+      adjective: what it makes of embeddings, "whitened"; empty where it leaves them as they are.
+      mean, matrix: as `data.transform.fit_transform` returns them, or None.
+    """
+
+    adjective: str = ""
+    mean: np.ndarray | None = None
+    matrix: np.ndarray | None = None
+
+    @functools.cached_property
+    def digest(self):
+        """SHA-256 in hex of the transform; empty where there is none."""
+        if self.mean is None or self.matrix is None:
+            return ""
+        return hashlib.sha256(np.vstack([self.mean, self.matrix]).astype("<f4").tobytes()).hexdigest()
+
+    def of(self, table):
+        """Return an EmbeddingTable in this space."""
+        return table if self.mean is None else transform.transformed(table, self.mean, self.matrix)
+
+
+RAW = Space()
+
+
+def space_of_model(model):
+    """Return the Space of a classification learner's own transform; None where it has none."""
+    own = model.embedding_transform
+    if own is None:
+        return None
+    return Space(_ADJECTIVES[model.config.embedding_transform], own.mean.numpy(), own.matrix.numpy())
+
+
+def whitened_by(table):
+    """Return the Space that whitens by the scatter within the classes of an EmbeddingTable: the meta-training classes.
+
+    Raises:
+      InputError: no class has two different embeddings.
+    """
+    return Space(_ADJECTIVES["whiten"], *transform.fit_transform(table, "whiten"))

@@ -24,8 +24,12 @@ class Evaluator:
     def __init__(self, make_classifier, sampler, batch_size):
         self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
 
-    def run_on(self, tasks):
+    def run_on(self, tasks, name=""):
         """Score Tasks of the sampler's shape.
+
+        Args:
+          tasks: Tasks.
+          name: of what is evaluated, for the progress.
 
         Returns:
           Scores of NumPy arrays [num_tasks].
@@ -34,7 +38,7 @@ class Evaluator:
         # The last batch is filled up with its last task, so that one graph serves all.
         indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
         batches = []
-        with Progress("evaluating", len(tasks), "tasks") as progress:
+        with Progress(f"evaluating {name}".rstrip(), len(tasks), "tasks") as progress:
             for chosen in indices:
                 batches.append(self._score_given(*self._given(tasks.take(chosen))))
                 progress.add(self._batch_size)

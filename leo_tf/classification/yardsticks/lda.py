@@ -43,6 +43,7 @@ def lda(support_x, covariance, shrinkage=0.1):
     directions = tf.constant(covariance.directions, support_x.dtype)
     shrunk = tf.cast(variances + shrinkage * tf.reduce_mean(variances), support_x.dtype)
     means = tf.reduce_mean(support_x, axis=2)
-    along = tf.linalg.matmul(means, directions)
-    weights = tf.linalg.matmul(along / shrunk, directions, transpose_b=True)
+    # einsum joins tasks and ways into one matrix; matmul would multiply task by task.
+    along = tf.einsum("twd,de->twe", means, directions)
+    weights = tf.einsum("twe,de->twd", along / shrunk, directions)
     return LinearClassifier(weights, -tf.reduce_sum(weights * means, axis=-1) / 2)

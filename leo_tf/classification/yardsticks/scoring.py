@@ -70,7 +70,7 @@ class Scoring:
             strength = choice and choice.strength
             sampler = sampler_of(self._in(space, self._table), self._tasks)
             fitted = Evaluator(lambda x, y: yardstick.fit(x, y, strength), sampler, self._batch_size)
-            scores = fitted.run_on(self._tasks)
+            scores = fitted.run_on(self._tasks, title)
             seconds = time.perf_counter() - start
             self._measured[key] = Measured(title, scores.accuracy, scores.loss, yardstick.strength, choice, seconds)
         return self._measured[key]

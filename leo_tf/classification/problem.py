@@ -12,7 +12,7 @@ from leo_tf.classification.evaluation import ClassificationEvaluation, load_tabl
 from leo_tf.classification.evaluator import Evaluator, adapted_by, nearest_means, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.tasks import draw_from, draw_tasks
+from leo_tf.classification.tasks import draw_from
 from leo_tf.data import EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
@@ -32,7 +32,7 @@ class Classification(Problem):
     evaluation_flags = frozenset(
         {
             *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
-            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate"),
+            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "tasks_within"),
         }
     )
 
@@ -82,6 +82,7 @@ class Classification(Problem):
             episodes.num_classes,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
+            within=episodes.tasks_within,
         )
 
     def make_validator(self, learner):
@@ -90,7 +91,9 @@ class Classification(Problem):
             return None
         ways, shots = self._validation_shape
         learner.require_ways(ways)
-        sampler = EpisodeSampler(table, ways, shots, training.metavalid_queries or None)
+        sampler = EpisodeSampler(
+            table, ways, shots, training.metavalid_queries or None, self.config.episodes.tasks_within
+        )
         tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
@@ -127,7 +130,8 @@ class Classification(Problem):
         queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
         if importlib.util.find_spec("matplotlib") is None:
             return dict
-        tasks = draw_tasks(table, ways, shots, queries, _FIGURE_TASKS, self.config.training.seed, randomness.VALIDATION)
+        sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
+        tasks = draw_from(sampler, table.digest, _FIGURE_TASKS, self.config.training.seed, randomness.VALIDATION)
 
         def draw():
             found = calibrate(learner, table, tasks)

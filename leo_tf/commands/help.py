@@ -6,7 +6,7 @@ import textwrap
 
 from absl import flags
 
-GROUPS = ("Run", "Output", "Data", "Tasks", "LEO", "Optimisation", "Baselines", "Regression")
+GROUPS = (*("Run", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines", "Regression"),)
 _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
 _INDENT, _MOST_COLUMNS = 6, 100
 

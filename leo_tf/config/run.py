@@ -78,6 +78,12 @@ class RunConfig:
                 )
         if self.problem == "regression":
             no_such = "{} with problem=regression, see configs/regression.cfg"
+            require(
+                self.episodes.tasks_within == "all",
+                self.episodes,
+                "tasks_within",
+                "all with problem=regression, which has no classes",
+            )
             require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
             if self.algorithm == "leo":
                 transform = self.model.embedding_transform

@@ -21,10 +21,14 @@ class RunFolder:
     was set aside; metrics.csv; TensorBoard's events, here and in train/, validation/ and the like, which are the names
     of curves there; changes.jsonl, settings that changed on the way; evaluation-*.json, .npz, .png; calibration.json;
     lock, held by the process that trains.
+
+    Args:
+      path: of the folder.
+      kind: type of the run's configuration: RunConfig, or another with to_json, from_json and differences.
     """
 
-    def __init__(self, path):
-        self.path = expanded(path)
+    def __init__(self, path, kind=RunConfig):
+        self.path, self._kind = expanded(path), kind
         self.config_file = self.path / "config.json"
         self.data_file = self.path / "data.json"
         self.metrics_file = self.path / "metrics.csv"
@@ -83,8 +87,8 @@ class RunFolder:
             listed = ", ".join(f"{name} from {before!r} to {now!r}" for name, (before, now) in changes.items())
             _logger.info("Changed from step %d on: %s.", step, listed)
 
-    def config(self, kind=RunConfig):
-        """Return the run's configuration, of type `kind`.
+    def config(self, kind=None):
+        """Return the run's configuration, of type `kind`; default the folder's.
 
         Raises:
           InputError: there is no run in the folder.
@@ -96,7 +100,7 @@ class RunFolder:
                 f"No run in {self.path}: {self.config_file} cannot be read; expected the checkpoint_path of a run "
                 "started with train.py."
             ) from None
-        return kind.from_json(text)
+        return (kind or self._kind).from_json(text)
 
     def _refuse(self, differing):
         if differing:

@@ -47,7 +47,7 @@ class Trainer:
     """
 
     def __init__(self, work, checkpoint_path, on_validation=None):
-        self.work, self.folder = work, RunFolder(checkpoint_path)
+        self.work, self.folder = work, RunFolder(checkpoint_path, type(work.config))
         self._on_validation = on_validation
         self.checkpoints = Checkpoints(self.folder, work)
 

@@ -12,6 +12,7 @@ from leo_tf.classification.evaluator import Evaluator, adapted_by, nearest_means
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from
 from leo_tf.data import EmbeddingTable
+from leo_tf.data.card import find_card_folder, read_card, what_the_extractor_saw
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.problem import Evaluation
@@ -142,8 +143,14 @@ class ClassificationEvaluation(Evaluation):
 
     @functools.cached_property
     def table(self):
-        """The EmbeddingTable of the split."""
-        return load_table(self.config.data, self.request.split)
+        """The EmbeddingTable of the split; says so where its extractor was trained on its classes, or may have been."""
+        data = self.config.data
+        table = load_table(data, self.request.split)
+        folder = find_card_folder(data.data_path, data.dataset_name, data.embedding_crop)
+        said = what_the_extractor_saw(read_card(folder), table.class_names) if folder else ""
+        if said and self.request.split != "train":
+            _logger.warning("%s", said)
+        return table
 
     @functools.cached_property
     def tasks(self):

@@ -14,6 +14,7 @@ from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.tasks import draw_from
 from leo_tf.data import EpisodeSampler
+from leo_tf.data.card import FILES, find_card_folder
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
@@ -60,6 +61,14 @@ class Classification(Problem):
         train, validation = self._train, self._validation
         record = {"embedding_dim": train.dim, "train_classes": train.num_classes, "train_digest": train.digest}
         return record if validation is None else record | {"validation_digest": validation.digest}
+
+    @property
+    def attachments(self):
+        """The feature extractor of the embeddings and its card, so that the run alone can classify images."""
+        data = self.config.data
+        folder = find_card_folder(data.data_path, data.dataset_name, data.embedding_crop)
+        names = FILES if folder else ()
+        return {f"extractor/{name}": folder / name for name in names if (folder / name).is_file()}
 
     def summary(self):
         return self._train.summary()

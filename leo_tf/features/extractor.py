@@ -62,12 +62,11 @@ class Extractor:
         """Return embeddings, NumPy float32 [n, dim], of squares as `embed` takes them; compiled."""
         return self._embed(squares).numpy()
 
-    def embed_images(self, images, batch_size=64):
-        """Return embeddings [n, dim] of images, each anything that `Loader.square` takes; raises UnreadableError."""
-        if not images:
-            return np.zeros((0, self.dim), np.float32)
-        squares = np.stack([self.loader.square(image) for image in images])
-        return np.concatenate([self(squares[i : i + batch_size]) for i in range(0, len(squares), batch_size)])
+    def embed_squares(self, squares, batch_size=64):
+        """Return embeddings [n, dim] of any number of squares."""
+        starts = range(0, len(squares), batch_size)
+        parts = [self(np.stack(squares[first : first + batch_size])) for first in starts]
+        return np.concatenate([np.zeros((0, self.dim), np.float32), *parts])
 
     def save(self, folder, card):
         """Write extractor.keras and card.json, the card as `extract` made it."""

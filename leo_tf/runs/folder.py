@@ -4,10 +4,11 @@ import contextlib
 import errno
 import json
 import logging
+import os
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
-from leo_tf.files import expanded, read_json, write_json, write_text, writing
+from leo_tf.files import expanded, read_json, write_bytes, write_json, write_text, writing
 
 _logger = logging.getLogger("leo_tf")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a system or disk without them: trains all the same
@@ -74,6 +75,25 @@ class RunFolder:
         else:
             write_json(self.data_file, data_record)
         write_text(self.config_file, config.to_json())  # last: it alone makes the folder a run
+
+    def attach(self, files):
+        """Keep files in the folder, {name there: path of the file}; on one disk they take no room of their own.
+
+        Raises:
+          InputError: a file cannot be read, or the folder cannot be written.
+        """
+        for name, source in files.items():
+            target = self.path / name
+            with writing(target), contextlib.suppress(FileExistsError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.exists():
+                    continue
+                try:
+                    os.link(source, target)  # what is written anew is renamed into place, so it stays as it is
+                except FileExistsError:
+                    raise
+                except OSError:
+                    write_bytes(target, source.read_bytes())
 
     def changes(self, config):
         """Return {name: [the run's value, the one given]} of all settings that differ; none for a new run."""

@@ -63,6 +63,7 @@ class Trainer:
         with self.folder.locked():
             changes = self.folder.changes(self.work.config)
             self.folder.claim(self.work.config, self.work.data_record)
+            self.folder.attach(getattr(self.work, "attachments", {}))
             first = self.checkpoints.restore()
             self.folder.record_changes(changes, first)
             self._repair_best()

@@ -123,4 +123,4 @@ def _reason(error):
     lines = str(error).splitlines()
     if "cannot identify image file" in str(error):
         return "it is no image, or a damaged one"
-    return lines[0][:200] if lines else type(error).__name__
+    return f"it is damaged ({(lines[0] if lines else type(error).__name__)[:200]})"

@@ -98,9 +98,8 @@ def sample(pixels, x, y):
     """Return pixels [n, side, side, channels] at places x, y [n, size, size] in -1..1, bilinear, white outside."""
     side = pixels.shape[1]
     padded = tf.pad(pixels, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=_WHITE)
-    last = float(side)  # of the padded square, less one more for the neighbour
-    places = [tf.clip_by_value((p + 1) * 0.5 * (side - 1) + 1, 0.0, last + 0.999) for p in (y, x)]
-    low = [tf.cast(p, tf.int32) for p in places]
+    places = [tf.clip_by_value((p + 1) * 0.5 * (side - 1) + 1, 0.0, side + 1.0) for p in (y, x)]
+    low = [tf.minimum(tf.cast(p, tf.int32), side) for p in places]
     dy, dx = ((p - tf.cast(i, tf.float32))[..., tf.newaxis] for p, i in zip(places, low, strict=True))
     flat = tf.reshape(padded, [tf.shape(pixels)[0], (side + 2) ** 2, pixels.shape[-1]])
 

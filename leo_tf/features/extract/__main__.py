@@ -55,7 +55,9 @@ def define_flags(values=flags.FLAGS):
     flags.DEFINE_string("output", "", "folder of the data set, as data/birds", **where("Output"))
     flags.DEFINE_enum("layout", "npz", ["npz", "official"], "kind of the files", **where("Output"))
     flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "of the embeddings on disk", **where("Output"))
-    flags.DEFINE_integer("batch_size", 64, "images at once (speed and memory only)", lower_bound=1, **where("Run"))
+    flags.DEFINE_integer(
+        "batch_size", 64, "images decoded at once (speed and memory only)", lower_bound=1, **where("Run")
+    )
     flags.DEFINE_string("licence", "", "of the images, for the card", **where("Output"))
 
 

@@ -13,6 +13,7 @@ from leo_tf.features.images.checks import keep, refuse_empty, report_unreadable
 from leo_tf.features.images.layouts import Source
 from leo_tf.files import write_json, writing
 
+CHUNK = 32
 _BETWEEN_NOTES = 5.0  # seconds
 
 
@@ -31,7 +32,7 @@ class Extraction:
     Args:
       extractor: Extractor.
       folder: where the parts are kept until the end.
-      batch_size: images at once.
+      batch_size: images that are read and decoded at once; the network has CHUNK at once, whatever it is.
       max_unreadable: share of images that may turn out to be damaged.
     """
 
@@ -57,10 +58,13 @@ class Extraction:
                 file.seek(0, 2)
                 with Progress(f"embedding {split}", len(source), "images") as progress:
                     progress.add(done)
-                    for squares, why in extractor.loader.batches(source, self._batch_size, done):
-                        rows = extractor(squares)
-                        reasons = {str(done + i): text.decode() for i, text in enumerate(why.numpy()) if text}
-                        self._require_finite(rows, why.numpy(), source, done)
+                    batches = extractor.loader.batches(source, self._batch_size, done)
+                    for squares, why in _in_chunks(batches.as_numpy_iterator()):
+                        # Always as many at once, and always the same ones: the last bits depend on both.
+                        missing = [(0, CHUNK - len(squares))] + [(0, 0)] * 3
+                        rows = extractor(np.pad(squares, missing))[: len(squares)]
+                        reasons = {str(done + i): text.decode() for i, text in enumerate(why) if text}
+                        self._require_finite(rows, why, source, done)
                         skipped |= reasons
                         file.write(rows.astype("<f4").data)
                         done += len(rows)
@@ -102,3 +106,15 @@ class Extraction:
         usable = [i for i in range(len(source)) if str(i) not in skipped]
         refuse_empty(source, usable, split)
         return Embedded(embeddings[usable], keep(source, usable), by_name, speed)
+
+
+def _in_chunks(batches):
+    """Yield pairs of arrays, that come in batches of any size, in chunks of CHUNK; the last one may be smaller."""
+    kept: tuple = ()
+    for batch in batches:
+        kept = tuple(map(np.concatenate, zip(kept, batch, strict=True))) if kept else batch
+        while len(kept[0]) >= CHUNK:
+            yield tuple(part[:CHUNK] for part in kept)
+            kept = tuple(part[CHUNK:] for part in kept)
+    if kept and len(kept[0]):
+        yield kept

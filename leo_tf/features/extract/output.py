@@ -35,7 +35,8 @@ def write_split(path, embedded, dtype, layout):
         cannot be written.
     """
     source = embedded.source
-    rows = np.asarray(embedded.embeddings).astype(dtype)
+    with np.errstate(over="ignore"):  # what became infinite is refused
+        rows = np.asarray(embedded.embeddings).astype(dtype)
     if not np.isfinite(rows).all():
         raise InputError(
             f"Embeddings reach {np.abs(embedded.embeddings).max():g}, too large for float16; give dtype=float32."

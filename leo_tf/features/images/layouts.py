@@ -10,6 +10,7 @@ root/{train,val,test}_images.npz and _labels.pkl
 import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", "
 _USUAL = "class folders, or train/, val/ and test/ with class folders in them, or images/ with train.csv"
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """The images of one split; `read(i)` gives the bytes of a file or uint8 [height, width, channels]."""
 
     names: Sequence[str]  # of every image, to be recognised by: a path below the root, or file and row
@@ -112,6 +114,8 @@ def _collect(top, folder, found):
             "with classes."
         )
     if not images and not folders:
+        if folder == top:
+            return
         raise InputError(
             f"{folder} has no images ({', '.join(sorted(ENDINGS))}); a class must have some. Add images or remove it."
         )

@@ -24,14 +24,15 @@ class Measured:
     Args:
       select_by: "heldout" or "one_shot".
       shots: of the tasks that are watched.
+      has_heldout: whether images are held out.
     """
 
     higher_is_better = True
 
-    def __init__(self, select_by, shots):
+    def __init__(self, select_by, shots, has_heldout):
         self.measure = "accuracy" if select_by == "heldout" else "one_shot_accuracy"
         self.names = {1: "one_shot_accuracy", 5: "five_shot_accuracy"}
-        watched = ["accuracy"] * (select_by != "heldout") + [self.names[each] for each in shots]
+        watched = ["accuracy"] * has_heldout + [self.names[each] for each in shots]
         self.other_measures = tuple(name for name in watched if name != self.measure)
 
     def advice(self, validation, step, best_step):
@@ -123,21 +124,15 @@ class Pretraining:
         squares, labels = self._heldout
         self._heldout_accuracy = None
         if len(labels):
+            copies = COPIES[training.class_copies]
             self._heldout_accuracy = HeldOut(
-                *(
-                    without_dropout(logits),
-                    squares,
-                    labels,
-                    len(self.classes),
-                    COPIES[training.class_copies],
-                    self.preprocessing,
-                )
+                without_dropout(logits), squares, labels, len(self.classes), copies, self.preprocessing
             )
         self._few_shot = None
         if self._validation is not None:
             names, images = self._validation
             self._few_shot = FewShotWatch(without_dropout(features), images, names, self.preprocessing, training)
-        self.measured = Measured(training.select_by, self._few_shot.shots if self._few_shot else ())
+        self.measured = Measured(training.select_by, self._few_shot.shots if self._few_shot else (), len(labels) > 0)
 
     def validate(self):
         """Judge the network as it is now; return a Validation."""

@@ -13,6 +13,7 @@ _HOMES = {
     "EpisodeSampler": "leo_tf.data",
     "EvaluationResult": "leo_tf.classification.results",
     "FewShotClassifier": "leo_tf.export.few_shot_classifier",
+    "ImageFewShotClassifier": "leo_tf.export.image_classifier",
     "InputError": "leo_tf.errors",
     "LEO": "leo_tf.classification.leo",
     "LEOConfig": "leo_tf.config",

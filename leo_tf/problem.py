@@ -165,6 +165,11 @@ class Problem:
         """
         raise NotImplementedError
 
+    @property
+    def attachments(self) -> Mapping[str, Any]:
+        """Files that a run keeps of its own: {name in the run's folder: path of the file}."""
+        return {}
+
     def summary(self) -> str:
         """Describe the data in one line."""
         raise NotImplementedError

@@ -12,6 +12,7 @@ import tensorflow as tf
 from scipy import special
 
 EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS, PRIOR_CODES, INITIAL_NETWORK, SAMPLES = range(8)  # streams
+IMAGE_ORDER, AUGMENTATION, FEATURE_DROPOUT = range(100, 103)  # of pre-training; the last and those after it, by layer
 
 _PHILOX = 1
 _WORDS_PER_BLOCK = 4  # one Philox counter yields four 32-bit words

@@ -24,7 +24,7 @@ FLOORS = [
     ["commands"],
     ["features"],
     ["execution", "export"],
-    [{"search", "reproduce", "benchmark"}],
+    [{"search", "reproduce", "benchmark", "predict"}],
 ]
 
 

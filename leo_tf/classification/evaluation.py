@@ -14,10 +14,11 @@ from leo_tf.classification.advice import Circumstances, below_yardsticks
 from leo_tf.classification.calibration import calibrate, temperature_of
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.classification.tasks import Tasks, draw_from, draw_tasks
+from leo_tf.classification.tasks import Tasks, draw_from
 from leo_tf.classification.yardsticks import Scoring, TrainingClasses, planned, requested
 from leo_tf.classification.yardsticks.choice import VALIDATION_TASKS
 from leo_tf.data import EmbeddingTable
+from leo_tf.data.card import find_card_folder, read_card, what_the_extractor_saw
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.problem import Evaluation, Extras
@@ -26,7 +27,7 @@ _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
 
 
-def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0):
+def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0, within="all"):
     """Evaluate a model on seeded tasks of a table.
 
     Args:
@@ -37,6 +38,7 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
       num_tasks: number of tasks, at least 2. The same seed gives the same tasks to every model.
       batch_size: tasks at once; changes speed and memory only.
       seed: int.
+      within: "all", or "group" for tasks of classes of one group, as characters of one alphabet.
 
     Returns:
       EvaluationResult.
@@ -51,7 +53,7 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
       (37, True)
     """
     require_fits(model, table)
-    sampler = EpisodeSampler(table, ways, shots, queries)
+    sampler = EpisodeSampler(table, ways, shots, queries, within)
     return _evaluate(model, table, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
 
 
@@ -128,6 +130,8 @@ class ClassificationEvaluation(Evaluation):
             return
         if episodes != self.trained.episodes:
             yield f"{episodes.num_classes}way-{episodes.num_tr_examples_per_class}shot"
+        if episodes.tasks_within != self.trained.episodes.tasks_within:
+            yield f"within-{episodes.tasks_within}"
         if request.queries:
             yield f"{request.queries}queries"
         if self._num_tasks != _NUM_TASKS:
@@ -148,8 +152,14 @@ class ClassificationEvaluation(Evaluation):
 
     @functools.cached_property
     def table(self):
-        """The EmbeddingTable of the split."""
-        return load_table(self.config.data, self.request.split)
+        """The EmbeddingTable of the split; says so where its extractor was trained on its classes, or may have been."""
+        data = self.config.data
+        table = load_table(data, self.request.split)
+        folder = find_card_folder(data.data_path, data.dataset_name, data.embedding_crop)
+        said = what_the_extractor_saw(read_card(folder), table.class_names) if folder else ""
+        if said and self.request.split != "train":
+            _logger.warning("%s", said)
+        return table
 
     @functools.cached_property
     def tasks(self):
@@ -157,7 +167,8 @@ class ClassificationEvaluation(Evaluation):
         if request.tasks_file:
             return Tasks.load(request.tasks_file, self.table)
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
-        return draw_tasks(self.table, *shape, self._num_tasks, request.seed)
+        sampler = EpisodeSampler(self.table, *shape, within=episodes.tasks_within)
+        return draw_from(sampler, self.table.digest, self._num_tasks, request.seed)
 
     def advice(self, result, best_step, last_step):
         trained = self.trained.episodes
@@ -178,7 +189,8 @@ class ClassificationEvaluation(Evaluation):
         ways = training.metavalid_ways or episodes.num_classes
         shots = episodes.num_tr_examples_per_class
         queries = min(episodes.num_val_examples_per_class, int(table.class_sizes.min()) - shots)
-        tasks = draw_tasks(table, ways, shots, queries, _CALIBRATION_TASKS, training.seed, randomness.VALIDATION)
+        sampler = EpisodeSampler(table, ways, shots, queries, self.trained.episodes.tasks_within)
+        tasks = draw_from(sampler, table.digest, _CALIBRATION_TASKS, training.seed, randomness.VALIDATION)
         temperature = temperature_of(learner, table, tasks)
         before, after = (calibrate(learner, table, tasks, temperature=each) for each in (1.0, temperature))
         return {

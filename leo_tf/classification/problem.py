@@ -13,9 +13,10 @@ from leo_tf.classification.evaluation import ClassificationEvaluation, load_tabl
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.tasks import draw_from, draw_tasks
+from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks import NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.data import EpisodeSampler
+from leo_tf.data.card import FILES, find_card_folder
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
@@ -34,7 +35,7 @@ class Classification(Problem):
     evaluation_flags = frozenset(
         {
             *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
-            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "yardsticks"),
+            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "yardsticks", "tasks_within"),
         }
     )
 
@@ -63,6 +64,14 @@ class Classification(Problem):
         record = {"embedding_dim": train.dim, "train_classes": train.num_classes, "train_digest": train.digest}
         return record if validation is None else record | {"validation_digest": validation.digest}
 
+    @property
+    def attachments(self):
+        """The feature extractor of the embeddings and its card, so that the run alone can classify images."""
+        data = self.config.data
+        folder = find_card_folder(data.data_path, data.dataset_name, data.embedding_crop)
+        names = FILES if folder else ()
+        return {f"extractor/{name}": folder / name for name in names if (folder / name).is_file()}
+
     def summary(self):
         return self._train.summary()
 
@@ -84,6 +93,7 @@ class Classification(Problem):
             episodes.num_classes,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
+            within=episodes.tasks_within,
         )
 
     def make_validator(self, learner):
@@ -92,7 +102,9 @@ class Classification(Problem):
             return None
         ways, shots = self._validation_shape
         learner.require_ways(ways)
-        sampler = EpisodeSampler(table, ways, shots, training.metavalid_queries or None)
+        sampler = EpisodeSampler(
+            table, ways, shots, training.metavalid_queries or None, self.config.episodes.tasks_within
+        )
         tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
@@ -129,7 +141,8 @@ class Classification(Problem):
         queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
         if importlib.util.find_spec("matplotlib") is None:
             return dict
-        tasks = draw_tasks(table, ways, shots, queries, _FIGURE_TASKS, self.config.training.seed, randomness.VALIDATION)
+        sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
+        tasks = draw_from(sampler, table.digest, _FIGURE_TASKS, self.config.training.seed, randomness.VALIDATION)
 
         def draw():
             found = calibrate(learner, table, tasks)

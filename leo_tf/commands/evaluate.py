@@ -13,7 +13,7 @@ from leo_tf.files import expanded, require_writable, write_json
 from leo_tf.files.reports import beside, versions
 from leo_tf.runs.folder import RunFolder
 
-_FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "queries", "num_tasks", "seed")
+_FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "tasks_within", "queries", "num_tasks", "seed")
 
 
 def define_flags(values=flags.FLAGS):
@@ -24,7 +24,7 @@ def define_flags(values=flags.FLAGS):
     define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
-            *("num_tr_examples_per_class", "metatest_batch_size", "problem", "jit"),
+            *("num_tr_examples_per_class", "tasks_within", "metatest_batch_size", "problem", "jit"),
         ],
         values,
     )

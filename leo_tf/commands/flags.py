@@ -44,6 +44,19 @@ def define_override_flags(names, flag_values=flags.FLAGS):
         _define(field, None, f"{field.metadata['help']} (default: the run's)", group, flag_values)
 
 
+def define_section_flags(kinds, flag_values=flags.FLAGS):
+    """Define one flag for each field of the sections `kinds`, which are dataclasses of another configuration."""
+    for kind in kinds:
+        for field in dataclasses.fields(kind):
+            group = field.metadata["group"] or kind.group
+            _define(field, field.default, field.metadata["help"], group, flag_values)
+
+
+def section_of(kind, flag_values=flags.FLAGS):
+    """Return the section of type `kind` that the parsed flags describe; raises InputError as `run_config`."""
+    return kind(**{field.name: flag_values[field.name].value for field in dataclasses.fields(kind)})
+
+
 def _define(field, default, about, group, flag_values):
     where = {"flag_values": flag_values, "module_name": group}  # absl lists flags by module
     if choices := field.metadata["choices"]:
@@ -59,10 +72,7 @@ def run_config(flag_values=flags.FLAGS):
       InputError: a value is out of bounds; the message names the flag.
     """
     problem, algorithm = flag_values["problem"].value, flag_values["algorithm"].value
-    sections = {
-        name: kind(**{field.name: flag_values[field.name].value for field in dataclasses.fields(kind)})
-        for name, kind in section_types(algorithm).items()
-    }
+    sections = {name: section_of(kind, flag_values) for name, kind in section_types(algorithm).items()}
     return RunConfig(**sections, problem=problem, algorithm=algorithm)
 
 

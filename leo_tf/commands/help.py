@@ -6,12 +6,15 @@ import textwrap
 
 from absl import flags
 
-GROUPS = ("Run", "Output", "Data", "Tasks", "LEO", "Optimisation", "Baselines", "Regression", "Search", "Execution")
+GROUPS = (
+    *("Run", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines", "Regression"),
+    *("Search", "Execution"),
+)
 _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
 _INDENT, _MOST_COLUMNS = 6, 100
 
 
-def help_text(about, usage, example, flag_values):
+def help_text(about, usage, example, flag_values, takes=""):
     """Return the help of a command.
 
     Args:
@@ -19,10 +22,12 @@ def help_text(about, usage, example, flag_values):
       usage: how it is called, without flags: "python train.py".
       example: a command line.
       flag_values: absl FlagValues; a flag's module name is its group.
+      takes: what stands beside the flags.
     """
+    takes = f" {takes}" if takes else ""
     columns = min(_MOST_COLUMNS, shutil.get_terminal_size((_MOST_COLUMNS, 24)).columns)
     parts = [
-        f"{about}\n\nUsage:    {usage} [--flagfile=FILE] [--name=value ...]\nExample:  {example}",
+        f"{about}\n\nUsage:    {usage} [--flagfile=FILE] [--name=value ...]{takes}\nExample:  {example}",
         *(f"{group}\n{_listed(chosen, columns)}" for group, chosen in grouped(flag_values).items()),
         "A flagfile has one flag a line; a flag given later wins. --verbosity=0 shows TensorFlow's own log,\n"
         "--helpfull absl's own flags.",

@@ -23,6 +23,7 @@ class Command(NamedTuple):
     about: str
     usage: str
     example: str
+    takes: str = ""  # what it takes beside flags, as "IMAGES..."; nothing, if empty
 
 
 def train_main():
@@ -49,7 +50,8 @@ def run_command(run, command):
     """Parse flags, run, and turn a user's mistake into one message, the last thing printed, and exit status 2.
 
     Args:
-      run: function without arguments that returns the exit status.
+      run: function that returns the exit status; without arguments, or of the list of what stands beside the flags
+        where the command takes that.
       command: Command, for `--help`.
     """
     last_words: list[str] = []
@@ -58,6 +60,8 @@ def run_command(run, command):
     def guarded(arguments):
         start_logs(as_flags)
         try:
+            if command.takes:
+                return run(arguments[1:])
             refuse_positional(arguments)
             return run()
         except InputError as error:
@@ -76,7 +80,7 @@ def run_command(run, command):
 
     def parse(arguments):
         if any(argument in _HELP for argument in arguments[1:]):
-            print(help_text(command.about, command.usage, command.example, flags.FLAGS), end="")
+            print(help_text(command.about, command.usage, command.example, flags.FLAGS, command.takes), end="")
             sys.exit(0)
         try:
             return flags.FLAGS(arguments)

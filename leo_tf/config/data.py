@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from leo_tf.config.section import Section, count, require, setting
 
 CROPS = ("center", "multiview")
+WITHIN = ("all", "group")
 
 
 @dataclass(frozen=True)
@@ -38,4 +39,9 @@ class EpisodeConfig(Section):
     )
     num_val_examples_per_class: int = count(
         15, "queries of a class in meta-training, query points in regression", high=100_000
+    )
+    tasks_within: str = setting(
+        "all",
+        "group: the classes of a task are of one group, a class's name up to its last slash, as alphabet/character",
+        choices=WITHIN,
     )

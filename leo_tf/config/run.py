@@ -78,6 +78,12 @@ class RunConfig:
                 )
         if self.problem == "regression":
             no_such = "{} with problem=regression, see configs/regression.cfg"
+            require(
+                self.episodes.tasks_within == "all",
+                self.episodes,
+                "tasks_within",
+                "all with problem=regression, which has no classes",
+            )
             require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
             if self.algorithm == "leo":
                 transform = self.model.embedding_transform
@@ -134,6 +140,11 @@ class RunConfig:
             raise InputError(
                 f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf."
             ) from None
+        if isinstance(values, dict) and values.get("kind") == "pretraining":
+            raise InputError(
+                "The run pre-trained a feature extractor with leo_tf.features.pretrain; expected a run of train.py. "
+                "Make embeddings with python -m leo_tf.features.extract, and train on them."
+            )
         version = values.pop("leo_tf", "an unknown version") if isinstance(values, dict) else "an unknown version"
         try:
             kinds = section_types(values.get("algorithm", "leo"))

@@ -1,6 +1,7 @@
 """Episodes: few-shot tasks sampled in-graph from an embedding table."""
 
 import logging
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.errors import InputError
 
+_GROUP_SEQUENCE = 3
 _TENSOR_ALIGNMENT = 64  # bytes; TensorFlow's vector instructions rely on it
 
 _logger = logging.getLogger("leo_tf")
@@ -44,9 +46,11 @@ class EpisodeSampler:
       ways: classes in a task.
       shots: support examples of a class.
       queries: query examples of a class; None takes all that remain in the smallest class.
+      within: "group" draws a group of classes for every task, each as often, and all of a task's classes from it; see
+        `EmbeddingTable.class_groups`. Groups of fewer than `ways` classes are left out.
 
     Raises:
-      InputError: the table has fewer classes than `ways`, or a class (named) with too few examples.
+      InputError: the table, or every group, has fewer classes than `ways`, or a class (named) too few examples.
 
     Example:
       >>> sampler = leo_tf.EpisodeSampler(leo_tf.EmbeddingTable.load("", "glyphs", "val"), ways=5, shots=2, queries=15)
@@ -54,7 +58,7 @@ class EpisodeSampler:
       TensorShape([12, 5, 2, 128])
     """
 
-    def __init__(self, table, ways, shots, queries=None):
+    def __init__(self, table, ways, shots, queries=None, within="all"):
         smallest = int(np.argmin(table.class_sizes))
         size = int(table.class_sizes[smallest])
         if ways > table.num_classes:
@@ -83,6 +87,7 @@ class EpisodeSampler:
         self.class_sizes = tf.constant(table.class_sizes, tf.int32)
         self.class_offsets = tf.constant(table.class_offsets, tf.int32)
         self.embeddings = _place(table.embeddings)
+        self._group_of_class = _groups(table, ways) if within == "group" else None
 
     def rows(self, seed, first_task, num_tasks, examples=None):
         """Choose classes and examples of consecutive tasks.
@@ -103,6 +108,9 @@ class EpisodeSampler:
             seed, first_task, num_tasks, self.num_classes + self.ways * self.largest_class
         )  # the order of random keys is a random permutation
         class_keys, example_keys = tf.split(keys, [self.num_classes, -1], axis=1)
+        if self._group_of_class is not None:
+            here = self._group_of_class == self._group(seed, first_task, num_tasks)
+            class_keys = tf.where(here, tf.maximum(class_keys, class_keys.dtype.min + 1), class_keys.dtype.min)
         class_ids = tf.math.top_k(class_keys, self.ways).indices
         sizes = tf.gather(self.class_sizes, class_ids)
         example_keys = tf.reshape(example_keys, [num_tasks, self.ways, self.largest_class])
@@ -111,6 +119,12 @@ class EpisodeSampler:
         example_keys = tf.where(exists, tf.maximum(example_keys, example_keys.dtype.min + 1), example_keys.dtype.min)
         chosen = tf.math.top_k(example_keys, examples or self.shots + self.queries).indices
         return class_ids, chosen + tf.gather(self.class_offsets, class_ids)[..., tf.newaxis]
+
+    def _group(self, seed, first_task, num_tasks):
+        """Return the number of each task's group, int32 [tasks, 1]; drawn apart: other draws stay as they are."""
+        draws = randomness.integers(seed, first_task, num_tasks, 1, sequence=_GROUP_SEQUENCE)
+        groups = tf.reduce_max(self._group_of_class) + 1
+        return tf.cast(randomness.uniform(draws) * tf.cast(groups, tf.float32), tf.int32)
 
     def sample(self, seed, first_task, num_tasks):
         """Sample consecutive tasks; arguments as in `rows`.
@@ -125,6 +139,21 @@ class EpisodeSampler:
     def labels(self, num_tasks, examples):
         """Return the labels of tasks with `examples` of each class, int32 [tasks, ways, examples]."""
         return tf.broadcast_to(tf.range(self.ways)[:, tf.newaxis], [num_tasks, self.ways, examples])
+
+
+def _groups(table, ways):
+    """Return the number of each class's group, int32 [classes]; -1 where the group has fewer classes than `ways`."""
+    sizes = Counter(table.class_groups)
+    large = sorted(group for group, size in sizes.items() if size >= ways and group)
+    if not large:
+        group, size = max(sizes.items(), key=lambda item: (bool(item[0]), item[1]))
+        what = f"the largest group, {group!r}, has {size} classes" if group else "its classes have no groups"
+        raise InputError(
+            f"{ways}-way tasks within a group need {ways} classes in one; of {table.source} {what}. Expected class "
+            "names such as group/class. Lower the number of ways (num_classes), or give tasks_within=all."
+        )
+    numbers = {group: number for number, group in enumerate(large)}
+    return tf.constant([numbers.get(group, -1) for group in table.class_groups], tf.int32)
 
 
 def _place(embeddings):

@@ -1,6 +1,6 @@
 """EmbeddingTable: the embeddings of one split, sorted by class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,31 @@ class EmbeddingTable:
     @property
     def num_rows(self) -> int:
         return len(self.embeddings)
+
+    @property
+    def class_groups(self) -> tuple[str, ...]:
+        """The group of each class: its name up to the last slash, empty where it has none."""
+        return tuple(name.rpartition("/")[0] for name in self.class_names)
+
+    def of_classes(self, chosen: Callable[[str], bool]) -> "EmbeddingTable":
+        """Return a table of the classes whose names `chosen` says yes to.
+
+        Raises:
+          InputError: there are none.
+        """
+        classes = [number for number, name in enumerate(self.class_names) if chosen(name)]
+        if not classes:
+            raise InputError(
+                f"None of the {self.num_classes} classes of {self.source} was chosen; expected at least one."
+            )
+        parts = [
+            self.embeddings[first : first + size]
+            for first, size in zip(self.class_offsets[classes], self.class_sizes[classes], strict=True)
+        ]
+        names = tuple(self.class_names[number] for number in classes)
+        digest = join_digests([self.digest, *(f"{number}" for number in classes)])
+        source = f"{self.source}, {len(classes)} classes"
+        return type(self)(np.concatenate(parts), names, self.class_sizes[classes], digest, source, self.normalized)
 
     def summary(self) -> str:
         """Return one line for the log."""

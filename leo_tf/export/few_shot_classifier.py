@@ -6,6 +6,7 @@ import numpy as np
 from scipy import special
 
 from leo_tf.errors import InputError, require_package
+from leo_tf.export.fitted import Fitted, fit
 
 require_package("sklearn", "FewShotClassifier")
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
@@ -87,18 +88,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 "class."
             )
         self.temperature_, self.classes_ = self._temperature(served), classes
-        import tensorflow as tf
-
-        from leo_tf.export.checks import reason_of
-
-        try:
-            adapted = served.adapt(
-                support_x=tf.constant(X[np.newaxis]), support_y=tf.constant(labels[np.newaxis], tf.int32)
-            )
-        except tf.errors.InvalidArgumentError as error:  # more examples than the SavedModel takes
-            raise InputError(reason_of(error)) from None
-        self.classifier_, self.normalize_ = adapted["classifier"].numpy()[0], served.normalize
-        self.transform_ = served.transform
+        fitted = fit(served, X, labels, self.temperature_)
+        self.classifier_, self.normalize_, self.transform_, _ = fitted
         return self
 
     def predict_proba(self, X):
@@ -115,12 +106,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """Return the logits [examples, ways] of embeddings [examples, dim]."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        if self.normalize_:
-            X = _unit_length(X)
-        if self.transform_ is not None:
-            mean, matrix = self.transform_
-            X = _unit_length((_unit_length(X) - mean) @ matrix)
-        return X @ self.classifier_.T
+        return Fitted(self.classifier_, self.normalize_, self.transform_, self.temperature_).scores(X)
 
     def _temperature(self, served):
         if not self.calibrated or served.temperature != 1:
@@ -138,9 +124,3 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         from leo_tf.export.served import serve
 
         return serve(self.model)
-
-
-def _unit_length(X):
-    wide = X.astype(np.float64)  # the square of a float32 can leave the range of float32
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0).astype(np.float32)

@@ -4,10 +4,11 @@ import contextlib
 import errno
 import json
 import logging
+import os
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
-from leo_tf.files import expanded, read_json, write_json, write_text, writing
+from leo_tf.files import expanded, read_json, write_bytes, write_json, write_text, writing
 
 _logger = logging.getLogger("leo_tf")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a system or disk without them: trains all the same
@@ -21,10 +22,14 @@ class RunFolder:
     was set aside; metrics.csv; TensorBoard's events, here and in train/, validation/ and the like, which are the names
     of curves there; changes.jsonl, settings that changed on the way; evaluation-*.json, .npz, .png; calibration.json;
     lock, held by the process that trains.
+
+    Args:
+      path: of the folder.
+      kind: type of the run's configuration: RunConfig, or another with to_json, from_json and differences.
     """
 
-    def __init__(self, path):
-        self.path = expanded(path)
+    def __init__(self, path, kind=RunConfig):
+        self.path, self._kind = expanded(path), kind
         self.config_file = self.path / "config.json"
         self.data_file = self.path / "data.json"
         self.metrics_file = self.path / "metrics.csv"
@@ -71,6 +76,25 @@ class RunFolder:
             write_json(self.data_file, data_record)
         write_text(self.config_file, config.to_json())  # last: it alone makes the folder a run
 
+    def attach(self, files):
+        """Keep files in the folder, {name there: path of the file}; on one disk they take no room of their own.
+
+        Raises:
+          InputError: a file cannot be read, or the folder cannot be written.
+        """
+        for name, source in files.items():
+            target = self.path / name
+            with writing(target), contextlib.suppress(FileExistsError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.exists():
+                    continue
+                try:
+                    os.link(source, target)  # what is written anew is renamed into place, so it stays as it is
+                except FileExistsError:
+                    raise
+                except OSError:
+                    write_bytes(target, source.read_bytes())
+
     def changes(self, config):
         """Return {name: [the run's value, the one given]} of all settings that differ; none for a new run."""
         return self.config(type(config)).changes(config) if self.config_file.exists() else {}
@@ -83,8 +107,8 @@ class RunFolder:
             listed = ", ".join(f"{name} from {before!r} to {now!r}" for name, (before, now) in changes.items())
             _logger.info("Changed from step %d on: %s.", step, listed)
 
-    def config(self, kind=RunConfig):
-        """Return the run's configuration, of type `kind`.
+    def config(self, kind=None):
+        """Return the run's configuration, of type `kind`; default the folder's.
 
         Raises:
           InputError: there is no run in the folder.
@@ -96,7 +120,7 @@ class RunFolder:
                 f"No run in {self.path}: {self.config_file} cannot be read; expected the checkpoint_path of a run "
                 "started with train.py."
             ) from None
-        return kind.from_json(text)
+        return (kind or self._kind).from_json(text)
 
     def _refuse(self, differing):
         if differing:

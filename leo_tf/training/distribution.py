@@ -8,25 +8,26 @@ import tensorflow as tf
 from leo_tf.errors import InputError
 
 
-def make_strategy(mode, meta_batch):
+def make_strategy(mode, batch_size, name="metatrain_batch_size"):
     """Return the strategy for `--distribution`.
 
     Args:
       mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
         or over all logical CPU devices where there is no GPU.
-      meta_batch: tasks in a step, to be split evenly over the replicas.
+      batch_size: tasks or images in a step, to be split evenly over the replicas.
+      name: of the setting of the batch's size.
 
     Raises:
-      InputError: the meta-batch does not divide over the replicas.
+      InputError: the batch does not divide over the replicas.
     """
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
     if mode == "none" or len(devices) < 2:  # a MirroredStrategy of one device cannot update inside a tf.function
         return tf.distribute.get_strategy()
-    if meta_batch % len(devices):
+    if batch_size % len(devices):
         raise InputError(
-            f"metatrain_batch_size={meta_batch} does not divide over {len(devices)} replicas; expected a multiple of "
-            f"{len(devices)}, e.g. {-(-meta_batch // len(devices)) * len(devices)}, or distribution=none."
+            f"{name}={batch_size} does not divide over {len(devices)} replicas; expected a multiple of "
+            f"{len(devices)}, e.g. {-(-batch_size // len(devices)) * len(devices)}, or distribution=none."
         )
     return _mirrored(tuple(device.name for device in devices))
 

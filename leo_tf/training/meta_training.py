@@ -16,7 +16,7 @@ class MetaTraining:
     num_steps_limit, checkpoint_steps, log_steps and patience; `data_record`; `measured`, a Problem or alike, with
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
-    there is no validation.
+    there is no validation. It may have `attachments`, files that the run keeps, {name in its folder: path}.
 
     Args:
       config: RunConfig.
@@ -35,7 +35,7 @@ class MetaTraining:
     def __init__(self, config):
         self.config, self.settings = config, config.training
         self.measured = self.problem = problem_of(config)
-        self.data_record = self.problem.data_record
+        self.data_record, self.attachments = self.problem.data_record, self.problem.attachments
         strategy = make_strategy(self.settings.distribution, self.settings.metatrain_batch_size)
         with strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)

@@ -47,7 +47,7 @@ class Trainer:
     """
 
     def __init__(self, work, checkpoint_path, on_validation=None):
-        self.work, self.folder = work, RunFolder(checkpoint_path)
+        self.work, self.folder = work, RunFolder(checkpoint_path, type(work.config))
         self._on_validation = on_validation
         self.checkpoints = Checkpoints(self.folder, work)
 
@@ -63,6 +63,7 @@ class Trainer:
         with self.folder.locked():
             changes = self.folder.changes(self.work.config)
             self.folder.claim(self.work.config, self.work.data_record)
+            self.folder.attach(getattr(self.work, "attachments", {}))
             first = self.checkpoints.restore()
             self.folder.record_changes(changes, first)
             self._repair_best()

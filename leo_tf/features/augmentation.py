@@ -1,0 +1,111 @@
+"""Augmentation of image batches as a pure function of random numbers, one row for each image.
+
+Squares of pixels in, crops of pixels out, float32 in 0..255; scaling for the network comes after.
+"""
+
+import math
+
+import tensorflow as tf
+
+from leo_tf import randomness
+
+_SMALLEST_AREA, _MOST_ASPECT = 0.08, 4 / 3  # of a crop: Szegedy et al., "Going deeper with convolutions"
+_COLOUR = 0.4  # Qiao et al.: brightness, contrast and saturation change by up to this share
+_TURN, _SHEAR, _SCALE, _SHIFT = math.radians(15), 0.25, 0.25, 0.12  # of drawings, at most
+_BEND = 0.04  # of a drawing's side: amplitude of each of its waves
+_DRAWS = 24
+_WHITE = 255.0
+
+
+def draw(seed, first_example, num_examples):
+    """Return uniform numbers [num_examples, 24] for `augment`, a function of (run seed, number of the example)."""
+    seed = randomness.stream_seed(seed, randomness.AUGMENTATION)
+    return randomness.uniform(randomness.integers(seed, first_example, num_examples, _DRAWS))
+
+
+def augment(squares, kind, size, draws):
+    """Augment a batch.
+
+    Args:
+      squares: uint8 [n, side, side, channels].
+      kind: "photo", "drawing" or "none", the centre.
+      size: side of the result.
+      draws: [n, 24] uniform in [0, 1), from `draw`.
+
+    Returns:
+      float32 [n, size, size, channels] in 0..255.
+    """
+    pixels = tf.cast(squares, tf.float32)
+    if kind == "none":
+        first = (squares.shape[1] - size) // 2
+        return pixels[:, first : first + size, first : first + size]
+    return _drawing(pixels, size, draws) if kind == "drawing" else _photo(pixels, size, draws)
+
+
+def quarter_turns(images, quarters):
+    """Turn images [n, side, side, channels] by quarters [n] int32 of a full turn, counter-clockwise."""
+    turned = tf.stack([tf.image.rot90(images, k) for k in range(4)], axis=1)
+    return tf.gather(turned, quarters, batch_dims=1)
+
+
+def _photo(pixels, size, draws):
+    """Crop any part, stretched by up to a third; mirror half of them; change brightness, contrast and saturation."""
+    u = [draws[:, i] for i in range(8)]
+    area = _SMALLEST_AREA + (1 - _SMALLEST_AREA) * u[0]
+    stretch = tf.exp((2 * u[1] - 1) * math.log(_MOST_ASPECT) / 2)
+    height, width = tf.minimum(tf.sqrt(area) / stretch, 1.0), tf.minimum(tf.sqrt(area) * stretch, 1.0)
+    top, left = u[2] * (1 - height), u[3] * (1 - width)
+    mirrored = u[4] < 0.5
+    right = left + width
+    boxes = tf.stack([top, tf.where(mirrored, right, left), top + height, tf.where(mirrored, left, right)], axis=1)
+    crops = tf.image.crop_and_resize(pixels, boxes, tf.range(tf.shape(pixels)[0]), [size, size])
+    factors = [1 + _COLOUR * (2 * value[:, tf.newaxis, tf.newaxis, tf.newaxis] - 1) for value in u[5:8]]
+    crops = crops * factors[0]
+    grey = tf.image.rgb_to_grayscale(crops) if pixels.shape[-1] == 3 else crops
+    mean = tf.reduce_mean(grey, axis=[1, 2, 3], keepdims=True)
+    crops = mean + factors[1] * (crops - mean)
+    if pixels.shape[-1] == 3:
+        grey = tf.image.rgb_to_grayscale(crops)
+        crops = grey + factors[2] * (crops - grey)
+    return tf.clip_by_value(crops, 0.0, 255.0)
+
+
+def _drawing(pixels, size, draws):
+    """Turn, shear, scale, move and bend drawings a little, on white."""
+    v = 2 * draws - 1
+    turn, shear = _TURN * v[:, 0], _SHEAR * v[:, 1]
+    scale_x, scale_y = tf.exp(_SCALE * v[:, 2]), tf.exp(_SCALE * v[:, 3])
+    cos, sin = tf.cos(turn), tf.sin(turn)
+    # From places in the result to places in the square, both from the centre, in units of half a side.
+    matrix = [[scale_x * cos, scale_x * (shear * cos - sin)], [scale_y * sin, scale_y * (shear * sin + cos)]]
+    line = tf.linspace(-1.0, 1.0, size)
+    y, x = (grid[tf.newaxis] for grid in tf.meshgrid(line, line, indexing="ij"))
+
+    def column(values):
+        return tf.reshape(values, [-1, 1, 1])
+
+    new_x = column(matrix[0][0]) * x + column(matrix[0][1]) * y + column(2 * _SHIFT * v[:, 4])
+    new_y = column(matrix[1][0]) * x + column(matrix[1][1]) * y + column(2 * _SHIFT * v[:, 5])
+    for i, (a, b) in enumerate([(1.0, 2.0), (2.0, 1.0)]):  # two slow waves in each direction
+        amplitude, phase = 2 * _BEND * v[:, 6 + i], math.pi * v[:, 8 + i]
+        new_x += column(amplitude) * tf.sin(math.pi * (a * y + 0.5 * b * x) + column(phase))
+        amplitude, phase = 2 * _BEND * v[:, 10 + i], math.pi * v[:, 12 + i]
+        new_y += column(amplitude) * tf.sin(math.pi * (a * x + 0.5 * b * y) + column(phase))
+    return sample(pixels, new_x, new_y)
+
+
+def sample(pixels, x, y):
+    """Return pixels [n, side, side, channels] at places x, y [n, size, size] in -1..1, bilinear, white outside."""
+    side = pixels.shape[1]
+    padded = tf.pad(pixels, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=_WHITE)
+    places = [tf.clip_by_value((p + 1) * 0.5 * (side - 1) + 1, 0.0, side + 1.0) for p in (y, x)]
+    low = [tf.minimum(tf.cast(p, tf.int32), side) for p in places]
+    dy, dx = ((p - tf.cast(i, tf.float32))[..., tf.newaxis] for p, i in zip(places, low, strict=True))
+    flat = tf.reshape(padded, [tf.shape(pixels)[0], (side + 2) ** 2, pixels.shape[-1]])
+
+    def at(row, column):
+        return tf.gather(flat, row * (side + 2) + column, batch_dims=1)
+
+    top = at(low[0], low[1]) * (1 - dx) + at(low[0], low[1] + 1) * dx
+    bottom = at(low[0] + 1, low[1]) * (1 - dx) + at(low[0] + 1, low[1] + 1) * dx
+    return top * (1 - dy) + bottom * dy

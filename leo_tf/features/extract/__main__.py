@@ -1,0 +1,152 @@
+"""Embed images: python -m leo_tf.features.extract --extractor=RUN --images=DIR --output=data/NAME"""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from absl import flags
+
+from leo_tf.commands.logs import load_tensorflow
+from leo_tf.commands.main import Command, run_command
+from leo_tf.errors import InputError
+from leo_tf.files import expanded, write_json
+
+_log = logging.getLogger("leo_tf")
+
+
+def define_flags(values=flags.FLAGS):
+    """Define the flags."""
+
+    def where(group):
+        return {"flag_values": values, "module_name": group}
+
+    flags.DEFINE_string(
+        "images", "", "folder of the images, split or not; docs/own-images.md lists the layouts", **where("Images")
+    )
+    flags.DEFINE_string(
+        "split_fractions",
+        "",
+        "shares of train, val and test for a folder of classes, as 0.64,0.16,0.2; empty with the extractor's own "
+        "images: as in its run",
+        **where("Images"),
+    )
+    flags.DEFINE_integer("split_seed", 0, "seed of this split", **where("Images"))
+    flags.DEFINE_float("max_unreadable", 0.01, "share of a split's images that may be unreadable", **where("Images"))
+    flags.DEFINE_string(
+        "extractor",
+        "",
+        "pre-training run, name in keras.applications, or .keras file or SavedModel",
+        **where("Network"),
+    )
+    flags.DEFINE_string(
+        "layer", "", "layer whose output, averaged over the image, is the embedding", **where("Network")
+    )
+    flags.DEFINE_string("weights", "imagenet", "of keras.applications: imagenet, none, or a file", **where("Network"))
+    flags.DEFINE_enum(
+        "pixels", None, ["0..255", "0..1", "-1..1", "imagenet"], "what a file's network takes; default 0..255",
+        **where("Network"),
+    )  # fmt: skip
+    flags.DEFINE_integer("image_size", 0, "of keras.applications and files; 0: the network's own", **where("Network"))
+    flags.DEFINE_integer("resize_size", 0, "of these; 0: 1.15 times image_size", **where("Network"))
+    flags.DEFINE_enum(
+        "views", "center", ["center", "multiview"], "the centre, or the mean over ten crops", **where("Output")
+    )
+    flags.DEFINE_string("output", "", "folder of the data set, as data/birds", **where("Output"))
+    flags.DEFINE_enum("layout", "npz", ["npz", "official"], "kind of the files", **where("Output"))
+    flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "of the embeddings on disk", **where("Output"))
+    flags.DEFINE_integer(
+        "batch_size", 64, "images decoded at once (speed and memory only)", lower_bound=1, **where("Run")
+    )
+    flags.DEFINE_string("licence", "", "of the images, for the card", **where("Output"))
+
+
+def main():
+    """Define the flags and run."""
+    define_flags()
+    about = (
+        "Embed a folder of images for train.py, one file a split, with a card that says what made them. The same "
+        "command continues an extraction that stopped."
+    )
+    usage = "python -m leo_tf.features.extract"
+    run_command(
+        _extract, Command(about, usage, f"{usage} --extractor=runs/features --images=photos --output=data/photos")
+    )
+
+
+def _extract(values=flags.FLAGS):
+    for name in ("images", "extractor", "output"):
+        if not values[name].value:
+            raise InputError(f"No {name} was given; expected {_WANTED[name]}.")
+    output = expanded(values.output)
+    load_tensorflow()
+    from leo_tf.features.extract.extraction import Extraction
+    from leo_tf.features.extract.output import card_folder, card_of, split_file, write_split
+    from leo_tf.features.extractor import make_extractor
+    from leo_tf.features.images import find_images, inspect
+
+    extractor = make_extractor(
+        *(values.extractor, values.layer, values.views, values.weights, values.pixels or ""),
+        *(values.image_size, values.resize_size),
+    )
+    found = find_images(values.images, *_split(values))
+    _log.info("%s.", found.summary())
+    inspected = inspect(found.splits, values.max_unreadable)
+    folder = card_folder(output, values.views)
+    extraction = Extraction(extractor, folder / "parts", values.batch_size, values.max_unreadable)
+    start, embedded = time.monotonic(), {}
+    for split, each in inspected.items():
+        embedded[split] = extraction.run(each, split)
+        path = split_file(output, split, values.views, values.layout)
+        write_split(path, embedded[split], values.dtype, values.layout)
+        speed = embedded[split].images_per_second
+        print(f"{path}: {len(embedded[split].source)} images of {len(embedded[split].source.classes)} classes, dim "
+              f"{extractor.dim}{f', {speed:.0f} images/s' if speed == speed else ''}")  # fmt: skip
+    card = card_of(extractor, inspected, embedded, values.dtype, values.licence)
+    extractor.save(folder, card)
+    if found.drawn:
+        chosen = {split: source.classes for split, source in found.splits.items()}
+        write_json(
+            folder / "split.json", {"fractions": _split(values)[0], "seed": _split(values)[1], "classes": chosen}
+        )
+    _warn(card, inspected)
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+    print(
+        f"{time.monotonic() - start:.0f} s. Next: python train.py --data_path={output.parent} "
+        f"--dataset_name={output.name}{'' if values.views == 'center' else ' --embedding_crop=multiview'} "
+        f"--checkpoint_path=runs/{output.name}"
+    )
+    return 0
+
+
+_WANTED = {
+    "images": "the folder of the images",
+    "extractor": "a pre-training run, a name in keras.applications, or a file",
+    "output": "the folder of the data set, as data/birds",
+}
+
+
+def _split(values):
+    """Return (fractions, seed): those given or, with a run's own images, the run's."""
+    from leo_tf.features.settings import PretrainConfig
+    from leo_tf.runs.folder import RunFolder
+
+    run = RunFolder(values.extractor, PretrainConfig)
+    if not values.split_fractions and run.config_file.is_file():
+        images = run.config().images
+        if Path(images.images).expanduser().resolve() == Path(values.images).expanduser().resolve():
+            return images.split_fractions, images.split_seed
+    return values.split_fractions, values.split_seed
+
+
+def _warn(card, inspected):
+    from leo_tf.data.card import what_the_extractor_saw
+
+    new = [name for split in ("val", "test") if split in inspected for name in inspected[split].source.classes]
+    said = what_the_extractor_saw(card, new) if new else ""
+    if said:
+        _log.warning("%s", said)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Images decoded and cut to squares by tf.data, in the order of their numbers."""
+
+import hashlib
+import json
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.data.cache import cache_folder
+from leo_tf.evaluation.progress import Progress
+from leo_tf.features.images import pixels
+from leo_tf.features.images.checks import Inspected, keep, refuse_empty, report_unreadable
+from leo_tf.features.images.preprocessing import decode
+from leo_tf.files import replace_file, writing
+
+_FORMAT = 1
+_logger = logging.getLogger("leo_tf")
+
+
+class Loader:
+    """Make squares of images: `Preprocessing.square` of files' bytes and of arrays alike.
+
+    Args:
+      preprocessing: Preprocessing.
+    """
+
+    def __init__(self, preprocessing):
+        self.preprocessing = preprocessing
+        self._decoded = tf.function(
+            lambda content: preprocessing.square(decode(content)), input_signature=[tf.TensorSpec([], tf.string)]
+        )
+        self._given = tf.function(preprocessing.square, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+
+    def square(self, content):
+        """Return uint8 [resize_size, resize_size, channels] of an image.
+
+        Args:
+          content: encoded bytes, an array as for `pixels.from_array`, or a PIL.Image.
+
+        Raises:
+          UnreadableError: it is no image, too large or damaged.
+        """
+        if isinstance(content, np.ndarray):
+            return self._given(pixels.from_array(content)).numpy()
+        if not isinstance(content, bytes):
+            return self._given(pixels.upright_rgb(content)).numpy()
+        image = pixels.open_image(content)
+        if not pixels.is_plain(content, image):
+            return self._given(pixels.upright_rgb(image)).numpy()
+        try:
+            return self._decoded(content).numpy()
+        except tf.errors.InvalidArgumentError as error:  # cut off or damaged behind its header
+            reason = str(error).splitlines()[0].partition("[Op:")[0].split("}} ")[-1]
+            raise pixels.UnreadableError(f"it is damaged ({reason.strip()[:120]})") from None
+
+    def batches(self, source, batch_size, first=0):
+        """Return a tf.data.Dataset of (squares, reasons) from image number `first` on.
+
+        Args:
+          source: Source.
+          batch_size: images in a batch; the last one may be smaller.
+          first: int.
+
+        Returns:
+          Dataset of squares uint8 [batch, resize_size, resize_size, channels], and reasons, strings [batch]: why an
+          image, then all zeros, cannot be read; empty for the others.
+        """
+        side, channels = self.preprocessing.resize_size, self.preprocessing.channels
+
+        def load(number):
+            try:
+                return self.square(source.read(int(number))), b""
+            except (pixels.UnreadableError, OSError) as error:
+                return np.zeros([side, side, channels], np.uint8), str(error).encode() or b"unreadable"
+
+        def mapped(number):
+            square, reason = tf.numpy_function(load, [number], [tf.uint8, tf.string])
+            return tf.ensure_shape(square, [side, side, channels]), tf.ensure_shape(reason, [])
+
+        numbers = tf.data.Dataset.range(first, len(source))
+        return numbers.map(mapped, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def store(self, inspected, what, max_unreadable, cache_dir=None):
+        """Return all squares of a split in one array, made once and kept in the cache folder.
+
+        Args:
+          inspected: Inspected.
+          what: name of the split, for messages.
+          max_unreadable: as for `checks.inspect`.
+          cache_dir: as for `data.cache.cache_folder`.
+
+        Returns:
+          (Inspected of the readable ones, uint8 [images, resize_size, resize_size, channels], memory-mapped).
+
+        Raises:
+          InputError: as `checks.inspect`, or the cache cannot be written.
+        """
+        key = json.dumps([_FORMAT, inspected.digest, self.preprocessing.to_json()])
+        entry = cache_folder(cache_dir) / f"images-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+        bad_file = entry.with_suffix(".json")
+        if not (entry.exists() and bad_file.exists()):
+            self._write(inspected.source, what, entry, bad_file)
+        reasons = json.loads(bad_file.read_text())
+        squares = np.load(entry, mmap_mode="r", allow_pickle=False)
+        if not reasons:
+            return inspected, squares
+        source = inspected.source
+        by_name = {source.names[int(number)]: reason for number, reason in reasons.items()}
+        report_unreadable(what, len(source), by_name, max_unreadable)
+        usable = [i for i in range(len(source)) if str(i) not in reasons]
+        refuse_empty(source, usable, what)
+        return Inspected(keep(source, usable), [inspected.digests[i] for i in usable]), squares[usable]
+
+    def _write(self, source, what, entry, bad_file):
+        side = self.preprocessing.resize_size
+        shape = (len(source), side, side, self.preprocessing.channels)
+        reasons: dict[int, str] = {}
+        with writing(entry, "give a cache_dir that can be written"), replace_file(entry) as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            done = 0
+            with Progress(f"decoding {what}", len(source), "images") as progress:
+                for squares, why in self.batches(source, 64):
+                    file.write(squares.numpy().data)
+                    reasons |= {done + i: text.decode() for i, text in enumerate(why.numpy()) if text}
+                    done += len(why)
+                    progress.add(len(why))
+        with writing(bad_file), replace_file(bad_file) as file:
+            file.write(json.dumps(reasons).encode())

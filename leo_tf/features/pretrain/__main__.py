@@ -1,0 +1,60 @@
+"""Pre-train a feature extractor: python -m leo_tf.features.pretrain --images=DIR --checkpoint_path=RUN"""
+
+import logging
+import sys
+
+from absl import flags
+
+from leo_tf.commands.flags import define_section_flags, section_of
+from leo_tf.commands.logs import load_tensorflow
+from leo_tf.commands.main import Command, run_command
+from leo_tf.features.settings import SECTIONS, PretrainConfig
+from leo_tf.runs.folder import RunFolder
+
+
+def define_flags(values=flags.FLAGS):
+    """Define the flags."""
+    flags.DEFINE_string("checkpoint_path", "runs/features", "folder of the run", flag_values=values, module_name="Run")
+    define_section_flags(SECTIONS.values(), values)
+
+
+def main():
+    """Define the flags and run."""
+    define_flags()
+    about = (
+        "Train a wide residual network to tell the meta-training classes of a folder of images apart; extract takes "
+        "features from it. The same command continues a run that stopped."
+    )
+    usage = "python -m leo_tf.features.pretrain"
+    run_command(_pretrain, Command(about, usage, f"{usage} --images=photos --checkpoint_path=runs/features"))
+
+
+def _pretrain(values=flags.FLAGS):
+    config = PretrainConfig(**{name: section_of(kind, values) for name, kind in SECTIONS.items()})
+    RunFolder(values.checkpoint_path, PretrainConfig).refuse_other(config)
+    load_tensorflow()
+    from leo_tf.features.pretrain.work import Pretraining
+    from leo_tf.training import Interrupted, Trainer
+
+    work = Pretraining(config)
+    trainer = Trainer(work, values.checkpoint_path)
+    log = logging.getLogger("leo_tf")
+    log.info("%s.", work.summary())
+    log.info("Computing on %s.", work.devices())
+    try:
+        steps = trainer.run()
+    except Interrupted as interruption:
+        print(interruption, file=sys.stderr)
+        return 128 + interruption.signum
+    best, best_step = trainer.checkpoints.best
+    print(
+        f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
+        f"{trainer.folder.path}; best {work.measured.measure} {work.measured.text(best)} at step {best_step}."
+        f"\nNext: python -m leo_tf.features.extract --extractor={trainer.folder.path} --images={config.images.images} "
+        "--output=data/NAME"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    main()

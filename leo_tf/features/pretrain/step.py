@@ -1,0 +1,134 @@
+"""One step of SGD on a batch of images, split over the replicas of a strategy."""
+
+import keras
+import tensorflow as tf
+
+from leo_tf import randomness
+from leo_tf.features.augmentation import quarter_turns
+
+COLUMNS = ("loss", "accuracy", "nan_steps")
+_BOUNDARIES, _FACTOR = (0.3, 0.6, 0.8), 0.2  # of Zagoruyko and Komodakis, as shares of all steps
+
+
+def learning_rate(training):
+    """Return the learning rate of FeatureTrainingConfig: a number or a Keras schedule."""
+    steps, rate = training.num_steps_limit, training.learning_rate
+    if training.learning_rate_schedule == "cosine":
+        warmup = training.warmup_steps
+        return keras.optimizers.schedules.CosineDecay(
+            *(0.0 if warmup else rate, max(1, steps - warmup)),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if training.learning_rate_schedule == "step":
+        boundaries = sorted({max(1, round(share * steps)) for share in _BOUNDARIES})
+        rates = [rate * _FACTOR**i for i in range(len(boundaries) + 1)]
+        return _Warmup(keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates), training.warmup_steps)
+    return _Warmup(lambda step: rate, training.warmup_steps)
+
+
+class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule, times a factor that rises from 0 to 1 in the first steps."""
+
+    def __init__(self, schedule, steps):
+        self._schedule, self._steps = schedule, steps
+
+    def __call__(self, step):
+        rate = tf.cast(self._schedule(step), tf.float32)
+        if not self._steps:
+            return rate
+        return rate * tf.minimum(1.0, (tf.cast(step, tf.float32) + 1) / self._steps)
+
+    def get_config(self):
+        return {"schedule": self._schedule, "steps": self._steps}
+
+
+class FeatureSteps:
+    """Take steps; build model and optimizer in the strategy's scope first.
+
+    Args:
+      model: of `wide_resnet`, with dropout and, where a rotation loss is set, a second output of 4.
+      optimizer: Keras optimizer, built.
+      strategy: tf.distribute.Strategy.
+      training: FeatureTrainingConfig.
+    """
+
+    def __init__(self, model, optimizer, strategy, training):
+        self._model, self._optimizer, self._strategy, self._training = model, optimizer, strategy, training
+        self._takes_numbers = len(model.inputs) > 1
+        self._variables = model.trainable_variables
+        # Kernels only: scales and shifts of normalisation and biases are left alone.
+        self._decayed = [v.path.endswith("kernel") for v in self._variables]
+        self._gradient = (
+            tf.function(self._forward_and_back, jit_compile=True) if training.jit else self._forward_and_back
+        )
+
+    @tf.function(reduce_retracing=True)
+    def run(self, images, labels, first_example):
+        """Take a step.
+
+        Args:
+          images: float32 [batch, size, size, channels] of the whole batch.
+          labels: int32 [batch].
+          first_example: int64 scalar, number of the first image since the run's beginning.
+
+        Returns:
+          {column: float32 scalar} for COLUMNS, and gradient_norms [variables].
+        """
+        outcome = self._strategy.run(self._step, args=(images, labels, first_example))
+        return {n: self._strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for n, v in outcome.items()}
+
+    def _step(self, images, labels, first_example):
+        context = tf.distribute.get_replica_context()
+        replicas = self._strategy.num_replicas_in_sync
+        share = images.shape[0] // replicas
+        if replicas > 1:
+            first = tf.cast(context.replica_id_in_sync_group, tf.int32) * share
+            images, labels = images[first : first + share], labels[first : first + share]
+            images = tf.ensure_shape(images, [share, *images.shape[1:]])
+            first_example += tf.cast(first, tf.int64)
+        turns = self._turns(first_example, share)
+        loss, accuracy, gradients = self._gradient(
+            images, labels, turns, first_example + tf.range(share, dtype=tf.int64)
+        )
+        mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss) if replicas > 1 else loss
+        norms = tf.stack([tf.norm(gradient) for gradient in gradients])
+        usable = tf.math.is_finite(mean)
+        if replicas > 1:
+            norms = context.all_reduce(tf.distribute.ReduceOp.MEAN, norms)
+        usable &= tf.reduce_all(tf.math.is_finite(norms))
+        decay = self._training.weight_decay
+        gradients = [
+            tf.where(usable, gradient + decay * variable.value * decayed, tf.zeros_like(gradient)) / replicas
+            for gradient, variable, decayed in zip(gradients, self._variables, map(float, self._decayed), strict=True)
+        ]
+        self._optimizer.apply(gradients, self._variables)  # sums over the replicas
+        return {
+            "loss": loss,
+            "accuracy": accuracy,
+            "nan_steps": 1.0 - tf.cast(usable, tf.float32),
+            "gradient_norms": norms,
+        }
+
+    def _turns(self, first_example, share):
+        if not self._training.rotation_loss_weight:
+            return tf.zeros([share], tf.int32)
+        seed = randomness.stream_seed(self._training.seed, randomness.IMAGE_ORDER)
+        return randomness.integers(seed, first_example, share, 1)[:, 0] & 3
+
+    def _forward_and_back(self, images, labels, turns, examples):
+        weight, classes = self._training.rotation_loss_weight, self._model.outputs[0].shape[-1]
+        if weight:
+            images = quarter_turns(images, turns)
+        with tf.GradientTape() as tape:
+            outputs = self._model([images, examples] if self._takes_numbers else images, training=True)
+            logits = outputs[0] if weight else outputs
+            targets = tf.one_hot(labels, classes)
+            smoothing = self._training.label_smoothing
+            targets = targets * (1 - smoothing) + smoothing / classes
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+            if weight:
+                turned = tf.nn.sparse_softmax_cross_entropy_with_logits(turns, outputs[1])
+                loss += weight * tf.reduce_mean(turned)
+        accuracy = tf.reduce_mean(tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32))
+        return loss, accuracy, tape.gradient(loss, self._variables)

@@ -1,0 +1,129 @@
+"""Wide residual networks (WRN-depth-width) of Keras layers, with names by which any inner layer can be had.
+
+Layers are `stem`, `group1_block1` (the sum that a block ends in) and its parts `group1_block1_relu1`, `..._conv1` and
+so on, `relu` and `pool` after the last block, `logits`.
+
+References:
+  Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016, section 2 and table 1.
+  LEO paper, section 4.2.1: features from an intermediate layer of a WRN-28-10.
+"""
+
+import itertools
+
+import keras
+import tensorflow as tf
+
+from leo_tf import randomness
+
+_MOMENTUM, _EPSILON = 0.9, 1e-5  # of batch normalisation, as in the authors' code
+GROUPS = 3
+
+
+@keras.saving.register_keras_serializable("leo_tf")
+class ExampleDropout(keras.layers.Layer):
+    """Dropout whose mask is a function of (seed, layer, number of the example): the same on any number of replicas.
+
+    Args:
+      rate: probability of dropping an element.
+      seed: int.
+      number: int, of the layer in its network.
+    """
+
+    def __init__(self, rate, seed=0, number=0, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.seed, self.number = rate, seed, number
+
+    def call(self, inputs, example, training=False):
+        """Drop elements of inputs [n, ...]; example [n] int64 are consecutive numbers of the examples."""
+        if not training or not self.rate:
+            return inputs
+        shape = tf.shape(inputs)
+        size = int(tf.TensorShape(inputs.shape[1:]).num_elements())
+        seed = randomness.stream_seed(self.seed, randomness.FEATURE_DROPOUT + self.number)
+        draws = randomness.bits(seed, example[0], shape[0], size, tf.uint8)
+        kept = tf.cast(tf.reshape(randomness.keep_mask(draws, self.rate), shape), inputs.dtype)
+        return inputs * kept / tf.cast(randomness.keep_probability(self.rate), inputs.dtype)
+
+    def compute_output_shape(self, input_shape, *_):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "number": self.number}
+
+
+def wide_resnet(
+    config, image_size, channels, num_classes, dropout=False, seed=0, synchronized=False, dtype="float32", extra=None
+):
+    """Build the network from scaled images to logits.
+
+    Args:
+      config: NetworkConfig.
+      image_size, channels: of an image.
+      num_classes: logits.
+      dropout: with dropout the model takes a second input, the numbers of the examples, int64 [n].
+      seed: int, of the initial weights and of dropout.
+      synchronized: whether batch normalisation averages over all replicas.
+      dtype: name of a Keras dtype policy; logits are float32 always.
+      extra: {name: units} of more linear outputs beside the logits.
+
+    Returns:
+      keras.Model: images [n, image_size, image_size, channels] -> logits [n, num_classes], or with `extra` a list of
+      these and the extra ones.
+    """
+    seeds = itertools.count(1000 * seed)
+    drops = itertools.count()
+    image = keras.Input((image_size, image_size, channels), name="image")
+    example = keras.Input((), name="example", dtype="int64") if dropout else None
+
+    def convolution(x, width, size, stride, name):
+        initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=next(seeds))
+        layer = keras.layers.Conv2D(
+            *(width, size, stride),
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initializer,
+            dtype=dtype,
+            name=name,
+        )
+        return layer(x)
+
+    def activation(x, prefix, number=""):
+        norm = keras.layers.BatchNormalization(
+            momentum=_MOMENTUM, epsilon=_EPSILON, synchronized=synchronized, dtype=dtype, name=f"{prefix}norm{number}"
+        )
+        return keras.layers.ReLU(dtype=dtype, name=f"{prefix}relu{number}")(norm(x))
+
+    def block(x, width, stride, name):
+        before = activation(x, f"{name}_", 1)
+        changes = stride != 1 or x.shape[-1] != width
+        shortcut = convolution(before, width, 1, stride, f"{name}_shortcut") if changes else x
+        inner = convolution(before, width, 3, stride, f"{name}_conv1")
+        inner = activation(inner, f"{name}_", 2)
+        if dropout:
+            layer = ExampleDropout(config.dropout_rate, seed, next(drops), dtype=dtype, name=f"{name}_dropout")
+            inner = layer(inner, example)
+        inner = convolution(inner, width, 3, 1, f"{name}_conv2")
+        return keras.layers.Add(dtype=dtype, name=name)([inner, shortcut])
+
+    x = convolution(image, config.stem_width, 3, 1, "stem")
+    for group in range(1, GROUPS + 1):
+        width, stride = 16 * 2 ** (group - 1) * config.width, config.first_stride if group == 1 else 2
+        for number in range(1, config.blocks + 1):
+            x = block(x, width, stride if number == 1 else 1, f"group{group}_block{number}")
+    x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="pool")(activation(x, ""))
+
+    def linear(units, name):
+        initializer = keras.initializers.GlorotUniform(seed=next(seeds))
+        return keras.layers.Dense(units, kernel_initializer=initializer, dtype="float32", name=name)(x)
+
+    outputs = [linear(num_classes, "logits")] + [linear(units, name) for name, units in (extra or {}).items()]
+    inputs = [image, example] if dropout else image
+    return keras.Model(inputs, outputs if extra else outputs[0], name=f"wrn_{config.depth}_{config.width}")
+
+
+def default_layer(config):
+    """Return the layer that features are taken from: half-way through the last group, `group3_block2` of WRN-28-10.
+
+    The paper says layer 21 of 28: the second block of the last group ends in it, if convolutions are counted.
+    """
+    return f"group{GROUPS}_block{max(1, config.blocks // 2)}"

@@ -1,0 +1,1 @@
+"""Classify image files: `python -m leo_tf.predict`."""

@@ -1,0 +1,209 @@
+"""Extraction: the same numbers from run to run and for any batch size, what training reads, and an honest card."""
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leo_tf import EmbeddingTable, InputError
+from leo_tf.data.card import what_the_extractor_saw
+from leo_tf.features.extract.extraction import Extraction
+from leo_tf.features.extract.output import split_file, write_split
+from leo_tf.features.extractor import make_extractor
+from leo_tf.features.images import find_images, inspect
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def extractor(features_run):
+    return make_extractor(features_run)
+
+
+@pytest.fixture(scope="module")
+def inspected(split_folder):
+    return inspect(find_images(split_folder).splits)
+
+
+def extract(*flags):
+    command = [sys.executable, "-m", "leo_tf.features.extract", *flags]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+
+
+@pytest.fixture(scope="module")
+def extracted(features_run, split_folder, tmp_path_factory):
+    """(folder of data sets, the finished command)."""
+    data = tmp_path_factory.mktemp("data")
+    done = extract(
+        f"--extractor={features_run}", f"--images={split_folder}", f"--output={data / 'bars'}", "--licence=CC0"
+    )
+    assert done.returncode == 0, done.stderr
+    return data, done
+
+
+def test_any_batch_size_gives_the_same_bits(extractor, inspected, tmp_path):
+    whole = Extraction(extractor, tmp_path / "a", batch_size=64).run(inspected["train"], "train").embeddings
+    for batch_size in (1, 7, 36):
+        found = Extraction(extractor, tmp_path / f"{batch_size}", batch_size).run(inspected["train"], "train")
+        np.testing.assert_array_equal(found.embeddings, whole)
+    assert np.abs(whole).max() > 0 and len(whole) == 36
+
+
+def test_it_goes_on_where_it_stopped(extractor, inspected, tmp_path, monkeypatch):
+    whole = Extraction(extractor, tmp_path / "whole", 8).run(inspected["train"], "train").embeddings
+    calls = []
+
+    class Stopping:
+        def __getattr__(self, name):
+            return getattr(extractor, name)
+
+        def __call__(self, squares):
+            calls.append(len(squares))
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return extractor(squares)
+
+    monkeypatch.setattr("leo_tf.features.extract.extraction._BETWEEN_NOTES", -1.0)
+    with pytest.raises(KeyboardInterrupt):
+        Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
+    found = Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
+    assert calls == [32, 32, 32]
+    np.testing.assert_array_equal(found.embeddings, whole)
+    Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
+    assert len(calls) == 3  # all of it was there
+    found = Extraction(extractor, tmp_path / "parts", 8).run(inspected["val"], "train")  # other images: from the start
+    assert len(found.embeddings) == 18
+
+
+def test_damaged_images_are_left_out_and_named(extractor, split_folder, tmp_path):
+    shutil.copytree(split_folder, tmp_path / "images")
+    file = tmp_path / "images" / "val" / "c07" / "2.png"
+    file.write_bytes(file.read_bytes()[:-300])
+    inspected = inspect(find_images(tmp_path / "images").splits)
+    found = Extraction(extractor, tmp_path / "parts", max_unreadable=0.1).run(inspected["val"], "val")
+    assert list(found.skipped) == ["val/c07/2.png"] and len(found.embeddings) == len(found.source) == 17
+    assert found.source.labels.count("c07") == 5
+
+
+def test_training_reads_what_the_command_writes(extracted, extractor, split_folder):
+    data, done = extracted
+    table = EmbeddingTable.load(data, "bars", "test", cache_dir=data / "cache", normalize=False)
+    assert table.class_names == ("c09", "c10", "c11") and table.dim == 64
+    with np.load(data / "bars" / "test.npz") as arrays:
+        assert arrays["paths"][7] == "test/c10/1.png" and arrays["embeddings"].dtype == np.float16
+        square = extractor.loader.square((split_folder / "test/c10/1.png").read_bytes())
+        np.testing.assert_allclose(arrays["embeddings"][7], extractor(square[np.newaxis])[0], rtol=2e-3, atol=1e-3)
+    assert "images/s" in done.stdout and "python train.py --data_path=" in done.stdout
+    assert not (data / "bars" / "parts").exists()
+
+
+def test_the_card_says_what_made_them(extracted, extractor):
+    data, done = extracted
+    card = json.loads((data / "bars" / "card.json").read_text())
+    assert card["extractor"] == extractor.about and card["licence"] == "CC0" and card["embedding_dim"] == 64
+    assert card["preprocessing"]["resize_size"] == 18 and card["views"] == "center"
+    assert {split: (n["count"], n["classes"]) for split, n in card["images"].items()} == {
+        **{"train": (36, 6), "val": (18, 3), "test": (18, 3)}
+    }
+    assert "trained on" not in done.stderr  # no test class is among the extractor's
+
+
+def test_the_same_command_writes_the_same_bytes(extracted, features_run, split_folder, tmp_path):
+    done = extract(f"--extractor={features_run}", f"--images={split_folder}", f"--output={tmp_path}", "--batch_size=5")
+    assert done.returncode == 0, done.stderr
+    for name in ("train.npz", "val.npz", "extractor.keras"):
+        assert (tmp_path / name).read_bytes() == (extracted[0] / "bars" / name).read_bytes(), name
+
+
+def test_other_layouts(extractor, inspected, tmp_path):
+    found = Extraction(extractor, tmp_path / "parts").run(inspected["val"], "val")
+    for views, layout in [("center", "official"), ("multiview", "official"), ("multiview", "npz")]:
+        name = f"{views}-{layout}"
+        write_split(split_file(tmp_path / name, "val", views, layout), found, "float32", layout)
+        table = EmbeddingTable.load(tmp_path, name, "val", views, cache_dir=tmp_path / "cache", normalize=False)
+        np.testing.assert_array_equal(table.embeddings, found.embeddings)
+        assert table.class_names == ("c06", "c07", "c08")
+    hyphen = found._replace(source=dataclasses.replace(found.source, labels=["a-b"] * 18))
+    with pytest.raises(InputError, match="Class 'a-b' has a hyphen"):
+        write_split(tmp_path / "x.pkl", hyphen, "float32", "official")
+    with pytest.raises(InputError, match="too large for float16; give dtype=float32"):
+        write_split(tmp_path / "x.npz", found._replace(embeddings=found.embeddings * 1e6 + 1e6), "float16", "npz")
+
+
+def test_embeddings_that_are_not_finite_are_refused(extractor, inspected, tmp_path):
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(extractor, name)
+
+        def __call__(self, squares):
+            return extractor(squares) * np.nan
+
+    with pytest.raises(InputError, match=r"gives NaN or infinity for val/c06/0\.png"):
+        Extraction(Broken(), tmp_path).run(inspected["val"], "val")
+
+
+def test_what_an_extractor_saw_is_said():
+    card = {"extractor": {"name": "WRN", "trained_on": ["a", "b"]}}
+    assert what_the_extractor_saw(card, ["c"]) == ""
+    assert "trained on 1 of the 2 test classes, as 'b'" in what_the_extractor_saw(card, ["b", "c"])
+    unknown = {"extractor": {"name": "ResNet50", "trained_on": None, "trained_on_note": "ImageNet"}}
+    assert "trained on ImageNet: it may have seen the test classes" in what_the_extractor_saw(unknown, ["c"])
+
+
+def test_the_command_refuses(features_run, split_folder, tmp_path):
+    for flags, message in {
+        (f"--images={split_folder}", "--output=x"): "Error: No --extractor was given",
+        (f"--extractor={features_run}", f"--images={tmp_path}", "--output=x"): "holds no folders of images",
+    }.items():
+        done = extract(*flags)
+        assert done.returncode == 2 and message.replace("--", "") in done.stderr.replace("--", ""), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def leo_run(extracted, tmp_path):
+    """The folder of a LEO run, untrained, on the extracted embeddings."""
+    import leo_tf
+    from leo_tf.config import DataConfig, EpisodeConfig, TrainingConfig
+
+    training = TrainingConfig(num_steps_limit=1, metavalid_tasks=2, metavalid_ways=3, jit="off", checkpoint_steps=1)
+    episodes = EpisodeConfig(num_classes=3, num_val_examples_per_class=2)
+    data = DataConfig(data_path=str(extracted[0]), dataset_name="bars", cache_dir=str(tmp_path / "cache"))
+    config = leo_tf.RunConfig(leo_tf.LEOConfig(1, 1, num_latents=4), data, episodes, training)
+    leo_tf.Trainer(leo_tf.MetaTraining(config), tmp_path / "run").run()
+    return tmp_path / "run", config
+
+
+def test_a_run_keeps_the_extractor_of_its_data(leo_run, extracted):
+    for name in ("card.json", "extractor.keras"):
+        kept = leo_run[0] / "extractor" / name
+        assert kept.read_bytes() == (extracted[0] / "bars" / name).read_bytes()
+
+
+def test_evaluation_warns_of_classes_that_the_extractor_saw(leo_run, extracted, caplog):
+    from leo_tf.classification.evaluation import ClassificationEvaluation
+    from leo_tf.problem import EvaluationRequest
+
+    config = leo_run[1]
+    with caplog.at_level(logging.WARNING, "leo_tf"):
+        assert ClassificationEvaluation(config, EvaluationRequest(num_tasks=2)).table.num_classes == 3
+    assert "this is no test of new classes" not in caplog.text
+    card_file = extracted[0] / "bars" / "card.json"
+    before = card_file.read_text()
+    card = json.loads(before)
+    card["extractor"]["trained_on"].append("c10")
+    try:
+        card_file.write_text(json.dumps(card))
+        with caplog.at_level(logging.WARNING, "leo_tf"):
+            assert ClassificationEvaluation(config, EvaluationRequest(num_tasks=2)).table.num_classes == 3
+    finally:
+        card_file.write_text(before)
+    assert "trained on 1 of the 3 test classes, as 'c10'" in caplog.text

@@ -1,0 +1,250 @@
+"""Every kind of image comes out as it looks; what is damaged or hostile is refused by its name and reason."""
+
+import io
+import logging
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from drawn_images import picture, write_classes
+from PIL import Image
+
+from leo_tf import InputError
+from leo_tf.features.images import Loader, Preprocessing, find_images, inspect, pixels
+from leo_tf.features.images.preprocessing import decode
+
+PLAIN = Preprocessing(16, 16, mean=(0,) * 3, scale=(1,) * 3)
+
+
+@pytest.fixture(scope="module")
+def loader():
+    return Loader(PLAIN)
+
+
+def encoded(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    """uint8 [16, 16, 3], a gradient that survives JPEG, different in every corner and channel."""
+    x, y = np.meshgrid(np.linspace(0, 1, 16), np.linspace(0, 1, 16))
+    return np.rint(np.stack([220 * x, 200 * y, 255 - 120 * (x + y)], axis=-1)).astype(np.uint8)
+
+
+EXACT = {
+    "png": lambda i: encoded(i, "PNG"),
+    "palette": lambda i: encoded(i.convert("P", palette=Image.Palette.ADAPTIVE, colors=256), "PNG"),
+    "rgba": lambda i: encoded(i.convert("RGBA"), "PNG"),
+    "bmp": lambda i: encoded(i, "BMP"),
+    "tiff": lambda i: encoded(i, "TIFF"),
+    "webp": lambda i: encoded(i, "WEBP", lossless=True),
+    "ppm": lambda i: encoded(i, "PPM"),
+}
+LOSSY = {
+    "jpeg": lambda i: encoded(i, "JPEG", quality=95),
+    "progressive": lambda i: encoded(i, "JPEG", quality=95, progressive=True),
+    "cmyk": lambda i: encoded(i.convert("CMYK"), "JPEG", quality=98),
+    "gif": lambda i: encoded(i, "GIF"),
+}
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_lossless_formats(loader, smooth, kind):
+    got = loader.square(EXACT[kind](Image.fromarray(smooth)))
+    assert np.abs(got.astype(int) - smooth).max() <= (12 if kind == "palette" else 0)
+
+
+@pytest.mark.parametrize("kind", LOSSY)
+def test_lossy_formats(loader, smooth, kind):
+    got = loader.square(LOSSY[kind](Image.fromarray(smooth)))
+    assert np.abs(got.astype(int) - smooth).mean() < 6, np.abs(got.astype(int) - smooth).mean()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_rotation(loader, smooth, orientation, kind):
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # numbers of Image.Transpose that undo what the tag asks for
+    turned = Image.fromarray(smooth)
+    if orientation > 1:
+        turned = turned.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    got = loader.square(encoded(turned, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {})))
+    assert np.abs(got.astype(int) - smooth).mean() < 5
+
+
+def test_greys_of_any_depth(loader, smooth):
+    grey = smooth[..., 0]
+    wide = grey.astype(np.uint16) << 8
+    for image in (
+        *(encoded(Image.fromarray(grey), kind) for kind in ("PNG", "TIFF")),
+        *(encoded(Image.fromarray(wide), kind) for kind in ("PNG", "TIFF")),
+        encoded(Image.fromarray((grey / 255).astype(np.float32)), "TIFF"),
+    ):
+        got = loader.square(image)
+        np.testing.assert_array_equal(got, np.repeat(grey[..., np.newaxis], 3, -1))
+    two = Image.fromarray(grey > 100)
+    got = loader.square(encoded(two, "PNG"))
+    np.testing.assert_array_equal(got[..., 0], np.where(grey > 100, 255, 0))
+    with pytest.raises(pixels.UnreadableError, match="floats from 0 to 220, expected 0 to 1"):
+        loader.square(encoded(Image.fromarray(grey.astype(np.float32)), "TIFF"))
+
+
+def test_transparent_is_white(loader, smooth):
+    ink = np.dstack([np.zeros_like(smooth), np.where(smooth[..., 0] > 100, 255, 0).astype(np.uint8)])
+    got = loader.square(encoded(Image.fromarray(ink), "PNG"))
+    np.testing.assert_array_equal(got[..., 1], np.where(smooth[..., 0] > 100, 0, 255))
+    grey = Image.fromarray(ink[..., [0, 3]])
+    np.testing.assert_array_equal(loader.square(encoded(grey, "PNG")), got)
+
+
+def test_files_arrays_and_pil_images_are_one(loader, smooth):
+    png = loader.square(encoded(Image.fromarray(smooth), "PNG"))
+    for same in (
+        smooth,
+        smooth / 255.0,
+        Image.fromarray(smooth),
+        np.dstack([smooth, np.full((16, 16), 255, np.uint8)]),
+    ):
+        np.testing.assert_array_equal(loader.square(same), png)
+    np.testing.assert_array_equal(loader.square(smooth[..., :1]), loader.square(smooth[..., 0]))
+    for wrong in (smooth * 2.0, smooth.astype(int), smooth[..., :2], np.zeros((0, 3), np.uint8), smooth[0, 0]):
+        with pytest.raises(pixels.UnreadableError, match="an array of"):
+            loader.square(np.asarray(wrong))
+
+
+def test_the_square_is_the_centre_and_resizing_is_antialiased():
+    stripes = np.zeros((40, 100, 3), np.uint8)
+    stripes[:, 30:70][:, ::2] = 255
+    got = Loader(Preprocessing(8, 8)).square(stripes)
+    assert got.shape == (8, 8, 3) and np.abs(got.astype(int) - 128).max() < 40  # no stripes, and nothing of the sides
+    assert Loader(Preprocessing(8, 8, "grey", (0,), (1,))).square(stripes).shape == (8, 8, 1)
+    red = np.zeros((9, 9, 3), np.uint8)
+    red[..., 0] = 200
+    assert Loader(Preprocessing(4, 4, "bgr")).square(red)[0, 0].tolist() == [0, 0, 200]
+
+
+def test_long_images_take_no_memory(loader):
+    assert loader.square(np.zeros((1, 60_000, 3), np.uint8)).shape == (16, 16, 3)
+
+
+def bomb(width, height):
+    """A PNG of a few bytes that declares a huge picture."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_damage_has_its_reason(loader, smooth):
+    jpeg, png = (encoded(Image.fromarray(picture(1, 1, 64)), kind) for kind in ("JPEG", "PNG"))
+    for content, reason in {
+        b"": "it is empty",
+        b"<html></html>": "it is no image",
+        jpeg[:300]: "it is damaged|no image",
+        png[: len(png) // 2]: "it is damaged",
+        bomb(30_000, 30_000): "30000 x 30000 pixels, more than|declares more than",
+        bomb(12_000, 9_000): "12000 x 9000 pixels, more than",
+    }.items():
+        with pytest.raises(pixels.UnreadableError, match=reason):
+            loader.square(content)
+
+
+def test_unreadable_images_are_listed_and_skipped_up_to_a_limit(tmp_path, caplog):
+    write_classes(tmp_path, range(3), images=10)
+    (tmp_path / "c01" / "3.png").write_bytes(b"")
+    splits = find_images(tmp_path, "0,0,1").splits
+    with caplog.at_level(logging.WARNING, "leo_tf"):
+        found = inspect(splits)["test"]
+    assert "1 of 30 images of test cannot be read and are skipped: c01/3.png: it is empty" in caplog.text
+    assert len(found.source) == 29 and "c01/3.png" not in found.source.names
+    assert found.source.labels[12:14] == ["c01", "c01"] and found.source.read(13) == splits["test"].read(14)
+    (tmp_path / "c02" / "0.png").write_bytes(bomb(40_000, 40_000))
+    with pytest.raises(InputError, match=r"2 of 30 images of test cannot be read.*c01/3\.png: it is empty; c02/0\.png"):
+        inspect(splits)
+    assert len(inspect(splits, max_unreadable=0.1)["test"].source) == 28
+    for path in (tmp_path / "c00").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(InputError, match="Class 'c00' of test has no readable image"):
+        inspect(splits, max_unreadable=0.5)
+
+
+def test_a_picture_is_in_one_split_and_one_class(tmp_path, caplog):
+    write_classes(tmp_path / "train", [0, 1], images=2)
+    write_classes(tmp_path / "val", [2, 3], images=2)
+    same = (tmp_path / "train" / "c00" / "0.png").read_bytes()
+    (tmp_path / "train" / "c00" / "again.png").write_bytes(same)
+    with caplog.at_level(logging.WARNING, "leo_tf"):
+        inspect(find_images(tmp_path).splits)
+    assert "1 images are there twice in their class" in caplog.text
+    (tmp_path / "val" / "c03" / "leak.png").write_bytes(same)
+    with pytest.raises(InputError, match=r"train/c00/0.png and val/c03/leak.png are the same picture, in train and in"):
+        inspect(find_images(tmp_path).splits)
+    (tmp_path / "val" / "c03" / "leak.png").unlink()
+    (tmp_path / "train" / "c01" / "copy.png").write_bytes(same)
+    with pytest.raises(InputError, match="the same picture in two classes of train"):
+        inspect(find_images(tmp_path).splits)
+
+
+def test_batches_name_what_is_damaged_behind_its_header(tmp_path, loader):
+    write_classes(tmp_path, [0, 1], images=3, size=64)
+    file = tmp_path / "c01" / "0.png"
+    file.write_bytes(file.read_bytes()[:2000])
+    source = inspect(find_images(tmp_path, "0,0,1").splits)["test"].source  # its header is whole
+    squares, reasons = zip(*loader.batches(source, 4), strict=True)
+    assert [len(part) for part in squares] == [4, 2]
+    reasons = np.concatenate(reasons)
+    assert [bool(reason) for reason in reasons] == [False, False, False, True, False, False]
+    assert not squares[0][3].numpy().any() and squares[1].numpy().any()
+    assert [bool(r) for r in next(iter(loader.batches(source, 9, first=2)))[1].numpy()] == [False, True, False, False]
+
+
+def test_the_store_is_made_once_and_leaves_damaged_images_out(tmp_path, loader, monkeypatch):
+    write_classes(tmp_path / "images", [0, 1], images=3, size=64)
+    file = tmp_path / "images" / "c01" / "0.png"
+    file.write_bytes(file.read_bytes()[:2000])
+    inspected = inspect(find_images(tmp_path / "images", "0,0,1").splits)["test"]
+    kept, squares = loader.store(inspected, "test", 0.2, tmp_path / "cache")
+    assert len(kept.source) == 5 and squares.shape == (5, 16, 16, 3)
+    np.testing.assert_array_equal(squares[4], loader.square(kept.source.read(4)))
+    monkeypatch.setattr(Loader, "batches", None)
+    again, same = loader.store(inspected, "test", 0.2, tmp_path / "cache")
+    np.testing.assert_array_equal(same, squares)
+    assert again.source.names == kept.source.names
+
+
+def test_views_are_crops_in_their_places():
+    size = Preprocessing(6, 4, mean=(0,) * 3, scale=(2,) * 3)
+    squares = np.arange(2 * 6 * 6 * 3, dtype=np.uint8).reshape(2, 6, 6, 3)
+    views = size.views(tf.constant(squares), "multiview").numpy()
+    assert views.shape == (2, 10, 4, 4, 3)
+    np.testing.assert_allclose(views[:, 0], squares[:, 1:5, 1:5] / 2)
+    np.testing.assert_allclose(views[:, 4], squares[:, 2:, 2:] / 2)
+    np.testing.assert_allclose(views[:, 5:], views[:, :5, :, ::-1])
+    np.testing.assert_allclose(size.views(tf.constant(squares)).numpy(), views[:, :1])
+
+
+def test_decoding_in_a_graph_is_decoding_of_files(loader, smooth):
+    """What an exported model does, and what the reader does, are one."""
+    for content in (encoded(Image.fromarray(smooth), "PNG"), encoded(Image.fromarray(smooth), "JPEG", quality=90)):
+        np.testing.assert_array_equal(PLAIN.square(decode(tf.constant(content))), loader.square(content))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"color": "hsv"}, {"mean": (1, 2)}, {"image_size": 9}, {"image_size": 0}, {"color": "grey"}]
+)
+def test_preprocessing_is_possible(wrong):
+    with pytest.raises(InputError, match="expected"):
+        Preprocessing(**({"resize_size": 8, "image_size": 8} | wrong))
+
+
+def test_preprocessing_goes_to_json_and_back():
+    made = Preprocessing(9, 8, "grey", (1,), (2.5,))
+    assert Preprocessing(**made.to_json()) == made

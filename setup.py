@@ -38,6 +38,7 @@ setup(
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "docs": ["jupytext", "mkdocs<2", "mkdocs-material", "mkdocstrings[python]"],  # make docs, make notebook
+        "images": ["pillow>=11"],  # leo_tf.features, ImageFewShotClassifier, leo_tf.predict
         "plots": ["matplotlib"],  # evaluate.py --analysis
         "ray": ["ray>=2.60"],  # --executor=ray
         "reproduce": ["jinja2", "markdown", "matplotlib"],
@@ -52,6 +53,7 @@ setup(
                 "matplotlib",
                 "mypy",
                 "optuna>=5,<6",
+                "pillow>=11",
                 "pytest",
                 "pytest-xdist",
                 "ray>=2.60",

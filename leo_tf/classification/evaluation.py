@@ -190,7 +190,7 @@ class ClassificationEvaluation(Evaluation):
         shots = episodes.num_tr_examples_per_class
         queries = min(episodes.num_val_examples_per_class, int(table.class_sizes.min()) - shots)
         sampler = EpisodeSampler(table, ways, shots, queries, self.trained.episodes.tasks_within)
-        tasks = draw_from(sampler, table.digest, _CALIBRATION_TASKS, training.seed, randomness.VALIDATION)
+        tasks = draw_from(sampler, table.digest, _CALIBRATION_TASKS, training.validation_seed, randomness.VALIDATION)
         temperature = temperature_of(learner, table, tasks)
         before, after = (calibrate(learner, table, tasks, temperature=each) for each in (1.0, temperature))
         return {

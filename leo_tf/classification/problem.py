@@ -105,7 +105,9 @@ class Classification(Problem):
         sampler = EpisodeSampler(
             table, ways, shots, training.metavalid_queries or None, self.config.episodes.tasks_within
         )
-        tasks = draw_from(sampler, table.digest, training.metavalid_tasks, training.seed, randomness.VALIDATION)
+        tasks = draw_from(
+            sampler, table.digest, training.metavalid_tasks, training.validation_seed, randomness.VALIDATION
+        )
         batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
         scoring, nearest = Scoring(table, tasks, batch_size), NEAREST_MEANS["nearest_class_mean"]
@@ -142,7 +144,9 @@ class Classification(Problem):
         if importlib.util.find_spec("matplotlib") is None:
             return dict
         sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
-        tasks = draw_from(sampler, table.digest, _FIGURE_TASKS, self.config.training.seed, randomness.VALIDATION)
+        tasks = draw_from(
+            sampler, table.digest, _FIGURE_TASKS, self.config.training.validation_seed, randomness.VALIDATION
+        )
 
         def draw():
             found = calibrate(learner, table, tasks)

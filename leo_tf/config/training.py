@@ -53,10 +53,23 @@ class TrainingConfig(Section):
     seed: int = setting(
         0, "seed of everything random in the run", high=2**62, expected="a whole number from 0 to 2^62", group="Run"
     )
+    metavalid_seed: int = setting(
+        -1,
+        "seed of the validation tasks, which runs of other seeds can share; -1: as seed",
+        low=-1,
+        high=2**62,
+        expected="a whole number from 0 to 2^62, or -1",
+        group="Run",
+    )
     distribution: str = setting(
         "auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS, group="Run"
     )
     jit: str = setting("auto", "compile with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
+
+    @property
+    def validation_seed(self):
+        """The seed of the validation tasks, int of at least 0."""
+        return self.seed if self.metavalid_seed < 0 else self.metavalid_seed
 
     def __post_init__(self):
         super().__post_init__()

@@ -74,7 +74,7 @@ class Regression(Problem):
         training, noise = self.config.training, self.config.regression.noise_stddev
         if not training.metavalid_tasks:
             return None
-        tasks = draw_tasks(training.metavalid_tasks, training.seed, randomness.VALIDATION, noise)
+        tasks = draw_tasks(training.metavalid_tasks, training.validation_seed, randomness.VALIDATION, noise)
         support_x, support_y = tasks.support(self.config.episodes.num_tr_examples_per_class)
         sampler = FunctionSampler(
             learner, min(training.metavalid_batch_size, training.metavalid_tasks), training.jit != "off"

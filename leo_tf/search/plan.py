@@ -35,7 +35,7 @@ class Plan:
             raise InputError("metavalid_tasks=0 was given; a search judges trials by their validation tasks.")
 
     def config(self, values, seed):
-        """Return the RunConfig of a trial.
+        """Return the RunConfig of a trial, whose validation tasks are those of all others.
 
         Args:
           values: {setting: value}, from the space.
@@ -44,7 +44,8 @@ class Plan:
         Raises:
           InputError: the values do not go together.
         """
-        return self.start.with_settings({**values, "seed": seed})
+        shared = {"metavalid_seed": self.start.training.validation_seed}
+        return self.start.with_settings({**shared, **values, "seed": seed})
 
     def make_pruner(self):
         """Return Optuna's pruner, which sees validations."""

@@ -59,7 +59,7 @@ def write_best(study, repeated, command):
 
 def _flags(plan, values):
     """Return the flags of a configuration: what is not the default, and what was searched."""
-    config = plan.config(values, 0)
+    config = plan.start.with_settings(values)
     flags = [flag for flag in flags_of(config) if not flag.startswith("--seed=")]
     settings = config.flat()
     searched = [f"--{name}={str(settings[name]).lower() if settings[name] in (True, False) else settings[name]}"

@@ -9,6 +9,7 @@ from typing import Any
 from leo_tf.errors import InputError
 
 _SCALES = ("uniform", "log")
+_NO_SETTINGS = ("problem", "algorithm", "seed", "metavalid_seed")  # to search
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +94,7 @@ def read_space(path, config):
     parts, kinds = {}, {}
     for name, table in tables.items():
         where = f"The space {path} has [{name}]"
-        if name not in settings or name in ("problem", "algorithm", "seed"):
+        if name not in settings or name in _NO_SETTINGS:
             raise InputError(f"{where}, which is no setting to search; train.py --help lists the settings.")
         kinds[name] = type(settings[name])
         parts[name] = _part(table, kinds[name], where)

@@ -72,7 +72,7 @@ def test_best_cfg_gives_train_py_the_chosen_settings_and_says_where_they_are_fro
     define_run_flags(values)
     flags.DEFINE_string("checkpoint_path", "", "", flag_values=values)
     values(["train.py", f"--flagfile={path}"])
-    assert run_config(values) == study.plan.config(repeated[0].values, 0)
+    assert run_config(values) == study.plan.start.with_settings(repeated[0].values)
     assert values.checkpoint_path == "runs/study"
     text = path.read_text()
     assert "# python -m leo_tf.search --x" in text and '{"train_digest": "abc"}' in text
@@ -88,7 +88,8 @@ class FinalRuns(PretendedRuns):
         EvaluationResult(
             task_accuracy=accuracy,
             task_loss=1 - accuracy,
-            task_nearest_class_mean=accuracy,
+            yardstick_names=np.array(["nearest class mean"]),
+            task_yardsticks=accuracy[np.newaxis],
             **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data_digest="d" * 64, tasks_digest="t" * 64),
             **dict(model_fingerprint=job.name, algorithm="LEO", seconds=1.0),
         ).save(job.result.with_suffix(".npz"))

@@ -49,6 +49,7 @@ def test_a_trial_is_an_ordinary_run_judged_by_its_best_validation(tmp_path, plan
         for number, (trial, job) in enumerate(zip(study.trials, executor.submitted, strict=True)):
             ((script, flags),) = job.commands
             assert script == "train.py" and f"--seed={study.seed(number)}" in flags
+            assert "--metavalid_seed=0" in flags  # the same validation tasks for all
             assert f"--checkpoint_path={tmp_path / 'study' / 'trials' / f'trial-00{number}'}" in flags
             assert f"--outer_lr={trial.params['outer_lr']}" in flags
             assert trial.value == pytest.approx(max(0.3, 0.2 + 10 * trial.params["outer_lr"]))

@@ -46,8 +46,3 @@ def job_of(tmp_path, monkeypatch):
         return Job(name, folder, commands, folder / "result")
 
     return make
-
-
-def calls(job):
-    """Return how often a job's commands were called."""
-    return len((job.folder / "calls").read_text())

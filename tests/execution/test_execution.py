@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from conftest import calls
+from quick_jobs import calls
 
 from leo_tf import InputError
 from leo_tf.execution import Execution, executor_of, run_jobs, work, worker

@@ -7,7 +7,7 @@ import numpy as np
 import optuna
 import pytest
 from absl import flags
-from conftest import PretendedRuns
+from pretended_runs import PretendedRuns
 
 from leo_tf import InputError
 from leo_tf.classification.results import EvaluationResult

@@ -5,8 +5,8 @@ import json
 
 import filelock
 import pytest
-from conftest import PretendedRuns
 from optuna.trial import TrialState
+from pretended_runs import PretendedRuns
 
 from leo_tf import InputError
 from leo_tf.search import storage

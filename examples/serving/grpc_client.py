@@ -18,7 +18,8 @@ def ask(channel, inputs, signature="serving_default", model="leo", version=None,
 
     Args:
       channel: grpc.Channel.
-      inputs: {name: array} of the signature: support_x, support_y, query_x, or classifier.
+      inputs: {name: array} of the signature: support_x, support_y, query_x, or classifier; of a model that takes
+        images, lists of their files' bytes.
       signature: "serving_default", "adapt" or "predict".
       model: name in the server's configuration.
       version: int; default the highest the server has.
@@ -36,7 +37,7 @@ def ask(channel, inputs, signature="serving_default", model="leo", version=None,
     if version is not None:
         request.model_spec.version.value = version
     for name, array in inputs.items():
-        kind = np.int32 if name == "support_y" else np.float32
+        kind = object if name.endswith("images") else np.int32 if name == "support_y" else np.float32
         request.inputs[name].CopyFrom(tf.make_tensor_proto(np.asarray(array, kind)))
     response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout)
     return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}

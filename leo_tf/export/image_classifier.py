@@ -27,6 +27,7 @@ class ImageFewShotClassifier:
 
     Attributes:
       classes_: [ways] the labels, sorted; there once it is fitted.
+      folder: RunFolder that it was read from.
 
     Raises:
       InputError: there is no such folder, or it has no extractor.
@@ -40,11 +41,11 @@ class ImageFewShotClassifier:
     """
 
     def __init__(self, model, calibrated=False):
-        self._folder, self._calibrated = RunFolder(model), calibrated
-        self._folder.config()
-        if not (self._folder.path / _EXTRACTOR).is_dir():
+        self.folder, self._calibrated = RunFolder(model), calibrated
+        self.folder.config()
+        if not (self.folder.path / _EXTRACTOR).is_dir():
             raise InputError(
-                f"The run in {self._folder.path} has no feature extractor: it was trained on embeddings from elsewhere."
+                f"The run in {self.folder.path} has no feature extractor: it was trained on embeddings from elsewhere."
                 " Expected a run on data made by python -m leo_tf.features.extract."
             )
         self._kept_extractor = None
@@ -55,7 +56,7 @@ class ImageFewShotClassifier:
     def load(cls, path, calibrated=False):
         """Return the classifier in a folder: of a run, to be fitted; or as `save` left it, fitted or not."""
         classifier = cls(path, calibrated)
-        if (classifier._folder.path / _FITTED).is_file():
+        if (classifier.folder.path / _FITTED).is_file():
             classifier._read_fitted()
         return classifier
 
@@ -81,14 +82,13 @@ class ImageFewShotClassifier:
         embeddings = self.embed(images)
         from leo_tf.export.served import serve
 
-        served = serve(self._folder.path)
+        served = serve(self.folder.path)
         if served.embedding_dim != embeddings.shape[1]:
             raise InputError(
-                f"The extractor in {self._folder.path} gives {embeddings.shape[1]} dimensions, its model was trained "
+                f"The extractor in {self.folder.path} gives {embeddings.shape[1]} dimensions, its model was trained "
                 f"on {served.embedding_dim}; put the run's own files back."
             )
-        temperature = self._folder.temperature() if self._calibrated else served.temperature
-        self._fitted, self.classes_ = fit(served, embeddings, numbers, temperature), classes
+        self._fitted, self.classes_ = fit(served, embeddings, numbers, self.temperature), classes
         return self
 
     def fit_folder(self, folder):
@@ -119,7 +119,7 @@ class ImageFewShotClassifier:
         """Return the embeddings [images, dim] of images as for `fit`, as the extractor gives them."""
         from leo_tf.features.images.pixels import UnreadableError
 
-        contents, extractor = [], self._extractor
+        contents, extractor = [], self.extractor
         for number, image in enumerate(_as_list(images)):
             try:
                 contents.append(extractor.loader.square(_content(image)))
@@ -140,25 +140,37 @@ class ImageFewShotClassifier:
         folder = expanded(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} is there already; expected a new or an empty folder.")
-        best = self._folder.best_checkpoint()
-        files = [self._folder.config_file, self._folder.data_file, *best.parent.glob(f"{best.name}.*")]
-        files += [path for path in (self._folder.path / _EXTRACTOR).iterdir() if path.is_file()]
-        if self._folder.calibration_file.is_file():
-            files.append(self._folder.calibration_file)
+        best = self.folder.best_checkpoint()
+        files = [self.folder.config_file, self.folder.data_file, *best.parent.glob(f"{best.name}.*")]
+        files += [path for path in (self.folder.path / _EXTRACTOR).iterdir() if path.is_file()]
+        if self.folder.calibration_file.is_file():
+            files.append(self.folder.calibration_file)
         with writing(folder):
             for file in files:
-                target = folder / file.relative_to(self._folder.path)
+                target = folder / file.relative_to(self.folder.path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         if self._fitted is not None:
             self._write_fitted(folder)
 
     @property
-    def _extractor(self):
+    def temperature(self):
+        """What scores are divided by for probabilities, float; 1 for LEO's own."""
+        return self.folder.temperature() if self._calibrated else 1.0
+
+    @property
+    def fitted(self):
+        """The Fitted; raises InputError before `fit`."""
+        self._require_fitted()
+        return self._fitted
+
+    @property
+    def extractor(self):
+        """The Extractor, read when first needed."""
         if self._kept_extractor is None:
             from leo_tf.features.extractor import Extractor
 
-            self._kept_extractor = Extractor.load(self._folder.path / _EXTRACTOR)
+            self._kept_extractor = Extractor.load(self.folder.path / _EXTRACTOR)
         return self._kept_extractor
 
     def _scores(self, images):
@@ -183,7 +195,7 @@ class ImageFewShotClassifier:
 
     def _read_fitted(self):
         expected = {"classes": ("Uiufb", 1), "classifier": ("f", 2), "normalize": ("b", 0), "temperature": ("f", 0)}
-        fields = npz.read(self._folder.path / _FITTED, _WHAT, **expected, mean=("f", 1), matrix=("f", 2))
+        fields = npz.read(self.folder.path / _FITTED, _WHAT, **expected, mean=("f", 1), matrix=("f", 2))
         transform = (fields["mean"], fields["matrix"]) if fields["mean"].size else None
         self._fitted = Fitted(fields["classifier"], fields["normalize"], transform, fields["temperature"])
         self.classes_ = fields["classes"]

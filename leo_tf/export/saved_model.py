@@ -11,10 +11,12 @@ from typing import Any
 import leo_tf
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
+from leo_tf.files import expanded
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
 MAX_EXAMPLES = 2000  # of one task, two seconds on two cores
+LITERT_FILE = Path("assets.extra", "model.tflite")
 _DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
 
 
@@ -41,19 +43,52 @@ def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLE
       >>> leo_tf.export.export(leo_tf.LEO(leo_tf.LEOConfig(num_latents=4), embedding_dim=8, seed=0), "served/leo")
       PosixPath('served/leo/1')
     """
-    output = Path(output).expanduser()
+    output = require_free(output, version)
+    require_max_examples(max_examples)
+    temperature = _temperature_of(model) if calibrated else 1.0
+    model, normalize, description = model_of(model, normalize)
+    description |= {"max_examples": max_examples, "temperature": temperature}
+
+    def write(folder):
+        from leo_tf.export.signatures import Signatures
+
+        _write(Signatures, model, (normalize, max_examples, temperature), folder)
+
+    return write_version(output, version, write, description)
+
+
+def require_max_examples(max_examples):
+    """Raise InputError where it is no limit."""
     if max_examples < 0:
         raise InputError(f"max_examples={max_examples} was given; expected a whole number of at least 0.")
+
+
+def require_free(output, version):
+    """Return the folder of the versions; raise InputError where the version is impossible or there already."""
+    output = expanded(output)
     if version is not None and version < 1:
         raise InputError(f"Version {version} was given; expected a whole number of at least 1.")
     if version is not None and (output / str(version)).exists():
         raise InputError(f"{output / str(version)} exists; give another version, or none to take the next one.")
-    temperature = _temperature_of(model) if calibrated else 1.0
-    model, normalize, description = _model_of(model, normalize)
-    description |= {"max_examples": max_examples, "temperature": temperature}
-    import tensorflow as tf
+    return output
 
-    from leo_tf.export.signatures import Signatures
+
+def write_version(output, version, write, description):
+    """Write a version and the note beside it, whole or not at all.
+
+    Args:
+      output: folder of the versions.
+      version: int, or None for the next one.
+      write: function of a folder that writes the SavedModel into it.
+      description: dict that goes to JSON.
+
+    Returns:
+      Path of the version's folder.
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    import tensorflow as tf
 
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -61,7 +96,7 @@ def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLE
         temporary = output / f"{target.name}.{os.getpid()}.tmp"  # not a number: a server that watches ignores it
         temporary.mkdir()
         try:
-            _write(Signatures, model, (normalize, max_examples, temperature), temporary)
+            write(temporary)
             (temporary / _DESCRIPTION).parent.mkdir(exist_ok=True)
             (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
             os.rename(temporary, target)
@@ -98,7 +133,7 @@ def _versions(folder):
     return [int(child.name) for child in folder.glob("*") if child.name.isdecimal()]
 
 
-def _model_of(model, normalize):
+def model_of(model, normalize=None):
     """Return (LEO, whether to normalise, description) of a run's folder or a LEO."""
     from leo_tf.export.signatures import require_leo
 
@@ -158,15 +193,20 @@ def _describe(model, normalize, **of_run):
 
 
 def _write(signatures, model, options, folder):
-    import keras
-
     from leo_tf.classification.leo import LEO
 
     plain = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)  # variables of no distribution strategy
     plain.set_weights(model.get_weights())
+    write_functions(signatures(plain, *options).functions, [plain], folder)
+
+
+def write_functions(functions, models, folder):
+    """Write a SavedModel of functions, {signature: (function, TensorSpecs)}, over Keras models."""
+    import keras
+
     archive = keras.export.ExportArchive()
-    archive.track(plain)
-    functions = signatures(plain, *options).functions
+    for model in models:
+        archive.track(model)
     with Progress("exporting", len(functions) + 1, "parts") as progress:
         for name, (function, specs) in functions.items():
             archive.add_endpoint(name, function, input_signature=specs)

@@ -14,6 +14,7 @@ _COLOUR = 0.4  # Qiao et al.: brightness, contrast and saturation change by up t
 _TURN, _SHEAR, _SCALE, _SHIFT = math.radians(15), 0.25, 0.25, 0.12  # of drawings, at most
 _BEND = 0.04  # of a drawing's side: amplitude of each of its waves
 _DRAWS = 24
+_VIEWS, _VIEWS_SEED, _MILDER = 16, 0, 0.6  # of drawings to average over: number, and their strength beside training's
 _WHITE = 255.0
 
 
@@ -40,6 +41,19 @@ def augment(squares, kind, size, draws):
         first = (squares.shape[1] - size) // 2
         return pixels[:, first : first + size, first : first + size]
     return _drawing(pixels, size, draws) if kind == "drawing" else _photo(pixels, size, draws)
+
+
+def drawing_views(squares, size):
+    """Return squares [n, side, side, channels] in 16 ways, the same ones always: [n, 16, size, size, channels] float32.
+
+    The first is the centre; the others are drawings as `augment` makes them, changed less.
+    """
+    ways = 0.5 + _MILDER * (draw(_VIEWS_SEED, 0, _VIEWS - 1) - 0.5)
+    shape = tf.shape(squares)
+    repeated = tf.repeat(squares, _VIEWS - 1, axis=0)
+    changed = augment(repeated, "drawing", size, tf.tile(ways, [shape[0], 1]))
+    changed = tf.reshape(changed, [-1, _VIEWS - 1, size, size, squares.shape[-1]])
+    return tf.concat([augment(squares, "none", size, None)[:, tf.newaxis], changed], axis=1)
 
 
 def quarter_turns(images, quarters):

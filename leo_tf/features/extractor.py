@@ -41,7 +41,7 @@ class Extractor:
       preprocessing: Preprocessing.
       about: dict that goes to JSON: name, layer, weights_sha256, trained_on (list of classes, or None where they are
         unknown).
-      views: "center" or "multiview".
+      views: "center", "multiview" or "drawing"; see `Preprocessing.views`.
     """
 
     def __init__(self, model, preprocessing, about, views="center"):
@@ -99,7 +99,7 @@ def make_extractor(source, layer="", views="center", weights="imagenet", pixels=
       source: folder of a pre-training run; folder of an extractor, or of a run that has one; name in
         keras.applications; path of a .keras file or of a SavedModel.
       layer: name of a layer; by default the middle of the last group of a pre-training run, and the output of others.
-      views: "center" or "multiview".
+      views: "center", "multiview" or "drawing"; see `Preprocessing.views`.
       weights: of keras.applications: "imagenet", "none" for untrained ones, or a path.
       pixels: of a file: what it was trained on, a key of PIXELS; default "0..255".
       image_size, resize_size: of keras.applications and files; by default the model's own size, and 1.15 times it.

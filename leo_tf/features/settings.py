@@ -9,6 +9,7 @@ from leo_tf.config.training import DISTRIBUTIONS
 from leo_tf.errors import InputError
 
 COLORS = ("rgb", "grey")
+CLASSIFIERS = ("linear", "cosine")
 AUGMENTATIONS = ("photo", "drawing", "none")
 CLASS_COPIES = ("none", "rotations", "rotations_and_mirrored")
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -66,6 +67,11 @@ class NetworkConfig(Section):
     )
     dropout_rate: float = setting(
         0.5, "dropout inside the residual blocks", high=0.999, expected="a probability in [0, 0.999]"
+    )
+    classifier: str = setting(
+        "linear",
+        "how features are told apart in training; cosine: by their angles to class weights, as a few-shot task will",
+        choices=CLASSIFIERS,
     )
 
     def __post_init__(self):

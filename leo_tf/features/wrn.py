@@ -16,6 +16,7 @@ import tensorflow as tf
 from leo_tf import randomness
 
 _MOMENTUM, _EPSILON = 0.9, 1e-5  # of batch normalisation, as in the authors' code
+_COSINE_SCALE = 10.0  # at first, as in the reference of CosineLogits
 GROUPS = 3
 
 
@@ -49,6 +50,39 @@ class ExampleDropout(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "number": self.number}
+
+
+@keras.saving.register_keras_serializable("leo_tf")
+class CosineLogits(keras.layers.Layer):
+    """Logits of the angles between features and class weights, times a learned scale.
+
+    Args:
+      units: classes.
+      kernel_initializer: of the weights [dim, units].
+
+    References:
+      Gidaris and Komodakis, "Dynamic Few-Shot Visual Learning without Forgetting", CVPR 2018, section 3.1.
+    """
+
+    def __init__(self, units, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.kernel_initializer = units, keras.initializers.get(kernel_initializer)
+
+    def build(self, shape):
+        self.kernel = self.add_weight(name="kernel", shape=(shape[-1], self.units), initializer=self.kernel_initializer)
+        self.scale = self.add_weight(name="scale", shape=(), initializer=keras.initializers.Constant(_COSINE_SCALE))
+
+    def call(self, inputs):
+        """Return logits [n, units] of features [n, dim]."""
+        features = tf.math.l2_normalize(tf.cast(inputs, tf.float32), axis=-1)
+        return self.scale * (features @ tf.math.l2_normalize(tf.convert_to_tensor(self.kernel), axis=0))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), "units": self.units, "kernel_initializer": initializer}
 
 
 def wide_resnet(
@@ -112,11 +146,12 @@ def wide_resnet(
             x = block(x, width, stride if number == 1 else 1, f"group{group}_block{number}")
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="pool")(activation(x, ""))
 
-    def linear(units, name):
+    def output(units, name, kind=keras.layers.Dense):
         initializer = keras.initializers.GlorotUniform(seed=next(seeds))
-        return keras.layers.Dense(units, kernel_initializer=initializer, dtype="float32", name=name)(x)
+        return kind(units, kernel_initializer=initializer, dtype="float32", name=name)(x)
 
-    outputs = [linear(num_classes, "logits")] + [linear(units, name) for name, units in (extra or {}).items()]
+    logits = output(num_classes, "logits", CosineLogits if config.classifier == "cosine" else keras.layers.Dense)
+    outputs = [logits] + [output(units, name) for name, units in (extra or {}).items()]
     inputs = [image, example] if dropout else image
     return keras.Model(inputs, outputs if extra else outputs[0], name=f"wrn_{config.depth}_{config.width}")
 

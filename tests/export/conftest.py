@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from image_runs import make_image_run
 
 from leo_tf import LEO, LEOConfig, RunConfig
 from leo_tf.config import DataConfig
@@ -100,3 +101,9 @@ def case(request, make_request):
 @pytest.fixture
 def all_cases(make_request):
     return [make_request(tasks, counts) for tasks, counts in CASES.values()]
+
+
+@pytest.fixture(scope="session")
+def image_run(tmp_path_factory):
+    """The folder of a run on drawn images, with its extractor."""
+    return make_image_run(tmp_path_factory.mktemp("images"), embedding_transform="whiten", prototype_residual=True)

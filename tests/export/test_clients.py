@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from grpc_server import serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "serving"
 
@@ -33,38 +34,8 @@ def signatures(saved_model):
 @pytest.fixture(scope="module")
 def channel(signatures):
     """A gRPC channel to a PredictionService."""
-    import grpc
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
-    class Server(prediction_service_pb2_grpc.PredictionServiceServicer):
-        def Predict(self, request, context):
-            specification = request.model_spec
-            version = specification.version.value if specification.HasField("version") else max(signatures)
-            if specification.name != "leo" or version not in signatures:
-                context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: {specification.name} {version}")
-            signature = signatures[version][specification.signature_name or "serving_default"]
-            inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-            kinds = signature.structured_input_signature[1]
-            if {name: array.dtype for name, array in inputs.items()} != {
-                name: kind.dtype.as_numpy_dtype for name, kind in kinds.items()
-            }:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected {kinds}")
-            try:
-                outputs = signature(**{name: tf.constant(array) for name, array in inputs.items()})
-            except tf.errors.InvalidArgumentError as error:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            response = predict_pb2.PredictResponse()
-            for name, tensor in outputs.items():
-                response.outputs[name].CopyFrom(tf.make_tensor_proto(tensor.numpy()))
-            return response
-
-    server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", -1)])
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Server(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with serving(signatures) as channel:
         yield channel
-    server.stop(None)
 
 
 @pytest.fixture(scope="module")

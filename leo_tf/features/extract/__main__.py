@@ -50,7 +50,11 @@ def define_flags(values=flags.FLAGS):
     flags.DEFINE_integer("image_size", 0, "of keras.applications and files; 0: the network's own", **where("Network"))
     flags.DEFINE_integer("resize_size", 0, "of these; 0: 1.15 times image_size", **where("Network"))
     flags.DEFINE_enum(
-        "views", "center", ["center", "multiview"], "the centre, or the mean over ten crops", **where("Output")
+        "views",
+        "center",
+        ["center", "multiview", "drawing"],
+        "the centre; the mean over ten crops; or, of drawings, over 16 ways to turn, shear, scale and move it a little",
+        **where("Output"),
     )
     flags.DEFINE_string("output", "", "folder of the data set, as data/birds", **where("Output"))
     flags.DEFINE_enum("layout", "npz", ["npz", "official"], "kind of the files", **where("Output"))
@@ -81,7 +85,7 @@ def _extract(values=flags.FLAGS):
     output = expanded(values.output)
     load_tensorflow()
     from leo_tf.features.extract.extraction import Extraction
-    from leo_tf.features.extract.output import card_folder, card_of, split_file, write_split
+    from leo_tf.features.extract.output import card_folder, card_of, crop_of, split_file, write_split
     from leo_tf.features.extractor import make_extractor
     from leo_tf.features.images import find_images, inspect
 
@@ -113,7 +117,7 @@ def _extract(values=flags.FLAGS):
     shutil.rmtree(folder / "parts", ignore_errors=True)
     print(
         f"{time.monotonic() - start:.0f} s. Next: python train.py --data_path={output.parent} "
-        f"--dataset_name={output.name}{'' if values.views == 'center' else ' --embedding_crop=multiview'} "
+        f"--dataset_name={output.name}{'' if crop_of(values.views) == 'center' else ' --embedding_crop=multiview'} "
         f"--checkpoint_path=runs/{output.name}"
     )
     return 0

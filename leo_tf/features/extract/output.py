@@ -12,16 +12,21 @@ from leo_tf.files.reports import versions
 
 
 def split_file(output, split, views, layout):
-    """Return the path of a split's embeddings; of several views in the folder that --embedding_crop names."""
+    """Return the path of a split's embeddings; of ten crops in the folder that --embedding_crop names."""
     output = Path(output)
     if layout == "official":
-        return official_path(output.parent, output.name, views, split)
-    return output / f"{split}.npz" if views == "center" else output / views / f"{split}_embeddings.npz"
+        return official_path(output.parent, output.name, crop_of(views), split)
+    return output / f"{split}.npz" if crop_of(views) == "center" else output / views / f"{split}_embeddings.npz"
 
 
 def card_folder(output, views):
     """Return the folder of the card and the extractor."""
-    return Path(output) if views == "center" else Path(output) / views
+    return Path(output) if crop_of(views) == "center" else Path(output) / views
+
+
+def crop_of(views):
+    """Return the --embedding_crop that finds embeddings of these views."""
+    return "multiview" if views == "multiview" else "center"
 
 
 def write_split(path, embedded, dtype, layout):

@@ -15,12 +15,17 @@ MOST_PIXELS = 100_000_000
 _ORIENTATION = 0x0112  # EXIF tag
 _BIT_DEPTH_OF_PNG = 24  # byte of the file
 
-require_package("PIL", "Reading images")
-from PIL import Image, ImageOps  # noqa: E402
-
 
 class UnreadableError(ValueError):
     """An image that cannot be used; the message says why."""
+
+
+def _pillow():
+    """Return the module PIL.Image; Pillow is needed for files only, not where a network is exported or pixels given."""
+    require_package("PIL", "Reading images")
+    from PIL import Image
+
+    return Image
 
 
 def open_image(content):
@@ -31,7 +36,9 @@ def open_image(content):
 
     Raises:
       UnreadableError: damaged, unknown, or of more than MOST_PIXELS.
+      InputError: Pillow is not installed.
     """
+    Image = _pillow()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own notes on size; ours is below
@@ -64,6 +71,9 @@ def upright_rgb(image):
     Raises:
       UnreadableError: it is cut off, or of numbers that are no colours.
     """
+    Image = _pillow()
+    from PIL import ImageOps
+
     try:
         image.load()
         image = ImageOps.exif_transpose(image)
@@ -102,7 +112,7 @@ def from_array(array):
         raise UnreadableError(f"an array of {array.shape[2]} channels; expected 1, 3 or 4")
     if array.ndim == 3 and array.shape[2] == 3:
         return array
-    return upright_rgb(Image.fromarray(array))
+    return upright_rgb(_pillow().fromarray(array))
 
 
 def _grey_of(image):

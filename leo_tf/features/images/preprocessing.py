@@ -10,9 +10,10 @@ from typing import Any
 import tensorflow as tf
 
 from leo_tf.errors import InputError
+from leo_tf.features.augmentation import drawing_views
 
 COLORS = ("rgb", "bgr", "grey")
-VIEWS = ("center", "multiview")
+VIEWS = ("center", "multiview", "drawing")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
 GREY = ((127.5,), (127.5,))
 
@@ -76,15 +77,18 @@ class Preprocessing:
 
         Args:
           squares: from `square`.
-          views: "center": one crop; "multiview": four corners, the centre, and the mirror images of the five.
+          views: "center": one crop; "multiview": four corners, the centre, and the mirror images of the five;
+            "drawing": the centre, and others turned, sheared, scaled and moved a little, the same ways for every image.
 
         Returns:
-          float32 [n, 1 or 10, image_size, image_size, channels].
+          float32 [n, 1, 10 or 16, image_size, image_size, channels].
 
         References:
           Paper section 4.2.1: multi-view features, of Qiao et al.: the mean over ten crops.
         """
         size, last = self.image_size, self.resize_size - self.image_size
+        if views == "drawing":
+            return self.scaled(drawing_views(squares, size))
         middle = last // 2
         places = [(middle, middle)]
         if views == "multiview":

@@ -1,0 +1,112 @@
+"""From files to answers: the numbers of extractor, transform and LEO, for any kind of image, saved whole."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import special
+
+from leo_tf import FewShotClassifier, ImageFewShotClassifier, InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def files(image_run):
+    """Support and query files of three classes never trained on, and their labels."""
+    folder = image_run.parent / "images" / "test"
+    support = [folder / name / f"{n}.png" for name in ("c09", "c10", "c11") for n in range(2)]
+    query = [folder / name / f"{n}.png" for name in ("c09", "c10", "c11") for n in range(2, 6)]
+    return support, [path.parent.name for path in support], query
+
+
+@pytest.fixture(scope="module")
+def classifier(image_run, files):
+    return ImageFewShotClassifier.load(image_run).fit(*files[:2])
+
+
+def test_gives_the_numbers_of_extraction_and_leo(image_run, classifier, files):
+    """The embeddings on disk, through FewShotClassifier."""
+    support, labels, query = files
+    with np.load(image_run.parent / "data" / "bars" / "test.npz") as arrays:
+        rows = dict(zip(arrays["paths"], arrays["embeddings"], strict=True))
+
+    def embeddings(paths):
+        return np.stack([rows[path.relative_to(path.parents[2]).as_posix()] for path in paths])
+
+    of_embeddings = FewShotClassifier(str(image_run)).fit(embeddings(support), labels)
+    expected = of_embeddings.predict_proba(embeddings(query))
+    np.testing.assert_allclose(classifier.predict_proba(query), expected, atol=1e-5)
+    assert classifier.predict(query).tolist() == classifier.classes_[expected.argmax(axis=1)].tolist()
+    assert classifier.predict(query[0]).shape == (1,)
+
+
+def test_one_photograph_a_class(image_run, files):
+    support, labels, query = files
+    one = ImageFewShotClassifier.load(image_run).fit(support[::2], labels[::2])
+    found = one.predict_proba(query)
+    assert found.shape == (12, 3) and np.allclose(found.sum(axis=1), 1)
+    assert np.mean(one.predict(query) == [path.parent.name for path in query]) > 0.5
+
+
+def test_paths_arrays_and_pil_images_are_one(classifier, files):
+    query = files[2]
+    expected = classifier.predict_proba(query)
+    arrays = [np.asarray(Image.open(path)) for path in query]
+    for images in (arrays, np.stack(arrays), [Image.open(path) for path in query], [str(path) for path in query]):
+        np.testing.assert_allclose(classifier.predict_proba(images), expected, atol=1e-6)
+
+
+def test_saved_whole_it_answers_elsewhere(classifier, files, tmp_path):
+    saved = tmp_path / "served"
+    classifier.save(saved)
+    again = ImageFewShotClassifier.load(saved)
+    np.testing.assert_allclose(again.predict_proba(files[2]), classifier.predict_proba(files[2]), atol=1e-6)
+    again.fit(files[0], files[1])  # and can be fitted to others
+    with pytest.raises(InputError, match="is there already; expected a new or an empty folder"):
+        classifier.save(saved)
+    command = [sys.executable, "-m", "leo_tf.predict", f"--model={saved}", "--json", *map(str, files[2][:3])]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    found = np.array([[answer["probabilities"][name] for name in classifier.classes_] for answer in answers])
+    np.testing.assert_allclose(found, classifier.predict_proba(files[2][:3]), atol=1e-5)
+    assert [answer["label"] for answer in answers] == classifier.predict(files[2][:3]).tolist()
+
+
+def test_calibrated_probabilities(image_run, classifier, files):
+    step = int(next((image_run / "best").glob("*.index")).stem.rpartition("-")[2])
+    note = image_run / "calibration.json"
+    note.write_text(json.dumps({"step": step, "temperature": 0.5}))
+    try:
+        sharper = ImageFewShotClassifier.load(image_run, calibrated=True).fit(*files[:2])
+        expected = special.softmax(2 * np.log(classifier.predict_proba(files[2])), axis=1)
+        np.testing.assert_allclose(sharper.predict_proba(files[2]), expected, rtol=1e-3, atol=1e-5)
+    finally:
+        note.unlink()
+
+
+def test_what_it_cannot_do_is_refused(image_run, make_run, classifier, files, tmp_path):
+    with pytest.raises(InputError, match="has no feature extractor"):
+        ImageFewShotClassifier(make_run())
+    unfitted = ImageFewShotClassifier.load(image_run)
+    with pytest.raises(InputError, match="is not fitted"):
+        unfitted.predict(files[2])
+    with pytest.raises(InputError, match="expected one label each"):
+        unfitted.fit(files[0], files[1][:2])
+    with pytest.raises(InputError, match="images of 1 class; expected at least 2"):
+        unfitted.fit(files[0][:2], ["a", "a"])
+    with pytest.raises(InputError, match="is no folder"):
+        unfitted.fit_folder(tmp_path / "nowhere")
+    (tmp_path / "bad.jpg").write_bytes(b"no")
+    for path, reason in {"bad.jpg": "it is no image", "none.jpg": "No such file"}.items():
+        with pytest.raises(InputError, match=rf"{path} cannot be read: {reason}"):
+            classifier.predict([files[2][0], tmp_path / path])
+    with pytest.raises(InputError, match=r"image 0 cannot be read: an array of int64"):
+        classifier.predict([np.zeros((3, 3), np.int64)])

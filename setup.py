@@ -18,6 +18,7 @@ setup(
         "leo_tf": ["py.typed"],
         "leo_tf.data.glyphs": ["*.npz", "*.json", "*.md"],
         "leo_tf.files": ["templates/*"],
+        "leo_tf.predict": ["templates/*"],
         "leo_tf.reproduce": ["templates/*"],
         "leo_tf.search": ["templates/*"],
     },
@@ -38,7 +39,7 @@ setup(
     extras_require={
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "docs": ["jupytext", "mkdocs<2", "mkdocs-material", "mkdocstrings[python]"],  # make docs, make notebook
-        "images": ["pillow>=11"],  # leo_tf.features, ImageFewShotClassifier, leo_tf.predict
+        "images": ["jinja2", "markdown", "pillow>=11"],  # leo_tf.features, ImageFewShotClassifier, leo_tf.predict
         "plots": ["matplotlib"],  # evaluate.py --analysis
         "ray": ["ray>=2.60"],  # --executor=ray
         "reproduce": ["jinja2", "markdown", "matplotlib"],

@@ -7,6 +7,8 @@ from absl import flags
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
+from leo_tf.files import expanded, require_writable
+from leo_tf.files.pages import require_pages
 
 
 def main():
@@ -15,6 +17,7 @@ def main():
     flags.DEFINE_string("support", "", "folder with a folder of images for each class; empty: as the model was saved")
     flags.DEFINE_bool("calibrated", False, "probabilities at the temperature that evaluate.py --calibrate fitted")
     flags.DEFINE_bool("json", False, "print JSON, with the probabilities of all classes")
+    flags.DEFINE_string("html", "", "write a page of the examples and the answers, as pictures, to this file")
     flags.FLAGS.set_gnu_getopt()  # flags may follow the images
     about = "Tell the class of images from a few examples of each class. Prints file, class and probability."
     usage = "python -m leo_tf.predict"
@@ -27,6 +30,9 @@ def _predict(images):
     if not values.model or not images:
         missing = "--model" if not values.model else "image"
         raise InputError(f"No {missing} was given; expected --model=RUN and the images to classify.")
+    if values.html:
+        require_pages("The page")
+        require_writable(values.html)
     load_tensorflow()
     from leo_tf.export.image_classifier import ImageFewShotClassifier
 
@@ -36,6 +42,12 @@ def _predict(images):
     elif classifier.classes_ is None:
         raise InputError(f"{values.model} is not fitted; give --support=DIR, with a folder of images for each class.")
     classes, found = [str(name) for name in classifier.classes_], classifier.predict_proba(images)
+    if values.html:
+        from leo_tf.features.images.layouts import find_classes
+        from leo_tf.predict.page import write_answers
+
+        support = find_classes(expanded(values.support)) if values.support else {}
+        write_answers(values.html, values.model, support, images, classes, found)
     if values.json:
         answers = [
             {

@@ -143,3 +143,16 @@ def test_what_is_no_extractor_is_refused(tmp_path, monkeypatch):
     keras.Model(vector, keras.layers.Dense(2)(vector)).save(tmp_path / "vector.keras")
     with pytest.raises(InputError, match="expected one input of images"):
         make_extractor(tmp_path / "vector.keras", image_size=9)
+
+
+def test_drawing_views_are_the_mean_of_sixteen_ways_the_same_for_every_image(features_run):
+    extractor, single = make_extractor(features_run, views="drawing"), make_extractor(features_run)
+    squares = squares_of(extractor)
+    crops = extractor.preprocessing.views(squares, "drawing").numpy()
+    assert crops.shape == (5, 16, 16, 16, 3)
+    np.testing.assert_allclose(crops[:, 0], single.preprocessing.views(squares)[:, 0])
+    assert np.abs(crops[:, 1:] - crops[:, :1]).mean(axis=(0, 2, 3, 4)).min() > 0.01
+    np.testing.assert_allclose(extractor.preprocessing.views(squares[2:3], "drawing")[0], crops[2], atol=1e-3)
+    by_hand = [single.model(crops[:, way], training=False).numpy() for way in range(16)]
+    np.testing.assert_allclose(extractor(squares), np.mean(by_hand, axis=0), atol=1e-4)
+    np.testing.assert_allclose(extractor(squares[2:3])[0], extractor(squares)[2], atol=1e-4)

@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.features.augmentation import augment, draw
-
-COPIES = {"none": 1, "rotations": 4, "rotations_and_mirrored": 8}
+from leo_tf.features.images.copies import COPIES, changed
 
 
 class Batches:
@@ -84,8 +83,7 @@ def copied(squares, copies):
     for copy in np.unique(copies):
         if copy:
             here = copies == copy
-            turned = np.rot90(squares[here], copy % 4, axes=(1, 2))
-            squares[here] = turned[:, :, ::-1] if copy >= 4 else turned
+            squares[here] = changed(squares[here], copy)
     return squares
 
 

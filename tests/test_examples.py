@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+import subprocess
 from pathlib import Path
+
+import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXAMPLE = EXAMPLES / "minimal.py"
@@ -50,3 +53,50 @@ def test_a_search_for_every_row_is_called_with_the_rows_own_flags_and_ends_with_
     ]
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "| metasgd | 70.00% | 65.00% | 55.00% (sd 7.07%, 2 seeds) | 60.00% (sd 0.00%, 2 seeds) |"
+
+
+OMNIGLOT = EXAMPLES / "omniglot"
+
+
+def alphabets(root, **sizes):
+    for name, characters in sizes.items():
+        for number in range(characters):
+            folder = root / name / f"character{number + 1:02}"
+            folder.mkdir(parents=True)
+            (folder / "0001_01.png").write_bytes(b"")
+    return root
+
+
+def test_alphabets_are_arranged_one_held_out_and_none_of_the_test_seen(tmp_path):
+    arrange = module_of(OMNIGLOT / "arrange.py").arrange
+    background = alphabets(tmp_path / "background", Greek=24, Latin=26, Tagalog=17, Korean=40)
+    test = alphabets(tmp_path / "test", Greek=24, Sanskrit=42)
+    expected = {"train": ["Korean", "Latin", "Tagalog"], "val": ["Greek"], "test": ["Sanskrit"]}
+    for _ in range(2):  # again, it finds its own links
+        assert arrange(background, tmp_path / "images", test) == expected
+    assert sorted(path.name for path in (tmp_path / "images" / "train").iterdir()) == expected["train"]
+    assert len(list((tmp_path / "images" / "test").glob("*/*/*.png"))) == 42
+    small = alphabets(tmp_path / "small", Braille=5, Morse=8)
+    assert arrange(small, tmp_path / "other") == {"train": ["Braille"], "val": ["Morse"]}
+
+
+def test_what_cannot_be_arranged_is_said(tmp_path):
+    arrange = module_of(OMNIGLOT / "arrange.py").arrange
+    one = alphabets(tmp_path / "one", Greek=3)
+    with pytest.raises(SystemExit, match="has 1 alphabet; expected folders alphabet/character"):
+        arrange(one, tmp_path / "images")
+    two = alphabets(tmp_path / "two", Greek=3, Latin=3)
+    with pytest.raises(SystemExit, match="expected others to test on"):
+        arrange(two, tmp_path / "images", one)
+
+
+def test_the_omniglot_script_says_how_it_is_called_and_writes_over_nothing(tmp_path):
+    def run(*arguments):
+        command = ["sh", str(OMNIGLOT / "run.sh"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = run()
+    assert done.returncode == 2 and "run.sh BACKGROUND OUTPUT [TEST]" in done.stderr
+    (tmp_path / "model").mkdir()
+    done = run(tmp_path, tmp_path)
+    assert done.returncode == 2 and "is there already" in done.stderr

@@ -1,7 +1,7 @@
 """Arrange alphabets for leo_tf: python arrange.py BACKGROUND OUTPUT [TEST]
 
-OUTPUT/train and OUTPUT/val have links to the alphabets of BACKGROUND: the smallest one of at least 20 characters is held
-out for validation. OUTPUT/test has those of TEST that BACKGROUND has not.
+OUTPUT/train and OUTPUT/val have links to the alphabets of BACKGROUND: the smallest one of at least 20 characters is
+held out for validation. OUTPUT/test has those of TEST that BACKGROUND has not.
 """
 
 import sys
@@ -30,9 +30,8 @@ def arrange(background, output, test=None):
     """Make the links; return {split: names}."""
     sizes = alphabets(background)
     if len(sizes) < 2:
-        sys.exit(
-            f"Error: {background} has {len(sizes)} alphabets; expected folders alphabet/character/*.png, at least 2."
-        )
+        found = f"{background} has {len(sizes)} alphabet{'s' * (len(sizes) != 1)}"
+        sys.exit(f"Error: {found}; expected folders alphabet/character/*.png, at least 2 alphabets.")
     validation = held_out(sizes)
     chosen = {"train": [(background, name) for name in sizes if name != validation], "val": [(background, validation)]}
     if test is not None:

@@ -9,6 +9,7 @@ from leo_tf.config.training import DISTRIBUTIONS
 from leo_tf.errors import InputError
 
 COLORS = ("rgb", "grey")
+CROPS = ("center", "ink")
 CLASSIFIERS = ("linear", "cosine")
 AUGMENTATIONS = ("photo", "drawing", "none")
 CLASS_COPIES = ("none", "rotations", "rotations_and_mirrored")
@@ -34,6 +35,9 @@ class ImageConfig(Section):
         0, "side of the square it is cut from; 0: 1.15 times image_size, as 92 for 80", low=0, high=4096
     )
     color: str = setting("rgb", "rgb, or grey: one channel", choices=COLORS)
+    crop: str = setting(
+        "center", "the square that is resized; ink: around what is dark, for drawings on white", choices=CROPS
+    )
     max_unreadable: float = setting(0.01, "share of a split's images that may be unreadable and are skipped", high=1.0)
     cache_dir: str = setting("", "folder for decoded images; empty: the user's cache folder")
 

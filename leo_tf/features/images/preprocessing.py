@@ -13,9 +13,11 @@ from leo_tf.errors import InputError
 from leo_tf.features.augmentation import drawing_views
 
 COLORS = ("rgb", "bgr", "grey")
+CROPS = ("center", "ink")
 VIEWS = ("center", "multiview", "drawing")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
 GREY = ((127.5,), (127.5,))
+_INK, _MARGIN, _SMALLEST = 128, 0.1, 0.25  # darker is ink; shares of the drawing around it, and of the image at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Preprocessing:
       image_size: side of what the network takes.
       color: order of the channels: "rgb", "bgr" or "grey".
       mean, scale: for each channel; a pixel x in 0..255 becomes (x - mean) / scale.
+      crop: the square that is resized: "center", or "ink", around what is darker than middle grey, a tenth of it wider
+        on each side; for drawings on white, which may lie anywhere and be small.
     """
 
     resize_size: int
@@ -34,6 +38,7 @@ class Preprocessing:
     color: str = "rgb"
     mean: tuple[float, ...] = IMAGENET[0]
     scale: tuple[float, ...] = IMAGENET[1]
+    crop: str = "center"
 
     def __post_init__(self):
         for name in ("mean", "scale"):
@@ -43,6 +48,8 @@ class Preprocessing:
                 f"Got color {self.color!r}, mean {self.mean} and scale {self.scale}; expected one of "
                 f"{', '.join(COLORS)}, and a number for each channel."
             )
+        if self.crop not in CROPS:
+            raise InputError(f"Got crop {self.crop!r}; expected {' or '.join(CROPS)}.")
         if not 1 <= self.image_size <= self.resize_size:
             raise InputError(
                 f"Got image_size={self.image_size} and resize_size={self.resize_size}; expected the first to be at "
@@ -59,11 +66,8 @@ class Preprocessing:
 
     def square(self, pixels):
         """Cut and resize uint8 [height, width, 3] to uint8 [resize_size, resize_size, channels]."""
-        shape = tf.shape(pixels)
-        side = tf.minimum(shape[0], shape[1])
-        top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
         # Cropped first: of an image of 1 x 10,000 pixels the resized whole would take the memory.
-        pixels = tf.cast(pixels[top : top + side, left : left + side], tf.float32)
+        pixels = tf.cast(around_ink(pixels) if self.crop == "ink" else _center(pixels), tf.float32)
         if self.color == "grey":
             pixels = tf.image.rgb_to_grayscale(pixels)
         elif self.color == "bgr":
@@ -101,6 +105,39 @@ class Preprocessing:
     def scaled(self, pixels):
         """Return (pixels - mean) / scale, float32, of pixels [..., channels] in 0..255."""
         return (tf.cast(pixels, tf.float32) - tf.constant(self.mean)) / tf.constant(self.scale)
+
+
+def _center(pixels):
+    shape = tf.shape(pixels)
+    side = tf.minimum(shape[0], shape[1])
+    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def around_ink(pixels):
+    """Return the square around the dark pixels of uint8 [height, width, 3], white where it reaches over the edge.
+
+    Where nothing is dark it is the centre square; where little is, a quarter of that at least.
+    """
+    dark = tf.reduce_min(pixels, axis=-1) < _INK
+    shape = tf.shape(pixels)
+    spans = [tf.cast(tf.where(tf.reduce_any(dark, axis=axis))[:, 0], tf.int32) for axis in (1, 0)]
+
+    def cut():
+        firsts, ends = [span[0] for span in spans], [span[-1] + 1 for span in spans]
+        size = tf.cast(tf.maximum(ends[0] - firsts[0], ends[1] - firsts[1]), tf.float32)
+        least = _SMALLEST * tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)
+        side = tf.cast(tf.math.ceil(tf.maximum(size * (1 + 2 * _MARGIN), least)), tf.int32)
+        starts = [(first + end - side) // 2 for first, end in zip(firsts, ends, strict=True)]
+        before = [tf.maximum(0, -start) for start in starts]
+        after = [tf.maximum(0, start + side - shape[i]) for i, start in enumerate(starts)]
+        inside = pixels[
+            starts[0] + before[0] : starts[0] + side - after[0], starts[1] + before[1] : starts[1] + side - after[1]
+        ]
+        edges = [[before[0], after[0]], [before[1], after[1]], [0, 0]]
+        return tf.pad(inside, edges, constant_values=tf.constant(255, pixels.dtype))
+
+    return tf.cond(tf.size(spans[0]) > 0, cut, lambda: _center(pixels))
 
 
 def decode(content):

@@ -193,7 +193,7 @@ class Pretraining:
 def preprocessing_of(images):
     """Return the Preprocessing that an ImageConfig describes."""
     mean, scale = GREY if images.color == "grey" else IMAGENET
-    return Preprocessing(images.square_size, images.image_size, images.color, mean, scale)
+    return Preprocessing(images.square_size, images.image_size, images.color, mean, scale, images.crop)
 
 
 def images_of(images):

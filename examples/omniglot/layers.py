@@ -5,18 +5,20 @@ DATA/LAYER/{train,val}.npz are embeddings; prints a table and, last, the name of
 
 import sys
 
-from leo_tf.classification.evaluator import Evaluator, sampler_of
-from leo_tf.classification.tasks import draw_from
-from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
-from leo_tf.classification.yardsticks.spaces import RAW, whitened_by
-from leo_tf.data import EmbeddingTable, EpisodeSampler
-from leo_tf.evaluation.intervals import confidence_interval
+from leo_tf.commands.logs import load_tensorflow
 
 TASKS = 1000
 
 
 def measure(data, layer):
     """Return {space: Interval} of nearest class mean in 20-way 1-shot tasks of the validation alphabet, and the dim."""
+    from leo_tf.classification.evaluator import Evaluator, sampler_of
+    from leo_tf.classification.tasks import draw_from
+    from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
+    from leo_tf.classification.yardsticks.spaces import RAW, whitened_by
+    from leo_tf.data import EmbeddingTable, EpisodeSampler
+    from leo_tf.evaluation.intervals import confidence_interval
+
     train, val = (EmbeddingTable.load(data, layer, split) for split in ("train", "val"))
     ways, found = min(20, val.num_classes), {}
     for name, space in {"as they are": RAW, "whitened": whitened_by(train)}.items():
@@ -37,4 +39,5 @@ def main(data, layers):
 
 
 if __name__ == "__main__":
+    load_tensorflow()
     main(sys.argv[1], sys.argv[2:])

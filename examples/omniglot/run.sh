@@ -53,6 +53,5 @@ if [ $# -eq 3 ]; then
   step "test within each alphabet"
   "$PYTHON" "$here/test_alphabets.py" "$output/run" | tee "$output/test.md"
 fi
-"$PYTHON" -c 'import sys, leo_tf; leo_tf.ImageFewShotClassifier.load(sys.argv[1]).save(sys.argv[2])' \
-  "$output/run" "$output/model"
+"$PYTHON" "$here/save.py" "$output/run" "$output/model"
 step "done: $output/model"

@@ -9,13 +9,15 @@ import sys
 import numpy as np
 
 import leo_tf
-from leo_tf.classification.evaluation import evaluate, load_table
+from leo_tf.commands.logs import load_tensorflow
 from leo_tf.runs.folder import RunFolder
 
 TASKS = 2000
 
 
 def main(run):
+    from leo_tf.classification.evaluation import evaluate, load_table
+
     model, data = leo_tf.load(run), RunFolder(run).config().data
     table, rows = load_table(data, "test"), []
     for alphabet in sorted(set(table.class_groups)):
@@ -33,4 +35,5 @@ def main(run):
 
 
 if __name__ == "__main__":
+    load_tensorflow()
     main(sys.argv[1])

@@ -129,6 +129,30 @@ def test_the_square_is_the_centre_and_resizing_is_antialiased():
     assert Loader(Preprocessing(4, 4, "bgr")).square(red)[0, 0].tolist() == [0, 0, 200]
 
 
+def test_a_square_around_ink():
+    """Wherever a drawing lies and however large it is, it comes out alike; over the edge the page is white."""
+    loader = Loader(Preprocessing(24, 24, "grey", (0,), (1,), crop="ink"))
+    page = np.full((100, 140, 3), 255, np.uint8)
+    got = []
+    for top, left, size in ((10, 20, 40), (60, 100, 40), (1, 0, 80)):
+        drawn = page.copy()
+        drawn[top : top + size, left : left + size // 4] = 0  # an L
+        drawn[top + 3 * size // 4 : top + size, left : left + size] = 0
+        got.append(loader.square(drawn)[..., 0].astype(int))
+    for other in got[1:]:
+        assert np.abs(other - got[0]).mean() < 3
+    assert (got[0][:, :1] == 255).all() and (got[0][:, -1:] == 255).all() and got[0][20, 4] == 0
+    assert got[0][4, 12] == 255
+    dot = page.copy()
+    dot[50:52, 70:72] = 0  # is not blown up
+    assert 0 < (loader.square(dot) < 128).mean() < 0.02
+    assert loader.square(page).min() == 255  # nothing drawn
+    narrow = Preprocessing(24, 24, "grey", (0,), (1,), crop="ink").to_json()
+    assert Preprocessing(**narrow).crop == "ink"
+    with pytest.raises(InputError, match="crop 'edge'; expected center or ink"):
+        Preprocessing(8, 8, crop="edge")
+
+
 def test_long_images_take_no_memory(loader):
     assert loader.square(np.zeros((1, 60_000, 3), np.uint8)).shape == (16, 16, 3)
 

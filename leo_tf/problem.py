@@ -55,7 +55,6 @@ class Subject:
       tasks: of its problem.
     """
 
-    analyses: tuple[str, ...] = ()  # what can be analysed, by name
     measures: Mapping[str, str] = MappingProxyType({})  # of `scores`: {name: axis label}
 
     def __init__(self, learner, tasks):

@@ -42,8 +42,8 @@ def define_flags(values=flags.FLAGS):
     define(flags.DEFINE_list, "Output")(
         "what",
         [],
-        "some of latent_space, curvature, adaptation, leave_one_out, failures, calibration, grid; empty: all that the "
-        "run has",
+        "some of latent_space, curvature, adaptation, leave_one_out, failures, calibration, grid, and of a regression "
+        "run interpolation; empty: all that can be analysed",
     )
     text = define(flags.DEFINE_string, "Output")
     text("output", "", "folder of the report; empty: analysis in the run's folder")
@@ -63,11 +63,9 @@ def run(values=flags.FLAGS):
     trained = folder.config()
     if values.num_tasks < _LEAST_TASKS:
         raise InputError(f"Got num_tasks={values.num_tasks}; expected at least {_LEAST_TASKS} to analyse.")
-    config = override(trained, values)
-    step = folder.best_step()
-    others = [RunFolder(path) for path in values.compare_to]
+    config, others = override(trained, values), [RunFolder(path) for path in values.compare_to]
     for other in others:
-        _require_comparable(other, trained)
+        _require_same_problem(other, trained)
     load_tensorflow()
     from leo_tf import runs
     from leo_tf.analysis import catalogue
@@ -78,6 +76,9 @@ def run(values=flags.FLAGS):
 
     output = expanded(values.output) if values.output else folder.path / "analysis"
     require_report(output)
+    step = folder.best_step()
+    for other in others:
+        other.best_checkpoint()
     problem, learner = problem_of(config), runs.load(folder.path)
 
     def evaluation_of(split):
@@ -93,7 +94,7 @@ def run(values=flags.FLAGS):
         highlight=values.highlight,
         images=values.images,
     )
-    names = catalogue.chosen(values.what, config.problem, learner)
+    names = catalogue.chosen(values.what, config, learner)
     sections = catalogue.analyse(names, analysed, output)
     about = {"checkpoint_path": str(folder.path), "model": analysed.name, "step": step, "seed": values.seed}
     page = write_report(output, about, sections, f"{_USAGE} {shlex.join(sys.argv[1:])}")
@@ -101,12 +102,11 @@ def run(values=flags.FLAGS):
     return 0
 
 
-def _require_comparable(other, trained):
-    """Raise InputError unless a RunFolder is of a run of the same problem with a checkpoint."""
+def _require_same_problem(other, trained):
+    """Raise InputError unless a RunFolder is of a run of the same problem."""
     found = other.config().problem
     if found != trained.problem:
         raise InputError(f"Got compare_to={other.path}, a {found} run; expected a {trained.problem} run.")
-    other.best_checkpoint()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits,
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
+_WAYS, _SHOTS = (5, 10, 20), (1, 5)
 _PAIRS_AT_ONCE = 125_000  # of support examples in the relation network: 200 tasks of 5 ways, 5 shots
 
 
@@ -31,6 +32,13 @@ def with_steps(model, latent_steps, finetuning_steps):
     other = type(model).from_config({**model.get_config(), "config": dataclasses.asdict(config)})
     other.set_weights(model.get_weights())
     return other
+
+
+def default_grid(table, queries=None):
+    """Return the ways and the shots, two lists, that a grid has unless told otherwise: as far as the table has them."""
+    most = table.class_sizes.min() - (queries or 1)
+    ways = [number for number in _WAYS if number <= table.num_classes] or [table.num_classes]
+    return ways, [number for number in _SHOTS if number <= most] or [1]
 
 
 def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuning_steps=None):

@@ -28,7 +28,6 @@ class ClassificationSubject(Subject):
       InputError: the table does not fit the learner or the tasks, or the learner does not take so many ways.
     """
 
-    analyses = ("latent_space", "curvature", "adaptation", "leave_one_out", "failures", "calibration", "grid")
     measures = MappingProxyType(
         {"accuracy": "accuracy", "loss": "loss, nats", "entropy": "entropy of predictions, nats"}
     )
@@ -96,6 +95,14 @@ class ClassificationSubject(Subject):
         logits = tf.transpose(tf.reshape(logits, [tasks, -1, steps, ways]), [2, 0, 1, 3])
         labels = join_examples(episode.query_y)
         return logits, tf.broadcast_to(labels, [steps, *labels.shape])
+
+    def query_rows(self, tasks):
+        """Return the table's rows of the queries of some of the tasks, [tasks, ways, queries]."""
+        return tasks.rows(self._sampler)[:, :, tasks.shots :]
+
+    def of(self, indices):
+        """Return the subject of some of the tasks."""
+        return type(self)(self.learner, self.table, self.tasks.take(indices))
 
     def episodes(self, what="analysing queries"):
         """Yield (Episode, Tasks) some tasks at a time, with all queries."""

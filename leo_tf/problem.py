@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval
 from leo_tf.evaluation.results import require_of_tasks
 
@@ -84,6 +87,21 @@ class Subject:
     def has_decoder(self) -> bool:
         """Whether the learner decodes its parameters from codes."""
         return hasattr(self.learner, "decoder")
+
+    def traces(self):
+        """Yield (support, Trace) some tasks at a time.
+
+        Raises:
+          InputError: adaptation does not end in numbers.
+        """
+        for support in self.supports():
+            trace = self.learner.trace(*support)
+            if not np.isfinite(trace.parameters).all():
+                raise InputError(
+                    f"Adaptation of this {self.learner.algorithm} ends in NaN or infinity on some tasks; expected a "
+                    "model that was trained and converged. Analyse another checkpoint or run."
+                )
+            yield support, trace
 
     def supports(self):
         """Yield the tasks' support sets (x, y) some tasks at a time, as the learner takes them."""

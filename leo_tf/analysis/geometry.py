@@ -47,8 +47,7 @@ def geometry_of(subject, name):
     spectra: dict[tuple[str, str], list[Any]] = {}
     steps: dict[str, list[Any]] = {}
     singular = []
-    for support in subject.supports():
-        trace = subject.learner.trace(*support)
+    for support, trace in subject.traces():
         for point in POINTS:
             for space, found in subject.spectra(support, trace, point == "adapted")._asdict().items():
                 if found is not None:

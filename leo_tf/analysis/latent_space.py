@@ -72,7 +72,7 @@ def latent_space_of(subject, seed=0):
       Paper section 4.5; it does not give t-SNE's perplexity, which is 30 here, scikit-learn's default.
     """
     require_codes(subject)
-    traced = [subject.learner.trace(*support).latents for support in subject.supports()]
+    traced = [trace.latents for _, trace in subject.traces()]
     width = traced[0].shape[-1]
     codes = np.stack(
         [np.concatenate([np.asarray(each[step]).reshape(-1, width) for each in traced]) for step in (0, -1)]

@@ -1,5 +1,7 @@
 """Separation of codes: by hand, in order from mixed to apart, and whose neighbours count."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def test_more_apart_is_more():
     labels, tasks = np.tile(np.arange(4), 50), np.repeat(np.arange(50), 4)
     centres, noise = rng.normal(size=(4, 6)), rng.normal(size=(200, 6))
     found = [separation(scale * centres[labels] + noise, labels, tasks) for scale in (0.0, 1.0, 3.0)]
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert all(a > b for a, b in zip(after, before, strict=True))
     assert found[0].neighbour_accuracy < 0.4 and abs(found[0].silhouette) < 0.1
 

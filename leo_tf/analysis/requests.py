@@ -37,7 +37,7 @@ def _calibration(request, title):
 
 
 def _steps(request, title):
-    points = steps_curve(request.model, request.table, request.tasks, request.batch_size)
+    points = steps_curve(request.model, request.table, request.tasks)
     lines = [f"{p.latent_steps} latent, {p.finetuning_steps} fine-tuning steps: {p.accuracy.percent()}" for p in points]
     return Analysis("\n".join(lines), [point.summary() for point in points], figures.steps_plot(points, title))
 

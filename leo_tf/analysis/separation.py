@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 _BLOCK = 500  # codes whose distances to all others are held at once
-_NEIGHBOURS = 5  # of the mean that predicts a number
+_NEIGHBOURS = 5  # of the mean that predicts a number, or all others
 
 
 class Separation(NamedTuple):
@@ -55,7 +55,7 @@ def explained_by_neighbours(codes, values, tasks, rows=None):
     """
     kept = ~np.isnan(values)
     codes, values, tasks = np.asarray(codes, np.float64)[kept], values[kept], tasks[kept]
-    nearest = neighbours(codes, tasks, None if rows is None else rows[kept], _NEIGHBOURS)
+    nearest = neighbours(codes, tasks, None if rows is None else rows[kept], min(_NEIGHBOURS, len(codes) - 1))
     predicted = values[nearest].mean(axis=1)
     return float(1 - np.mean((values - predicted) ** 2) / np.var(values))
 
@@ -75,5 +75,5 @@ def neighbours(codes, tasks, rows, count):
         if count == 1:
             found[block, 0] = distances.argmin(axis=1)
         else:
-            found[block] = np.argpartition(distances, count, axis=1)[:, :count]
+            found[block] = np.argpartition(distances, count - 1, axis=1)[:, :count]
     return found

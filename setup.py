@@ -16,6 +16,7 @@ setup(
     packages=find_packages(include=["leo_tf", "leo_tf.*"]),
     package_data={
         "leo_tf": ["py.typed"],
+        "leo_tf.analysis": ["templates/*"],
         "leo_tf.data.glyphs": ["*.npz", "*.json", "*.md"],
         "leo_tf.files": ["templates/*"],
         "leo_tf.predict": ["templates/*"],
@@ -37,6 +38,7 @@ setup(
         "tqdm",
     ],
     extras_require={
+        "analysis": ["jinja2", "markdown", "matplotlib", "pillow>=11", "scikit-learn>=1.6"],
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "docs": ["jupytext", "mkdocs<2", "mkdocs-material", "mkdocstrings[python]"],  # make docs, make notebook
         "images": ["jinja2", "markdown", "pillow>=11"],  # leo_tf.features, ImageFewShotClassifier, leo_tf.predict

@@ -5,10 +5,24 @@ of tasks; a loss sums over tasks, so that its gradient is every task's own. Both
 order through their updates, which are plain tensor arithmetic.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 
+class Path(NamedTuple):
+    """What adaptation goes through, from start to end."""
+
+    latents: list[tf.Tensor]  # S + 1 codes [tasks, ...]
+    parameters: list[tf.Tensor]  # F + 1 parameters [tasks, ...], the first what the last codes decode to
+
+
 def descend(values, loss_of, learning_rate, steps, first_order=False, norm_limit=0.0):
+    """Take gradient steps v <- v - learning_rate * dL/dv; return the adapted values. Arguments as `descent`."""
+    return descent(values, loss_of, learning_rate, steps, first_order, norm_limit)[-1]
+
+
+def descent(values, loss_of, learning_rate, steps, first_order=False, norm_limit=0.0):
     """Take gradient steps v <- v - learning_rate * dL/dv.
 
     Args:
@@ -21,15 +35,17 @@ def descend(values, loss_of, learning_rate, steps, first_order=False, norm_limit
         grow without bound, as squared errors do, from throwing a task out of all reach.
 
     Returns:
-      The adapted values, same shape.
+      List of steps + 1 tensors of the values' shape: the start, then the values after each step.
     """
+    path = [values]
     for step in range(steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             loss = loss_of(values, step)
         gradient = _limited(tape.gradient(loss, values), norm_limit)
         values = values - learning_rate * (tf.stop_gradient(gradient) if first_order else gradient)
-    return values
+        path.append(values)
+    return path
 
 
 def _limited(gradient, norm_limit):
@@ -39,7 +55,13 @@ def _limited(gradient, norm_limit):
     return gradient * tf.math.rsqrt(tf.maximum(squares / norm_limit**2, 1.0))
 
 
-def adapt(
+def adapt(*args, **kwargs):
+    """Return where `adapt_path` ends: (adapted latents, adapted parameters)."""
+    path = adapt_path(*args, **kwargs)
+    return path.latents[-1], path.parameters[-1]
+
+
+def adapt_path(
     latents,
     decode,
     loss,
@@ -62,15 +84,15 @@ def adapt(
       loss: function (parameters, step) -> scalar summed over tasks and support examples.
       latent_learning_rate, parameter_learning_rate: tensors that broadcast against latents and parameters.
       latent_steps, parameter_steps: S and F, ints of at least 0.
-      first_order, norm_limit: as in `descend`.
+      first_order, norm_limit: as in `descent`.
 
     Returns:
-      (adapted latents, adapted parameters).
+      Path.
 
     References:
       Paper algorithm 1, lines 8-12, and section 4.2.3 for fine-tuning.
     """
-    latents = descend(
+    codes = descent(
         latents,
         lambda z, step: loss(decode(z, step), step),
         latent_learning_rate,
@@ -78,13 +100,12 @@ def adapt(
         first_order,
         norm_limit,
     )
-    parameters = decode(latents, latent_steps)
-    parameters = descend(
-        parameters,
+    parameters = descent(
+        decode(codes[-1], latent_steps),
         lambda theta, step: loss(theta, latent_steps + step),
         parameter_learning_rate,
         parameter_steps,
         first_order,
         norm_limit,
     )
-    return latents, parameters
+    return Path(codes, parameters)

@@ -1,18 +1,31 @@
-"""What a trained model does: calibration, accuracy over steps, ways and shots."""
+"""What a trained model does: latent space, curvature, adaptation, mistakes, calibration, accuracy by ways and shots.
 
-from leo_tf.analysis.curves import StepsPoint, shape_grid, steps_curve
-from leo_tf.analysis.requests import Analysis, Request, analyse, require_analyses
-from leo_tf.classification.calibration import calibrate
-from leo_tf.evaluation.calibration import Calibration
+The names below are loaded when first used, so that `python -m leo_tf.analysis --help` stays quick.
+"""
 
-__all__ = [
-    "Analysis",
-    "Calibration",
-    "Request",
-    "StepsPoint",
-    "analyse",
-    "calibrate",
-    "require_analyses",
-    "shape_grid",
-    "steps_curve",
-]
+import importlib
+
+_HOMES = {
+    "Analysis": "leo_tf.analysis.requests",
+    "Calibration": "leo_tf.evaluation.calibration",
+    "Geometry": "leo_tf.analysis.geometry",
+    "LatentSpace": "leo_tf.analysis.latent_space",
+    "Request": "leo_tf.analysis.requests",
+    "StepsPoint": "leo_tf.analysis.curves",
+    "analyse": "leo_tf.analysis.requests",
+    "calibrate": "leo_tf.classification.calibration",
+    "claims": "leo_tf.analysis.geometry",
+    "geometry_of": "leo_tf.analysis.geometry",
+    "latent_space_of": "leo_tf.analysis.latent_space",
+    "require_analyses": "leo_tf.analysis.requests",
+    "shape_grid": "leo_tf.analysis.curves",
+    "steps_curve": "leo_tf.analysis.curves",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

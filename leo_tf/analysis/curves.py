@@ -3,10 +3,12 @@
 import dataclasses
 
 from leo_tf.classification.evaluation import evaluate_tasks
-from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
+from leo_tf.classification.evaluator import require_fits
+from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
+_WAYS, _SHOTS = (5, 10, 20), (1, 5)
 _PAIRS_AT_ONCE = 125_000  # of support examples in the relation network: 200 tasks of 5 ways, 5 shots
 
 
@@ -19,6 +21,7 @@ class StepsPoint:
     accuracy: Interval
     loss: Interval
     gain: Interval  # accuracy less that with no steps at all, paired over the tasks
+    entropy: Interval  # of the predictions, nats
 
     def summary(self):
         """Return a plain dict, for JSON."""
@@ -33,14 +36,21 @@ def with_steps(model, latent_steps, finetuning_steps):
     return other
 
 
-def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuning_steps=None):
-    """Evaluate a model after every adaptation step, on the same tasks.
+def default_grid(table, queries=None):
+    """Return the ways and the shots, two lists, that a grid has unless told otherwise: as far as the table has them."""
+    most = table.class_sizes.min() - (queries or 1)
+    ways = [number for number in _WAYS if number <= table.num_classes] or [table.num_classes]
+    return ways, [number for number in _SHOTS if number <= most] or [1]
+
+
+def steps_curve(model, table, tasks, latent_steps=None, finetuning_steps=None):
+    """Evaluate a model after every adaptation step, on the same tasks, in one pass.
 
     First 0, 1, ... latent steps without fine-tuning, then all latent steps and 1, 2, ... fine-tuning steps. The model
     was trained to be good after its own numbers of steps, and need not be before or after.
 
     Args:
-      model, table, tasks, batch_size: as in `evaluate_tasks`.
+      model, table, tasks: as in `evaluate_tasks`.
       latent_steps, finetuning_steps: how far to go; default the model's own numbers.
 
     Returns:
@@ -51,15 +61,15 @@ def steps_curve(model, table, tasks, batch_size=200, latent_steps=None, finetuni
     """
     latent = model.inner_steps[0] if latent_steps is None else latent_steps
     finetuning = model.inner_steps[1] if finetuning_steps is None else finetuning_steps
-    require_fits(model, table)
-    sampler, batch_size = sampler_of(table, tasks, model), min(batch_size, len(tasks))
-    points, start = [], None
-    for steps in [(n, 0) for n in range(latent + 1)] + [(latent, n) for n in range(1, finetuning + 1)]:
-        scores = Evaluator(adapted_by(with_steps(model, *steps)), sampler, batch_size).run_on(tasks)
-        start = scores.accuracy if start is None else start
-        intervals = (confidence_interval(v) for v in (scores.accuracy, scores.loss, scores.accuracy - start))
-        points.append(StepsPoint(*steps, *intervals))
-    return points
+    if (latent, finetuning) != tuple(model.inner_steps):
+        model = with_steps(model, latent, finetuning)
+    scores = ClassificationSubject(model, table, tasks).scores()
+    steps = [(n, 0) for n in range(latent + 1)] + [(latent, n) for n in range(1, finetuning + 1)]
+    gains = scores["accuracy"] - scores["accuracy"][0]
+    measured = zip(scores["accuracy"], scores["loss"], gains, scores["entropy"], strict=True)
+    return [
+        StepsPoint(*taken, *map(confidence_interval, values)) for taken, values in zip(steps, measured, strict=True)
+    ]
 
 
 def shape_grid(model, table, ways, shots, queries=None, num_tasks=1000, batch_size=200, seed=0):

@@ -3,14 +3,12 @@
 from typing import Any, NamedTuple
 
 from leo_tf.analysis import figures
-from leo_tf.analysis.curves import shape_grid, steps_curve
+from leo_tf.analysis.curves import default_grid, shape_grid, steps_curve
 from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.tasks import NO_SEED
 from leo_tf.errors import InputError
 from leo_tf.evaluation import plots
 from leo_tf.evaluation.calibration import reliability_diagram
-
-_WAYS, _SHOTS = (5, 10, 20), (1, 5)
 
 
 class Analysis(NamedTuple):
@@ -39,19 +37,19 @@ def _calibration(request, title):
 
 
 def _steps(request, title):
-    points = steps_curve(request.model, request.table, request.tasks, request.batch_size)
+    points = steps_curve(request.model, request.table, request.tasks)
     lines = [f"{p.latent_steps} latent, {p.finetuning_steps} fine-tuning steps: {p.accuracy.percent()}" for p in points]
     return Analysis("\n".join(lines), [point.summary() for point in points], figures.steps_plot(points, title))
 
 
 def _grid(request, title):
     table, tasks = request.table, request.tasks
-    most = table.class_sizes.min() - (request.queries or 1)
+    ways, shots = default_grid(table, request.queries)
     results = shape_grid(
         request.model,
         table,
-        request.ways or [ways for ways in _WAYS if ways <= table.num_classes] or [table.num_classes],
-        request.shots or [shots for shots in _SHOTS if shots <= most] or [1],
+        request.ways or ways,
+        request.shots or shots,
         request.queries,
         len(tasks),
         request.batch_size,

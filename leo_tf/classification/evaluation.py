@@ -14,6 +14,7 @@ from leo_tf.classification.advice import Circumstances, below_yardsticks
 from leo_tf.classification.calibration import calibrate, temperature_of
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
+from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import Tasks, draw_from
 from leo_tf.classification.yardsticks import Scoring, TrainingClasses, planned, requested
 from leo_tf.classification.yardsticks.choice import VALIDATION_TASKS
@@ -169,6 +170,9 @@ class ClassificationEvaluation(Evaluation):
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
         sampler = EpisodeSampler(self.table, *shape, within=episodes.tasks_within)
         return draw_from(sampler, self.table.digest, self._num_tasks, request.seed)
+
+    def subject(self, learner):
+        return ClassificationSubject(learner, self.table, self.tasks)
 
     def advice(self, result, best_step, last_step):
         trained = self.trained.episodes

@@ -12,7 +12,7 @@ from leo_tf.classification.noise import Needs, dropout
 from leo_tf.classification.transform import EmbeddingTransform
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
-from leo_tf.learners import Adapted, LatentLearner
+from leo_tf.learners import Adapted, LatentLearner, Trace
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
@@ -188,6 +188,15 @@ class LEO(LatentLearner, ClassificationLearner):
 
         The K copies of the stochastic pass would all be equal, so that one stands for them, moving at 1/K the rate.
         """
+        return self._path_of_means(support_x, support_y).parameters[-1]
+
+    def trace(self, support_x, support_y):
+        """Return the Trace of mean codes; see MetaLearner."""
+        path, start = self._path_of_means(support_x, support_y), self._prototypes(tf.reduce_mean(support_x, axis=2))
+        decoded = [start + self.decoder.mean(latents) for latents in path.latents[:-1]]
+        return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))
+
+    def _path_of_means(self, support_x, support_y):
         multiplier = 1.0 / tf.cast(self.config.copies(tf.shape(support_x)[2]), self.compute_dtype)
         if self.encoder is None:
             latents = self._prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], multiplier)
@@ -229,7 +238,8 @@ class LEO(LatentLearner, ClassificationLearner):
         scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
         weights = scale * tf.reduce_sum(membership, axis=1)
         start = self._prototypes(tf.matmul(membership, support_x))
-        return self._adapt_means(latents, start, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
+        path = self._adapt_means(latents, start, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
+        return path.parameters[-1]
 
     def _prior_codes(self, tasks, ways, variance):
         """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
@@ -249,7 +259,7 @@ class LEO(LatentLearner, ClassificationLearner):
         return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, self.config.num_latents])
 
     def _adapt_means(self, latents, start, examples, labels, rate_multiplier, total=tf.reduce_sum):
-        """Return the classifier [tasks, ways, dim] that the codes' means lead to.
+        """Return the adaptation.Path that the codes' means lead along.
 
         Mean weights are linear in the codes, K z: the latent steps score x . K z as (K^T x) . z, without decoding.
 
@@ -266,17 +276,18 @@ class LEO(LatentLearner, ClassificationLearner):
             return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights) + offset, labels))
 
         has_start = self.prototype_log_scale is not None
-        latents = adaptation.descend(
+        codes = adaptation.descent(
             latents,
             loss_on(self.decoder.project(examples), self.classify(examples, start) if has_start else 0.0),
             rate_multiplier * tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
             self.config.first_order,
         )
-        return adaptation.descend(
-            start + self.decoder.mean(latents),
+        classifiers = adaptation.descent(
+            start + self.decoder.mean(codes[-1]),
             loss_on(examples),
             rate_multiplier * tf.convert_to_tensor(self.finetuning_learning_rate),
             self.config.finetuning_unroll_length,
             self.config.first_order,
         )
+        return adaptation.Path(codes, classifiers)

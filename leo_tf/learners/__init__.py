@@ -7,7 +7,7 @@ Meta-SGD of both share; `keras_fit` compile, fit and evaluate.
 from leo_tf.learners.descent import DescentLearner, LearnedRates
 from leo_tf.learners.keras_fit import ADAM_EPSILON, JIT_BY_DEFAULT
 from leo_tf.learners.latent import LatentLearner
-from leo_tf.learners.meta_learner import Adapted, MetaLearner
+from leo_tf.learners.meta_learner import Adapted, MetaLearner, Trace
 
 __all__ = [
     "ADAM_EPSILON",
@@ -17,4 +17,5 @@ __all__ = [
     "LatentLearner",
     "LearnedRates",
     "MetaLearner",
+    "Trace",
 ]

@@ -23,6 +23,16 @@ class Adapted(NamedTuple):
     encoder_penalty: tf.Tensor  # [tasks]
 
 
+class Trace(NamedTuple):
+    """Where adaptation without noise goes, step by step.
+
+    What was encoded or initialised is step 0; S latent steps follow, then F fine-tuning steps.
+    """
+
+    latents: tf.Tensor | None  # [S + 1, tasks, ...]; None for learners without codes
+    parameters: tf.Tensor  # [S + F + 1, tasks, ...], of latent steps what the codes decode to
+
+
 class MetaLearner(KerasFit):
     """A model that adapts to tasks.
 
@@ -102,6 +112,10 @@ class MetaLearner(KerasFit):
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Adapt without noise; arguments as in `adapt_in_training`, returns the parameters [tasks, ...]."""
+        raise NotImplementedError
+
+    def trace(self, support_x, support_y) -> Trace:
+        """Adapt as `adapt_in_evaluation`, whose result is the last of the trace's parameters; return the Trace."""
         raise NotImplementedError
 
     def judge(self, episode, parameters, noise):

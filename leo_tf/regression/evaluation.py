@@ -13,6 +13,7 @@ from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.figure import choose_panels, draw_figure
 from leo_tf.regression.results import RegressionResult, score_functions
 from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.subject import RegressionSubject
 from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, draw_tasks, grid
 from leo_tf.regression.yardsticks.evaluation import evaluate_gaussian_process, evaluate_posterior
 
@@ -105,6 +106,9 @@ class RegressionEvaluation(Evaluation):
 
     def evaluate(self, learner):
         return evaluate(learner, self.tasks, self.shots, self._samples, *self._batching)
+
+    def subject(self, learner):
+        return RegressionSubject(learner, self.tasks, self.config.episodes.num_tr_examples_per_class)
 
     def require_comparable(self, result):
         super().require_comparable(result)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from leo_tf import adaptation, objective, randomness
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
-from leo_tf.learners import Adapted, LatentLearner
+from leo_tf.learners import Adapted, LatentLearner, Trace
 from leo_tf.regression import network
 from leo_tf.regression.learner import RegressionLearner
 
@@ -100,9 +100,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
             initial = posterior.mean()
-            latents, parameters = self._adapt(initial, support_x, support_y, self._decode_means)
-            penalty = objective.encoder_penalty(initial, latents)
-            return Adapted(parameters, tf.zeros_like(penalty), penalty)
+            path = self._adapt(initial, support_x, support_y, self._decode_means)
+            penalty = objective.encoder_penalty(initial, path.latents[-1])
+            return Adapted(path.parameters[-1], tf.zeros_like(penalty), penalty)
         of_latents, of_weights = tf.split(noise, [self.config.num_latents, -1], axis=1)
         of_weights = tf.reshape(of_weights, [-1, self.config.inner_unroll_length + 1, self.num_parameters])
 
@@ -110,20 +110,29 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             return distributions.sample_at(self.decode(latents), of_weights[:, step])
 
         initial = distributions.sample_at(posterior, of_latents)
-        latents, parameters = self._adapt(initial, support_x, support_y, decode)
-        penalty = objective.encoder_penalty(initial, latents)
-        return Adapted(parameters, self.kl(posterior, of_latents), penalty)
+        path = self._adapt(initial, support_x, support_y, decode)
+        penalty = objective.encoder_penalty(initial, path.latents[-1])
+        return Adapted(path.parameters[-1], self.kl(posterior, of_latents), penalty)
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the parameters [tasks, num_parameters] of the mean code through mean decodes."""
+        return self._path_of_means(support_x, support_y).parameters[-1]
+
+    def trace(self, support_x, support_y):
+        """Return the Trace of the mean code; see MetaLearner."""
+        path = self._path_of_means(support_x, support_y)
+        decoded = [self.decoder.mean(latents) for latents in path.latents[:-1]]
+        return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))
+
+    def _path_of_means(self, support_x, support_y):
         initial = self.encode(support_x, support_y).mean()
-        return self._adapt(initial, support_x, support_y, self._decode_means)[1]
+        return self._adapt(initial, support_x, support_y, self._decode_means)
 
     def _decode_means(self, latents, step):
         return self.decoder.mean(latents)
 
     def _adapt(self, latents, support_x, support_y, decode):
-        return adaptation.adapt(
+        return adaptation.adapt_path(
             latents,
             decode,
             self.support_loss(support_x, support_y),

@@ -1,0 +1,30 @@
+"""Box plots as the paper draws them: whiskers at the 5th and 95th percentile."""
+
+import numpy as np
+
+from leo_tf.analysis.section import QUANTILES
+
+
+def draw_boxes(axes, groups, colors=None, log=True):
+    """Draw a box for each group of values.
+
+    Args:
+      axes: matplotlib Axes.
+      groups: {label: values}.
+      colors: a matplotlib colour for each; default all alike.
+      log: whether the axis is logarithmic.
+    """
+    drawn = axes.boxplot(
+        [np.asarray(values).ravel() for values in groups.values()],
+        whis=(QUANTILES[0], QUANTILES[-1]),
+        showfliers=False,
+        patch_artist=True,
+        widths=0.6,
+        medianprops={"color": "black"},
+    )
+    for box, color in zip(drawn["boxes"], colors or ["C0"] * len(groups), strict=True):
+        box.set(facecolor=color, alpha=0.5)
+    axes.set_xticks(range(1, len(groups) + 1), list(groups))
+    if log:
+        axes.set_yscale("log")
+        axes.grid(axis="y", which="major", lw=0.4)

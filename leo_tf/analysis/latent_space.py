@@ -1,0 +1,123 @@
+"""The latent space: codes before and after adaptation, laid out in two dimensions, and how well they separate."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from leo_tf.analysis.separation import Separation, explained_by_neighbours, separation
+from leo_tf.errors import InputError
+
+STAGES = ("before", "after")
+_PERPLEXITY = 30
+_POINTS = 10_000  # as many as the paper's figure has
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentSpace:
+    """Codes of tasks before and after their latent steps.
+
+    Attributes:
+      codes: [2, codes, num_latents], before and after.
+      tasks: [codes], the task of each.
+      labels: {name: text [codes]}, what each code is of.
+      values: {name: float [codes]}, numbers on that, NaN where there is none.
+      layouts: {"PCA" and "t-SNE": [2, points, 2]}, of both stages together; of the first codes where they are many.
+      explained: [2], share of the variance along the axes of the PCA.
+      separations: {label: (Separation before, after)}.
+      neighbours: {value's name: (R^2 before, after)}.
+    """
+
+    codes: np.ndarray
+    tasks: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    values: Mapping[str, np.ndarray]
+    layouts: Mapping[str, np.ndarray]
+    explained: np.ndarray
+    separations: Mapping[str, tuple[Separation, Separation]]
+    neighbours: Mapping[str, tuple[float, float]]
+
+    def summary(self):
+        """Return a plain dict, for JSON."""
+        return {
+            "codes": len(self.tasks),
+            "num_tasks": int(self.tasks[-1]) + 1,
+            "pca_explained": self.explained.tolist(),
+            "separation": {
+                label: {stage: found._asdict() for stage, found in zip(STAGES, pair, strict=True)}
+                for label, pair in self.separations.items()
+            },
+            "explained_by_neighbours": {
+                name: dict(zip(STAGES, pair, strict=True)) for name, pair in self.neighbours.items()
+            },
+        }
+
+
+def latent_space_of(subject, seed=0):
+    """Look at the codes of a subject's tasks.
+
+    The codes are the means that evaluation uses: the encoder's before, and those after all latent steps.
+
+    Args:
+      subject: problem.Subject.
+      seed: int, of t-SNE.
+
+    Returns:
+      LatentSpace.
+
+    Raises:
+      InputError: the learner has no codes that an encoder makes, or there are too few tasks.
+
+    References:
+      Paper section 4.5; it does not give t-SNE's perplexity, which is 30 here, scikit-learn's default.
+    """
+    require_codes(subject)
+    traced = [trace.latents for _, trace in subject.traces()]
+    width = traced[0].shape[-1]
+    codes = np.stack(
+        [np.concatenate([np.asarray(each[step]).reshape(-1, width) for each in traced]) for step in (0, -1)]
+    )
+    count = len(subject.tasks)
+    tasks = np.repeat(np.arange(count), codes.shape[1] // count)
+    labels, values, rows = subject.labels, subject.values, subject.code_rows
+    separated = {name: texts for name, texts in labels.items() if len(set(texts)) > 1}
+    shown = min(codes.shape[1], _POINTS // 2)
+    layouts, explained = _layouts(codes[:, :shown], seed)
+    return LatentSpace(
+        codes=codes,
+        tasks=tasks,
+        labels=labels,
+        values=values,
+        layouts=layouts,
+        explained=explained,
+        separations={
+            name: tuple(separation(stage, texts, tasks, rows) for stage in codes) for name, texts in separated.items()
+        },
+        neighbours={
+            name: tuple(explained_by_neighbours(stage, numbers, tasks, rows) for stage in codes)
+            for name, numbers in values.items()
+        },
+    )
+
+
+def require_codes(subject):
+    """Raise InputError unless the learner encodes tasks and there are enough of them to look at."""
+    if not subject.has_codes:
+        raise InputError(
+            f"This {subject.learner.algorithm} has no encoder, and so no latent space to look at; expected a LEO with "
+            "codes_from=encoder."
+        )
+
+
+def _layouts(codes, seed):
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    joined = codes.reshape(-1, codes.shape[2]).astype(np.float64)
+    pca = PCA(2, svd_solver="full").fit(joined)
+    perplexity = min(_PERPLEXITY, (len(joined) - 1) / 3)
+    laid = {
+        "PCA": pca.transform(joined),
+        "t-SNE": TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(joined),
+    }
+    return {name: points.reshape(2, -1, 2) for name, points in laid.items()}, pca.explained_variance_ratio_

@@ -1,0 +1,79 @@
+"""How well codes tell apart what they are of, in numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_BLOCK = 500  # codes whose distances to all others are held at once
+_NEIGHBOURS = 5  # of the mean that predicts a number, or all others
+
+
+class Separation(NamedTuple):
+    """Of codes by label."""
+
+    silhouette: float  # -1 to 1; how much closer a code is to its own kind than to the nearest other
+    fisher_ratio: float  # trace of the scatter between kinds over that within
+    neighbour_accuracy: float  # share of codes whose nearest neighbour, of another task, is of their kind
+
+
+def separation(codes, labels, tasks, rows=None):
+    """Measure how well codes separate by label.
+
+    Args:
+      codes: [codes, num_latents].
+      labels: [codes], of at least two kinds.
+      tasks: [codes], the task of each; neighbours are looked for in other tasks.
+      rows: [codes, shots], the examples of each: codes that share one are no neighbours. None if none can.
+
+    Returns:
+      Separation.
+
+    References:
+      Rousseeuw, "Silhouettes", 1987, for the first.
+    """
+    from sklearn.metrics import silhouette_score
+
+    codes, (kinds, index) = np.asarray(codes, np.float64), np.unique(labels, return_inverse=True)
+    counts = np.bincount(index)
+    means = np.stack([codes[index == kind].mean(axis=0) for kind in range(len(kinds))])
+    between = np.sum(counts * np.sum((means - codes.mean(axis=0)) ** 2, axis=1))
+    within = np.sum((codes - means[index]) ** 2)
+    nearest = neighbours(codes, tasks, rows, 1)[:, 0]
+    return Separation(
+        float(silhouette_score(codes, index)),
+        float(between / within),
+        float(np.mean(index[nearest] == index)),
+    )
+
+
+def explained_by_neighbours(codes, values, tasks, rows=None):
+    """Return R^2, the share of the variance of numbers that the mean of a code's five nearest neighbours explains.
+
+    Args:
+      codes, tasks, rows: as in `separation`.
+      values: [codes]; codes with NaN are left out.
+    """
+    kept = ~np.isnan(values)
+    codes, values, tasks = np.asarray(codes, np.float64)[kept], values[kept], tasks[kept]
+    nearest = neighbours(codes, tasks, None if rows is None else rows[kept], min(_NEIGHBOURS, len(codes) - 1))
+    predicted = values[nearest].mean(axis=1)
+    return float(1 - np.mean((values - predicted) ** 2) / np.var(values))
+
+
+def neighbours(codes, tasks, rows, count):
+    """Return the indices [codes, count] of each code's nearest ones of other tasks and other examples."""
+    squares = np.sum(codes**2, axis=1)
+    found = np.empty([len(codes), count], np.int64)
+    for first in range(0, len(codes), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        distances = squares[block, np.newaxis] + squares - 2 * codes[block] @ codes.T
+        distances[tasks[block, np.newaxis] == tasks] = np.inf
+        if rows is not None:
+            for shot in rows[block].T:
+                for other in rows.T:
+                    distances[shot[:, np.newaxis] == other] = np.inf
+        if count == 1:
+            found[block, 0] = distances.argmin(axis=1)
+        else:
+            found[block] = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    return found

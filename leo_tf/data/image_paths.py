@@ -1,0 +1,32 @@
+"""Which image each row of a table is of, where the embeddings' file says so."""
+
+from pathlib import Path
+
+import numpy as np
+
+from leo_tf.data.layout import find_split
+from leo_tf.files import npz
+
+
+def image_paths(data_path, dataset_name, embedding_crop, split, table):
+    """Return the path of the image of each row, below the folder that embeddings were extracted from.
+
+    Args:
+      data_path, dataset_name, embedding_crop, split: as in `EmbeddingTable.load`.
+      table: the EmbeddingTable of that split.
+
+    Returns:
+      Text [rows], in the table's order; None where the file has no paths, as the published ones.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split) if data_path else None
+    if path is None or path.suffix != ".npz":
+        return None
+    with np.load(path, allow_pickle=False) as archive:
+        if not {"paths", "labels"} <= set(archive.files):
+            return None
+    found = npz.read(path, "embeddings by leo_tf.features.extract", paths=("U", 1), labels=("U", 1))
+    by_class = [found["paths"][found["labels"] == name] for name in table.class_names]
+    return np.concatenate(by_class) if [len(rows) for rows in by_class] == table.class_sizes.tolist() else None

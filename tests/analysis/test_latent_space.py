@@ -1,0 +1,100 @@
+"""The latent space of small models: whose codes, in what order, and files for the projector."""
+
+import numpy as np
+import pytest
+
+from leo_tf import LEO, InputError, LEOConfig, MAMLConfig
+from leo_tf.analysis.latent_figures import layout_figure
+from leo_tf.analysis.latent_space import latent_space_of
+from leo_tf.analysis.projector import write_projector
+from leo_tf.classification.maml import MAML
+from leo_tf.classification.subject import ClassificationSubject
+from leo_tf.classification.tasks import draw_tasks
+from leo_tf.regression import RegressionLEO
+from leo_tf.regression.subject import RegressionSubject
+from leo_tf.regression.tasks import draw_tasks as draw_regression
+
+
+def small_leo(**settings):
+    return LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, **settings), 8, seed=1)
+
+
+@pytest.fixture(scope="module")
+def subject(table):
+    return ClassificationSubject(small_leo(), table, draw_tasks(table, 3, 2, 5, 20))
+
+
+@pytest.fixture(scope="module")
+def space(subject):
+    return latent_space_of(subject)
+
+
+def test_codes_are_the_models(subject, space, table):
+    assert space.codes.shape == (2, 60, 4)
+    (support,) = subject.supports()
+    np.testing.assert_allclose(space.codes[0], subject.learner.encode(support[0]).mean().numpy().reshape(60, 4))
+    decoded = subject.learner.decoder.mean(space.codes[1].reshape(20, 3, 4))
+    np.testing.assert_allclose(decoded, subject.learner.trace(*support).parameters[2], rtol=1e-4, atol=1e-6)
+    assert space.labels["class"][7] == table.class_names[subject.tasks.class_ids[2, 1]] and space.tasks[7] == 2
+
+
+def test_layouts_and_numbers(space):
+    assert {name: points.shape for name, points in space.layouts.items()} == {"PCA": (2, 60, 2), "t-SNE": (2, 60, 2)}
+    joined = space.codes.reshape(-1, 4) - space.codes.reshape(-1, 4).mean(axis=0)
+    variance = np.linalg.svd(joined, compute_uv=False) ** 2
+    np.testing.assert_allclose(space.explained, variance[:2] / variance.sum(), rtol=1e-4)
+    summary = space.summary()
+    assert summary["codes"] == 60 and summary["num_tasks"] == 20
+    assert set(summary["separation"]["class"]) == {"before", "after"}
+
+
+def test_equal_seeds_give_equal_numbers(subject, space):
+    again = latent_space_of(subject)
+    assert again.summary() == space.summary()
+
+
+def test_figure(space):
+    figure = layout_figure(space, "t-SNE", "class3", "title")
+    assert [axes.get_title() for axes in figure.axes] == ["before and after adaptation", "by class", "class3 alone"]
+
+
+def test_projector(space, tmp_path):
+    write_projector(tmp_path, space)
+    codes = np.loadtxt(tmp_path / "codes.tsv", delimiter="\t")
+    np.testing.assert_allclose(codes, space.codes.reshape(-1, 4), rtol=1e-4, atol=1e-6)
+    lines = (tmp_path / "labels.tsv").read_text().splitlines()
+    assert lines[0] == "stage\ttask\tclass" and len(lines) == 1 + 2 * 60
+    assert lines[61] == f"after\t0\t{space.labels['class'][0]}"
+    assert 'tensor_path: "codes.tsv"' in (tmp_path / "projector_config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize("model", [MAML(MAMLConfig(), 8, 3), small_leo(codes_from="prior")], ids=repr)
+def test_needs_an_encoder(table, model):
+    with pytest.raises(InputError, match="has no encoder, and so no latent space"):
+        latent_space_of(ClassificationSubject(model, table, draw_tasks(table, 3, 1, 5, 10)))
+
+
+def regression_subject(rate=0.01):
+    config = LEOConfig(
+        inner_unroll_length=2, finetuning_unroll_length=0, num_latents=3, dropout_rate=0.0, inner_lr_init=rate
+    )
+    return RegressionSubject(RegressionLEO(config, seed=0), draw_regression(30), 5)
+
+
+def test_of_regression():
+    subject = regression_subject()
+    found = latent_space_of(subject)
+    assert found.codes.shape == (2, 30, 3) and set(found.neighbours) == {"amplitude", "slope"}
+    assert len(layout_figure(found, "PCA").axes) == 4 + 2  # and two colour bars
+    sinusoid = subject.tasks.is_sinusoid
+    np.testing.assert_array_equal(np.isnan(subject.values["amplitude"]), ~sinusoid)
+    task = int(np.flatnonzero(~sinusoid)[0])
+    rise = np.polyfit(np.linspace(-4.95, 4.95, 100), subject.tasks.truth[task], 1)[0]
+    assert subject.values["slope"][task] == pytest.approx(rise, rel=1e-5)
+    wave = int(np.flatnonzero(sinusoid)[0])
+    assert subject.values["amplitude"][wave] == pytest.approx(np.abs(subject.tasks.truth[wave]).max(), rel=0.01)
+
+
+def test_a_model_that_diverges_is_refused():
+    with pytest.raises(InputError, match="ends in NaN or infinity"):
+        latent_space_of(regression_subject(1e30))

@@ -1,0 +1,86 @@
+"""What fails: counts against a count task by task, and examples left out against adaptation without them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from leo_tf import LEO, InputError, LEOConfig, MAMLConfig
+from leo_tf.classification.evaluation import evaluate_tasks
+from leo_tf.classification.failures import failures_of
+from leo_tf.classification.influence import leave_one_out
+from leo_tf.classification.maml import MAML
+from leo_tf.classification.subject import ClassificationSubject
+from leo_tf.classification.tasks import draw_tasks
+
+
+def subject_on(table, shots=2, queries=None, tasks=12):
+    model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
+    return ClassificationSubject(model, table, draw_tasks(table, 3, shots, queries, tasks))
+
+
+@pytest.mark.parametrize("queries", [None, 4])
+@pytest.mark.parametrize("name", ["table", "uneven_table"])
+def test_counts(request, name, queries):
+    table = request.getfixturevalue(name)
+    subject = subject_on(table, queries=queries)
+    found = failures_of(subject)
+    result = evaluate_tasks(subject.learner, table, subject.tasks)
+    np.testing.assert_allclose(found.task_accuracy, result.task_accuracy, atol=1e-6)
+    np.testing.assert_allclose(subject.scores()["accuracy"][-1], result.task_accuracy, atol=1e-6)
+    np.testing.assert_allclose(subject.scores()["loss"][-1], result.task_loss, rtol=1e-4)
+    tasks = subject.tasks
+    assert found.answered.sum() == 12 * 3 * tasks.queries == found.asked_rows.sum() == np.trace(found.asked)
+    assert (
+        np.trace(found.answered) == found.right.sum()
+        and found.wrong_answers.sum() == found.answered.sum() - found.right.sum()
+    )
+    classifier = subject.learner.adapt(*next(subject.supports())).numpy()
+    answered = np.zeros_like(found.answered)
+    for task, rows in enumerate(subject.query_rows(tasks)):
+        for truth, of_class in zip(tasks.class_ids[task], rows, strict=True):
+            answers = (table.embeddings[of_class] @ classifier[task].T).argmax(axis=1)
+            np.add.at(answered, (truth, tasks.class_ids[task][answers]), 1)
+    np.testing.assert_array_equal(found.answered, answered)
+
+
+def test_the_worst_come_first(table):
+    found = failures_of(subject_on(table, tasks=40))
+    means = [values.mean() for _, values in found.classes()]
+    assert means == sorted(means) and sum(len(values) for _, values in found.classes()) == 40 * 3
+    pairs = found.pairs()
+    mixed = [rate + back for *_, rate, back in pairs]
+    assert mixed == sorted(mixed, reverse=True) and all(rate >= back for *_, rate, back in pairs)
+    a, b, rate, _ = pairs[0]
+    assert rate == found.answered[a, b] / found.asked[a, b]
+    rows = found.examples(5)
+    assert (found.asked_rows[rows] >= 5).all() and (np.diff(found.right[rows] / found.asked_rows[rows]) >= 0).all()
+
+
+def test_a_bad_example_does_harm(table):
+    """In every task the first class has an example of the second among its three: leaving it out must help."""
+    subject = subject_on(table, shots=3, queries=8, tasks=20)
+    tasks = subject.tasks
+    tasks.support_rows[:, 0, 0] = table.class_offsets[tasks.class_ids[:, 1]]
+    found = leave_one_out(subject)
+    assert found.moved.shape == found.changed.shape == found.lost.shape == (20, 3, 3)
+    assert found.lost[:, 0, 0].mean() < found.lost[:, 2].mean()
+    assert (found.moved > 0).all() and found.moved[:, 0, 0].mean() > found.moved[:, 2].mean()
+
+
+def test_leaving_out_is_adaptation_without(table):
+    subject = subject_on(table, shots=2, queries=6, tasks=3)
+    found = leave_one_out(subject)
+    support_x, support_y = next(subject.supports())
+    whole = subject.learner.adapt(support_x, support_y)[1].numpy()
+    kept = [0, 1, 2, 4, 5]  # without the second of the class 1
+    examples = tf.gather(tf.reshape(support_x[1], [6, 8]), kept)[tf.newaxis]
+    without = subject.learner.adapt_unequal(examples, tf.gather(tf.reshape(support_y[1], [6]), kept)[tf.newaxis])[0]
+    whole, without = (each - np.mean(each, axis=0) for each in (whole, without.numpy()))
+    assert found.moved[1, 1, 1] == pytest.approx(np.linalg.norm(without - whole) / np.linalg.norm(whole), rel=1e-4)
+
+
+def test_what_cannot_be_left_out(table):
+    with pytest.raises(InputError, match="without its only example; expected 2 shots"):
+        leave_one_out(subject_on(table, shots=1))
+    with pytest.raises(InputError, match="MAML takes as many examples of every class"):
+        leave_one_out(ClassificationSubject(MAML(MAMLConfig(), 8, 3), table, draw_tasks(table, 3, 2, 5, 4)))

@@ -14,7 +14,6 @@ from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import Adapted, LatentLearner
 
-
 _SCALE = 10.0  # of the prototypes, until validation tasks have chosen one
 
 
@@ -124,8 +123,9 @@ class LEO(LatentLearner, ClassificationLearner):
         return [] if self.prototype_log_scale is None else [self.prototype_log_scale]
 
     def start_prototypes_at(self, scale):
-        """Set the prototypes' scale, a float above 0."""
-        self.prototype_log_scale.assign(math.log(scale))
+        """Set the prototypes' scale, a float above 0, where there is one."""
+        for log_scale in self.scales:
+            log_scale.assign(math.log(scale))
 
     def _prototypes(self, means):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""

@@ -107,14 +107,15 @@ class Classification(Problem):
             return
         if self._validation is None:
             raise InputError(
-                "transform_shrinkage=0 and prototype_scale_init=0 are chosen on validation tasks, and metavalid_tasks=0 "
-                "was given; expected validation tasks, or numbers, such as transform_shrinkage=0.3 and "
-                "prototype_scale_init=10."
+                "transform_shrinkage=0 and prototype_scale_init=0 are chosen on validation tasks, and "
+                "metavalid_tasks=0 was given; expected validation tasks, or numbers, such as transform_shrinkage=0.3 "
+                "and prototype_scale_init=10."
             )
         shrinkages = (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES
-        start = choose_start(self._train, self._validation, *self._validation_shape, shrinkages, episodes.tasks_within)
+        ways, shots = self._validation_shape
+        start = choose_start(self._train, self._validation, ways, shots, shrinkages, episodes.tasks_within)
         learner.fit_transform(self._train, start.shrinkage)
-        if model.prototype_residual and not model.prototype_scale_init:
+        if not model.prototype_scale_init:
             learner.start_prototypes_at(start.scale)
         _logger.info("Chosen on validation tasks: %s.", start)
 

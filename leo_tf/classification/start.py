@@ -1,7 +1,8 @@
 """Where a model beyond the paper starts: shrinkage of the whitening and scale of the prototypes, before any training.
 
 Both are chosen on validation tasks by the loss of what LEO then corrects: class means of transformed embeddings, as
-weights of a classifier. The best values differ by factors of a hundred between data sets, and finding them takes seconds.
+weights of a classifier. The best shrinkages differ by a factor of a thousand between data sets; finding one takes
+seconds.
 """
 
 from typing import NamedTuple

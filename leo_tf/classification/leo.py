@@ -14,6 +14,8 @@ from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import Adapted, LatentLearner, Trace
 
+_SCALE = 10.0  # of the prototypes, until validation tasks have chosen one
+
 
 @keras.saving.register_keras_serializable(package="leo_tf")
 class LEO(LatentLearner, ClassificationLearner):
@@ -62,7 +64,7 @@ class LEO(LatentLearner, ClassificationLearner):
         self.prototype_log_scale = None
         if self.config.prototype_residual:
             # Its logarithm, so that a step of Adam changes the scale by a share of it.
-            start = keras.initializers.Constant(math.log(self.config.prototype_scale_init))
+            start = keras.initializers.Constant(math.log(self.config.prototype_scale_init or _SCALE))
             self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
         self.embedding_transform = None
         if self.config.embedding_transform != "none":
@@ -70,6 +72,11 @@ class LEO(LatentLearner, ClassificationLearner):
         self.built = True
         if seed is not None:
             self.initialize(seed)
+        if self.config.decoder_init == "zero":
+            # Not of the spread's columns: the orthogonality penalty has no gradient where a whole row is zero.
+            self.decoder.kernel.assign(
+                tf.concat([tf.zeros([latents, embedding_dim]), self.decoder.kernel[:, embedding_dim:]], axis=1)
+            )
 
     def encode(self, support_x):
         """Encode support sets (paper equation 3).
@@ -114,6 +121,11 @@ class LEO(LatentLearner, ClassificationLearner):
     def scales(self):
         """The logarithm of the prototypes' scale, if the configuration has a prototype_residual."""
         return [] if self.prototype_log_scale is None else [self.prototype_log_scale]
+
+    def start_prototypes_at(self, scale):
+        """Set the prototypes' scale, a float above 0, where there is one."""
+        for log_scale in self.scales:
+            log_scale.assign(math.log(scale))
 
     def _prototypes(self, means):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib.util
+import logging
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from leo_tf.classification.evaluation import ClassificationEvaluation, load_tabl
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
+from leo_tf.classification.start import SHRINKAGES, choose_start
 from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks import NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.data import EpisodeSampler
@@ -22,6 +24,7 @@ from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Problem, Validation
 
+_logger = logging.getLogger("leo_tf")
 _FIGURE_TASKS, _FIGURE_QUERIES = 200, 15
 _LEARNERS = {"leo": LEO, "maml": MAML, "metasgd": MetaSGD}
 
@@ -87,7 +90,7 @@ class Classification(Problem):
 
     def make_sampler(self, learner):
         episodes = self.config.episodes
-        learner.fit_transform(self._train)
+        self._fit(learner)
         return EpisodeSampler(
             learner.transform_table(self._train),
             episodes.num_classes,
@@ -95,6 +98,26 @@ class Classification(Problem):
             episodes.num_val_examples_per_class,
             within=episodes.tasks_within,
         )
+
+    def _fit(self, learner):
+        """Fit the embedding transform; choose on validation tasks what the configuration leaves to them."""
+        model, episodes = self.config.model, self.config.episodes
+        if not (self.config.algorithm == "leo" and model.chooses_start):
+            learner.fit_transform(self._train)
+            return
+        if self._validation is None:
+            raise InputError(
+                "transform_shrinkage=0 and prototype_scale_init=0 are chosen on validation tasks, and "
+                "metavalid_tasks=0 was given; expected validation tasks, or numbers, such as transform_shrinkage=0.3 "
+                "and prototype_scale_init=10."
+            )
+        shrinkages = (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES
+        ways, shots = self._validation_shape
+        start = choose_start(self._train, self._validation, ways, shots, shrinkages, episodes.tasks_within)
+        learner.fit_transform(self._train, start.shrinkage)
+        if not model.prototype_scale_init:
+            learner.start_prototypes_at(start.scale)
+        _logger.info("Chosen on validation tasks: %s.", start)
 
     def make_validator(self, learner):
         training, table = self.config.training, self._validation

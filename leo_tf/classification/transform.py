@@ -21,9 +21,10 @@ class EmbeddingTransform(keras.layers.Layer):
         self.matrix = self.add_weight(name="matrix", shape=(dim, dim), initializer="identity", trainable=False)
         self.built = True
 
-    def fit(self, table, kind):
+    def fit(self, table, kind, shrinkage):
         """Fit to the EmbeddingTable of the meta-training classes; see `data.transform.fit_transform`."""
-        for variable, value in zip((self.mean, self.matrix), transform.fit_transform(table, kind), strict=True):
+        fitted = transform.fit_transform(table, kind, shrinkage)
+        for variable, value in zip((self.mean, self.matrix), fitted, strict=True):
             variable.assign(value.astype(variable.dtype))
 
     def call(self, embeddings):

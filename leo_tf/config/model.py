@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from leo_tf.config.section import Section, count, require, setting, weight
 
 CODE_SOURCES = ("encoder", "prior")
+DECODER_INITS = ("glorot", "zero")
 TRANSFORMS = ("none", "center", "whiten")
 CODES_PER_CLASS = ("example", "class")
 KL_KINDS = ("sampled", "analytic")
@@ -68,15 +69,26 @@ class LEOConfig(Section):
         "the paper",
         choices=TRANSFORMS,
     )
+    transform_shrinkage: float = setting(
+        0.3,
+        "share of the mean variance within classes that whitening adds to every direction's; 0: chosen on validation "
+        "tasks",
+        high=1e6,
+        expected="a number from 0 to 1e6",
+    )
     prototype_residual: bool = setting(
         False, "add what is decoded to the scaled class means of the support, less their mean; beyond the paper"
     )
     prototype_scale_init: float = setting(
         10.0,
-        "initial scale of these means (meta-learned)",
-        low=1e-6,
+        "initial scale of these means (meta-learned); 0: chosen on validation tasks",
         high=1e6,
-        expected="a number from 1e-6 to 1e6",
+        expected="a number from 0 to 1e6",
+    )
+    decoder_init: str = setting(
+        "glorot",
+        "initial mean weights of the decoder; zero: training starts from the class means alone, beyond the paper",
+        choices=DECODER_INITS,
     )
     first_order: bool = setting(False, "hold the inner gradients constant in the meta-gradient")
     inner_gradient_norm_threshold: float = weight(
@@ -87,6 +99,22 @@ class LEOConfig(Section):
         super().__post_init__()
         if self.codes_from == "prior":
             require(self.stochastic, self, "stochastic", "true with codes_from=prior, whose codes are noise")
+
+        if self.decoder_init == "zero":
+            require(self.prototype_residual, self, "decoder_init", "glorot without prototype_residual")
+        if self.prototype_residual and not self.prototype_scale_init:
+            require(
+                self.embedding_transform == "whiten",
+                self,
+                "prototype_scale_init",
+                "a number above 0, unless embedding_transform=whiten",
+            )
+
+    @property
+    def chooses_start(self):
+        """Whether validation tasks choose the shrinkage or the scale that training starts with."""
+        scale = self.prototype_residual and not self.prototype_scale_init
+        return scale or (self.embedding_transform == "whiten" and not self.transform_shrinkage)
 
     def copies(self, shots):
         """Return the number of codes that a class of `shots` support examples has."""

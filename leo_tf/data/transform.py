@@ -5,6 +5,7 @@ that distances to class means are judged by how much a class scatters.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,17 +33,38 @@ def fit_transform(table, kind, shrinkage=SHRINKAGE):
     """
     if kind not in TRANSFORMS[1:]:
         raise InputError(f"Got transform {kind!r}; expected {' or '.join(TRANSFORMS[1:])}.")
-    mean, covariance = within_class_covariance(table, scaled=unit_length)
     if kind == "center":
-        return mean, np.eye(table.dim)
-    variance = np.trace(covariance) / table.dim
-    if not variance > 0:
+        return within_class_covariance(table, scaled=unit_length)[0], np.eye(table.dim)
+    scatter = principal_scatter(table)
+    return scatter.mean, (scatter.directions / scatter.deviations(shrinkage)) @ scatter.directions.T
+
+
+class Scatter(NamedTuple):
+    """How embeddings of unit length scatter within classes, by principal direction."""
+
+    mean: np.ndarray  # [dim], of the class means
+    variances: np.ndarray  # [dim]
+    directions: np.ndarray  # [dim, dim], in columns
+
+    def deviations(self, shrinkage):
+        """Return standard deviations [dim] with this share of the mean variance added to every direction's."""
+        return np.sqrt(self.variances + shrinkage * self.variances.mean())
+
+
+def principal_scatter(table):
+    """Return the Scatter within the classes of an EmbeddingTable.
+
+    Raises:
+      InputError: no class has two different embeddings.
+    """
+    mean, covariance = within_class_covariance(table, scaled=unit_length)
+    if not np.trace(covariance) > 0:
         raise InputError(
             f"{table.source} has no two different embeddings of one class; whitening needs the scatter within classes. "
             "Give more examples, or embedding_transform=center."
         )
-    values, directions = np.linalg.eigh(covariance + shrinkage * variance * np.eye(table.dim))
-    return mean, (directions / np.sqrt(values)) @ directions.T
+    variances, directions = np.linalg.eigh(covariance)
+    return Scatter(mean, np.maximum(variances, 0.0), directions)  # rounding leaves some a little below 0
 
 
 def within_class_covariance(table, scaled=lambda rows: rows):

@@ -1,0 +1,103 @@
+"""What a model beyond the paper starts from, chosen on validation tasks."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig
+from leo_tf.classification.start import choose_start, prototype_logits
+from leo_tf.config import DataConfig, TrainingConfig
+from leo_tf.data import transform
+from leo_tf.errors import InputError
+
+
+def _classes(count, size, noise, seed):
+    """Classes that differ in the first two of eight dimensions, and scatter most in the others."""
+    rng = np.random.default_rng(seed)
+    centres = np.concatenate([rng.normal(size=(count, 2)), np.zeros((count, 6))], axis=1)
+    spread = np.array([0.3, 0.3, *[noise] * 6])
+    x = np.repeat(centres, size, axis=0) + spread * rng.normal(size=(count * size, 8))
+    return EmbeddingTable.from_arrays(x.astype(np.float32), np.repeat(np.arange(count), size))
+
+
+def test_logits_are_of_class_means_less_their_mean():
+    rng = np.random.default_rng(0)
+    embeddings, rows = rng.normal(size=(30, 4)), rng.permutation(30).reshape(2, 3, 5)
+    logits = prototype_logits(embeddings, rows, shots=2)
+    for task in range(2):
+        means = embeddings[rows[task, :, :2]].mean(axis=1)
+        queries = embeddings[rows[task, :, 2:].ravel()]
+        np.testing.assert_allclose(logits[task], queries @ (means - means.mean(axis=0)).T, atol=1e-12)
+
+
+def test_shrinks_little_where_the_scatter_of_training_classes_is_that_of_new_ones():
+    start = choose_start(_classes(40, 30, 2.0, 0), _classes(20, 30, 2.0, 1), ways=5, shots=1)
+    assert start.shrinkage <= 0.1
+    assert start.losses[start.shrinkage] == min(start.losses.values())
+    assert len(start.losses) == 9
+
+
+def test_shrinks_much_where_training_classes_mislead():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(600, 8)) * np.array([5.0, 5.0, *[0.05] * 6])  # scatter where new classes differ
+    misleading = EmbeddingTable.from_arrays(x.astype(np.float32), np.repeat(np.arange(20), 30))
+    start = choose_start(misleading, _classes(20, 30, 0.3, 1), ways=5, shots=1)
+    assert start.shrinkage >= 30
+
+
+def test_the_scale_is_the_one_of_least_loss():
+    training, validation = _classes(40, 30, 0.5, 0), _classes(20, 30, 0.5, 1)
+    start = choose_start(training, validation, 5, 5, shrinkages=(0.3,))
+    whitened = transform.transformed(validation, *transform.fit_transform(training, "whiten", 0.3))
+    episode = EpisodeSampler(whitened, 5, 5, 15).sample(seed=3, first_task=0, num_tasks=300)
+    means = tf.reduce_mean(episode.support_x, axis=2)
+    means -= tf.reduce_mean(means, axis=1, keepdims=True)
+    logits = tf.einsum("twqd,tvd->twqv", episode.query_x, means)
+
+    def loss(scale):
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(episode.query_y, scale * logits)
+        return float(tf.reduce_mean(losses))
+
+    assert loss(start.scale) < min(loss(start.scale / 2), loss(start.scale * 2))
+
+
+def _config(**settings):
+    training = TrainingConfig(num_steps_limit=2, metavalid_tasks=4, metavalid_queries=5, jit="off")
+    model = LEOConfig(1, 1, embedding_transform="whiten", prototype_residual=True, **settings)
+    return RunConfig(model, DataConfig(dataset_name="glyphs"), training=training)
+
+
+def test_a_run_starts_with_what_was_chosen():
+    work = MetaTraining(_config(transform_shrinkage=0.0, prototype_scale_init=0.0))
+    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
+    start = choose_start(training, validation, 5, 1)
+    matrix = transform.fit_transform(training, "whiten", start.shrinkage)[1]
+    np.testing.assert_allclose(work.learner.embedding_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
+    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(start.scale, rel=1e-5)
+
+
+def test_only_what_is_left_to_be_chosen_is():
+    work = MetaTraining(_config(transform_shrinkage=0.0, prototype_scale_init=7.0))
+    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(7.0, rel=1e-5)
+
+
+def test_without_validation_tasks_numbers_are_asked_for():
+    config = _config(transform_shrinkage=0.0).with_settings({"metavalid_tasks": 0})
+    with pytest.raises(InputError, match=r"metavalid_tasks=0 was given.*transform_shrinkage=0\.3"):
+        MetaTraining(config)
+
+
+def test_refuses_a_scale_to_choose_without_whitening():
+    with pytest.raises(InputError, match=r"prototype_scale_init=0\.0 was given; expected .*whiten"):
+        LEOConfig(prototype_residual=True, prototype_scale_init=0)
+    with pytest.raises(InputError, match="decoder_init='zero' was given; expected glorot without"):
+        LEOConfig(decoder_init="zero")
+
+
+def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():
+    config = LEOConfig(5, 0, prototype_residual=True, decoder_init="zero", inner_lr_init=0.0)
+    model = LEO(config, embedding_dim=6, seed=0)
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 6)).astype(np.float32)
+    classifier = model.adapt(x, np.tile(np.arange(3)[:, np.newaxis], (2, 1, 4)))
+    means = x.mean(axis=2)
+    np.testing.assert_allclose(classifier, 10 * (means - means.mean(axis=1, keepdims=True)), rtol=1e-5, atol=1e-5)

@@ -38,6 +38,7 @@ class RegressionConfig(Section):
     decoder_layers: int = _layers(3, "layers of the decoder, its output included")
     biases: bool = setting(True, "biases in encoder and decoder; the last is where the decoded network starts")
     weight_spread: float = weight(0.1, "initial spread of decoded weights, as a multiple of Glorot's")
+    code_spread: float = weight(1.0, "initial standard deviation of a task's code, where its encoder says 0")
     noise_stddev: float = weight(0.3, "standard deviation of the noise on all targets")
     training_loss: str = setting(
         "squared_error",

@@ -43,7 +43,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             latents,
             [sizes.encoder_units] * (sizes.encoder_layers - 1),
             sizes.relation_units,
-            initial_stddev=1.0,
+            initial_stddev=sizes.code_spread,
             components=sizes.code_components,
             name="encoder",
             **options,

@@ -97,12 +97,12 @@ class ClassificationLearner(MetaLearner):
         """Return the noise.Noise of an episode; see MetaLearner."""
         return noises.noise_from_bits(self.noise_needs(episode.support_x.shape[2]), episode, bits)
 
-    def judge(self, episode, parameters, noise):
-        """Return query loss and accuracy of classifiers [tasks, ways, dim]; see MetaLearner."""
+    def judge(self, episode, adapted, noise):
+        """Return query loss and accuracy of an Adapted with classifiers [tasks, ways, dim]; see MetaLearner."""
         query_x = episode.query_x
         if noise is not None:
             query_x = noises.dropout(query_x, noise.query_mask, self.config.dropout_rate)
-        logits, labels = self.classify(join_examples(query_x), parameters), join_examples(episode.query_y)
+        logits, labels = self.classify(join_examples(query_x), adapted.parameters), join_examples(episode.query_y)
         return {
             "query_loss": tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1),
             "accuracy": objective.accuracy(logits, labels),

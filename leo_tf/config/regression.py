@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from leo_tf.config.section import Section, count, setting, weight
+from leo_tf.config.section import Section, count, require, setting, weight
 
+LOSSES = ("squared_error", "energy_score")
 _MOST_UNITS = 4096
 
 
@@ -17,9 +18,10 @@ def _layers(default, help_text):
 
 @dataclass(frozen=True)
 class RegressionConfig(Section):
-    """Few-shot regression: the networks, and the noise of the targets. The relation network has three layers.
+    """Few-shot regression: the networks, the loss, the noise of the targets. The relation network has three layers.
 
-    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here.
+    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. The last three are
+    beyond the paper: see configs/regression_energy.cfg.
 
     References:
       Paper section 4.1 and appendix A. The table there says 16 units for the encoder, the text 32.
@@ -36,4 +38,34 @@ class RegressionConfig(Section):
     decoder_layers: int = _layers(3, "layers of the decoder, its output included")
     biases: bool = setting(True, "biases in encoder and decoder; the last is where the decoded network starts")
     weight_spread: float = weight(0.1, "initial spread of decoded weights, as a multiple of Glorot's")
+    code_spread: float = weight(1.0, "initial standard deviation of a task's code, where its encoder says 0")
     noise_stddev: float = weight(0.3, "standard deviation of the noise on all targets")
+    training_loss: str = setting(
+        "squared_error",
+        "what training judges sampled functions by: squared_error (paper) charges for spread; energy_score, of two "
+        "samples a task or more, rewards the right spread; beyond the paper",
+        choices=LOSSES,
+    )
+    training_samples: int = count(
+        1, "functions sampled for each task in training, each with a code of its own; beyond the paper", high=1000
+    )
+    code_components: int = count(
+        1,
+        "Gaussians in the mixture that a code is drawn from, for families between which there is nothing; in training "
+        "the samples are of each in turn; beyond the paper",
+        high=100,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        least = self.code_components * (2 if self.training_loss == "energy_score" else 1)
+        if self.training_samples < least or self.training_samples % self.code_components:
+            what = f"a multiple of code_components={self.code_components}, at least {least}"
+            require(False, self, "training_samples", f"{what}, with training_loss={self.training_loss}")
+
+    def require_one_sample(self):
+        """Raise InputError unless training takes one sample a task, as it must where samples do not differ."""
+        for field in ("training_loss", "training_samples", "code_components"):
+            default = type(self).__dataclass_fields__[field].default
+            expected = f"{default} with models that sample nothing (stochastic=false, maml, metasgd)"
+            require(getattr(self, field) == default, self, field, expected)

@@ -90,6 +90,8 @@ class RunConfig:
                 require(transform == "none", self.model, "embedding_transform", no_such.format("none"))
                 require(not self.model.prototype_residual, self.model, "prototype_residual", no_such.format("false"))
                 require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
+            if self.algorithm != "leo" or not self.model.stochastic:
+                self.regression.require_one_sample()
 
     def flat(self):
         """Return every setting that means something here by its name, {name: bool, int, float or text}."""

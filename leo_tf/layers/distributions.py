@@ -22,6 +22,11 @@ def gaussian(mean, stddev):
     return tfd.MultivariateNormalDiag(mean, stddev)
 
 
+def mixture(logits, components):
+    """Return the mixture of Gaussians, batch shape [..., components], with shares softmax(logits [..., components])."""
+    return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+
 def prior_like(posterior):
     """Return N(0, I) over the events of a distribution."""
     dim = posterior.event_shape[-1]

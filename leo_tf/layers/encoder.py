@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from leo_tf.layers.distributions import gaussian, shifted_exponential
+from leo_tf.layers.distributions import gaussian, mixture, shifted_exponential
 from leo_tf.layers.perceptron import Perceptron
 from leo_tf.layers.relation import RelationNetwork
 
@@ -20,6 +20,7 @@ class StochasticEncoder(keras.layers.Layer):
       use_bias: whether the perceptron has biases.
       to_stddev: function (raw output, initial_stddev) -> standard deviation.
       initial_stddev: the standard deviation at a raw output of 0.
+      components: Gaussians; with more than one q is their mixture, whose shares depend on the support too.
 
     References:
       Paper section 2.3.1 and equation 3. By default linear and without bias, as in the official code.
@@ -33,13 +34,16 @@ class StochasticEncoder(keras.layers.Layer):
         use_bias=False,
         to_stddev=shifted_exponential,
         initial_stddev=0.0,
+        components=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.examples = Perceptron((*hidden, num_latents), use_bias, name="examples", dtype=policy)
-        self.relation = RelationNetwork(2 * num_latents, relation_units, name="relation", dtype=policy)
+        width = 2 * num_latents if components == 1 else components * (2 * num_latents + 1)
+        self.relation = RelationNetwork(width, relation_units, name="relation", dtype=policy)
         self.num_latents, self._to_stddev, self._initial_stddev = num_latents, to_stddev, initial_stddev
+        self.components = components
 
     def build(self, support_shape):
         """Create the kernels for a support set of shape [tasks, ways, shots, dim]."""
@@ -80,5 +84,11 @@ class StochasticEncoder(keras.layers.Layer):
         return self._distribution(self.relation.unequal(self.examples(support), membership))
 
     def _distribution(self, raw):
+        if self.components == 1:
+            return self._gaussian(raw)
+        logits, raw = tf.split(raw, [self.components, -1], axis=-1)
+        return mixture(logits, self._gaussian(tf.stack(tf.split(raw, self.components, axis=-1), axis=-2)))
+
+    def _gaussian(self, raw):
         mean, u = tf.split(raw, 2, axis=-1)
         return gaussian(mean, self._to_stddev(u, self._initial_stddev))

@@ -21,6 +21,7 @@ class Adapted(NamedTuple):
     parameters: tf.Tensor  # [tasks, ...]: a classifier, or the parameters of a network
     kl: tf.Tensor  # [tasks], nats a latent dimension
     encoder_penalty: tf.Tensor  # [tasks]
+    weights: Any = None  # [tasks, samples], where there are several samples a task: parameters [tasks * samples, ...]
 
 
 class Trace(NamedTuple):
@@ -118,12 +119,12 @@ class MetaLearner(KerasFit):
         """Adapt as `adapt_in_evaluation`, whose result is the last of the trace's parameters; return the Trace."""
         raise NotImplementedError
 
-    def judge(self, episode, parameters, noise):
+    def judge(self, episode, adapted, noise):
         """Measure adapted parameters on an episode's queries.
 
         Args:
           episode: of `episode_type`.
-          parameters: [tasks, ...].
+          adapted: Adapted.
           noise: as in training, or None.
 
         Returns:
@@ -164,7 +165,7 @@ class MetaLearner(KerasFit):
             adapted = self.adapt_in_training(episode.support_x, episode.support_y, noise)
         else:
             noise, adapted = None, self.without_penalties(self.adapt_in_evaluation(*episode[:2]))
-        measured = self.judge(episode, adapted.parameters, noise)
+        measured = self.judge(episode, adapted, noise)
         regularization = self.regularization()
         return self.outcome_type(
             loss=tf.reduce_mean(measured["query_loss"] + self.penalties(adapted)) + regularization,

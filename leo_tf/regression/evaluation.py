@@ -13,6 +13,7 @@ from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.figure import choose_panels, draw_figure
 from leo_tf.regression.results import RegressionResult, score_functions
 from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.spread import evaluate_spread
 from leo_tf.regression.subject import RegressionSubject
 from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, draw_tasks, grid
 from leo_tf.regression.yardsticks.evaluation import evaluate_gaussian_process, evaluate_posterior
@@ -20,6 +21,7 @@ from leo_tf.regression.yardsticks.evaluation import evaluate_gaussian_process, e
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _SAMPLES = 1000, 100
 _AMBIGUOUS_TASKS, _FIGURE_SAMPLES = 300, 30
+_SPREAD_TASKS = 500  # validation tasks that the calibrated spread is chosen on
 _STREAMS = {"val": randomness.VALIDATION, "test": randomness.TEST}
 
 
@@ -129,8 +131,11 @@ class RegressionEvaluation(Evaluation):
         return found
 
     def extras(self, learner, title):
-        """Return the ambiguity of samples where the points leave both families possible, and the paper's figure."""
-        text, summary, figures = "", {}, {}
+        """Return calibrated spread, the ambiguity of samples where both families are possible, the paper's figure."""
+        lines, summary, figures = [], {}, {}
+        if learner.normals_per_task and self._samples > 1 and self.request.split != "val":
+            spread = self._spread(learner)
+            lines, summary = [str(spread)], {"calibrated_spread": spread.summary()}
         if self._noise and learner.normals_per_task:
             try:
                 tasks, probability = draw_ambiguous(_AMBIGUOUS_TASKS, self.request.seed, self._stream, self._noise)
@@ -138,10 +143,17 @@ class RegressionEvaluation(Evaluation):
                 _logger.warning("Nothing on ambiguous tasks: %s", error)
             else:
                 found = evaluate_ambiguity(learner, tasks, probability, self._samples, self._noise, *self._batching)
-                text, summary = str(found), {"ambiguity": found.summary()}
+                lines, summary = [*lines, str(found)], {**summary, "ambiguity": found.summary()}
         if self._noise and importlib.util.find_spec("matplotlib"):
             figures = self._figures(learner, title)
-        return Extras(text, summary, figures)
+        return Extras("\n".join(lines), summary, figures)
+
+    def _spread(self, learner):
+        own = self.trained.episodes.num_tr_examples_per_class
+        shots = own if own in self.shots else self.shots[-1]
+        seed = self.trained.training.validation_seed
+        validation = draw_tasks(_SPREAD_TASKS, seed, randomness.VALIDATION, self._noise)
+        return evaluate_spread(learner, validation, self.tasks, shots, self._samples, *self._batching)
 
     def _figures(self, learner, title):
         try:

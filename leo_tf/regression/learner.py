@@ -9,7 +9,7 @@ from leo_tf import randomness
 from leo_tf.config import RegressionConfig
 from leo_tf.errors import InputError
 from leo_tf.learners.meta_learner import MetaLearner, noise_seed
-from leo_tf.regression import network
+from leo_tf.regression import losses, network
 from leo_tf.regression.episodes import RegressionEpisode
 
 
@@ -17,7 +17,7 @@ class RegressionLoss(NamedTuple):
     """What one meta-batch gives; `loss` is what the outer loop minimises."""
 
     loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
-    query_loss: tf.Tensor  # [tasks], mean squared error of the noisy queries
+    query_loss: tf.Tensor  # [tasks], mean squared error of the noisy queries, or what training_loss says
     kl: tf.Tensor  # [tasks], nats a latent dimension
     encoder_penalty: tf.Tensor  # [tasks]
     regularization: tf.Tensor  # scalar
@@ -43,6 +43,8 @@ class RegressionLearner(MetaLearner):
         hidden = [self.regression.network_units] * (self.regression.network_layers - 1)
         self.units = (1, *hidden, 1)
         self.num_parameters = network.num_parameters(self.units)
+        if not self.normals_per_task:
+            self.regression.require_one_sample()
 
     @property
     def configs(self):
@@ -55,18 +57,44 @@ class RegressionLearner(MetaLearner):
         return 0
 
     def draw_bits(self, episode, seed, first_task=0):
-        """Draw uint16 [tasks, normals_per_task]; see MetaLearner."""
-        tasks = episode.support_x.shape[0]
-        return randomness.bits(noise_seed(seed), first_task, tasks, self.normals_per_task, tf.uint16)
+        """Draw uint16 [tasks, training_samples * (normals_per_task + those of the queries)]; see MetaLearner."""
+        count = self.regression.training_samples * (self.normals_per_task + self._query_normals(episode))
+        return self._bits(episode.support_x.shape[0], count, seed, first_task)
+
+    @staticmethod
+    def _bits(tasks, count, seed, first_task):
+        return randomness.bits(noise_seed(seed), first_task, tasks, count, tf.uint16)
 
     def noise_from_bits(self, episode, bits):
-        """Return standard normal numbers [tasks, normals_per_task]; see MetaLearner."""
-        return randomness.normal(bits, episode.support_x.dtype)
+        """Return standard normal numbers [tasks * training_samples, numbers of one sample]; see MetaLearner."""
+        normals = randomness.normal(bits, episode.support_x.dtype)
+        if self.regression.training_samples == 1:
+            return normals
+        return tf.reshape(normals, [-1, self.normals_per_task + self._query_normals(episode)])
 
-    def judge(self, episode, parameters, noise):
-        """Return the query loss of networks [tasks, num_parameters]; see MetaLearner."""
-        errors = tf.math.squared_difference(self.predict_at(episode.query_x, parameters), episode.query_y)
-        return {"query_loss": tf.reduce_mean(errors, axis=[1, 2])}
+    def _query_normals(self, episode):
+        """Return how many normal numbers a sample takes for the noise of its queries."""
+        return episode.query_x.shape[1] if self.regression.training_loss == "energy_score" else 0
+
+    def judge(self, episode, adapted, noise):
+        """Return the query loss of an Adapted with networks [tasks * samples, num_parameters]; see MetaLearner.
+
+        The targets have noise, so for the energy score every sample gets its own: then the score of the noisy values is
+        best where the functions themselves have the right distribution. Without noise, as in validation, the loss is
+        the squared error whatever the setting.
+        """
+        if adapted.weights is None:
+            errors = tf.math.squared_difference(self.predict_at(episode.query_x, adapted.parameters), episode.query_y)
+            return {"query_loss": tf.reduce_mean(errors, axis=[1, 2])}
+        targets, samples = episode.query_y[..., 0], adapted.weights.shape[1]
+        values = self.predict_at(tf.repeat(episode.query_x, samples, axis=0), adapted.parameters)[..., 0]
+        if self.regression.training_loss == "energy_score":
+            values += self.regression.noise_stddev * noise[:, self.normals_per_task :]
+        values = tf.reshape(values, [-1, samples, values.shape[1]])
+        if self.regression.training_loss == "squared_error":
+            return {"query_loss": losses.squared_error(values, targets, adapted.weights)}
+        groups = self.regression.code_components
+        return {"query_loss": losses.energy_score(values, targets, adapted.weights, groups)}
 
     def support_loss(self, support_x, support_y):
         """Return the function (parameters, step) -> sum over tasks of the mean squared error of the support."""
@@ -106,8 +134,8 @@ class RegressionLearner(MetaLearner):
           InputError: as `adapt`.
         """
         support_x, support_y = self.checked_support(support_x, support_y)
-        episode = RegressionEpisode(support_x, support_y, support_x, support_y)
-        noise = self.noise_from_bits(episode, self.draw_bits(episode, seed, first_task))
+        bits = self._bits(support_x.shape[0], self.normals_per_task, seed, first_task)
+        noise = randomness.normal(bits, support_x.dtype)
         return self.adapt_in_training(support_x, support_y, noise).parameters
 
     def predict_at(self, query_x, parameters):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from leo_tf import adaptation, objective, randomness
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import Adapted, LatentLearner, Trace
-from leo_tf.regression import network
+from leo_tf.regression import codes, network
 from leo_tf.regression.learner import RegressionLearner
 
 INPUT_SCALE = 5.0  # inputs reach 5, targets 18; the encoder sees both over this
@@ -43,7 +43,8 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             latents,
             [sizes.encoder_units] * (sizes.encoder_layers - 1),
             sizes.relation_units,
-            initial_stddev=1.0,
+            initial_stddev=sizes.code_spread,
+            components=sizes.code_components,
             name="encoder",
             **options,
         )
@@ -59,10 +60,16 @@ class RegressionLEO(LatentLearner, RegressionLearner):
 
     @property
     def normals_per_task(self):
-        """One for every latent, and for every parameter in every decode."""
+        """One for every latent, for every parameter in every decode, and to choose the component of a mixture."""
         if not self.config.stochastic:
             return 0
-        return self.config.num_latents + (self.config.inner_unroll_length + 1) * self.num_parameters
+        decodes = self.config.inner_unroll_length + 1 if self.regression.weight_spread else 0
+        return int(self.is_mixture) + self.config.num_latents + decodes * self.num_parameters
+
+    @property
+    def is_mixture(self):
+        """Whether codes come from a mixture of Gaussians."""
+        return self.regression.code_components > 1
 
     def initialize(self, seed):
         """Draw the initial weights, the same on every replica."""
@@ -81,7 +88,13 @@ class RegressionLEO(LatentLearner, RegressionLearner):
           tfp distribution q(z | support), batch shape [tasks], event shape [num_latents].
         """
         points = tf.concat([support_x, support_y], axis=2) / INPUT_SCALE
-        return self.encoder(points[:, tf.newaxis])[:, 0]
+        posterior = self.encoder(points[:, tf.newaxis])
+        if not self.is_mixture:
+            return posterior[:, 0]
+        # tfp does not slice a mixture whose shape is known only when it runs.
+        each = posterior.components_distribution
+        each = distributions.gaussian(each.mean()[:, 0], each.stddev()[:, 0])
+        return distributions.mixture(posterior.mixture_distribution.logits[:, 0], each)
 
     def decode(self, latents):
         """Decode latent codes (paper equation 4).
@@ -99,20 +112,31 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         """Return Adapted, with networks [tasks, num_parameters]; see MetaLearner."""
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
-            initial = posterior.mean()
+            initial = self._mean_code(posterior)
             path = self._adapt(initial, support_x, support_y, self._decode_means)
             penalty = objective.encoder_penalty(initial, path.latents[-1])
             return Adapted(path.parameters[-1], tf.zeros_like(penalty), penalty)
-        of_latents, of_weights = tf.split(noise, [self.config.num_latents, -1], axis=1)
-        of_weights = tf.reshape(of_weights, [-1, self.config.inner_unroll_length + 1, self.num_parameters])
-
-        def decode(latents, step):
-            return distributions.sample_at(self.decode(latents), of_weights[:, step])
-
-        initial = distributions.sample_at(posterior, of_latents)
-        path = self._adapt(initial, support_x, support_y, decode)
+        samples = noise.shape[0] // support_x.shape[0]
+        of_choice, of_latents, of_weights = tf.split(
+            noise[:, : self.normals_per_task], [int(self.is_mixture), self.config.num_latents, -1], axis=1
+        )
+        drawn = self._codes(posterior, support_x.shape[0], samples, of_choice)
+        if samples > 1:
+            support_x, support_y = (tf.repeat(values, samples, axis=0) for values in (support_x, support_y))
+        initial = distributions.sample_at(drawn.distribution, of_latents)
+        path = self._adapt(initial, support_x, support_y, self._decode_with(of_weights))
+        kl = self.kl(drawn.distribution, of_latents) + drawn.log_shares / self.config.num_latents
         penalty = objective.encoder_penalty(initial, path.latents[-1])
-        return Adapted(path.parameters[-1], self.kl(posterior, of_latents), penalty)
+        if samples > 1:
+            kl, penalty = (
+                tf.reduce_sum(drawn.weights * tf.reshape(each, [-1, samples]), axis=1) for each in (kl, penalty)
+            )
+        return Adapted(path.parameters[-1], kl, penalty, drawn.weights)
+
+    def _codes(self, posterior, tasks, samples, of_choice):
+        if not self.is_mixture:
+            return codes.repeated(posterior, tasks, samples)
+        return codes.in_turn(posterior, samples) if samples > 1 else codes.by_shares(posterior, of_choice)
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the parameters [tasks, num_parameters] of the mean code through mean decodes."""
@@ -125,8 +149,17 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))
 
     def _path_of_means(self, support_x, support_y):
-        initial = self.encode(support_x, support_y).mean()
+        initial = self._mean_code(self.encode(support_x, support_y))
         return self._adapt(initial, support_x, support_y, self._decode_means)
+
+    def _mean_code(self, posterior):
+        return (codes.likeliest(posterior) if self.is_mixture else posterior).mean()
+
+    def _decode_with(self, of_weights):
+        if not self.regression.weight_spread:
+            return self._decode_means
+        of_weights = tf.reshape(of_weights, [-1, self.config.inner_unroll_length + 1, self.num_parameters])
+        return lambda latents, step: distributions.sample_at(self.decode(latents), of_weights[:, step])
 
     def _decode_means(self, latents, step):
         return self.decoder.mean(latents)

@@ -116,9 +116,12 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     ambiguity = written["ambiguity"]
     assert ambiguity["num_tasks"] == 300 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
     assert 0 <= ambiguity["both_families"]["mean"] <= 1 and ambiguity["both_families_exact"] > 0.5
+    spread = written["calibrated_spread"]
+    assert (spread["fitted_on"], spread["shots"]) == (500, 1) and spread["factor"] > 0
     assert images(runs / "leo" / "test") == {f"{stem}-functions"}
     output = capsys.readouterr().out
     assert f"LEO, {TASKS} tasks, {SAMPLES} samples a task" in output and "exact posterior, 24 tasks" in output
+    assert "spread times" in output
     assert "ambiguous tasks (300; exact posterior" in output and f"{stem}-functions.png" in output
 
 

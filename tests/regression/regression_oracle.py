@@ -96,15 +96,26 @@ class LEO:
         config, regression = model.config, model.regression
         self.steps = config.inner_unroll_length, config.finetuning_unroll_length
         self.limit, self.spread = config.inner_gradient_norm_threshold, regression.weight_spread
-        self.latents = config.num_latents
+        self.latents, self.components = config.num_latents, regression.code_components
         self.units = (1, *[regression.network_units] * (regression.network_layers - 1), 1)
 
-    def encode(self, x, y):
-        """Mean and standard deviation of the code: the relation network over all ordered pairs of points, averaged."""
+    def _code(self, x, y):
+        """The relation network over all ordered pairs of points, averaged."""
         pairs = zip(x[:, 0], y[:, 0], strict=True)
         points = [perceptron(np.array([[a / 5, b / 5]]), *self.encoder)[0][0] for a, b in pairs]
         pairs = [perceptron(np.concatenate([p, q])[None], self.relation, None)[0][0] for p in points for q in points]
-        code = np.mean(pairs, axis=0)
+        return np.mean(pairs, axis=0)
+
+    def shares(self, x, y):
+        """Shares of the components of the code's distribution."""
+        exponentials = np.exp(self._code(x, y)[: self.components]) if self.components > 1 else np.ones(1)
+        return exponentials / exponentials.sum()
+
+    def encode(self, x, y, component=0):
+        """Mean and standard deviation of the code, or of one component of it."""
+        code = self._code(x, y)
+        if self.components > 1:
+            code = code[self.components :].reshape(self.components, -1)[component]
         return code[: self.latents], np.exp(code[self.latents :])
 
     def decode(self, z, normals):
@@ -119,9 +130,9 @@ class LEO:
 
         return mean + scale, pull
 
-    def adapt(self, x, y, normals):
+    def adapt(self, x, y, normals, component=0):
         """(first code, adapted code, parameters); normals: (of the code, [of each decode]), or None for means."""
-        mean, stddev = self.encode(x, y)
+        mean, stddev = self.encode(x, y, component)
         initial = z = mean if normals is None else mean + stddev * normals[0]
         for step in range(self.steps[0]):
             theta, pull = self.decode(z, None if normals is None else normals[1][step])
@@ -130,8 +141,10 @@ class LEO:
         theta = descend(theta, x, y, self.units, self.finetuning_rate, self.steps[1], self.limit)
         return initial, z, theta
 
-    def kl(self, x, y, normals):
-        """log q(z) - log p(z) of the sampled code, a mean over its dimensions."""
-        mean, stddev = self.encode(x, y)
-        z = mean + stddev * normals[0]
-        return np.mean(stats.norm.logpdf(z, mean, stddev) - stats.norm.logpdf(z))
+    def kl(self, x, y, normals, component=0):
+        """log q(z) - log p(z) of the sampled code and of its component, over the number of latent dimensions."""
+        mean, stddev = self.encode(x, y, component)
+        z, share = mean + stddev * normals[0], self.shares(x, y)[component]
+        return np.mean(stats.norm.logpdf(z, mean, stddev) - stats.norm.logpdf(z)) + np.log(
+            share * self.components
+        ) / len(z)

@@ -123,7 +123,8 @@ def test_adaptation(episode, bits, steps, limit):
     expected, used = oracle.LEO(model), 3 + (steps[0] + 1) * PARAMETERS
     assert model.normals_per_task == used
     normals = (QUANTILES / QUANTILES.std())[bits[:, :used]]
-    sampled, kl, penalty = model.adapt_in_training(*episode[:2], tf.constant(normals))
+    sampled, kl, penalty, weights = model.adapt_in_training(*episode[:2], tf.constant(normals))
+    assert weights is None
     means = model.adapt_in_evaluation(*episode[:2])
     for task in range(TASKS):
         x, y, *_ = arrays(episode, task)

@@ -1,0 +1,63 @@
+"""What meta-training judges several sampled functions of a task by."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+_SMALLEST = 1e-6  # under the root, whose gradient at 0 is none; in squared units of the targets
+
+
+def squared_error(values, targets, weights):
+    """Return the mean squared error of single samples: the paper's loss. It charges for spread.
+
+    Args:
+      values: sampled functions [tasks, samples, n].
+      targets: [tasks, n].
+      weights: of the samples, [tasks, samples], sums 1.
+
+    Returns:
+      [tasks].
+    """
+    errors = tf.reduce_mean(tf.math.squared_difference(values, targets[:, tf.newaxis]), axis=2)
+    return tf.reduce_sum(weights * errors, axis=1)
+
+
+def energy_score(values, targets, weights, groups=1):
+    """Estimate the energy score E|f - y| - E|f - f'| / 2 of the distribution of f; lower is better.
+
+    |.| is the root mean square over a task's points, so that a whole function is judged, not one point at a time:
+    between two possible functions is no good place. On average over targets y, no distribution of f scores better
+    than that of the y; any other scores worse. f and f' are independent samples, so the estimate is without bias, and
+    its optimum is the true distribution with two samples as with many. (Where the members of an ensemble differ in
+    more than their noise, a few can do without each other and drift away; then a biased estimate is better.)
+
+    Args:
+      values: sampled functions [tasks, samples, n].
+      targets: [tasks, n].
+      weights: of the samples, [tasks, samples], sums 1.
+      groups: samples g, g + groups, ... are of one distribution, whose share their weights make up; at least two each.
+
+    Returns:
+      [tasks].
+
+    References:
+      Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation" (JASA 2007), section 4.3.
+      Lang et al., "AIFS-CRPS" (2024), for the drift.
+    """
+    samples = values.shape[1]
+    size = samples // groups
+    first, second = np.transpose(list(itertools.combinations(range(samples), 2)))
+    # Of one group there are size * (size - 1) ordered pairs, which stand for all size^2 there would be of new samples.
+    same = np.where((first - second) % groups == 0, size / (size - 1), 1.0)
+    products = tf.constant(same, values.dtype) * _take(weights, first) * _take(weights, second)
+    between = tf.reduce_sum(products * _distance(_take(values, first), _take(values, second)), axis=1)
+    return tf.reduce_sum(weights * _distance(values, targets[:, tf.newaxis]), axis=1) - between
+
+
+def _take(values, columns):
+    return tf.gather(values, columns, axis=1)
+
+
+def _distance(a, b):
+    return tf.sqrt(tf.reduce_mean(tf.math.squared_difference(a, b), axis=-1) + _SMALLEST)

@@ -1,0 +1,124 @@
+"""The losses against their definitions, written out in loops; and what an energy score rewards."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import optimize
+
+from leo_tf.regression.losses import energy_score, squared_error
+
+
+def distance(a, b):
+    return np.sqrt(np.mean((a - b) ** 2) + 1e-6)
+
+
+def draws(samples, seed=0):
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(0.5, 2, size=(3, samples))
+    return rng.normal(size=(3, samples, 4)), rng.normal(size=(3, 4)), weights / weights.sum(axis=1, keepdims=True)
+
+
+def test_squared_error_by_its_definition():
+    values, targets, weights = draws(3)
+    expected = [
+        sum(w * np.mean((v - y) ** 2) for w, v in zip(weights[t], values[t], strict=True))
+        for t, y in enumerate(targets)
+    ]
+    np.testing.assert_allclose(squared_error(*map(tf.constant, (values, targets, weights))), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("samples", [2, 5])
+def test_energy_score_by_its_definition(samples):
+    values, targets, _ = draws(samples)
+    weights = np.full((3, samples), 1 / samples)
+    for task in range(3):
+        to_target = np.mean([distance(v, targets[task]) for v in values[task]])
+        pairs = [(i, j) for i in range(samples) for j in range(samples) if i != j]
+        between = np.mean([distance(values[task, i], values[task, j]) for i, j in pairs])
+        found = energy_score(*map(tf.constant, (values, targets, weights)))[task]
+        np.testing.assert_allclose(found, to_target - between / 2, rtol=1e-12)
+
+
+def test_energy_score_of_a_mixture_by_its_definition():
+    """Two components of three samples each, in turn, with shares that are the task's own."""
+    values, targets, _ = draws(6)
+    shares = np.array([[0.5, 0.5], [0.9, 0.1], [0.0, 1.0]])
+    found = energy_score(*map(tf.constant, (values, targets, np.tile(shares, [1, 3]) / 3)), groups=2)
+    for task in range(3):
+        of = [values[task, component::2] for component in range(2)]
+        expected = sum(
+            p * np.mean([distance(v, targets[task]) for v in f]) for p, f in zip(shares[task], of, strict=True)
+        )
+        for k, first in enumerate(of):
+            for m, second in enumerate(of):
+                pairs = [distance(a, b) for i, a in enumerate(first) for j, b in enumerate(second) if k != m or i != j]
+                expected -= shares[task, k] * shares[task, m] * np.mean(pairs) / 2
+        np.testing.assert_allclose(found[task], expected, rtol=1e-10)
+
+
+def mean_score(samples_of, targets, count, groups=1, weights=None):
+    """The mean score of distributions over many tasks, and its standard error."""
+    values = samples_of(len(targets), count)
+    weights = np.full((len(targets), count), 1 / count) if weights is None else weights
+    found = energy_score(*map(tf.constant, (values, targets, weights)), groups).numpy()
+    return found.mean(), found.std() / np.sqrt(len(found))
+
+
+@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("points", [1, 10])
+def test_the_best_spread_is_the_right_one_with_few_samples_too(count, points):
+    """Normal functions, constant over points: the spread of least score is the targets' own, 0.7 about 0.4."""
+    rng = np.random.default_rng(0)
+    repeat = np.ones(points)
+    targets, normals = (0.4 + 0.7 * rng.normal(size=(60_000, 1))) * repeat, rng.normal(size=(60_000, count, 1))
+
+    def score(parameters):
+        mean, spread = parameters
+        return mean_score(lambda *_: (mean + spread * normals) * repeat, targets, count)[0]
+
+    found = optimize.minimize(score, [0.0, 0.2], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7})
+    np.testing.assert_allclose(found.x, [0.4, 0.7], atol=0.03)
+
+
+def test_squared_error_would_have_no_spread():
+    rng = np.random.default_rng(1)
+    targets, normals = 0.7 * rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 2, 1))
+    weights = np.full((20_000, 2), 0.5)
+    scores = [
+        squared_error(*map(tf.constant, (spread * normals, targets, weights))).numpy().mean()
+        for spread in (0, 0.3, 0.7)
+    ]
+    assert scores == sorted(scores) and scores[1] > scores[0] + 0.05
+
+
+def test_the_score_does_not_depend_on_the_number_of_samples():
+    rng = np.random.default_rng(2)
+    targets = rng.normal(size=(40_000, 3))
+    found = [mean_score(lambda *shape: rng.normal(size=(*shape, 3)), targets, count) for count in (2, 3, 10)]
+    for mean, error in found:
+        assert mean == pytest.approx(found[-1][0], abs=4 * (error + found[-1][1]))
+
+
+def test_the_right_shares_are_best_and_noise_on_both_sides_changes_nothing_of_it():
+    """Targets near +1 in 3 of 10 tasks, near -1 in the others, all points alike; one component has each place."""
+    rng = np.random.default_rng(3)
+    noise = 0.5
+    places = np.where(rng.random((40_000, 1)) < 0.3, 1.0, -1.0) * np.ones(5)
+    targets = places + noise * rng.normal(size=places.shape)
+    values = np.tile([[1.0], [-1.0]], [2, 5]) + noise * rng.normal(size=(40_000, 4, 5))
+
+    def score(share):
+        weights = np.tile([share / 2, (1 - share) / 2], [40_000, 2])
+        return mean_score(lambda *_: values, targets, 4, groups=2, weights=weights)[0]
+
+    assert optimize.minimize_scalar(score, bounds=(0, 1), method="bounded").x == pytest.approx(0.3, abs=0.02)
+    halfway = mean_score(lambda *_: noise * rng.normal(size=(40_000, 4, 5)), targets, 4)[0]
+    assert halfway > score(0.3) + 0.1
+
+
+def test_samples_that_agree_have_a_gradient():
+    values = tf.ones([1, 2, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        loss = tf.reduce_sum(energy_score(values, tf.zeros([1, 3]), tf.fill([1, 2], 0.5)))
+    np.testing.assert_allclose(tape.gradient(loss, values), np.full((1, 2, 3), 1 / 6), rtol=1e-4)

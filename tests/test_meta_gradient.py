@@ -105,18 +105,20 @@ def test_finite_differences(case, exact, index):
 
 
 def first_order(values, loss_of, learning_rate, steps, *_):
+    path = [values]
     for step in range(steps):
         with tf.GradientTape() as tape:
             tape.watch(values)
             loss = loss_of(values, step)
         values = values - learning_rate * tf.stop_gradient(tape.gradient(loss, values))
-    return values
+        path.append(values)
+    return path
 
 
 def test_second_order_is_not_first_order(episode, monkeypatch):
     exact = Case(episode, True)
     second = exact.gradients()
-    monkeypatch.setattr(adaptation, "descend", first_order)
+    monkeypatch.setattr(adaptation, "descent", first_order)
     approximate = Case(episode, True)
     assert approximate.loss() == pytest.approx(exact.loss(), rel=1e-12)
     for name, ours, other in zip(VARIABLES, second, approximate.gradients(), strict=True):
@@ -127,7 +129,7 @@ def test_second_order_is_not_first_order(episode, monkeypatch):
 def test_the_first_order_switch_is_the_hand_written_one(episode, monkeypatch):
     switched = Case(episode, True, dataclasses.replace(CONFIG, first_order=True))
     loss, gradients = switched.loss(), switched.gradients()
-    monkeypatch.setattr(adaptation, "descend", first_order)
+    monkeypatch.setattr(adaptation, "descent", first_order)
     by_hand = Case(episode, True)
     assert loss == by_hand.loss()
     for ours, expected in zip(gradients, by_hand.gradients(), strict=True):

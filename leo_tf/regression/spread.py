@@ -69,9 +69,14 @@ def evaluate_spread(model, validation, tasks, shots, num_samples=100, batch_size
       CalibratedSpread.
     """
     sampler = FunctionSampler(model, batch_size, jit)
-    found = sampler.functions(*validation.support(shots), num_samples=num_samples)
+
+    def samples(of):
+        support_x, support_y = of.support(shots)
+        return sampler.functions(support_x, support_y, num_samples)
+
+    found = samples(validation)
     factor = fit_spread(found, validation.truth)
-    stretched = stretch(sampler.functions(*tasks.support(shots), num_samples=num_samples), factor)
+    stretched = stretch(samples(tasks), factor)
     covered = map(confidence_interval, coverage(stretched, tasks.truth, LEVELS))
     scores = confidence_interval(crps(stretched, tasks.truth))
     return CalibratedSpread(factor, len(validation), shots, scores, dict(zip(LEVELS, covered, strict=True)))

@@ -51,8 +51,15 @@ class Adaptation:
 
 def adaptation_of(subject):
     """Measure a Subject's learner at the start and after every step, in one pass; return Adaptation."""
-    rates = {rate.name: rate.numpy().ravel() for rate in subject.learner.learning_rates}
-    return Adaptation(subject.learner.inner_steps[0], subject.scores(), rates)
+    learner = subject.learner
+    latent, finetuning = learner.inner_steps
+    taken = [latent, finetuning] if subject.has_decoder else [finetuning]
+    rates = {
+        rate.name: rate.numpy().ravel()
+        for rate, steps in zip(learner.learning_rates, taken, strict=False)
+        if steps  # a rate of no steps is where it started
+    }
+    return Adaptation(latent, subject.scores(), rates)
 
 
 def section(analysed):

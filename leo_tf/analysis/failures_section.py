@@ -177,7 +177,8 @@ def _image_pictures(found, subject, images):
     for a, b, rate, _ in found.pairs()[:_PICTURED]:
         rows = np.arange(offsets[a], offsets[a] + sizes[a])
         often = np.argsort(-found.wrong_answers[rows, b], kind="stable")[:_IN_A_LINE]
-        shown = [(int(row), f"{found.wrong_answers[row, b]} times") for row in rows[often]]
+        shown = [(int(row), f"{found.wrong_answers[row, b]} x") for row in rows[often]]
+        shown += [(int(row), f"a {_brief(names[b])}") for row in range(offsets[b], offsets[b] + min(2, sizes[b]))]
         pairs.append((f"{names[a]} taken for {names[b]} ({100 * rate:.0f} %)", shown))
     worst = found.examples()[: 2 * _IN_A_LINE].tolist()
     examples = [
@@ -195,7 +196,9 @@ def _image_pictures(found, subject, images):
     ]
     return {
         "worst_tasks": Picture(sheet(images, tasks), "The support examples of the tasks with the lowest accuracy."),
-        "worst_pairs": Picture(sheet(images, pairs), "Queries of one class that are most often taken for another."),
+        "worst_pairs": Picture(
+            sheet(images, pairs), "Queries of one class that are most often taken for another, and two of that one."
+        ),
         "worst_examples": Picture(
             sheet(images, examples), "Queries that are answered right most seldom, and how often."
         ),

@@ -41,7 +41,10 @@ def section(analysed):
             "steps go. The Hessian is exact, at the start of adaptation and at its end.",
             *(f"**{each.claim} {each.verdict}.** {each.finding}" for each in judged),
         ],
-        [Table(["model", "space", "point", "rank", *SPREAD_HEADER], _eigenvalue_rows(found)), _step_table(found)],
+        [
+            Table(["model", "space", "point", "tasks", "rank", *SPREAD_HEADER], _eigenvalue_rows(found)),
+            _step_table(found),
+        ],
         pictures,
         {
             **analysed.about("test"),
@@ -111,7 +114,11 @@ def _curvature_caption(tasks):
 
 def _eigenvalue_rows(found):
     return [
-        [model.name, _IN_WORDS[space], point, _ranks(model.ranks[space, point]), *spread_cells(values)]
+        [
+            *(model.name, _IN_WORDS[space], point),
+            *(str(len(model.ranks[space, point])), _ranks(model.ranks[space, point])),
+            *spread_cells(values),
+        ]
         for model in found
         for (space, point), values in model.eigenvalues.items()
     ]

@@ -25,7 +25,7 @@ def section(analysed, leave_one_out, words):
     rows = [[name, *spread_cells(values)] for name, values in fields.items()]
     text = [
         f"How much hangs on one example: {tasks} {split} tasks, adapted again with each support example left out. An "
-        "example whose leaving out raises accuracy is a bad one, or labelled wrong."
+        "example without which the answers are better is a bad one, or labelled wrong."
     ]
     summary = {**analysed.about("test"), "num_tasks": tasks}
     summary |= {name: spread(values) for name, values in found._asdict().items()}

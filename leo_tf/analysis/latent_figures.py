@@ -44,7 +44,7 @@ def _stages(axes, points):
     for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
         axes.scatter(*of_stage.T, color=color, label=f"{stage} adaptation", **_DOT)
     axes.set_title("before and after adaptation", fontsize="medium")
-    axes.legend(frameon=False, fontsize="small", markerscale=3, loc="upper left")
+    axes.legend(edgecolor="none", fontsize="small", markerscale=3, loc="upper left")
 
 
 def _labels(axes, points, name, texts):
@@ -74,7 +74,7 @@ def _highlight(axes, points, name, chosen):
     for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
         axes.scatter(*of_stage[chosen].T, color=color, label=f"{stage} adaptation", **{**_DOT, "s": 12})
     axes.set_title(f"{name} alone", fontsize="medium")
-    axes.legend(frameon=False, fontsize="small", markerscale=2, loc="upper left")
+    axes.legend(edgecolor="none", fontsize="small", markerscale=2, loc="upper left")
 
 
 def _values(axes, points, name, numbers):

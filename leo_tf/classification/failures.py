@@ -41,10 +41,16 @@ class Failures:
         with np.errstate(invalid="ignore"):
             return self.answered / self.asked
 
-    def pairs(self):
-        """Return [(class, class, rate, rate the other way)] of pairs seen together, those most mixed up first."""
-        rates = self.rates()
-        first, second = np.nonzero(np.triu(self.asked > 0, 1))
+    def pairs(self, least=5):
+        """Return [(class, class, rate, rate the other way)] of pairs of classes, those most mixed up first.
+
+        Args:
+          least: tasks that a pair was in together (or as many as any), for its rate to mean something.
+        """
+        rates, together = self.rates(), np.zeros_like(self.asked)
+        np.add.at(together, (self.class_ids[:, :, np.newaxis], self.class_ids[:, np.newaxis]), 1)
+        together = np.triu(together, 1)
+        first, second = np.nonzero(together >= max(1, min(least, together.max())))
         mixed = rates[first, second] + rates[second, first]
         order = np.argsort(-mixed, kind="stable")
         found = []

@@ -36,6 +36,11 @@ class TrainingConfig(Section):
     metavalid_ways: int = count(
         0, "classes in a validation task; 0: as in meta-training", low=0, high=10_000, group="Run"
     )
+    metavalid_first: bool = setting(
+        False,
+        "validate before the first step too: a start that training does not improve on is then the best",
+        group="Run",
+    )
     metavalid_queries: int = count(0, "queries of a class in validation; 0: all remaining examples", low=0, group="Run")
     metavalid_batch_size: int = count(
         200, "tasks evaluated at once in validation (speed and memory only)", high=_MOST_TASKS, group="Run"
@@ -75,5 +80,7 @@ class TrainingConfig(Section):
         super().__post_init__()
         require(self.metavalid_tasks != 1, self, "metavalid_tasks", "at least 2, for an interval, or 0 for none")
         require(self.metavalid_ways != 1, self, "metavalid_ways", "at least 2, or 0 for as many as in meta-training")
+        if self.metavalid_first:
+            require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with metavalid_first")
         if self.patience:
             require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with patience, which counts validations")

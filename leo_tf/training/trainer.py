@@ -123,6 +123,8 @@ class Trainer:
         """Take all steps; return how many were NaN, and whether any validation was a number, or there is none."""
         nan_steps, validated = 0, self.work.validate is None
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
+        if getattr(self.work.settings, "metavalid_first", False) and not step and self.checkpoints.best[1] < 0:
+            validated = self._validate(step, monitor)
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
             until = min(last, step - step % log_every + log_every, step - step % every + every)
@@ -134,21 +136,25 @@ class Trainer:
             with writing(self.folder.path):
                 monitor.steps(step, metrics, steps_per_second)
             if step % every == 0 or step == last:
-                validation = self.work.validate() if self.work.validate else None
-                self._keep_best(validation)
-                if validation is not None:
-                    validated |= not math.isnan(validation.interval.mean)
-                    with writing(self.folder.path):
-                        monitor.validation(step, validation, *self.checkpoints.best)
-                self.checkpoints.save()
-                if self._on_validation and validation is not None:
-                    self._on_validation(step, validation)
+                validated |= self._validate(step, monitor)
                 if self.has_lost_patience:
                     break
             if signals.received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(signals.received, step)
         return nan_steps, validated
+
+    def _validate(self, step, monitor):
+        """Validate, if there is something to, and save; return whether it was a number."""
+        validation = self.work.validate() if self.work.validate else None
+        self._keep_best(validation)
+        if validation is not None:
+            with writing(self.folder.path):
+                monitor.validation(step, validation, *self.checkpoints.best)
+        self.checkpoints.save()
+        if self._on_validation and validation is not None:
+            self._on_validation(step, validation)
+        return validation is not None and not math.isnan(validation.interval.mean)
 
 
 class _SignalCatcher:

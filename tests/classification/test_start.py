@@ -1,10 +1,13 @@
 """What a model beyond the paper starts from, chosen on validation tasks."""
 
+import csv
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig
+from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig, Trainer
 from leo_tf.classification.start import choose_start, prototype_logits
 from leo_tf.config import DataConfig, TrainingConfig
 from leo_tf.data import transform
@@ -101,3 +104,22 @@ def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():
     classifier = model.adapt(x, np.tile(np.arange(3)[:, np.newaxis], (2, 1, 4)))
     means = x.mean(axis=2)
     np.testing.assert_allclose(classifier, 10 * (means - means.mean(axis=1, keepdims=True)), rtol=1e-5, atol=1e-5)
+
+
+def test_a_start_that_training_does_not_improve_on_is_the_best(tmp_path):
+    training = TrainingConfig(
+        num_steps_limit=4, checkpoint_steps=2, metavalid_tasks=20, metavalid_queries=5, metavalid_first=True, jit="off",
+        outer_lr=10.0,
+    )  # fmt: skip
+    model = LEOConfig(1, 1, prototype_residual=True, decoder_init="zero", kl_weight=0.0)
+    config = RunConfig(model, DataConfig(dataset_name="glyphs"), training=training)
+    trainer = Trainer(MetaTraining(config), tmp_path / "run")
+    assert trainer.run() == 4
+    accuracy, step = trainer.checkpoints.best
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    validated = {int(row["step"]): float(row["validation_accuracy"]) for row in rows if row["validation_accuracy"]}
+    assert list(validated) == [0, 2, 4]
+    assert step == 0 and accuracy == pytest.approx(validated[0]) and accuracy > max(validated[2], validated[4])
+    longer = dataclasses.replace(config, training=dataclasses.replace(training, num_steps_limit=6))
+    again = Trainer(MetaTraining(longer), tmp_path / "run")
+    assert again.run() == 2 and again.checkpoints.best == (accuracy, 0)

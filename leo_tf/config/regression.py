@@ -21,7 +21,7 @@ class RegressionConfig(Section):
     """Few-shot regression: the networks, the loss, the noise of the targets. The relation network has three layers.
 
     Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. The last three are
-    beyond the paper: see configs/regression_energy.cfg.
+    beyond the paper, for samples whose spread can be believed: docs/regression.md.
 
     References:
       Paper section 4.1 and appendix A. The table there says 16 units for the encoder, the text 32.

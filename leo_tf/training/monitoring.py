@@ -79,8 +79,9 @@ class Monitor:
         self._since = _Means(step)
         if self._bar.disable:
             yardsticks = ", ".join(f"{name} {text(value)}" for name, value in found.yardsticks.items())
+            training = f"{self._training_text(step)}; " if step > self._first or self._shown else ""
             self._say(
-                f"step {step} of {self._last}: {self._training_text(step)}; validation {measure} "
+                f"step {step} of {self._last}: {training}validation {measure} "
                 f"{text(*found.interval)}{f' ({yardsticks})' if yardsticks else ''}; best {text(best)} at step "
                 f"{best_step}."
             )

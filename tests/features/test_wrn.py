@@ -1,5 +1,6 @@
 """The network is the published one: its size, its shapes; dropout is a function of the example's number."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,3 +68,15 @@ def test_dropout_changes_training_only():
     np.testing.assert_allclose(quiet, plain(images, training=False), atol=1e-6)
     first, second = (model([images, numbers + shift], training=True).numpy() for shift in (0, 4))
     assert not np.allclose(first, second)
+
+
+def test_cosine_logits_are_scaled_angles():
+    config = NetworkConfig(depth=10, width=1, classifier="cosine")
+    model = wide_resnet(config, 8, 1, 3)
+    images = tf.random.stateless_normal([4, 8, 8, 1], [0, 1])
+    features = keras.Model(model.inputs, model.get_layer("pool").output)(images, training=False).numpy()
+    layer = model.get_layer("logits")
+    kernel = layer.kernel.numpy()
+    cosines = features @ kernel / np.linalg.norm(features, axis=1)[:, None] / np.linalg.norm(kernel, axis=0)
+    np.testing.assert_allclose(model(images, training=False), 10 * cosines, atol=1e-5)
+    assert size_of(model) == size_of(wide_resnet(NetworkConfig(depth=10, width=1), 8, 1, 3)) - 3 + 1

@@ -32,13 +32,6 @@ def define_flags(values=flags.FLAGS):
         **where("Images"),
     )
     flags.DEFINE_integer("split_seed", 0, "seed of this split", **where("Images"))
-    flags.DEFINE_enum(
-        "class_copies",
-        "none",
-        ["none", "rotations", "rotations_and_mirrored"],
-        "of the train split: its images turned by 90, 180 and 270 degrees, and mirrored, as classes of their own",
-        **where("Images"),
-    )
     flags.DEFINE_float("max_unreadable", 0.01, "share of a split's images that may be unreadable", **where("Images"))
     flags.DEFINE_string(
         "extractor",
@@ -95,7 +88,6 @@ def _extract(values=flags.FLAGS):
     from leo_tf.features.extract.output import card_folder, card_of, crop_of, split_file, write_split
     from leo_tf.features.extractor import make_extractor
     from leo_tf.features.images import find_images, inspect
-    from leo_tf.features.images.copies import with_copies
 
     extractor = make_extractor(
         *(values.extractor, values.layer, values.views, values.weights, values.pixels or ""),
@@ -104,8 +96,6 @@ def _extract(values=flags.FLAGS):
     found = find_images(values.images, *_split(values))
     _log.info("%s.", found.summary())
     inspected = inspect(found.splits, values.max_unreadable)
-    if "train" in inspected:
-        inspected["train"] = with_copies(inspected["train"], values.class_copies)
     folder = card_folder(output, values.views)
     extraction = Extraction(extractor, folder / "parts", values.batch_size, values.max_unreadable)
     start, embedded = time.monotonic(), {}

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.features.augmentation import augment, draw
-from leo_tf.features.images.copies import COPIES, changed
+
+COPIES = {"none": 1, "rotations": 4, "rotations_and_mirrored": 8}
 
 
 class Batches:
@@ -83,7 +84,8 @@ def copied(squares, copies):
     for copy in np.unique(copies):
         if copy:
             here = copies == copy
-            squares[here] = changed(squares[here], copy)
+            turned = np.rot90(squares[here], copy % 4, axes=(1, 2))
+            squares[here] = turned[:, :, ::-1] if copy >= 4 else turned
     return squares
 
 

@@ -7,9 +7,8 @@ import tensorflow as tf
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.features.images import Loader, find_images, inspect
-from leo_tf.features.images.copies import COPIES
 from leo_tf.features.images.preprocessing import GREY, IMAGENET, Preprocessing
-from leo_tf.features.pretrain.batches import Batches, hold_out
+from leo_tf.features.pretrain.batches import COPIES, Batches, hold_out
 from leo_tf.features.pretrain.step import COLUMNS, FeatureSteps, learning_rate
 from leo_tf.features.pretrain.watching import FewShotWatch, HeldOut, pooled, without_dropout
 from leo_tf.features.wrn import default_layer, wide_resnet

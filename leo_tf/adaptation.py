@@ -18,11 +18,6 @@ class Path(NamedTuple):
 
 
 def descend(values, loss_of, learning_rate, steps, first_order=False, norm_limit=0.0):
-    """Take gradient steps v <- v - learning_rate * dL/dv; return the adapted values. Arguments as `descent`."""
-    return descent(values, loss_of, learning_rate, steps, first_order, norm_limit)[-1]
-
-
-def descent(values, loss_of, learning_rate, steps, first_order=False, norm_limit=0.0):
     """Take gradient steps v <- v - learning_rate * dL/dv.
 
     Args:
@@ -55,13 +50,7 @@ def _limited(gradient, norm_limit):
     return gradient * tf.math.rsqrt(tf.maximum(squares / norm_limit**2, 1.0))
 
 
-def adapt(*args, **kwargs):
-    """Return where `adapt_path` ends: (adapted latents, adapted parameters)."""
-    path = adapt_path(*args, **kwargs)
-    return path.latents[-1], path.parameters[-1]
-
-
-def adapt_path(
+def adapt(
     latents,
     decode,
     loss,
@@ -84,7 +73,7 @@ def adapt_path(
       loss: function (parameters, step) -> scalar summed over tasks and support examples.
       latent_learning_rate, parameter_learning_rate: tensors that broadcast against latents and parameters.
       latent_steps, parameter_steps: S and F, ints of at least 0.
-      first_order, norm_limit: as in `descent`.
+      first_order, norm_limit: as in `descend`.
 
     Returns:
       Path.
@@ -92,7 +81,7 @@ def adapt_path(
     References:
       Paper algorithm 1, lines 8-12, and section 4.2.3 for fine-tuning.
     """
-    codes = descent(
+    codes = descend(
         latents,
         lambda z, step: loss(decode(z, step), step),
         latent_learning_rate,
@@ -100,7 +89,7 @@ def adapt_path(
         first_order,
         norm_limit,
     )
-    parameters = descent(
+    parameters = descend(
         decode(codes[-1], latent_steps),
         lambda theta, step: loss(theta, latent_steps + step),
         parameter_learning_rate,

@@ -16,7 +16,7 @@ def square(values, _):
 
 
 def descend(values, steps=1, **kwargs):
-    return adaptation.descend(tf.constant(values, tf.float64), square, RATE, steps, **kwargs)
+    return adaptation.descend(tf.constant(values, tf.float64), square, RATE, steps, **kwargs)[-1]
 
 
 def test_a_step_by_hand():
@@ -48,15 +48,16 @@ def test_zeros_and_gradients_without_bound():
     with tf.GradientTape() as tape:
         start = tf.zeros([1, 2], tf.float64)
         tape.watch(start)
-        end = adaptation.descend(start, square, RATE, 2, norm_limit=1.0)
+        end = adaptation.descend(start, square, RATE, 2, norm_limit=1.0)[-1]
     np.testing.assert_allclose(tape.gradient(end, start), [[0.25, 0.25]], rtol=1e-12)
     values = tf.constant([[1e15, 0.0]])
-    np.testing.assert_allclose(adaptation.descend(values, square, 1e15, 1, norm_limit=1.0), [[0.0, 0.0]], atol=1e9)
+    end = adaptation.descend(values, square, 1e15, 1, norm_limit=1.0)[-1]
+    np.testing.assert_allclose(end, [[0.0, 0.0]], atol=1e9)
 
 
 def test_without_a_limit_the_graph_is_as_it_was():
     def operations(**kwargs):
-        function = tf.function(lambda v: adaptation.descend(v, square, RATE, 2, **kwargs))
+        function = tf.function(lambda v: adaptation.descend(v, square, RATE, 2, **kwargs)[-1])
         graph = function.get_concrete_function(tf.TensorSpec([3, 2], tf.float64)).graph
         return [operation.type for operation in graph.get_operations()]
 
@@ -79,7 +80,7 @@ def test_the_gradient_passes_through_the_limit(first_order):
     across, along = np.array([-0.8, 0.6]), np.array([0.6, 0.8])
     with tf.GradientTape() as tape:
         tape.watch(start)
-        end = adaptation.descend(start, square, RATE, 1, first_order, norm_limit=1.0)
+        end = adaptation.descend(start, square, RATE, 1, first_order, norm_limit=1.0)[-1]
     jacobian = np.asarray(tape.jacobian(end, start))[0, :, 0]
     np.testing.assert_allclose(jacobian @ along, along, atol=1e-12)
     np.testing.assert_allclose(jacobian @ across, across * (1.0 if first_order else 0.9), atol=1e-12)
@@ -87,11 +88,11 @@ def test_the_gradient_passes_through_the_limit(first_order):
 
 def test_adapt_limits_both_loops():
     """The latent 2 with gradient 2 goes to 1.5, decodes to 15; its gradient 15 is cut to 1 as well."""
-    latents, parameters = adaptation.adapt(
+    path = adaptation.adapt(
         *(tf.constant([[2.0]], tf.float64), lambda z, _: 10 * z, square, RATE, 1, RATE, 1), norm_limit=1.0
     )
-    np.testing.assert_allclose(latents, [[1.5]], rtol=1e-12)
-    np.testing.assert_allclose(parameters, [[14.5]], rtol=1e-12)
+    np.testing.assert_allclose(path.latents[-1], [[1.5]], rtol=1e-12)
+    np.testing.assert_allclose(path.parameters[-1], [[14.5]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind,settings", [(LEO, LEOConfig), (MAML, MAMLConfig)])
@@ -99,3 +100,13 @@ def test_classification_has_no_limit(kind, settings):
     config = settings(inner_gradient_norm_threshold=2.5)
     with pytest.raises(InputError, match=r"inner_gradient_norm_threshold=2\.5 .* expected 0: only regression"):
         kind(config, 8)
+
+
+def test_the_path_goes_from_start_to_end():
+    """Codes 2, 1, 0.5 and parameters of ten times them; then a step on these, whose gradient is themselves."""
+    path = adaptation.adapt(
+        tf.constant([[2.0]], tf.float64), lambda z, _: 10 * z, lambda theta, _: 0.005 * tf.reduce_sum(theta**2),
+        RATE, 2, tf.constant(100.0, tf.float64), 1,
+    )  # fmt: skip
+    assert [float(z[0, 0]) for z in path.latents] == pytest.approx([2.0, 1.0, 0.5])
+    assert [float(theta[0, 0]) for theta in path.parameters] == pytest.approx([5.0, 0.0], abs=1e-12)

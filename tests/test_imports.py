@@ -17,7 +17,7 @@ FLOORS = [
     [{"files", "config", "randomness"}],
     [{"layers", "adaptation", "objective", "gradients"}],
     [{"learners", "data", "evaluation"}],
-    ["problem"],
+    ["subject", "problem"],
     [{"classification", "regression"}],
     ["runs", "analysis"],
     ["training"],

@@ -118,7 +118,7 @@ def first_order(values, loss_of, learning_rate, steps, *_):
 def test_second_order_is_not_first_order(episode, monkeypatch):
     exact = Case(episode, True)
     second = exact.gradients()
-    monkeypatch.setattr(adaptation, "descent", first_order)
+    monkeypatch.setattr(adaptation, "descend", first_order)
     approximate = Case(episode, True)
     assert approximate.loss() == pytest.approx(exact.loss(), rel=1e-12)
     for name, ours, other in zip(VARIABLES, second, approximate.gradients(), strict=True):
@@ -129,7 +129,7 @@ def test_second_order_is_not_first_order(episode, monkeypatch):
 def test_the_first_order_switch_is_the_hand_written_one(episode, monkeypatch):
     switched = Case(episode, True, dataclasses.replace(CONFIG, first_order=True))
     loss, gradients = switched.loss(), switched.gradients()
-    monkeypatch.setattr(adaptation, "descent", first_order)
+    monkeypatch.setattr(adaptation, "descend", first_order)
     by_hand = Case(episode, True)
     assert loss == by_hand.loss()
     for ours, expected in zip(gradients, by_hand.gradients(), strict=True):
@@ -143,7 +143,7 @@ def test_encoder_penalty_gradient_stops_at_the_adapted_codes():
     rate = tf.constant(0.1, tf.float64)
 
     def adapted_of(codes):
-        return adaptation.descend(codes, lambda z, _: tf.reduce_sum(z**4), rate, 2)
+        return adaptation.descend(codes, lambda z, _: tf.reduce_sum(z**4), rate, 2)[-1]
 
     with tf.GradientTape() as tape:
         tape.watch(initial)
@@ -154,9 +154,10 @@ def test_encoder_penalty_gradient_stops_at_the_adapted_codes():
 
 def one_dimensional(steps, rate, start=4.0):
     """The official unit test's mock: decode to x * z^2 with x = 4; the loss is the decoded value itself."""
-    return adaptation.adapt(
+    path = adaptation.adapt(
         start, lambda z, _: 4.0 * z * z, lambda theta, _: tf.reduce_sum(theta), rate, steps, tf.constant(0.0), 0
     )
+    return path.latents[-1], path.parameters[-1]
 
 
 @pytest.mark.parametrize("steps,expected", [(0, 4.0), (1, 0.8), (2, 0.16), (3, 0.032)])
@@ -190,7 +191,7 @@ def test_finetuning_goes_on_from_the_last_decode():
         uses.append(("loss", step))
         return tf.reduce_sum(theta**2)
 
-    latents, theta = adaptation.adapt(tf.constant([3.0]), decode, loss, tf.constant(0.25), 2, tf.constant(0.1), 2)
-    np.testing.assert_allclose(latents, [0.0], atol=1e-6)  # 3 -> 3 - 0.5 * 4 = 1 -> 1 - 0.5 * 2 = 0
-    np.testing.assert_allclose(theta, [0.64], rtol=1e-6)  # 1 -> 0.8 -> 0.64
+    path = adaptation.adapt(tf.constant([3.0]), decode, loss, tf.constant(0.25), 2, tf.constant(0.1), 2)
+    np.testing.assert_allclose(path.latents[-1], [0.0], atol=1e-6)  # 3 -> 3 - 0.5 * 4 = 1 -> 1 - 0.5 * 2 = 0
+    np.testing.assert_allclose(path.parameters[-1], [0.64], rtol=1e-6)  # 1 -> 0.8 -> 0.64
     assert uses == [("decode", 0), ("loss", 0), ("decode", 1), ("loss", 1), ("decode", 2), ("loss", 2), ("loss", 3)]

@@ -4,7 +4,8 @@ import dataclasses
 import functools
 from typing import Any
 
-from leo_tf.problem import Evaluation, Subject
+from leo_tf.problem import Evaluation
+from leo_tf.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

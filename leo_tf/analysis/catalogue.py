@@ -2,12 +2,12 @@
 
 from leo_tf.analysis import (
     adaptation_section,
+    evaluation_sections,
     failures_section,
     geometry_section,
     influence_section,
     latent_section,
     regression_sections,
-    shorter_sections,
 )
 from leo_tf.analysis.analysed import model_name
 from leo_tf.analysis.projector import write_projector
@@ -46,8 +46,8 @@ _ANALYSES = {
         "adaptation": _only(adaptation_section.section),
         "leave_one_out": _leave_out_examples,
         "failures": _only(failures_section.section),
-        "calibration": _only(shorter_sections.calibration),
-        "grid": _only(shorter_sections.grid),
+        "calibration": _only(evaluation_sections.calibration),
+        "grid": _only(evaluation_sections.grid),
     },
     "regression": {
         "latent_space": _latent_space,

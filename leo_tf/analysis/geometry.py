@@ -35,7 +35,7 @@ def geometry_of(subject, name):
     """Measure a learner's Geometry.
 
     Args:
-      subject: problem.Subject.
+      subject: subject.Subject.
       name: of the model.
 
     Returns:

@@ -59,7 +59,7 @@ def latent_space_of(subject, seed=0):
     The codes are the means that evaluation uses: the encoder's before, and those after all latent steps.
 
     Args:
-      subject: problem.Subject.
+      subject: subject.Subject.
       seed: int, of t-SNE.
 
     Returns:

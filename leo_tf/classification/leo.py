@@ -10,11 +10,10 @@ from leo_tf.classification import prototypes
 from leo_tf.classification.learner import ClassificationLearner, join_examples
 from leo_tf.classification.noise import Needs, dropout
 from leo_tf.classification.transform import EmbeddingTransform
+from leo_tf.config import LEOConfig
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import Adapted, LatentLearner, Trace
-
-_SCALE = 10.0  # of the prototypes, until validation tasks have chosen one
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
@@ -64,7 +63,8 @@ class LEO(LatentLearner, ClassificationLearner):
         self.prototype_log_scale = None
         if self.config.prototype_residual:
             # Its logarithm, so that a step of Adam changes the scale by a share of it.
-            start = keras.initializers.Constant(math.log(self.config.prototype_scale_init or _SCALE))
+            scale = self.config.prototype_scale_init or LEOConfig.prototype_scale_init
+            start = keras.initializers.Constant(math.log(scale))
             self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
         self.embedding_transform = None
         if self.config.embedding_transform != "none":
@@ -123,9 +123,8 @@ class LEO(LatentLearner, ClassificationLearner):
         return [] if self.prototype_log_scale is None else [self.prototype_log_scale]
 
     def start_prototypes_at(self, scale):
-        """Set the prototypes' scale, a float above 0, where there is one."""
-        for log_scale in self.scales:
-            log_scale.assign(math.log(scale))
+        """Set the scale, a float above 0, of the prototypes that a prototype_residual adds."""
+        self.scales[0].assign(math.log(scale))
 
     def _prototypes(self, means):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
@@ -178,7 +177,7 @@ class LEO(LatentLearner, ClassificationLearner):
         else:
             posterior = self.encoder(support(0))[:, :, tf.newaxis]  # one for all copies
             initial = distributions.sample_at(posterior, noise.latents) if config.stochastic else posterior.mean()
-        adapted, classifier = adaptation.adapt(
+        path = adaptation.adapt(
             initial,
             decode,
             self.support_loss(lambda step: support(1 + step), support_y),
@@ -190,10 +189,10 @@ class LEO(LatentLearner, ClassificationLearner):
             config.first_order,
         )
         if self.encoder is not None:
-            penalty = objective.encoder_penalty(initial, adapted)
+            penalty = objective.encoder_penalty(initial, path.latents[-1])
             if config.stochastic:
                 kl = self.kl(posterior, noise.latents)
-        return Adapted(classifier, kl, penalty)
+        return Adapted(path.parameters[-1], kl, penalty)
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
@@ -288,14 +287,14 @@ class LEO(LatentLearner, ClassificationLearner):
             return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights) + offset, labels))
 
         has_start = self.prototype_log_scale is not None
-        codes = adaptation.descent(
+        codes = adaptation.descend(
             latents,
             loss_on(self.decoder.project(examples), self.classify(examples, start) if has_start else 0.0),
             rate_multiplier * tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
             self.config.first_order,
         )
-        classifiers = adaptation.descent(
+        classifiers = adaptation.descend(
             start + self.decoder.mean(codes[-1]),
             loss_on(examples),
             rate_multiplier * tf.convert_to_tensor(self.finetuning_learning_rate),

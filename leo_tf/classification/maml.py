@@ -42,19 +42,19 @@ class MAML(DescentLearner, ClassificationLearner):
         """Return Adapted, with classifiers [tasks, ways, dim]; see MetaLearner."""
         rate = self.config.dropout_rate
         # Use 0 of the support is LEO's encoder's.
-        classifier = self._descent(
+        classifier = self._descend(
             support_x, support_y, lambda use: dropout(support_x, noise.support_mask(1 + use), rate)
         )[-1]
         return self.without_penalties(classifier)
 
-    def descent_in_evaluation(self, support_x, support_y):
+    def descend_in_evaluation(self, support_x, support_y):
         """Return the classifiers [tasks, ways, dim] at the start and after each step, without dropout, a list."""
-        return self._descent(support_x, support_y, lambda step: support_x)
+        return self._descend(support_x, support_y, lambda step: support_x)
 
-    def _descent(self, support_x, support_y, support):
+    def _descend(self, support_x, support_y, support):
         self.require_ways(support_x.shape[1])
         tasks, _, shots, _ = tf.unstack(tf.shape(support_x))
-        return self.descent(tasks, self.support_loss(support, support_y), 1.0 / tf.cast(shots, self.compute_dtype))
+        return self.descend(tasks, self.support_loss(support, support_y), 1.0 / tf.cast(shots, self.compute_dtype))
 
     def require_ways(self, ways):
         """Raise InputError unless these are the ways the model was made for."""

@@ -115,9 +115,11 @@ class Classification(Problem):
         ways, shots = self._validation_shape
         start = choose_start(self._train, self._validation, ways, shots, shrinkages, episodes.tasks_within)
         learner.fit_transform(self._train, start.shrinkage)
-        if not model.prototype_scale_init:
+        said = [] if model.transform_shrinkage else [f"transform_shrinkage={start.shrinkage:g}"]
+        if model.prototype_residual and not model.prototype_scale_init:
             learner.start_prototypes_at(start.scale)
-        _logger.info("Chosen on validation tasks: %s.", start)
+            said.append(f"prototype_scale_init={start.scale:.3g}")
+        _logger.info("Chosen on validation tasks: %s.", ", ".join(said))
 
     def make_validator(self, learner):
         training, table = self.config.training, self._validation

@@ -8,9 +8,10 @@ seconds.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+import tensorflow as tf
 
-from leo_tf import randomness
+from leo_tf import objective, randomness
+from leo_tf.classification import prototypes
 from leo_tf.classification.tasks import draw_from
 from leo_tf.data import EpisodeSampler, transform
 from leo_tf.evaluation.calibration import fit_temperature
@@ -28,9 +29,6 @@ class Start(NamedTuple):
     scale: float
     losses: dict[float, float]  # nats by shrinkage, each at its best scale
 
-    def __str__(self):
-        return f"transform_shrinkage={self.shrinkage:g}, prototype_scale_init={self.scale:.3g}"
-
 
 def choose_start(training, validation, ways, shots, shrinkages=SHRINKAGES, within="all"):
     """Choose the shrinkage, and with it the scale, of least loss on tasks of the validation classes.
@@ -47,8 +45,8 @@ def choose_start(training, validation, ways, shots, shrinkages=SHRINKAGES, withi
     Raises:
       InputError: the validation classes have no such tasks, or whitening is not possible.
     """
-    queries = min(_MOST_QUERIES, int(validation.class_sizes.min()) - shots)
-    sampler = EpisodeSampler(validation, ways, shots, queries, within)
+    queries = min(_MOST_QUERIES, max(0, int(validation.class_sizes.min()) - shots))
+    sampler = EpisodeSampler(validation, ways, shots, queries or None, within)  # which names a class that is too small
     tasks = draw_from(sampler, validation.digest, _TASKS, _SEED, randomness.VALIDATION)
     labels = np.broadcast_to(np.repeat(np.arange(ways), queries), (len(tasks), ways * queries))
     used, rows = np.unique(tasks.rows(sampler), return_inverse=True)
@@ -83,13 +81,11 @@ def prototype_logits(embeddings, rows, shots):
     parts = []
     for first in range(0, tasks, at_once):
         gathered = embeddings[rows[first : first + at_once]]
-        means = gathered[:, :, :shots].mean(axis=2)
-        means -= means.mean(axis=1, keepdims=True)
+        means = prototypes.centred(gathered[:, :, :shots].mean(axis=2)).numpy()
         queries = gathered[:, :, shots:].reshape(len(gathered), ways * (examples - shots), -1)
         parts.append(queries @ means.transpose(0, 2, 1))
     return np.concatenate(parts)
 
 
 def _loss(logits, labels):
-    logs = special.log_softmax(logits.astype(np.float64), axis=-1)
-    return float(-np.take_along_axis(logs, labels[..., np.newaxis], axis=-1).mean())
+    return float(objective.cross_entropy(tf.constant(logits, tf.float64), labels).numpy().mean())

@@ -10,7 +10,7 @@ from leo_tf.classification.curvature import spectrum
 from leo_tf.classification.evaluator import require_fits, sampler_of
 from leo_tf.classification.learner import join_examples
 from leo_tf.evaluation.progress import Progress
-from leo_tf.problem import Spectra, Subject
+from leo_tf.subject import Spectra, Subject
 
 _PAIRS_AT_ONCE = 5000  # of support examples in the relation network
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leo_tf.config.model import TRANSFORMS
+from leo_tf.config.model import TRANSFORMS, LEOConfig
 from leo_tf.errors import InputError
 
-SHRINKAGE = 0.3  # of the mean variance, added to every direction's
+SHRINKAGE = LEOConfig.transform_shrinkage
 _ROWS_AT_ONCE = 65_536
 
 

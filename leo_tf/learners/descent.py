@@ -12,7 +12,7 @@ from leo_tf.learners.meta_learner import MetaLearner, Trace
 class DescentLearner(MetaLearner):
     """Model-agnostic meta-learning: learned initial parameters, one fixed learning rate.
 
-    A subclass calls `add_initial_parameters`, and `descend` to adapt; it has `descent_in_evaluation`.
+    A subclass calls `add_initial_parameters`, and `descend` to adapt; it has `descend_in_evaluation`.
 
     References:
       Finn et al., "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
@@ -50,10 +50,6 @@ class DescentLearner(MetaLearner):
         return self.config.maml_lr
 
     def descend(self, tasks, loss, rate_multiplier=1.0):
-        """Return each task's parameters [tasks, ...] after all steps; arguments as `descent`."""
-        return self.descent(tasks, loss, rate_multiplier)[-1]
-
-    def descent(self, tasks, loss, rate_multiplier=1.0):
         """Return each task's parameters at the start and after each step, a list of [tasks, ...].
 
         Args:
@@ -62,7 +58,7 @@ class DescentLearner(MetaLearner):
           rate_multiplier: what the learning rate is multiplied by.
         """
         initial = tf.convert_to_tensor(self.initial_parameters)
-        return adaptation.descent(
+        return adaptation.descend(
             tf.broadcast_to(initial, [tasks, *initial.shape]),
             loss,
             rate_multiplier * self.inner_learning_rate,
@@ -73,13 +69,13 @@ class DescentLearner(MetaLearner):
 
     def trace(self, support_x, support_y):
         """Return the Trace; see MetaLearner."""
-        return Trace(None, tf.stack(self.descent_in_evaluation(support_x, support_y)))
+        return Trace(None, tf.stack(self.descend_in_evaluation(support_x, support_y)))
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the parameters [tasks, ...]; see MetaLearner."""
-        return self.descent_in_evaluation(support_x, support_y)[-1]
+        return self.descend_in_evaluation(support_x, support_y)[-1]
 
-    def descent_in_evaluation(self, support_x, support_y):
+    def descend_in_evaluation(self, support_x, support_y):
         """Return the list of the problem's parameters at the start and after each step, without noise."""
         raise NotImplementedError
 

@@ -165,7 +165,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return self.decoder.mean(latents)
 
     def _adapt(self, latents, support_x, support_y, decode):
-        return adaptation.adapt_path(
+        return adaptation.adapt(
             latents,
             decode,
             self.support_loss(support_x, support_y),

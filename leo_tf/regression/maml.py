@@ -35,9 +35,9 @@ class RegressionMAML(DescentLearner, RegressionLearner):
         """Return Adapted, with networks [tasks, num_parameters]; see MetaLearner."""
         return self.without_penalties(self.adapt_in_evaluation(support_x, support_y))
 
-    def descent_in_evaluation(self, support_x, support_y):
+    def descend_in_evaluation(self, support_x, support_y):
         """Return the parameters [tasks, num_parameters] at the start and after each step, a list."""
-        return self.descent(tf.shape(support_x)[0], self.support_loss(support_x, support_y))
+        return self.descend(tf.shape(support_x)[0], self.support_loss(support_x, support_y))
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")

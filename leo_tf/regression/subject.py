@@ -5,9 +5,9 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.problem import Spectra, Subject
 from leo_tf.regression import network
 from leo_tf.regression.tasks import grid
+from leo_tf.subject import Spectra, Subject
 
 _TASKS_AT_ONCE = 200
 _WHOLE_HESSIANS = 8  # tasks of which the Hessian in the parameters, of 1,761 rows, is decomposed

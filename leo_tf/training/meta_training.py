@@ -16,7 +16,8 @@ class MetaTraining:
     num_steps_limit, checkpoint_steps, log_steps and patience; `data_record`; `measured`, a Problem or alike, with
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
-    there is no validation. It may have `attachments`, files that the run keeps, {name in its folder: path}.
+    there is no validation. `settings` may have metavalid_first. It may have `attachments`, files that the run keeps,
+    {name in its folder: path}.
 
     Args:
       config: RunConfig.

@@ -370,7 +370,7 @@ def fitted():
     dataset = tf.data.Dataset.range(20).map(lambda i: sampler.sample(0, i * 8, 8))
     config = dataclasses.replace(CONFIG, kl_weight=1e-3, inner_lr_init=0.01, l2_penalty_weight=0.0)
     model = RegressionLEO(dataclasses.replace(config, inner_gradient_norm_threshold=10), SIZES, seed=0)
-    model.compile(keras.optimizers.Adam(0.01), gradient_threshold=0, gradient_norm_threshold=10)
+    model.compile(keras.optimizers.Adam(0.003), gradient_threshold=0, gradient_norm_threshold=10)
     before = model.evaluate(dataset, return_dict=True, verbose=0)
     history = model.fit(dataset, epochs=6, verbose=0)
     return model, dataset, before, model.evaluate(dataset, return_dict=True, verbose=0), history
@@ -380,7 +380,7 @@ def test_fit_learns(fitted):
     model, dataset, before, after, history = fitted
     assert set(after) == {"loss", "query_loss"}
     assert after["query_loss"] < 0.7 * before["query_loss"]
-    assert min(history.history["loss"][1:]) < history.history["loss"][0]  # of samples: it jumps
+    assert history.history["loss"][-1] < 0.8 * history.history["loss"][0]
     outcomes = [model.meta_loss(RegressionEpisode(*batch), training=False) for batch in dataset]
     assert after["query_loss"] == pytest.approx(np.mean([o.query_loss for o in outcomes]), rel=1e-4)
 

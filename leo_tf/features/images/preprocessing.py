@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.features.augmentation import drawing_views
+from leo_tf.features.settings import CROPS
 
 COLORS = ("rgb", "bgr", "grey")
-CROPS = ("center", "ink")
 VIEWS = ("center", "multiview", "drawing")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
 GREY = ((127.5,), (127.5,))

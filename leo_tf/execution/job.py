@@ -34,6 +34,11 @@ class Job:
         return self.folder / "log.txt"
 
     @property
+    def stop_file(self):
+        """Asks, by being there, whoever does the job to stop it: what reaches all machines is the disk."""
+        return self.folder / "stop"
+
+    @property
     def digest(self):
         """Hash of the commands, text."""
         return hashlib.sha256(json.dumps(self.commands).encode()).hexdigest()

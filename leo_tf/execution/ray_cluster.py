@@ -10,8 +10,10 @@ import threading
 from concurrent.futures import Future
 
 from leo_tf.errors import InputError, require_package
+from leo_tf.files import writing
 
 _SECONDS = 10.0
+_SECONDS_TO_SAVE = 90.0
 _RETRIES = 10  # of a job whose machine or process is lost
 
 
@@ -47,31 +49,36 @@ class RayCluster:
         self._task = ray.remote(_do).options(
             num_cpus=execution.threads, num_gpus=execution.gpus_per_job, max_retries=_RETRIES
         )
-        self._references = {}
+        self._submitted = {}
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for reference, future in self._references.values():
-            if not future.done():
+        running = {reference: job for job, reference, future in self._submitted.values() if not future.done()}
+        for job in running.values():
+            self.stop(job)
+        if running:
+            _, waiting = self._ray.wait([*running], num_returns=len(running), timeout=_SECONDS_TO_SAVE)
+            for reference in waiting:  # as of jobs that no machine had room for
                 self._ray.cancel(reference)
-        for reference, _ in self._references.values():
-            self._ray.wait([reference], timeout=90)
         if self._started:
             self._ray.shutdown()
 
     def submit(self, job):
         """Queue a job; return the Future of its status."""
+        job.stop_file.unlink(missing_ok=True)
         reference = self._task.remote(job, self._execution.threads, os.getcwd())
         future: Future = Future()
         threading.Thread(target=self._fetch, args=(reference, future), daemon=True).start()
-        self._references[job.name] = reference, future
+        self._submitted[job.name] = job, reference, future
         return future
 
     def stop(self, job):
-        """Ask a job to save and end."""
-        self._ray.cancel(self._references[job.name][0])
+        """Ask a job to save and end. Not by Ray's cancel, whose interruption of a running task may be lost."""
+        with writing(job.folder):
+            job.folder.mkdir(parents=True, exist_ok=True)
+            job.stop_file.touch()
 
     def _fetch(self, reference, future):
         try:
@@ -94,4 +101,4 @@ def _do(job, threads, folder):
     from leo_tf.execution.work import do
 
     os.chdir(folder)
-    return do(job, threads, lambda: False)
+    return do(job, threads, job.stop_file.exists)

@@ -191,9 +191,9 @@ def test_inner_steps(model, weights, make_episode, shots, monkeypatch):
     episode, noise, seen = make_episode(shots=shots), make_noise(shots), {}
 
     def spy(latents, *args, adapt=adaptation.adapt):
-        adapted, classifier = adapt(latents, *args)
-        seen.update(initial=latents, latents=adapted, classifier=classifier)
-        return adapted, classifier
+        path = adapt(latents, *args)
+        seen.update(initial=latents, latents=path.latents[-1], classifier=path.parameters[-1])
+        return path
 
     monkeypatch.setattr(adaptation, "adapt", spy)
     model.meta_loss(episode, True, noise=noise)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from leo_tf import objective
 from leo_tf.classification import noise as noises
 from leo_tf.data.episodes import Episode
-from leo_tf.data.transform import SHRINKAGE
+from leo_tf.data.transform import BETWEEN, SHRINKAGE
 from leo_tf.errors import InputError
 from leo_tf.learners.meta_learner import MetaLearner, noise_seed
 
@@ -67,16 +67,20 @@ class ClassificationLearner(MetaLearner):
 
     embedding_transform: Any = None  # an EmbeddingTransform, where the model has one
 
-    def fit_transform(self, table, shrinkage=None):
+    def fit_transform(self, table, shots=1, shrinkage=None, between=None):
         """Fit the embedding transform, if there is one, to the EmbeddingTable of the meta-training classes.
 
         Args:
           table: EmbeddingTable.
-          shrinkage: of whitening; default the configuration's transform_shrinkage, or 0.3 where that is 0.
+          shots: examples of a class that plda is to suit.
+          shrinkage, between: see `data.transform.fit_transform`; default the configuration's transform_shrinkage and
+            transform_between, or 0.3 where these are 0.
         """
         if self.embedding_transform is not None:
-            shrinkage = shrinkage or self.config.transform_shrinkage or SHRINKAGE
-            self.embedding_transform.fit(table, self.config.embedding_transform, shrinkage)
+            config = self.config
+            shrinkage = shrinkage or config.transform_shrinkage or SHRINKAGE
+            between = between or config.transform_between or BETWEEN
+            self.embedding_transform.fit(table, config.embedding_transform, shrinkage, between, shots)
 
     def transform(self, embeddings):
         """Return embeddings [..., dim] as `adapt` and `classify` take them: as they are without a transform."""

@@ -130,7 +130,8 @@ class LEO(LatentLearner, ClassificationLearner):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
         if self.prototype_log_scale is None:
             return 0.0
-        return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * prototypes.centred(means)
+        centred = prototypes.centred(means, self.config.unit_prototypes)
+        return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * centred
 
     def noise_needs(self, shots):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""

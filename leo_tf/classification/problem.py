@@ -14,9 +14,10 @@ from leo_tf.classification.evaluation import ClassificationEvaluation, load_tabl
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.start import SHRINKAGES, choose_start
+from leo_tf.classification.start import choose_start
 from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks import NEAREST_MEANS, RAW, Scoring, space_of_model
+from leo_tf.config import LEOConfig
 from leo_tf.data import EpisodeSampler
 from leo_tf.data.card import FILES, find_card_folder
 from leo_tf.errors import InputError
@@ -102,24 +103,28 @@ class Classification(Problem):
     def _fit(self, learner):
         """Fit the embedding transform; choose on validation tasks what the configuration leaves to them."""
         model, episodes = self.config.model, self.config.episodes
-        if not (self.config.algorithm == "leo" and model.chooses_start):
-            learner.fit_transform(self._train)
+        left = model.chosen_at_start if self.config.algorithm == "leo" else ()
+        if not left:
+            learner.fit_transform(self._train, episodes.num_tr_examples_per_class)
             return
         if self._validation is None:
+            zeros = ", ".join(f"{name}=0" for name in left)
+            numbers = ", ".join(f"{name}={getattr(LEOConfig, name):g}" for name in left)
             raise InputError(
-                "transform_shrinkage=0 and prototype_scale_init=0 are chosen on validation tasks, and "
-                "metavalid_tasks=0 was given; expected validation tasks, or numbers, such as transform_shrinkage=0.3 "
-                "and prototype_scale_init=10."
+                f"{zeros}: chosen on validation tasks, and metavalid_tasks=0 was given; expected validation tasks, or "
+                f"numbers, such as {numbers}."
             )
-        shrinkages = (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES
         ways, shots = self._validation_shape
-        start = choose_start(self._train, self._validation, ways, shots, shrinkages, episodes.tasks_within)
-        learner.fit_transform(self._train, start.shrinkage)
-        said = [] if model.transform_shrinkage else [f"transform_shrinkage={start.shrinkage:g}"]
-        if model.prototype_residual and not model.prototype_scale_init:
+        start = choose_start(model, self._train, self._validation, ways, shots, episodes.tasks_within)
+        learner.fit_transform(self._train, shots, start.shrinkage, start.between)
+        if "prototype_scale_init" in left:
             learner.start_prototypes_at(start.scale)
-            said.append(f"prototype_scale_init={start.scale:.3g}")
-        _logger.info("Chosen on validation tasks: %s.", ", ".join(said))
+        values = {
+            "transform_shrinkage": start.shrinkage,
+            "transform_between": start.between,
+            "prototype_scale_init": start.scale,
+        }
+        _logger.info("Chosen on validation tasks: %s.", ", ".join(f"{name}={values[name]:.3g}" for name in left))
 
     def make_validator(self, learner):
         training, table = self.config.training, self._validation

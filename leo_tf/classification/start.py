@@ -1,8 +1,7 @@
-"""Where a model beyond the paper starts: shrinkage of the whitening and scale of the prototypes, before any training.
+"""Where a model beyond the paper starts: how embeddings are transformed and prototypes scaled, before any training.
 
-Both are chosen on validation tasks by the loss of what LEO then corrects: class means of transformed embeddings, as
-weights of a classifier. The best shrinkages differ by a factor of a thousand between data sets; finding one takes
-seconds.
+Chosen on validation tasks by the loss of what LEO then corrects: class means of transformed embeddings, as weights of a
+classifier. The best shrinkages differ by a factor of a thousand between data sets; finding one takes seconds.
 """
 
 from typing import NamedTuple
@@ -13,10 +12,11 @@ import tensorflow as tf
 from leo_tf import objective, randomness
 from leo_tf.classification import prototypes
 from leo_tf.classification.tasks import draw_from
-from leo_tf.data import EpisodeSampler, transform
+from leo_tf.data import EpisodeSampler, plda, transform
 from leo_tf.evaluation.calibration import fit_temperature
 
-SHRINKAGES = tuple(float(f"{10**power:.1g}") for power in np.arange(-2, 2.1, 0.5))  # 0.01, 0.03, 0.1, ... 100
+SHRINKAGES = tuple(float(f"{10**power:.1g}") for power in np.arange(-3, 2.1, 0.5))  # 0.001, 0.003, 0.01, ... 100
+BETWEENS = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5))  # 0.003, 0.01, 0.03, ... 10
 _TASKS, _MOST_QUERIES, _SEED = 200, 15, 0
 _UNIT = 10.0  # scale of the logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
@@ -26,17 +26,18 @@ class Start(NamedTuple):
     """What was chosen, and from what."""
 
     shrinkage: float
+    between: float
     scale: float
-    losses: dict[float, float]  # nats by shrinkage, each at its best scale
+    losses: dict[tuple[float, float], float]  # nats by shrinkage and between, each at its best scale
 
 
-def choose_start(training, validation, ways, shots, shrinkages=SHRINKAGES, within="all"):
-    """Choose the shrinkage, and with it the scale, of least loss on tasks of the validation classes.
+def choose_start(model, training, validation, ways, shots, within="all"):
+    """Choose what a model's settings leave to validation tasks, by the least loss on 200 of them.
 
     Args:
+      model: LEOConfig.
       training, validation: EmbeddingTables of the meta-training and of the validation classes.
       ways, shots: of the tasks.
-      shrinkages: numbers to choose from.
       within: as EpisodeSampler's.
 
     Returns:
@@ -56,22 +57,33 @@ def choose_start(training, validation, ways, shots, shrinkages=SHRINKAGES, withi
     centred = transform.unit_length(np.asarray(validation.embeddings[used], np.float64)) - scatter.mean
     principal = (centred @ scatter.directions).astype(np.float32)
     found = {}
-    for shrinkage in shrinkages:
-        whitened = transform.unit_length(principal / scatter.deviations(shrinkage).astype(np.float32))
-        logits = prototype_logits(whitened, rows, shots)
-        scale = _UNIT / fit_temperature(_UNIT * logits, labels)
-        found[shrinkage] = _loss(scale * logits, labels), scale
-    best = min(found, key=lambda shrinkage: found[shrinkage][0])
-    return Start(best, found[best][1], {shrinkage: loss for shrinkage, (loss, _) in found.items()})
+    for shrinkage in (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES:
+        whitened = principal / scatter.deviations(shrinkage).astype(np.float32)
+        for between, moved in _weighed(model, whitened, scatter.spread(shrinkage), shots):
+            logits = prototype_logits(transform.unit_length(moved), rows, shots, model.unit_prototypes)
+            scale = _UNIT / fit_temperature(_UNIT * logits, labels)
+            found[shrinkage, between] = _loss(scale * logits, labels), scale
+    best = min(found, key=lambda tried: found[tried][0])
+    return Start(*best, found[best][1], {tried: loss for tried, (loss, _) in found.items()})
 
 
-def prototype_logits(embeddings, rows, shots):
+def _weighed(model, whitened, spread, shots):
+    """Yield (between, rows) as the model's transform weighs whitened rows; between is 0 where it does not."""
+    if model.embedding_transform != "plda":
+        yield 0.0, whitened
+        return
+    for between in (model.transform_between,) if model.transform_between else BETWEENS:
+        yield between, whitened @ plda.scaling(spread, between, shots).astype(np.float32)
+
+
+def prototype_logits(embeddings, rows, shots, unit=False):
     """Return the logits of queries under the support's class means, less their mean over the classes.
 
     Args:
       embeddings: [rows of a table, dim].
       rows: of every task, [tasks, ways, shots + queries].
       shots: so many of them are support.
+      unit: as prototypes.centred's.
 
     Returns:
       [tasks, ways * queries, ways].
@@ -81,7 +93,7 @@ def prototype_logits(embeddings, rows, shots):
     parts = []
     for first in range(0, tasks, at_once):
         gathered = embeddings[rows[first : first + at_once]]
-        means = prototypes.centred(gathered[:, :, :shots].mean(axis=2)).numpy()
+        means = prototypes.centred(gathered[:, :, :shots].mean(axis=2), unit).numpy()
         queries = gathered[:, :, shots:].reshape(len(gathered), ways * (examples - shots), -1)
         parts.append(queries @ means.transpose(0, 2, 1))
     return np.concatenate(parts)

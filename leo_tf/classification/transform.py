@@ -21,9 +21,9 @@ class EmbeddingTransform(keras.layers.Layer):
         self.matrix = self.add_weight(name="matrix", shape=(dim, dim), initializer="identity", trainable=False)
         self.built = True
 
-    def fit(self, table, kind, shrinkage):
-        """Fit to the EmbeddingTable of the meta-training classes; see `data.transform.fit_transform`."""
-        fitted = transform.fit_transform(table, kind, shrinkage)
+    def fit(self, table, *how):
+        """Fit to the EmbeddingTable of the meta-training classes; arguments as of `data.transform.fit_transform`."""
+        fitted = transform.fit_transform(table, *how)
         for variable, value in zip((self.mean, self.matrix), fitted, strict=True):
             variable.assign(value.astype(variable.dtype))
 

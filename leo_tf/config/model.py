@@ -6,7 +6,7 @@ from leo_tf.config.section import Section, count, require, setting, weight
 
 CODE_SOURCES = ("encoder", "prior")
 DECODER_INITS = ("glorot", "zero")
-TRANSFORMS = ("none", "center", "whiten")
+TRANSFORMS = ("none", "center", "whiten", "plda")
 CODES_PER_CLASS = ("example", "class")
 KL_KINDS = ("sampled", "analytic")
 MOST_STEPS = 1000
@@ -65,14 +65,20 @@ class LEOConfig(Section):
     )
     embedding_transform: str = setting(
         "none",
-        "what is done to embeddings, fitted on the meta-training classes: center, or whiten within classes; beyond "
-        "the paper",
+        "what is done to embeddings, fitted on the meta-training classes: center; whiten within classes; plda, which "
+        "also weighs directions by how much classes differ along them; beyond the paper",
         choices=TRANSFORMS,
     )
     transform_shrinkage: float = setting(
         0.3,
-        "share of the mean variance within classes that whitening adds to every direction's; 0: chosen on validation "
-        "tasks",
+        "share of the mean variance within classes that whiten and plda add to every direction's; 0: chosen on "
+        "validation tasks",
+        high=1e6,
+        expected="a number from 0 to 1e6",
+    )
+    transform_between: float = setting(
+        0.3,
+        "share of the mean variance between classes that plda adds to every direction's; 0: chosen on validation tasks",
         high=1e6,
         expected="a number from 0 to 1e6",
     )
@@ -85,6 +91,7 @@ class LEOConfig(Section):
         high=1e6,
         expected="a number from 0 to 1e6",
     )
+    unit_prototypes: bool = setting(False, "scale these means to unit length first; beyond the paper")
     decoder_init: str = setting(
         "glorot",
         "initial mean weights of the decoder; zero: training starts from the class means alone, beyond the paper",
@@ -99,22 +106,31 @@ class LEOConfig(Section):
         super().__post_init__()
         if self.codes_from == "prior":
             require(self.stochastic, self, "stochastic", "true with codes_from=prior, whose codes are noise")
-
         if self.decoder_init == "zero":
             require(self.prototype_residual, self, "decoder_init", "glorot without prototype_residual")
+        if self.unit_prototypes:
+            require(self.prototype_residual, self, "unit_prototypes", "false without prototype_residual")
         if self.prototype_residual and not self.prototype_scale_init:
             require(
-                self.embedding_transform == "whiten",
+                self._whitens,
                 self,
                 "prototype_scale_init",
-                "a number above 0, unless embedding_transform=whiten",
+                "a number above 0, unless embedding_transform is whiten or plda",
             )
 
     @property
-    def chooses_start(self):
-        """Whether validation tasks choose the shrinkage or the scale that training starts with."""
-        scale = self.prototype_residual and not self.prototype_scale_init
-        return scale or (self.embedding_transform == "whiten" and not self.transform_shrinkage)
+    def _whitens(self):
+        return self.embedding_transform in ("whiten", "plda")
+
+    @property
+    def chosen_at_start(self):
+        """Names of the settings whose values validation tasks choose before training, a tuple."""
+        left = {
+            "transform_shrinkage": self._whitens and not self.transform_shrinkage,
+            "transform_between": self.embedding_transform == "plda" and not self.transform_between,
+            "prototype_scale_init": self.prototype_residual and not self.prototype_scale_init,
+        }
+        return tuple(name for name, is_left in left.items() if is_left)
 
     def copies(self, shots):
         """Return the number of codes that a class of `shots` support examples has."""

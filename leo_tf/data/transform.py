@@ -1,7 +1,8 @@
 """Linear transforms of embeddings, fitted on the meta-training classes alone.
 
 In this order: unit length, centre, multiply, unit length. Whitening makes every direction vary alike within a class, so
-that distances to class means are judged by how much a class scatters.
+that distances to class means are judged by how much a class scatters. PLDA then gives every direction the weight that
+it has for telling classes apart.
 """
 
 import dataclasses
@@ -10,20 +11,23 @@ from typing import NamedTuple
 import numpy as np
 
 from leo_tf.config.model import TRANSFORMS, LEOConfig
+from leo_tf.data import plda
 from leo_tf.errors import InputError
 
-SHRINKAGE = LEOConfig.transform_shrinkage
+SHRINKAGE, BETWEEN = LEOConfig.transform_shrinkage, LEOConfig.transform_between
 _ROWS_AT_ONCE = 65_536
 
 
-def fit_transform(table, kind, shrinkage=SHRINKAGE):
+def fit_transform(table, kind, shrinkage=SHRINKAGE, between=BETWEEN, shots=1):
     """Fit a transform to the classes of a table.
 
     Args:
       table: EmbeddingTable of the meta-training classes.
-      kind: "center" or "whiten".
+      kind: "center", "whiten" or "plda".
       shrinkage: share of the mean within-class variance that is added to every direction's variance; keeps directions
         of little or no variance from being blown up, also where there are fewer rows than dimensions.
+      between: of plda, the share of the mean variance between classes that is added to every direction's.
+      shots: of plda, the examples that a class mean will be of.
 
     Returns:
       (mean [dim], matrix [dim, dim]) float64: of the class means, and what centred embeddings are multiplied by.
@@ -32,11 +36,14 @@ def fit_transform(table, kind, shrinkage=SHRINKAGE):
       InputError: an unknown kind, or no class has two different embeddings.
     """
     if kind not in TRANSFORMS[1:]:
-        raise InputError(f"Got transform {kind!r}; expected {' or '.join(TRANSFORMS[1:])}.")
+        raise InputError(f"Got transform {kind!r}; expected {', '.join(TRANSFORMS[1:-1])} or {TRANSFORMS[-1]}.")
     if kind == "center":
-        return within_class_covariance(table, scaled=unit_length)[0], np.eye(table.dim)
+        return within_classes(table, scaled=unit_length).means.mean(axis=0), np.eye(table.dim)
     scatter = principal_scatter(table)
-    return scatter.mean, (scatter.directions / scatter.deviations(shrinkage)) @ scatter.directions.T
+    whitening = scatter.directions / scatter.deviations(shrinkage)
+    if kind == "plda":
+        whitening = whitening @ plda.scaling(scatter.spread(shrinkage), between, shots)
+    return scatter.mean, whitening @ scatter.directions.T
 
 
 class Scatter(NamedTuple):
@@ -45,10 +52,17 @@ class Scatter(NamedTuple):
     mean: np.ndarray  # [dim], of the class means
     variances: np.ndarray  # [dim]
     directions: np.ndarray  # [dim, dim], in columns
+    class_means: np.ndarray  # [classes, dim]
+    class_sizes: np.ndarray  # [classes]
 
     def deviations(self, shrinkage):
         """Return standard deviations [dim] with this share of the mean variance added to every direction's."""
         return np.sqrt(self.variances + shrinkage * self.variances.mean())
+
+    def spread(self, shrinkage):
+        """Return the plda.Spread of class means in principal directions, whitened with this shrinkage."""
+        means = (self.class_means - self.mean) @ self.directions / self.deviations(shrinkage)
+        return plda.spread_of(means, self.class_sizes)
 
 
 def principal_scatter(table):
@@ -57,32 +71,37 @@ def principal_scatter(table):
     Raises:
       InputError: no class has two different embeddings.
     """
-    mean, covariance = within_class_covariance(table, scaled=unit_length)
+    means, covariance = within_classes(table, scaled=unit_length)
     if not np.trace(covariance) > 0:
         raise InputError(
             f"{table.source} has no two different embeddings of one class; whitening needs the scatter within classes. "
             "Give more examples, or embedding_transform=center."
         )
     variances, directions = np.linalg.eigh(covariance)
-    return Scatter(mean, np.maximum(variances, 0.0), directions)  # rounding leaves some a little below 0
+    variances = np.maximum(variances, 0.0)  # rounding leaves some a little below 0
+    return Scatter(means.mean(axis=0), variances, directions, means, np.asarray(table.class_sizes))
 
 
-def within_class_covariance(table, scaled=lambda rows: rows):
-    """Return the covariance within the classes of a table, shared by all of them.
+class Within(NamedTuple):
+    """Means of the classes [classes, dim], and the covariance [dim, dim] that they share, float64."""
+
+    means: np.ndarray
+    covariance: np.ndarray
+
+
+def within_classes(table, scaled=lambda rows: rows):
+    """Return the Within of a table.
 
     Args:
       table: EmbeddingTable.
       scaled: function of rows [rows, dim] that they go through before.
-
-    Returns:
-      (mean [dim], covariance [dim, dim]) float64; the mean is of the class means.
     """
     means, scatter = [], np.zeros((table.dim, table.dim))
     for first, size in zip(table.class_offsets, table.class_sizes, strict=True):
         rows = scaled(np.asarray(table.embeddings[first : first + size], np.float64))
         means.append(rows.mean(axis=0))
         scatter += (rows - means[-1]).T @ (rows - means[-1])
-    return np.mean(means, axis=0), scatter / max(1, table.num_rows - table.num_classes)
+    return Within(np.stack(means), scatter / max(1, table.num_rows - table.num_classes))
 
 
 def apply_transform(embeddings, mean, matrix):

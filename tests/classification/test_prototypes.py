@@ -48,10 +48,23 @@ def test_without_decoded_weights_it_is_the_scaled_prototypes():
     np.testing.assert_allclose(model.adapt(episode.support_x, episode.support_y), expected, rtol=1e-7, atol=1e-9)
 
 
+def test_prototypes_of_unit_length():
+    model, episode = (
+        make_model(inner_unroll_length=0, finetuning_unroll_length=0, unit_prototypes=True),
+        make_episode(3),
+    )
+    model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
+    means = episode.support_x.mean(axis=2)
+    means /= np.linalg.norm(means, axis=-1, keepdims=True)
+    expected = 4.0 * (means - means.mean(axis=1, keepdims=True))
+    np.testing.assert_allclose(model.adapt(episode.support_x, episode.support_y), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [False, True])
 @pytest.mark.parametrize("shots", [1, 3])
-def test_training_evaluation_and_unequal_adaptation_agree(shots):
+def test_training_evaluation_and_unequal_adaptation_agree(shots, unit):
     """Three ways to the same numbers: decoding in every step, scoring projected embeddings, and lists of examples."""
-    model, episode = make_model(), make_episode(shots)
+    model, episode = make_model(unit_prototypes=unit), make_episode(shots)
     trained, evaluated = (model.meta_loss(episode, training, seed=0) for training in (True, False))
     np.testing.assert_allclose(trained.query_loss, evaluated.query_loss, rtol=1e-9)
     lists = (part.reshape(TASKS, WAYS * shots, *part.shape[3:]) for part in episode[:2])

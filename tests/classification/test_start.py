@@ -33,24 +33,27 @@ def test_logits_are_of_class_means_less_their_mean():
         np.testing.assert_allclose(logits[task], queries @ (means - means.mean(axis=0)).T, atol=1e-12)
 
 
+WHITENED = LEOConfig(embedding_transform="whiten", transform_shrinkage=0, prototype_residual=True)
+
+
 def test_shrinks_little_where_the_scatter_of_training_classes_is_that_of_new_ones():
-    start = choose_start(_classes(40, 30, 2.0, 0), _classes(20, 30, 2.0, 1), ways=5, shots=1)
+    start = choose_start(WHITENED, _classes(40, 30, 2.0, 0), _classes(20, 30, 2.0, 1), ways=5, shots=1)
     assert start.shrinkage <= 0.1
-    assert start.losses[start.shrinkage] == min(start.losses.values())
-    assert len(start.losses) == 9
+    assert start.losses[start.shrinkage, 0.0] == min(start.losses.values())
+    assert len(start.losses) == 11
 
 
 def test_shrinks_much_where_training_classes_mislead():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(600, 8)) * np.array([5.0, 5.0, *[0.05] * 6])  # scatter where new classes differ
     misleading = EmbeddingTable.from_arrays(x.astype(np.float32), np.repeat(np.arange(20), 30))
-    start = choose_start(misleading, _classes(20, 30, 0.3, 1), ways=5, shots=1)
+    start = choose_start(WHITENED, misleading, _classes(20, 30, 0.3, 1), ways=5, shots=1)
     assert start.shrinkage >= 30
 
 
 def test_the_scale_is_the_one_of_least_loss():
     training, validation = _classes(40, 30, 0.5, 0), _classes(20, 30, 0.5, 1)
-    start = choose_start(training, validation, 5, 5, shrinkages=(0.3,))
+    start = choose_start(dataclasses.replace(WHITENED, transform_shrinkage=0.3), training, validation, 5, 5)
     whitened = transform.transformed(validation, *transform.fit_transform(training, "whiten", 0.3))
     episode = EpisodeSampler(whitened, 5, 5, 15).sample(seed=3, first_task=0, num_tasks=300)
     means = tf.reduce_mean(episode.support_x, axis=2)
@@ -64,19 +67,42 @@ def test_the_scale_is_the_one_of_least_loss():
     assert loss(start.scale) < min(loss(start.scale / 2), loss(start.scale * 2))
 
 
+@pytest.mark.parametrize("shots", [1, 5])
+def test_plda_is_chosen_with_both_of_its_shares(shots):
+    """Where classes differ in two of eight dimensions, weighing directions beats whitening alone."""
+    training, validation = _classes(40, 30, 0.3, 0), _classes(20, 30, 0.3, 1)
+    plda = dataclasses.replace(WHITENED, embedding_transform="plda", transform_between=0, unit_prototypes=True)
+    start = choose_start(plda, training, validation, 5, shots)
+    assert start.losses[start.shrinkage, start.between] == min(start.losses.values())
+    assert len(start.losses) == 11 * 8 and start.between <= 0.3
+    assert min(start.losses.values()) < min(choose_start(WHITENED, training, validation, 5, shots).losses.values())
+    one = choose_start(dataclasses.replace(plda, transform_between=3.0), training, validation, 5, shots)
+    assert set(one.losses) == {tried for tried in start.losses if tried[1] == 3.0}
+
+
 def _config(**settings):
     training = TrainingConfig(num_steps_limit=2, metavalid_tasks=4, metavalid_queries=5, jit="off")
-    model = LEOConfig(1, 1, embedding_transform="whiten", prototype_residual=True, **settings)
+    model = LEOConfig(1, 1, prototype_residual=True, **{"embedding_transform": "whiten"} | settings)
     return RunConfig(model, DataConfig(dataset_name="glyphs"), training=training)
 
 
 def test_a_run_starts_with_what_was_chosen():
     work = MetaTraining(_config(transform_shrinkage=0.0, prototype_scale_init=0.0))
     training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
-    start = choose_start(training, validation, 5, 1)
+    start = choose_start(work.config.model, training, validation, 5, 1)
     matrix = transform.fit_transform(training, "whiten", start.shrinkage)[1]
     np.testing.assert_allclose(work.learner.embedding_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
     assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(start.scale, rel=1e-5)
+
+
+def test_a_run_with_plda_starts_with_what_was_chosen():
+    config = _config(embedding_transform="plda", transform_shrinkage=0.1, transform_between=0.0, unit_prototypes=True)
+    work = MetaTraining(config)
+    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
+    start = choose_start(config.model, training, validation, 5, 1)
+    matrix = transform.fit_transform(training, "plda", 0.1, start.between, 1)[1]
+    np.testing.assert_allclose(work.learner.embedding_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
+    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(10.0)  # the default, not left to be chosen
 
 
 def test_only_what_is_left_to_be_chosen_is():
@@ -86,7 +112,7 @@ def test_only_what_is_left_to_be_chosen_is():
 
 def test_without_validation_tasks_numbers_are_asked_for():
     config = _config(transform_shrinkage=0.0).with_settings({"metavalid_tasks": 0})
-    with pytest.raises(InputError, match=r"metavalid_tasks=0 was given.*transform_shrinkage=0\.3"):
+    with pytest.raises(InputError, match=r"shrinkage=0: .*metavalid_tasks=0 was given.*shrinkage=0\.3"):
         MetaTraining(config)
 
 
@@ -95,6 +121,8 @@ def test_refuses_a_scale_to_choose_without_whitening():
         LEOConfig(prototype_residual=True, prototype_scale_init=0)
     with pytest.raises(InputError, match="decoder_init='zero' was given; expected glorot without"):
         LEOConfig(decoder_init="zero")
+    with pytest.raises(InputError, match="unit_prototypes=True was given; expected false without"):
+        LEOConfig(unit_prototypes=True)
 
 
 def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():

@@ -50,7 +50,7 @@ def test_centring_and_mistakes():
     found = transformed(table, mean, matrix)
     np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, rtol=1e-6)
     assert found.digest == table.digest
-    with pytest.raises(InputError, match=r"Got transform 'zca'; expected center or whiten"):
+    with pytest.raises(InputError, match=r"Got transform 'zca'; expected center, whiten or plda"):
         fit_transform(table, "zca")
     with pytest.raises(InputError, match=r"no two different embeddings of one class.*embedding_transform=center"):
         fit_transform(EmbeddingTable.from_arrays(np.eye(3), ["a", "b", "c"]), "whiten")

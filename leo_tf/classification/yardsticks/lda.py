@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from leo_tf.classification.scoring import LinearClassifier
 from leo_tf.classification.yardsticks.span import positive
-from leo_tf.data.transform import within_class_covariance
+from leo_tf.data.transform import within_classes
 
 
 class SharedCovariance(NamedTuple):
@@ -19,7 +19,7 @@ class SharedCovariance(NamedTuple):
 
 def shared_covariance(table):
     """Return the SharedCovariance within the classes of an EmbeddingTable; a few examples cannot give it."""
-    _, covariance = within_class_covariance(table)
+    covariance = within_classes(table).covariance
     return SharedCovariance(*np.linalg.eigh(covariance))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from leo_tf.data import transform
 
-_ADJECTIVES = {"whiten": "whitened", "center": "centred"}
+_ADJECTIVES = {"whiten": "whitened", "center": "centred", "plda": "PLDA"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

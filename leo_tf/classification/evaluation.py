@@ -209,7 +209,7 @@ class ClassificationEvaluation(Evaluation):
         require_fits(learner, self.table)
         if self._requested:
             self._scoring.validation()  # before the work, for what may be wrong with it
-        yardsticks = planned(learner, self._requested, self._training_classes)
+        yardsticks = planned(learner, self._requested, self._training_classes, self._plda)
         self._last_measured = [self._scoring.measure(*each) for each in yardsticks]
         batch_size = self.config.training.metatest_batch_size
         return _evaluate(learner, self.table, self.tasks, batch_size, self._last_measured)
@@ -220,6 +220,10 @@ class ClassificationEvaluation(Evaluation):
         text = "; ".join(f"{each.title} {each.strength}={each.choice.strength:g}" for each in chosen)
         text = f"chosen on {VALIDATION_TASKS} validation tasks: {text}" if text else ""
         return Extras(text, {"yardstick_choices": {each.title: each.summary() for each in self._last_measured}}, {})
+
+    def _plda(self):
+        table, tasks = self._scoring.validation()
+        return self._training_classes.plda(table, tasks.ways, tasks.shots)
 
     @functools.cached_property
     def _scoring(self):

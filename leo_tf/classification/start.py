@@ -12,6 +12,7 @@ import tensorflow as tf
 from leo_tf import objective, randomness
 from leo_tf.classification import prototypes
 from leo_tf.classification.tasks import draw_from
+from leo_tf.config import LEOConfig
 from leo_tf.data import EpisodeSampler, plda, transform
 from leo_tf.evaluation.calibration import fit_temperature
 
@@ -20,6 +21,16 @@ BETWEENS = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5
 _TASKS, _MOST_QUERIES, _SEED = 200, 15, 0
 _UNIT = 10.0  # scale of the logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
+
+
+PLDA = LEOConfig(
+    embedding_transform="plda",
+    transform_shrinkage=0,
+    transform_between=0,
+    prototype_residual=True,
+    prototype_scale_init=0,
+    unit_prototypes=True,
+)  # nearest class mean under PLDA, all of it chosen
 
 
 class Start(NamedTuple):

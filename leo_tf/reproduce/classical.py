@@ -8,10 +8,10 @@ from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import Command, run_command
 from leo_tf.files import require_writable, write_json
 
-WHITENED = "_whitened"
+WHITENED, PLDA = "_whitened", "_plda"
 YARDSTICKS = (
     *("logistic_regression", f"logistic_regression{WHITENED}", "ridge", f"ridge{WHITENED}", "lda"),
-    *("nearest_class_mean", f"nearest_class_mean{WHITENED}"),
+    *("nearest_class_mean", f"nearest_class_mean{WHITENED}", f"nearest_class_mean{PLDA}"),
 )
 _BATCH_SIZE = 200
 
@@ -59,13 +59,16 @@ def evaluate(config, num_tasks, name="logistic_regression"):
     from leo_tf.classification import draw_tasks
     from leo_tf.classification.evaluation import load_table
     from leo_tf.classification.results import EvaluationResult
-    from leo_tf.classification.yardsticks import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, whitened_by
+    from leo_tf.classification.yardsticks import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by
 
     episodes, table = config.episodes, load_table(config.data, "test")
     tasks = draw_tasks(table, episodes.num_classes, episodes.num_tr_examples_per_class, num_tasks=num_tasks)
     scoring = Scoring(table, tasks, _BATCH_SIZE, lambda: load_table(config.data, "val"))
-    kind = name.removesuffix(WHITENED)
-    space = whitened_by(load_table(config.data, "train")) if name.endswith(WHITENED) else RAW
+    kind, space = name.removesuffix(WHITENED).removesuffix(PLDA), RAW
+    if name.endswith(WHITENED):
+        space = whitened_by(load_table(config.data, "train"))
+    elif name.endswith(PLDA):
+        space = plda_of(load_table(config.data, "train"), scoring.validation()[0], tasks.ways, tasks.shots)
     yardstick = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
     found = scoring.measure(yardstick, space)
     beside = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]

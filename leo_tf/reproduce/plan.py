@@ -24,6 +24,7 @@ def _yardstick(title, name):
 ROWS = {
     "nearest_class_mean": _yardstick("Nearest class mean", "nearest_class_mean"),
     "nearest_class_mean_whitened": _yardstick("Nearest class mean, whitened", "nearest_class_mean_whitened"),
+    "nearest_class_mean_plda": _yardstick("Nearest class mean, PLDA", "nearest_class_mean_plda"),
     "logistic_regression": Row("Logistic regression", (), trained=False),
     "logistic_regression_whitened": _yardstick("Logistic regression, whitened", "logistic_regression_whitened"),
     "ridge": _yardstick("Ridge", "ridge"),

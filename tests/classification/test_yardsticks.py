@@ -9,6 +9,7 @@ import tensorflow as tf
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig
 from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.scoring import LinearClassifier, Scores
+from leo_tf.classification.start import PLDA, choose_start
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.classification.yardsticks import (
     FITTED,
@@ -19,6 +20,7 @@ from leo_tf.classification.yardsticks import (
     choice,
     nearest_class_mean_by_cosine,
     planned,
+    plda_of,
     requested,
     ridge,
     whitened_by,
@@ -136,7 +138,13 @@ def test_what_stands_beside_a_model():
         *(*means, *(f"{name} centred" for name in means)),
         *("ridge", "ridge centred", "LDA"),
     ]
-    assert requested(["all"]) == requested(["lda", "ridge", "logistic_regression"])
+    space = plda_of(TRAIN, VALIDATION, 3, 2)
+    found = [(kind.title, each.adjective) for kind, each in planned(own, ["plda"], training, lambda: space)]
+    assert found[4:] == [(name, "PLDA") for name in means] and len(found) == 6
+    assert len(list(planned(plain, ["plda"], training, lambda: None))) == 4
+    has_it = LEO(LEOConfig(num_latents=2, embedding_transform="plda"), DIM)
+    assert len(list(planned(has_it, ["plda"], training, lambda: pytest.fail("its own is the same")))) == 4
+    assert requested(["all"]) == requested(["plda", "lda", "ridge", "logistic_regression"])
     with pytest.raises(InputError, match=r"Got yardsticks=svm; expected all, or some of logistic_regression, ridge, l"):
         requested(["ridge", "svm"])
 
@@ -181,3 +189,13 @@ def test_other_validation_and_test_classes_change_no_space_and_no_covariance():
         pinned = kind if not kind.strengths else type(kind)(kind.title, lambda x, y, _, fit=kind.fit: fit(x, y, 0.3))
         np.testing.assert_array_equal(first.measure(pinned, space).accuracy, second.measure(pinned, space).accuracy)
         assert space is RAW or space.digest == whitened_by(TRAIN).digest
+
+
+def test_plda_is_fitted_to_training_classes_and_chosen_on_validation_classes():
+    space = plda_of(TRAIN, VALIDATION, 3, 2)
+    start = choose_start(PLDA, TRAIN, VALIDATION, 3, 2)
+    expected = fit_transform(TRAIN, "plda", start.shrinkage, start.between, 2)
+    np.testing.assert_array_equal(space.matrix, expected[1])
+    classes = TrainingClasses(TRAIN.digest, [lambda: TRAIN])
+    assert classes.plda(VALIDATION, 3, 2).digest == space.digest
+    assert TrainingClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) is None

@@ -101,13 +101,14 @@ def test_yardsticks(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch)
     written = json.loads(files["evaluation-test-12tasks.json"].read_text())
     means = ["nearest class mean", "nearest class mean, cosine"]
     fitted = ["logistic regression", "logistic regression, whitened", "ridge", "ridge, whitened", "LDA"]
+    fitted += [f"{name}, PLDA" for name in means]
     names = [*means, *(f"{name}, whitened" for name in means), *fitted]
     assert list(written["yardsticks"]) == list(written["yardstick_choices"]) == names
     output = capsys.readouterr().out
     for name in names:
         assert re.search(rf"^  {name} +{100 * written['yardsticks'][name]['mean']:.2f} ", output, re.MULTILINE), name
     saved = EvaluationResult.load(files["evaluation-test-12tasks.npz"])
-    assert saved.yardstick_names.tolist() == names and saved.task_yardsticks.shape == (9, TASKS)
+    assert saved.yardstick_names.tolist() == names and saved.task_yardsticks.shape == (11, TASKS)
     best = max(names, key=lambda name: written["yardsticks"][name]["mean"])
     assert written["best_yardstick"] == best and f"LEO less {best}, the best of these: " in output
     chosen = written["yardstick_choices"]

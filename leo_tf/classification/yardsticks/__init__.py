@@ -6,7 +6,7 @@ from leo_tf.classification.yardsticks.logistic import logistic_regression
 from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean, nearest_class_mean_by_cosine
 from leo_tf.classification.yardsticks.ridge import ridge
 from leo_tf.classification.yardsticks.scoring import Measured, Scoring, planned
-from leo_tf.classification.yardsticks.spaces import RAW, Space, space_of_model, whitened_by
+from leo_tf.classification.yardsticks.spaces import RAW, Space, plda_of, space_of_model, whitened_by
 from leo_tf.classification.yardsticks.training_classes import TrainingClasses
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "nearest_class_mean",
     "nearest_class_mean_by_cosine",
     "planned",
+    "plda_of",
     "requested",
     "ridge",
     "shared_covariance",

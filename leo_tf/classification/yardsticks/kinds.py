@@ -43,7 +43,7 @@ FITTED = {
     "logistic_regression": Yardstick("logistic regression", logistic_regression, "C", _powers(-2, 6)),
     "ridge": Yardstick("ridge", ridge, "penalty", _powers(3, -4)),
 }
-ON_REQUEST = (*FITTED, "lda")
+ON_REQUEST = (*FITTED, "lda", "plda")
 
 
 def lda_of(table):

@@ -88,7 +88,7 @@ class Scoring:
         return self._tables[key]
 
 
-def planned(model, names=(), training_classes=None):
+def planned(model, names=(), training_classes=None, load_plda=None):
     """Yield (Yardstick, Space) of what stands beside a model's result, in the order in which it is shown.
 
     Always nearest class means; raw, and in the space of the model's own transform, or else whitened.
@@ -97,13 +97,18 @@ def planned(model, names=(), training_classes=None):
       model: classification.ClassificationLearner.
       names: of ON_REQUEST.
       training_classes: TrainingClasses; None where there are none, and nothing to whiten by.
+      load_plda: function without arguments that returns the Space of PLDA, or None; called where it is asked for and
+        not the model's own.
     """
     transformed = space_of_model(model) or (training_classes and training_classes.whitened)
     spaces = [RAW, transformed] if transformed else [RAW]
     for space in spaces:
         yield from ((nearest, space) for nearest in NEAREST_MEANS.values())
     for name in names:
-        if name != "lda":
+        if name in FITTED:
             yield from ((FITTED[name], space) for space in spaces)
-        elif training_classes and training_classes.lda:
+        elif name == "lda" and training_classes and training_classes.lda:
             yield training_classes.lda, RAW
+        elif name == "plda" and load_plda and model.config.embedding_transform != "plda":
+            space = load_plda()
+            yield from ((nearest, space) for nearest in NEAREST_MEANS.values() if space)

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from leo_tf.classification.start import PLDA, choose_start
 from leo_tf.data import transform
 
 _ADJECTIVES = {"whiten": "whitened", "center": "centred", "plda": "PLDA"}
@@ -54,3 +55,18 @@ def whitened_by(table):
       InputError: no class has two different embeddings.
     """
     return Space(_ADJECTIVES["whiten"], *transform.fit_transform(table, "whiten"))
+
+
+def plda_of(table, validation, ways, shots):
+    """Return the Space of PLDA fitted to the meta-training classes, its shares chosen on validation tasks.
+
+    Args:
+      table, validation: EmbeddingTables of the meta-training and of the validation classes.
+      ways, shots: of the tasks.
+
+    Raises:
+      InputError: no class has two different embeddings, or the validation classes have no such tasks.
+    """
+    start = choose_start(PLDA, table, validation, ways, shots)
+    fitted = transform.fit_transform(table, "plda", start.shrinkage, start.between, shots)
+    return Space(_ADJECTIVES["plda"], *fitted)

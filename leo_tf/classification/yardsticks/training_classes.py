@@ -4,7 +4,7 @@ import functools
 import logging
 
 from leo_tf.classification.yardsticks.kinds import lda_of
-from leo_tf.classification.yardsticks.spaces import whitened_by
+from leo_tf.classification.yardsticks.spaces import plda_of, whitened_by
 from leo_tf.errors import InputError
 
 _logger = logging.getLogger("leo_tf")
@@ -48,6 +48,10 @@ class TrainingClasses:
     def lda(self):
         """The Yardstick of LDA with their covariance, or None."""
         return self._made(lda_of)
+
+    def plda(self, validation, ways, shots):
+        """Return the Space of their PLDA, chosen on tasks of the validation classes, or None."""
+        return self._made(lambda table: plda_of(table, validation, ways, shots))
 
     def _made(self, make):
         if self.table is None:

@@ -56,6 +56,11 @@ class ClassificationLearner(MetaLearner):
         self.embedding_dim = embedding_dim
         self._compiled_adapt = None
 
+    @property
+    def feature_dim(self):
+        """Dimensions of what `transform` makes of an embedding, and of a class's weights."""
+        return self.embedding_dim
+
     def __repr__(self):
         steps = " + ".join(map(str, self.inner_steps))
         size = sum(int(np.prod(variable.shape)) for variable in self.meta_variables)
@@ -143,10 +148,10 @@ class ClassificationLearner(MetaLearner):
             checked in eager code only.
         """
         support_x, support_y = tf.convert_to_tensor(support_x, self.compute_dtype), tf.convert_to_tensor(support_y)
-        if support_x.shape.rank != 4 or support_x.shape[-1] != self.embedding_dim:
+        if support_x.shape.rank != 4 or support_x.shape[-1] != self.feature_dim:
             missing = " One task alone: support_x[np.newaxis], support_y[np.newaxis]." * (support_x.shape.rank == 3)
             raise InputError(
-                f"support_x has shape {tuple(support_x.shape)}; expected [tasks, ways, shots, {self.embedding_dim}]."
+                f"support_x has shape {tuple(support_x.shape)}; expected [tasks, ways, shots, {self.feature_dim}]."
                 f"{missing}"
             )
         if not support_y.dtype.is_integer or support_y.shape.rank != 3:

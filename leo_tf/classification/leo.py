@@ -52,14 +52,14 @@ class LEO(LatentLearner, ClassificationLearner):
 
     def __init__(self, config=None, embedding_dim=640, seed=None, **kwargs):
         super().__init__(config, embedding_dim, **kwargs)
-        policy, latents = self.dtype_policy, self.config.num_latents
+        policy, latents, dim = self.dtype_policy, self.config.num_latents, self.feature_dim
         self.encoder = None
         if self.config.codes_from == "encoder":
             self.encoder = StochasticEncoder(latents, name="encoder", dtype=policy)
-            self.encoder.build((None, None, None, embedding_dim))
-        self.decoder = StochasticDecoder(embedding_dim, name="decoder", dtype=policy)
+            self.encoder.build((None, None, None, dim))
+        self.decoder = StochasticDecoder(dim, name="decoder", dtype=policy)
         self.decoder.build((None, None, None, latents))
-        self.add_learning_rates(embedding_dim)
+        self.add_learning_rates(dim)
         self.prototype_log_scale = None
         if self.config.prototype_residual:
             # Its logarithm, so that a step of Adam changes the scale by a share of it.
@@ -68,15 +68,19 @@ class LEO(LatentLearner, ClassificationLearner):
             self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
         self.embedding_transform = None
         if self.config.embedding_transform != "none":
-            self.embedding_transform = EmbeddingTransform(embedding_dim, name="embedding_transform", dtype=policy)
+            self.embedding_transform = EmbeddingTransform(
+                embedding_dim, self.config.prototype_bias, name="embedding_transform", dtype=policy
+            )
         self.built = True
         if seed is not None:
             self.initialize(seed)
         if self.config.decoder_init == "zero":
             # Not of the spread's columns: the orthogonality penalty has no gradient where a whole row is zero.
-            self.decoder.kernel.assign(
-                tf.concat([tf.zeros([latents, embedding_dim]), self.decoder.kernel[:, embedding_dim:]], axis=1)
-            )
+            self.decoder.kernel.assign(tf.concat([tf.zeros([latents, dim]), self.decoder.kernel[:, dim:]], axis=1))
+
+    @property
+    def feature_dim(self):
+        return self.embedding_dim + self.config.prototype_bias
 
     def encode(self, support_x):
         """Encode support sets (paper equation 3).
@@ -108,7 +112,7 @@ class LEO(LatentLearner, ClassificationLearner):
 
     def _initial_stddev(self, ways):
         """Return the spread that decoded weights start with: of a Glorot-initialised [ways, dim] classifier."""
-        return distributions.glorot_stddev(ways, self.embedding_dim)
+        return distributions.glorot_stddev(ways, self.feature_dim)
 
     @property
     def fixed_variables(self):
@@ -130,7 +134,7 @@ class LEO(LatentLearner, ClassificationLearner):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
         if self.prototype_log_scale is None:
             return 0.0
-        centred = prototypes.centred(means, self.config.unit_prototypes)
+        centred = prototypes.centred(means, self.config.prototype_bias)
         return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * centred
 
     def noise_needs(self, shots):

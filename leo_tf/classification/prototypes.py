@@ -3,18 +3,21 @@
 import tensorflow as tf
 
 
-def centred(means, unit=False):
-    """Return class means less their mean over the classes: [tasks, ways, dim] -> the same.
+def centred(means, bias=False):
+    """Return class means as a linear classifier, less their mean over the classes: [tasks, ways, dim] -> the same.
 
     What all classes share moves no softmax.
 
     Args:
       means: of each class's support.
-      unit: scale them to unit length before. Else the class whose examples agree most has the longest mean, and with
-        it the highest logits.
+      bias: the last coordinate is a constant 1, and gets the weight -|m|^2 / 2 of the others' mean m: then logits are
+        those of squared Euclidean distance, -|x - m|^2 / 2.
 
     References:
-      Beyond the paper. Proto-MAML (Triantafillou et al., ICLR 2020, section 3.3) starts its classifier from prototypes.
+      Beyond the paper. Proto-MAML (Triantafillou et al., ICLR 2020, section 3.3) starts its classifier from prototypes,
+      with this bias.
     """
-    means = tf.math.l2_normalize(means, axis=-1) if unit else means
+    if bias:
+        means = means[..., :-1]
+        means = tf.concat([means, -0.5 * tf.reduce_sum(means**2, axis=-1, keepdims=True)], axis=-1)
     return means - tf.reduce_mean(means, axis=1, keepdims=True)

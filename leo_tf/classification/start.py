@@ -29,7 +29,7 @@ PLDA = LEOConfig(
     transform_between=0,
     prototype_residual=True,
     prototype_scale_init=0,
-    unit_prototypes=True,
+    prototype_bias=True,
 )  # nearest class mean under PLDA, all of it chosen
 
 
@@ -71,7 +71,10 @@ def choose_start(model, training, validation, ways, shots, within="all"):
     for shrinkage in (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES:
         whitened = principal / scatter.deviations(shrinkage).astype(np.float32)
         for between, moved in _weighed(model, whitened, scatter.spread(shrinkage), shots):
-            logits = prototype_logits(transform.unit_length(moved), rows, shots, model.unit_prototypes)
+            moved = transform.unit_length(moved)
+            if model.prototype_bias:
+                moved = np.concatenate([moved, np.ones([len(moved), 1], moved.dtype)], axis=1)
+            logits = prototype_logits(moved, rows, shots, model.prototype_bias)
             scale = _UNIT / fit_temperature(_UNIT * logits, labels)
             found[shrinkage, between] = _loss(scale * logits, labels), scale
     best = min(found, key=lambda tried: found[tried][0])
@@ -87,14 +90,14 @@ def _weighed(model, whitened, spread, shots):
         yield between, whitened @ plda.scaling(spread, between, shots).astype(np.float32)
 
 
-def prototype_logits(embeddings, rows, shots, unit=False):
+def prototype_logits(embeddings, rows, shots, bias=False):
     """Return the logits of queries under the support's class means, less their mean over the classes.
 
     Args:
       embeddings: [rows of a table, dim].
       rows: of every task, [tasks, ways, shots + queries].
       shots: so many of them are support.
-      unit: as prototypes.centred's.
+      bias: as prototypes.centred's.
 
     Returns:
       [tasks, ways * queries, ways].
@@ -104,7 +107,7 @@ def prototype_logits(embeddings, rows, shots, unit=False):
     parts = []
     for first in range(0, tasks, at_once):
         gathered = embeddings[rows[first : first + at_once]]
-        means = prototypes.centred(gathered[:, :, :shots].mean(axis=2), unit).numpy()
+        means = prototypes.centred(gathered[:, :, :shots].mean(axis=2), bias).numpy()
         queries = gathered[:, :, shots:].reshape(len(gathered), ways * (examples - shots), -1)
         parts.append(queries @ means.transpose(0, 2, 1))
     return np.concatenate(parts)

@@ -66,7 +66,7 @@ class ClassificationSubject(Subject):
         return Spectra(spectrum(decoded, self.learner.decoder.project(inputs)), of_parameters)
 
     def expansion(self, trace):
-        means = tf.convert_to_tensor(self.learner.decoder.kernel)[:, : self.learner.embedding_dim]
+        means = tf.convert_to_tensor(self.learner.decoder.kernel)[:, : self.learner.feature_dim]
         return np.linalg.svd(means.numpy().astype(np.float64), compute_uv=False)
 
     def scores(self):

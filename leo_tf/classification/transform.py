@@ -13,10 +13,12 @@ class EmbeddingTransform(keras.layers.Layer):
 
     Args:
       dim: dimensions of an embedding.
+      constant: a coordinate that is always 1 joins the others, as the last.
     """
 
-    def __init__(self, dim, **kwargs):
+    def __init__(self, dim, constant=False, **kwargs):
         super().__init__(trainable=False, **kwargs)
+        self.constant = constant
         self.mean = self.add_weight(name="mean", shape=(dim,), initializer="zeros", trainable=False)
         self.matrix = self.add_weight(name="matrix", shape=(dim, dim), initializer="identity", trainable=False)
         self.built = True
@@ -28,11 +30,12 @@ class EmbeddingTransform(keras.layers.Layer):
             variable.assign(value.astype(variable.dtype))
 
     def call(self, embeddings):
-        """Transform embeddings [..., dim]."""
+        """Transform embeddings [..., dim]; the result has dim + 1 coordinates with a constant."""
         embeddings = tf.convert_to_tensor(embeddings, self.compute_dtype)
         centred = tf.math.l2_normalize(embeddings, axis=-1) - tf.convert_to_tensor(self.mean)
-        return tf.math.l2_normalize(tf.linalg.matvec(tf.convert_to_tensor(self.matrix), centred), axis=-1)
+        moved = tf.math.l2_normalize(tf.linalg.matvec(tf.convert_to_tensor(self.matrix), centred, transpose_a=True), axis=-1)
+        return tf.concat([moved, tf.ones_like(moved[..., :1])], axis=-1) if self.constant else moved
 
     def of_table(self, table):
         """Return an EmbeddingTable with all its embeddings transformed."""
-        return transform.transformed(table, self.mean.numpy(), self.matrix.numpy())
+        return transform.transformed(table, self.mean.numpy(), self.matrix.numpy(), self.constant)

@@ -91,7 +91,11 @@ class LEOConfig(Section):
         high=1e6,
         expected="a number from 0 to 1e6",
     )
-    unit_prototypes: bool = setting(False, "scale these means to unit length first; beyond the paper")
+    prototype_bias: bool = setting(
+        False,
+        "start from nearest class mean by distance: a constant joins the transformed embeddings, for a bias; beyond "
+        "the paper",
+    )
     decoder_init: str = setting(
         "glorot",
         "initial mean weights of the decoder; zero: training starts from the class means alone, beyond the paper",
@@ -108,8 +112,9 @@ class LEOConfig(Section):
             require(self.stochastic, self, "stochastic", "true with codes_from=prior, whose codes are noise")
         if self.decoder_init == "zero":
             require(self.prototype_residual, self, "decoder_init", "glorot without prototype_residual")
-        if self.unit_prototypes:
-            require(self.prototype_residual, self, "unit_prototypes", "false without prototype_residual")
+        if self.prototype_bias:
+            has_both = self.prototype_residual and self.embedding_transform != "none"
+            require(has_both, self, "prototype_bias", "false without prototype_residual and an embedding_transform")
         if self.prototype_residual and not self.prototype_scale_init:
             require(
                 self._whitens,

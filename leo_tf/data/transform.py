@@ -117,8 +117,12 @@ def unit_length(rows):
     return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
 
 
-def transformed(table, mean, matrix):
-    """Return a table with transformed embeddings; the digest stays that of the data, whose rows are the same."""
-    return dataclasses.replace(
-        table, embeddings=apply_transform(table.embeddings, mean, matrix), source=f"{table.source}, transformed"
-    )
+def transformed(table, mean, matrix, constant=False):
+    """Return a table with transformed embeddings, which a constant 1 may join as their last coordinate.
+
+    The digest stays that of the data, whose rows are the same.
+    """
+    rows = apply_transform(table.embeddings, mean, matrix)
+    if constant:
+        rows = np.concatenate([rows, np.ones([len(rows), 1], rows.dtype)], axis=1)
+    return dataclasses.replace(table, embeddings=rows, source=f"{table.source}, transformed")

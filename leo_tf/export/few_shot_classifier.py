@@ -31,7 +31,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Attributes:
       classes_: [ways] the labels, sorted.
       n_features_in_: int, dimensions of an embedding.
-      classifier_: [ways, dim] float32, the adapted linear classifier.
+      classifier_: [ways, dim] float32, the adapted linear classifier; with a prototype_bias that is one more column.
       normalize_: bool, whether embeddings are scaled to unit length first.
       transform_: None, or mean [dim] and matrix [dim, dim] of the embedding transform.
       temperature_: float, what its scores are divided by for probabilities.

@@ -8,7 +8,7 @@ import numpy as np
 class Fitted(NamedTuple):
     """A linear classifier over embeddings, and how these are prepared for it."""
 
-    classifier: np.ndarray  # [ways, dim] float32
+    classifier: np.ndarray  # [ways, dim] float32, or [ways, dim + 1] with the bias last
     normalize: bool  # whether embeddings are scaled to unit length first
     transform: tuple | None  # None, or mean [dim] and matrix [dim, dim]
     temperature: float  # what scores are divided by for probabilities
@@ -20,7 +20,13 @@ class Fitted(NamedTuple):
         if self.transform is not None:
             mean, matrix = self.transform
             embeddings = unit_length((unit_length(embeddings) - mean) @ matrix)
-        return embeddings @ self.classifier.T
+        weights, bias = self.weights_and_bias(embeddings.shape[1])
+        return embeddings @ weights.T + bias
+
+    def weights_and_bias(self, dim):
+        """Return weights [ways, dim] and biases [ways] or, without them, [1]."""
+        bias = self.classifier[:, dim] if self.classifier.shape[1] > dim else np.zeros(1, self.classifier.dtype)
+        return self.classifier[:, :dim], bias
 
 
 def unit_length(rows):

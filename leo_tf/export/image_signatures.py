@@ -43,7 +43,7 @@ class ImageSignatures:
         support_images = tf.TensorSpec([None], tf.string, "support_images")
         support_y = tf.TensorSpec([None], tf.int32, "support_y")
         query_images = tf.TensorSpec([None], tf.string, "query_images")
-        classifier = tf.TensorSpec([None, model.embedding_dim], tf.float32, "classifier")
+        classifier = tf.TensorSpec([None, model.feature_dim], tf.float32, "classifier")
         self.functions = {
             "serving_default": (self.serve, [support_images, support_y, query_images]),
             "adapt": (self.adapt, [support_images, support_y]),
@@ -104,7 +104,8 @@ class FittedSignatures:
         if self._fitted.transform is not None:
             mean, matrix = (tf.constant(part, tf.float32) for part in self._fitted.transform)
             embeddings = _unit_length((_unit_length(embeddings) - mean) @ matrix)
-        scores = tf.matmul(embeddings, tf.constant(self._fitted.classifier, tf.float32), transpose_b=True)
+        weights, bias = (tf.constant(part, tf.float32) for part in self._fitted.weights_and_bias(embeddings.shape[-1]))
+        scores = tf.matmul(embeddings, weights, transpose_b=True) + bias
         return tf.nn.softmax(scores / self._fitted.temperature)
 
 

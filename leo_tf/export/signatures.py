@@ -53,7 +53,7 @@ class Signatures:
         support_x = tf.TensorSpec([None, None, dim], tf.float32, "support_x")
         support_y = tf.TensorSpec([None, None], tf.int32, "support_y")
         query_x = tf.TensorSpec([None, None, dim], tf.float32, "query_x")
-        classifier = tf.TensorSpec([None, None, dim], tf.float32, "classifier")
+        classifier = tf.TensorSpec([None, None, model.feature_dim], tf.float32, "classifier")
         self.functions = {
             "serving_default": (self.serve, [support_x, support_y, query_x]),
             "adapt": (self.adapt, [support_x, support_y]),
@@ -77,7 +77,7 @@ class Signatures:
     def predict(self, classifier, query_x):
         """Return {"probabilities", "predicted_label"} of queries under classifiers that `adapt` returned."""
         query_x = checked_query(query_x, tf.shape(classifier)[0], "classifier", self._model.embedding_dim)
-        return self._probabilities(checked_classifier(classifier, self._model.embedding_dim), query_x)
+        return self._probabilities(checked_classifier(classifier, self._model.feature_dim), query_x)
 
     def _probabilities(self, classifier, query_x):
         logits = self._model.classify(self._features(query_x), classifier)

@@ -23,20 +23,28 @@ CONFIG = LEOConfig(
 )
 
 
-def make_episode(shots):
+BIAS = {"embedding_transform": "center", "prototype_bias": True}
+
+
+def make_episode(shots, constant=False):
     rng = np.random.default_rng(3)
     labels = np.arange(WAYS)[:, np.newaxis]
+
+    def rows(size):
+        found = rng.normal(size=(TASKS, WAYS, size, DIM))
+        return np.concatenate([found, np.ones([*found.shape[:-1], 1])], axis=-1) if constant else found
+
     return Episode(
-        rng.normal(size=(TASKS, WAYS, shots, DIM)),
+        rows(shots),
         np.broadcast_to(labels, (TASKS, WAYS, shots)).astype(np.int32),
-        rng.normal(size=(TASKS, WAYS, QUERIES, DIM)),
+        rows(QUERIES),
         np.broadcast_to(labels, (TASKS, WAYS, QUERIES)).astype(np.int32),
     )
 
 
 def make_model(**changes):
     model = LEO(dataclasses.replace(CONFIG, **changes), DIM, seed=1, dtype="float64")
-    model.finetuning_learning_rate.assign(np.linspace(0.01, 0.1, DIM))
+    model.finetuning_learning_rate.assign(np.linspace(0.01, 0.1, model.feature_dim))
     return model
 
 
@@ -48,23 +56,26 @@ def test_without_decoded_weights_it_is_the_scaled_prototypes():
     np.testing.assert_allclose(model.adapt(episode.support_x, episode.support_y), expected, rtol=1e-7, atol=1e-9)
 
 
-def test_prototypes_of_unit_length():
+def test_with_a_bias_it_is_nearest_class_mean_by_distance():
     model, episode = (
-        make_model(inner_unroll_length=0, finetuning_unroll_length=0, unit_prototypes=True),
-        make_episode(3),
+        make_model(inner_unroll_length=0, finetuning_unroll_length=0, **BIAS),
+        make_episode(3, constant=True),
     )
     model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
+    classifier = model.adapt(episode.support_x, episode.support_y)
+    queries = episode.query_x.reshape(TASKS, -1, DIM + 1)
     means = episode.support_x.mean(axis=2)
-    means /= np.linalg.norm(means, axis=-1, keepdims=True)
-    expected = 4.0 * (means - means.mean(axis=1, keepdims=True))
-    np.testing.assert_allclose(model.adapt(episode.support_x, episode.support_y), expected, rtol=1e-7, atol=1e-9)
+    squares = ((queries[:, :, np.newaxis] - means[:, np.newaxis]) ** 2).sum(axis=-1)
+    logits, expected = model.classify(queries, classifier).numpy(), -4.0 * squares / 2
+    relative = [each - each.mean(axis=-1, keepdims=True) for each in (logits, expected)]
+    np.testing.assert_allclose(*relative, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shots", [1, 3])
-def test_training_evaluation_and_unequal_adaptation_agree(shots, unit):
+def test_training_evaluation_and_unequal_adaptation_agree(shots, bias):
     """Three ways to the same numbers: decoding in every step, scoring projected embeddings, and lists of examples."""
-    model, episode = make_model(unit_prototypes=unit), make_episode(shots)
+    model, episode = make_model(**BIAS if bias else {}), make_episode(shots, constant=bias)
     trained, evaluated = (model.meta_loss(episode, training, seed=0) for training in (True, False))
     np.testing.assert_allclose(trained.query_loss, evaluated.query_loss, rtol=1e-9)
     lists = (part.reshape(TASKS, WAYS * shots, *part.shape[3:]) for part in episode[:2])

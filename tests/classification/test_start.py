@@ -71,10 +71,10 @@ def test_the_scale_is_the_one_of_least_loss():
 def test_plda_is_chosen_with_both_of_its_shares(shots):
     """Where classes differ in two of eight dimensions, weighing directions beats whitening alone."""
     training, validation = _classes(40, 30, 0.3, 0), _classes(20, 30, 0.3, 1)
-    plda = dataclasses.replace(WHITENED, embedding_transform="plda", transform_between=0, unit_prototypes=True)
+    plda = dataclasses.replace(WHITENED, embedding_transform="plda", transform_between=0, prototype_bias=True)
     start = choose_start(plda, training, validation, 5, shots)
     assert start.losses[start.shrinkage, start.between] == min(start.losses.values())
-    assert len(start.losses) == 11 * 8 and start.between <= 0.3
+    assert len(start.losses) == 11 * 8 and start.between < 10
     assert min(start.losses.values()) < min(choose_start(WHITENED, training, validation, 5, shots).losses.values())
     one = choose_start(dataclasses.replace(plda, transform_between=3.0), training, validation, 5, shots)
     assert set(one.losses) == {tried for tried in start.losses if tried[1] == 3.0}
@@ -96,7 +96,7 @@ def test_a_run_starts_with_what_was_chosen():
 
 
 def test_a_run_with_plda_starts_with_what_was_chosen():
-    config = _config(embedding_transform="plda", transform_shrinkage=0.1, transform_between=0.0, unit_prototypes=True)
+    config = _config(embedding_transform="plda", transform_shrinkage=0.1, transform_between=0.0, prototype_bias=True)
     work = MetaTraining(config)
     training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
     start = choose_start(config.model, training, validation, 5, 1)
@@ -121,8 +121,10 @@ def test_refuses_a_scale_to_choose_without_whitening():
         LEOConfig(prototype_residual=True, prototype_scale_init=0)
     with pytest.raises(InputError, match="decoder_init='zero' was given; expected glorot without"):
         LEOConfig(decoder_init="zero")
-    with pytest.raises(InputError, match="unit_prototypes=True was given; expected false without"):
-        LEOConfig(unit_prototypes=True)
+    with pytest.raises(
+        InputError, match="prototype_bias=True was given; expected false without prototype_residual and"
+    ):
+        LEOConfig(prototype_residual=True, prototype_bias=True)
 
 
 def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():

@@ -58,9 +58,13 @@ def test_centring_and_mistakes():
         RunConfig(LEOConfig(embedding_transform="whiten", dropout_rate=0.0), problem="regression")
 
 
-@pytest.fixture(scope="module")
-def model():
-    model = LEO(LEOConfig(num_latents=4, embedding_transform="whiten"), DIM, seed=0)
+PLAIN = LEOConfig(num_latents=4, embedding_transform="whiten")
+WITH_BIAS = LEOConfig(num_latents=4, embedding_transform="plda", prototype_residual=True, prototype_bias=True)
+
+
+@pytest.fixture(scope="module", params=[PLAIN, WITH_BIAS], ids=["whiten", "plda with bias"])
+def model(request):
+    model = LEO(request.param, DIM, seed=0)
     model.fit_transform(table_of(0))
     return model
 
@@ -70,7 +74,7 @@ def test_table_and_tensor_are_transformed_alike(model):
     np.testing.assert_allclose(model.transform(table.embeddings), model.transform_table(table).embeddings, atol=1e-6)
     plain = LEO(LEOConfig(num_latents=4), DIM)
     assert plain.transform_table(table) is table
-    assert len(model.meta_variables) == len(plain.meta_variables) == 7
+    assert len(model.meta_variables) - len(model.scales) == len(plain.meta_variables) == 7
     assert plain.fixed_variables == []
 
 
@@ -89,7 +93,7 @@ def test_served_and_fitted_on_raw_embeddings(model, tmp_path):
     episode = EpisodeSampler(table, 3, 2, 4).sample(seed=0, first_task=0, num_tasks=2)
     moved = [model.transform(part) for part in (episode.support_x, episode.query_x)]
     classifier = model.adapt(moved[0], episode.support_y)
-    logits = model.classify(tf.reshape(moved[1], [2, 12, DIM]), classifier)
+    logits = model.classify(tf.reshape(moved[1], [2, 12, model.feature_dim]), classifier)
     raw = [tf.reshape(3.0 * part, [2, -1, DIM]) for part in (episode.support_x, episode.query_x)]
     labels = tf.reshape(episode.support_y, [2, -1])
     served = Signatures(model, normalize=True).serve(raw[0], labels, raw[1])
@@ -128,8 +132,9 @@ def test_a_run_keeps_its_transform_and_only_training_classes_make_it(tmp_path):
     assert fingerprint(run(tmp_path / "short", tmp_path / "a")) == fingerprint(run(tmp_path / "long", tmp_path / "a"))
 
 
-def test_evaluation_transforms_and_shows_both_nearest_means(model):
-    table = table_of(2)
+def test_evaluation_transforms_and_shows_both_nearest_means():
+    table, model = table_of(2), LEO(PLAIN, DIM, seed=0)
+    model.fit_transform(table_of(0))
     result = leo_tf.evaluate(model, table, ways=3, shots=2, queries=5, num_tasks=20)
     moved = transformed(table, *(variable.numpy() for variable in model.fixed_variables))
     plain = LEO(LEOConfig(num_latents=4), DIM)

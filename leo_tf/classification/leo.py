@@ -74,6 +74,10 @@ class LEO(LatentLearner, ClassificationLearner):
         self.built = True
         if seed is not None:
             self.initialize(seed)
+        if self.config.prototype_bias:  # fine-tuning learns to move it, if that pays; from the first it would harm
+            self.finetuning_learning_rate.assign(
+                tf.concat([self.finetuning_learning_rate[:embedding_dim], tf.zeros([1], self.variable_dtype)], axis=0)
+            )
         if self.config.decoder_init == "zero":
             # Not of the spread's columns: the orthogonality penalty has no gradient where a whole row is zero.
             self.decoder.kernel.assign(tf.concat([tf.zeros([latents, dim]), self.decoder.kernel[:, dim:]], axis=1))

@@ -80,6 +80,17 @@ def test_saved_whole_it_answers_elsewhere(classifier, files, tmp_path):
     assert [answer["label"] for answer in answers] == classifier.predict(files[2][:3]).tolist()
 
 
+def test_any_number_of_images_a_few_at_once(classifier, files, monkeypatch):
+    expected, sizes = classifier.predict_proba(files[2]), []
+    embed = type(classifier.extractor).embed_squares
+    monkeypatch.setattr("leo_tf.export.image_classifier._AT_ONCE", 5)
+    monkeypatch.setattr(
+        type(classifier.extractor), "embed_squares", lambda self, some: sizes.append(len(some)) or embed(self, some)
+    )
+    np.testing.assert_allclose(classifier.predict_proba(files[2]), expected, atol=1e-6)
+    assert sizes == [5, 5, 2] and classifier.embed([]).shape == (0, classifier.extractor.dim)
+
+
 UNNEEDED = (
     *("sklearn", "matplotlib", "scipy.stats", "tensorflow_probability", "pandas", "tensorboard", "tqdm.auto"),
     *("leo_tf.training", "leo_tf.classification", "leo_tf.regression", "leo_tf.learners", "leo_tf.features.pretrain"),

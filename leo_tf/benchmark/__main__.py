@@ -133,8 +133,8 @@ def _measure_images(count):
         f"{found['network']}, images/s:\n"
         f"  looking at them {found['inspected']:.0f}, embedding {found['extracted']:.1f}\n"
         f"  the network alone {found['network_alone']:.1f}, reading alone {found['reading_alone']:.1f}\n"
-        f"memory, MB: {found['megabytes_early']:.0f} after a tenth of the images, at most "
-        f"{found['megabytes_most']:.0f} since, {found['megabytes_end']:.0f} at the end"
+        f"memory, MB, after every tenth of the images: {', '.join(f'{each:.0f}' for each in found['megabytes'])}\n"
+        f"  at most {found['megabytes_most']:.0f}; {found['megabytes_at_the_end']:.0f} when their file is written"
     )
     return found
 

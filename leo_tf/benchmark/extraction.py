@@ -1,5 +1,6 @@
 """What it costs to embed a folder of photographs: images a second beside the network's own limit, and memory."""
 
+import io
 import os
 import tempfile
 import time
@@ -20,24 +21,21 @@ from leo_tf.features.wrn import default_layer, wide_resnet
 WIDTH, HEIGHT, SIDE = 500, 375, 80  # of a photograph, as ImageNet's are on average; of what the network takes
 IN_A_CLASS = 100
 _NETWORK = NetworkConfig(depth=10, width=4)
-_GRAINS = ((12, 60.0), (60, 30.0), (250, 12.0))  # of a drawn photograph: how many across, and how strong
+_GRAINS = ((12, 1.0), (60, 0.35), (250, 0.2))  # of a made-up photograph: how many across, and their share
 _ROUNDS, _READ_IN_A_ROUND = 3, 512
 _STATM = Path("/proc/self/statm")
 
 
 def photograph(number):
     """Return a JPEG of noise in three grains, a few dozen KB as a photograph's, bytes; another one for every number."""
-    import io
-
     from PIL import Image
 
-    rng, pixels = np.random.default_rng(number), np.full((HEIGHT, WIDTH, 3), 128.0, np.float32)
-    for across, strength in _GRAINS:
-        coarse = rng.integers(0, 256, (across * HEIGHT // WIDTH, across, 3), np.uint8)
-        grown = Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
-        pixels += (np.asarray(grown, np.float32) - 128) * (strength / 64)
-    buffer = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
+    rng, buffer = np.random.default_rng(number), io.BytesIO()
+    pixels = Image.new("RGB", (WIDTH, HEIGHT))
+    for across, share in _GRAINS:
+        grain = Image.fromarray(rng.integers(0, 256, (across * HEIGHT // WIDTH, across, 3), np.uint8))
+        pixels = Image.blend(pixels, grain.resize(pixels.size, Image.Resampling.BILINEAR), share)
+    pixels.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
 
@@ -94,8 +92,8 @@ def measure(images, network=_NETWORK, side=SIDE):
 
     Returns:
       {"network", "kilobytes" (of a file, mean), "inspected", "extracted", "network_alone", "reading_alone" (images/s,
-      the last two medians of rounds before and after), "megabytes_early" (after a tenth of the images),
-      "megabytes_end", "megabytes_most" (since the first)}.
+      the last two medians of rounds before and after), "megabytes" (of the process after every tenth of the images),
+      "megabytes_most" (after any), "megabytes_at_the_end" (with the file of embeddings written)}.
     """
     with tempfile.TemporaryDirectory() as folder:
         photographs = Path(folder) / "photographs"
@@ -110,9 +108,9 @@ def measure(images, network=_NETWORK, side=SIDE):
         extractor.megabytes.clear()
         embedded = Extraction(extractor, Path(folder) / "parts").run(inspected, "test")
         write_split(split_file(Path(folder) / "data", "test", "center", "npz"), embedded, "float16", "npz")
-        memory = [*extractor.megabytes, resident_megabytes()]
+        memory, at_the_end = extractor.megabytes, resident_megabytes()
         alone.append(_alone(extractor, inspected.source))
-    early = len(memory) // 10
+    tenths = [memory[(len(memory) - 1) * tenth // 10] for tenth in range(1, 11)]
     return {
         "network": f"{extractor.about['name']}, {side} pixels",
         "kilobytes": size / images / 1e3,
@@ -120,9 +118,9 @@ def measure(images, network=_NETWORK, side=SIDE):
         "extracted": embedded.images_per_second,
         "network_alone": median(alone[0][0] + alone[1][0]),
         "reading_alone": median(alone[0][1] + alone[1][1]),
-        "megabytes_early": memory[early],
-        "megabytes_end": memory[-1],
-        "megabytes_most": max(memory[early:]),
+        "megabytes": tenths,
+        "megabytes_most": max(memory),
+        "megabytes_at_the_end": at_the_end,
     }
 
 

@@ -85,6 +85,16 @@ def test_what_must_be_quick_imports_no_tensorflow(modules):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_commands_load_tensorflow_without_what_keras_alone_would_import():
+    """And leave it to be imported by whoever wants it."""
+    code = (
+        "import sys; from absl import flags; from leo_tf.commands.logs import load_tensorflow; flags.FLAGS(['x']);"
+        "load_tensorflow(); assert not {'sklearn', 'matplotlib'} & sys.modules.keys();"
+        "import leo_tf, matplotlib; assert leo_tf.FewShotClassifier; assert 'sklearn' in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_absl_flags_stay_in_commands_and_tools():
     allowed = {"commands", "__main__.py", "classical.py"}
     users = [

@@ -28,6 +28,7 @@ def main():
     flags.DEFINE_bool("serving", True, "time requests to an exported model")
     flags.DEFINE_string("output", "", "write the measurements here as JSON")
     flags.DEFINE_string("scaling", "", "also plot cost against meta-batch, ways, shots and latent steps, to this PNG")
+    flags.DEFINE_integer("images", 0, "instead: write so many JPEGs, time reading and embedding them", lower_bound=0)
     about = "Time training, evaluation and serving on this machine, against a plain formulation, in turns."
     usage = "python -m leo_tf.benchmark"
     run_command(_benchmark, Command(about, usage, f"{usage} --setting=mini_1shot --repeats=5"))
@@ -43,8 +44,14 @@ def _benchmark():
     import tensorflow as tf
 
     machine = f"{platform.machine()}, {tf.config.list_physical_devices()[-1].device_type}, TensorFlow {tf.__version__}"
-    print(f"{machine}; milliseconds: median (lowest to highest) of {values.repeats} rounds in turns")
     results: dict[str, Any] = {"machine": machine, "settings": {}}
+    if values.images:
+        print(machine)
+        results["images"] = _measure_images(values.images)
+        if values.output:
+            write_json(values.output, results)
+        return 0
+    print(f"{machine}; milliseconds: median (lowest to highest) of {values.repeats} rounds in turns")
     for name in dict.fromkeys(values.setting):
         results["settings"][name] = _measure(name, values)
     if values.serving:
@@ -115,6 +122,21 @@ def _measure_serving(values):
                 f"{times['tasks_per_second']:.0f} tasks/s"
             )
     return measured
+
+
+def _measure_images(count):
+    from leo_tf.benchmark import extraction
+
+    found = extraction.measure(count)
+    print(
+        f"{count:,} JPEGs of {extraction.WIDTH} x {extraction.HEIGHT}, {found['kilobytes']:.0f} kB each, through "
+        f"{found['network']}, images/s:\n"
+        f"  looking at them {found['inspected']:.0f}, embedding {found['extracted']:.1f}\n"
+        f"  the network alone {found['network_alone']:.1f}, reading alone {found['reading_alone']:.1f}\n"
+        f"memory, MB, after every tenth of the images: {', '.join(f'{each:.0f}' for each in found['megabytes'])}\n"
+        f"  at most {found['megabytes_most']:.0f}; {found['megabytes_at_the_end']:.0f} when their file is written"
+    )
+    return found
 
 
 def _rounds(timed, repeats):

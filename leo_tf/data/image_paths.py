@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from leo_tf.data.card import find_card_folder
 from leo_tf.data.layout import find_split
+from leo_tf.data.readers import read_split
+from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.files import npz
 
 
@@ -22,11 +25,27 @@ def image_paths(data_path, dataset_name, embedding_crop, split, table):
       InputError: the file is damaged.
     """
     path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split) if data_path else None
-    if path is None or path.suffix != ".npz":
+    found = None
+    if path is not None and path.suffix == ".npz":
+        found = _of_archive(path)
+    elif path is not None and path.suffix == ".pkl" and find_card_folder(data_path, dataset_name, embedding_crop):
+        found = _of_pickle(path)  # others, the published ones, have none, and are long to read
+    if found is None:
         return None
+    paths, labels = found
+    by_class = [paths[labels == name] for name in table.class_names]
+    return np.concatenate(by_class) if [len(rows) for rows in by_class] == table.class_sizes.tolist() else None
+
+
+def _of_archive(path):
     with np.load(path, allow_pickle=False) as archive:
         if not {"paths", "labels"} <= set(archive.files):
             return None
     found = npz.read(path, "embeddings by leo_tf.features.extract", paths=("U", 1), labels=("U", 1))
-    by_class = [found["paths"][found["labels"] == name] for name in table.class_names]
-    return np.concatenate(by_class) if [len(rows) for rows in by_class] == table.class_sizes.tolist() else None
+    return found["paths"], found["labels"]
+
+
+def _of_pickle(path):
+    content, labels = load_pickle(path), read_split(path).labels
+    paths = content.get("paths") if isinstance(content, dict) else None
+    return (np.array(paths), np.array(labels)) if isinstance(paths, list) and len(paths) == len(labels) else None

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from scipy import stats
 
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.results import require_same_tasks
@@ -64,6 +63,8 @@ def compare(first, second, shots=None):
 
 def compare_paired(first, second, higher_is_better=True, measure="accuracy"):
     """Compare per-task scores [tasks] of the same tasks; see `compare`."""
+    from scipy import stats
+
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     differences = np.where(np.isclose(first, second, rtol=_TIE, atol=0.0), 0.0, first - second)
     if np.ptp(differences) == 0:  # the t-test divides by the standard deviation

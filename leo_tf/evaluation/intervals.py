@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from leo_tf.errors import InputError
 
@@ -32,6 +31,8 @@ def confidence_interval(values, level=0.95):
     Raises:
       InputError: fewer than two values, from which no interval can be had.
     """
+    from scipy import stats  # takes half a second, which a prediction need not wait for
+
     values = np.asarray(values, np.float64)
     if values.size < 2:
         raise InputError(f"Got {values.size} task results; an interval needs at least 2 tasks.")

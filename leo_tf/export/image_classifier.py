@@ -15,6 +15,7 @@ from leo_tf.runs.folder import RunFolder
 
 _FITTED = "fitted.npz"
 _EXTRACTOR = "extractor"
+_AT_ONCE = 64
 _WHAT = "the classes and classifier that ImageFewShotClassifier.save writes"
 
 
@@ -117,16 +118,12 @@ class ImageFewShotClassifier:
 
     def embed(self, images):
         """Return the embeddings [images, dim] of images as for `fit`, as the extractor gives them."""
-        from leo_tf.features.images.pixels import UnreadableError
-
-        contents, extractor = [], self.extractor
-        for number, image in enumerate(_as_list(images)):
-            try:
-                contents.append(extractor.loader.square(_content(image)))
-            except (UnreadableError, OSError) as error:
-                name = image if isinstance(image, str | os.PathLike) else f"image {number}"
-                raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-        return extractor.embed_squares(contents)
+        images, extractor = _as_list(images), self.extractor
+        parts = [np.zeros((0, extractor.dim), np.float32)]
+        for first in range(0, len(images), _AT_ONCE):  # of any number of images a few are in memory
+            squares = [self._square(first + i, image) for i, image in enumerate(images[first : first + _AT_ONCE])]
+            parts.append(extractor.embed_squares(squares))
+        return np.concatenate(parts)
 
     def save(self, folder):
         """Write all of it (extractor, preprocessing, embedding transform, LEO, and what was fitted) into a folder.
@@ -172,6 +169,15 @@ class ImageFewShotClassifier:
 
             self._kept_extractor = Extractor.load(self.folder.path / _EXTRACTOR)
         return self._kept_extractor
+
+    def _square(self, number, image):
+        from leo_tf.features.images.pixels import UnreadableError
+
+        try:
+            return self.extractor.loader.square(_content(image))
+        except (UnreadableError, OSError) as error:
+            name = image if isinstance(image, str | os.PathLike) else f"image {number}"
+            raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
 
     def _scores(self, images):
         return self._fitted.scores(self.embed(images))

@@ -80,6 +80,45 @@ def test_saved_whole_it_answers_elsewhere(classifier, files, tmp_path):
     assert [answer["label"] for answer in answers] == classifier.predict(files[2][:3]).tolist()
 
 
+def test_any_number_of_images_a_few_at_once(classifier, files, monkeypatch):
+    expected, sizes = classifier.predict_proba(files[2]), []
+    embed = type(classifier.extractor).embed_squares
+    monkeypatch.setattr("leo_tf.export.image_classifier._AT_ONCE", 5)
+    monkeypatch.setattr(
+        type(classifier.extractor), "embed_squares", lambda self, some: sizes.append(len(some)) or embed(self, some)
+    )
+    np.testing.assert_allclose(classifier.predict_proba(files[2]), expected, atol=1e-6)
+    assert sizes == [5, 5, 2] and classifier.embed([]).shape == (0, classifier.extractor.dim)
+
+
+UNNEEDED = (
+    *("sklearn", "matplotlib", "scipy.stats", "tensorflow_probability", "pandas", "tensorboard", "tqdm.auto"),
+    *("leo_tf.training", "leo_tf.classification", "leo_tf.regression", "leo_tf.learners", "leo_tf.features.pretrain"),
+    *("leo_tf.features.wrn", "leo_tf.analysis"),
+)
+SCRIPT = """
+import runpy, sys
+sys.argv = ["leo_tf.predict", *sys.argv[1:]]
+try:
+    runpy.run_module("leo_tf.predict", run_name="__main__")
+except SystemExit as stopped:
+    assert not stopped.code, stopped.code
+print("imported", *sys.modules)
+"""
+
+
+def test_a_prediction_imports_no_more_than_it_needs(classifier, files, tmp_path):
+    """It is the imports that take the time: of the five seconds of a process, the answer itself takes half of one."""
+    classifier.save(tmp_path / "served")
+    command = [sys.executable, "-c", SCRIPT, f"--model={tmp_path / 'served'}", str(files[2][0])]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    answer, imported = done.stdout.splitlines()
+    assert classifier.predict(files[2][0])[0] in answer and "leo_tf.features.extractor" in imported.split()
+    assert not set(UNNEEDED) & set(imported.split())
+
+
 def test_calibrated_probabilities(image_run, classifier, files):
     step = int(next((image_run / "best").glob("*.index")).stem.rpartition("-")[2])
     note = image_run / "calibration.json"

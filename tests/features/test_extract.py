@@ -14,8 +14,9 @@ import pytest
 
 from leo_tf import EmbeddingTable, InputError
 from leo_tf.data.card import what_the_extractor_saw
+from leo_tf.data.image_paths import image_paths
 from leo_tf.features.extract.extraction import Extraction
-from leo_tf.features.extract.output import split_file, write_split
+from leo_tf.features.extract.output import card_folder, split_file, write_split
 from leo_tf.features.extractor import make_extractor
 from leo_tf.features.images import find_images, inspect
 
@@ -123,7 +124,7 @@ def test_the_same_command_writes_the_same_bytes(extracted, features_run, split_f
         assert (tmp_path / name).read_bytes() == (extracted[0] / "bars" / name).read_bytes(), name
 
 
-def test_other_layouts(extractor, inspected, tmp_path):
+def test_other_layouts(extractor, inspected, extracted, tmp_path):
     found = Extraction(extractor, tmp_path / "parts").run(inspected["val"], "val")
     for views, layout in [("center", "official"), ("multiview", "official"), ("multiview", "npz")]:
         name = f"{views}-{layout}"
@@ -131,6 +132,8 @@ def test_other_layouts(extractor, inspected, tmp_path):
         table = EmbeddingTable.load(tmp_path, name, "val", views, cache_dir=tmp_path / "cache", normalize=False)
         np.testing.assert_array_equal(table.embeddings, found.embeddings)
         assert table.class_names == ("c06", "c07", "c08")
+        shutil.copy(extracted[0] / "bars" / "card.json", card_folder(tmp_path / name, views))
+        assert image_paths(tmp_path, name, views, "val", table).tolist() == inspected["val"].source.names
     hyphen = found._replace(source=dataclasses.replace(found.source, labels=["a-b"] * 18))
     with pytest.raises(InputError, match="Class 'a-b' has a hyphen"):
         write_split(tmp_path / "x.pkl", hyphen, "float32", "official")

@@ -33,7 +33,7 @@ def write_split(path, embedded, dtype, layout):
     """Write a split's Embedded.
 
     An .npz has embeddings [images, dim], labels [images] and paths [images]; an official pickle embeddings and keys,
-    `image-class-class_number`.
+    `image-class-class_number`, and paths too.
 
     Raises:
       InputError: a number is too large for float16, a class's name has a hyphen in the official layout, or the file
@@ -53,7 +53,8 @@ def write_split(path, embedded, dtype, layout):
                 f"Class {hyphens!r} has a hyphen, by which the official layout splits keys; give layout=npz."
             )
         keys = [f"{number}-{label}-{label}_{number}" for number, label in enumerate(source.labels)]
-        write_bytes(path, pickle.dumps({"embeddings": rows, "keys": keys}, protocol=2))
+        content = {"embeddings": rows, "keys": keys, "paths": list(source.names)}
+        write_bytes(path, pickle.dumps(content, protocol=2))
     else:
         npz.write(path, embeddings=rows, labels=np.array(source.labels), paths=np.array(source.names))
 

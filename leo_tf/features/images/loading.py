@@ -15,6 +15,7 @@ from leo_tf.features.images.preprocessing import decode
 from leo_tf.files import replace_file, writing
 
 _FORMAT = 1
+_AHEAD = 2  # batches: memory does not grow, however slow the network is
 _logger = logging.getLogger("leo_tf")
 
 
@@ -28,9 +29,13 @@ class Loader:
     def __init__(self, preprocessing):
         self.preprocessing = preprocessing
         self._decoded = tf.function(
-            lambda content: preprocessing.square(decode(content)), input_signature=[tf.TensorSpec([], tf.string)]
+            lambda content: preprocessing.square(decode(content)),
+            input_signature=[tf.TensorSpec([], tf.string)],
+            autograph=False,
         )
-        self._given = tf.function(preprocessing.square, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+        self._given = tf.function(
+            preprocessing.square, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)], autograph=False
+        )
 
     def square(self, content):
         """Return uint8 [resize_size, resize_size, channels] of an image.
@@ -79,7 +84,7 @@ class Loader:
             return tf.ensure_shape(square, [side, side, channels]), tf.ensure_shape(reason, [])
 
         numbers = tf.data.Dataset.range(first, len(source))
-        return numbers.map(mapped, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        return numbers.map(mapped, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(_AHEAD)
 
     def store(self, inspected, what, max_unreadable, cache_dir=None):
         """Return all squares of a split in one array, made once and kept in the cache folder.

@@ -10,6 +10,7 @@ from leo_tf.evaluation import plots
 from leo_tf.evaluation.intervals import confidence_interval
 
 _LISTED, _PICTURED, _IN_A_LINE, _MOST_CLASSES = 10, 4, 8, 60
+_LEAST = 5  # tasks of a class that is listed
 
 
 def section(analysed):
@@ -104,7 +105,7 @@ def _worst_tasks(found):
 
 def _classes_table(found, table):
     rows = []
-    for number, values in found.classes()[: 2 * _LISTED]:
+    for number, values in found.classes(_LEAST)[: 2 * _LISTED]:
         interval = _interval(values)
         width = f" ± {100 * interval['half_width']:.1f}" if "half_width" in interval else ""
         rows.append([table.class_names[number], f"{100 * interval['mean']:.1f}{width} %", str(len(values))])

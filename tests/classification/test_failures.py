@@ -47,6 +47,7 @@ def test_the_worst_come_first(table):
     found = failures_of(subject_on(table, tasks=40))
     means = [values.mean() for _, values in found.classes()]
     assert means == sorted(means) and sum(len(values) for _, values in found.classes()) == 40 * 3
+    assert found.classes(10**6) and all(len(values) >= 5 for _, values in found.classes(5))
     pairs = found.pairs()
     mixed = [rate + back for *_, rate, back in pairs]
     assert mixed == sorted(mixed, reverse=True) and all(rate >= back for *_, rate, back in pairs)

@@ -48,6 +48,7 @@ setup(
         "search": ["jinja2", "markdown", "matplotlib", "optuna>=5,<6", "scikit-learn>=1.6"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22"],
         "sklearn": ["scikit-learn>=1.6"],
+        "umap": ["umap-learn>=0.5.12"],  # leo_tf.analysis, beside t-SNE
         "dev": [
             *(
                 "build",

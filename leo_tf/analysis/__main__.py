@@ -1,6 +1,7 @@
 """Analyse a run: python -m leo_tf.analysis --checkpoint_path=RUN"""
 
 import functools
+import logging
 import shlex
 import sys
 
@@ -15,6 +16,7 @@ from leo_tf.runs.folder import RunFolder
 
 _USAGE = "python -m leo_tf.analysis"
 _LEAST_TASKS = 10
+_logger = logging.getLogger("leo_tf")
 
 
 def main():
@@ -22,7 +24,7 @@ def main():
     define_flags()
     about = "See what a run's best model does: its latent space, curvature, steps, mistakes. One page, PNG and JSON."
     example = f"{_USAGE} --checkpoint_path=runs/mini_1shot --compare_to=runs/generator,runs/metasgd"
-    run_command(run, Command(about, _USAGE, example))
+    run_command(run, Command(about, _USAGE, example, again="starts anew; it writes its report at the end"))
 
 
 def define_flags(values=flags.FLAGS):
@@ -62,18 +64,29 @@ def run(values=flags.FLAGS):
     folder = RunFolder(values.checkpoint_path)
     trained = folder.config()
     if values.num_tasks < _LEAST_TASKS:
-        raise InputError(f"Got num_tasks={values.num_tasks}; expected at least {_LEAST_TASKS} to analyse.")
+        raise InputError(
+            f"Got num_tasks={values.num_tasks}; expected at least {_LEAST_TASKS} to analyse, and 1000 for intervals as "
+            "narrow as the paper's."
+        )
     config, others = override(trained, values), [RunFolder(path) for path in values.compare_to]
     for other in others:
-        _require_same_problem(other, trained)
+        _require_same_problem(other, folder)
     load_tensorflow()
     from leo_tf import runs
     from leo_tf.analysis import catalogue
-    from leo_tf.analysis.analysed import Analysed
+    from leo_tf.analysis.analysed import Analysed, tasks_in_words
+    from leo_tf.analysis.checks import require_analysable
     from leo_tf.analysis.report import require_report, write_report
     from leo_tf.problem import EvaluationRequest
-    from leo_tf.runs.problems import problem_of
+    from leo_tf.runs.problems import flags_of_other_problems, problem_of
 
+    foreign = [
+        f"--{name}" for name in flags_of_other_problems(config.problem) if name in values and values[name].present
+    ]
+    if foreign:
+        raise InputError(
+            f"{folder.path} is a {config.problem} run, for which {', '.join(foreign)} has no meaning; leave it out."
+        )
     output = expanded(values.output) if values.output else folder.path / "analysis"
     require_report(output)
     step = folder.best_step()
@@ -95,18 +108,30 @@ def run(values=flags.FLAGS):
         images=values.images,
     )
     names = catalogue.chosen(values.what, config, learner)
+    require_analysable(names, analysed)
     sections = catalogue.analyse(names, analysed, output)
-    about = {"checkpoint_path": str(folder.path), "model": analysed.name, "step": step, "seed": values.seed}
+    about = {
+        "checkpoint_path": str(folder.path),
+        "model": analysed.name,
+        "step": step,
+        "seed": values.seed,
+        "tasks": tasks_in_words(config),
+    }
     page = write_report(output, about, sections, f"{_USAGE} {shlex.join(sys.argv[1:])}")
     print(f"See {page}, and: tensorboard --logdir={output}")
     return 0
 
 
-def _require_same_problem(other, trained):
-    """Raise InputError unless a RunFolder is of a run of the same problem."""
-    found = other.config().problem
-    if found != trained.problem:
-        raise InputError(f"Got compare_to={other.path}, a {found} run; expected a {trained.problem} run.")
+def _require_same_problem(other, folder):
+    """Raise InputError unless two RunFolders are of runs of one problem; say it where their data differ."""
+    found, expected = other.config().problem, folder.config().problem
+    if found != expected:
+        raise InputError(f"Got compare_to={other.path}, a {found} run; expected a {expected} run.")
+    data, others = folder.data(), other.data()
+    if any(data[key] != others[key] for key in data.keys() & others.keys()):
+        _logger.warning(
+            "%s was trained on other data than %s; where they differ, it may be the data.", other.path, folder.path
+        )
 
 
 if __name__ == "__main__":

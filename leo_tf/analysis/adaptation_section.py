@@ -126,6 +126,7 @@ def rates_figure(found):
         figure.subplots(1, len(found.rates), squeeze=False).flat, found.rates.items(), strict=True
     ):
         axes.hist(rate, bins=_BINS)
+        axes.locator_params(axis="x", nbins=6)
         axes.axvline(0, color="0.6", lw=0.8)
         axes.set(xlabel=_words(name), ylabel="dimensions")
     return plots.finished(figure)

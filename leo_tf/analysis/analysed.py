@@ -58,3 +58,13 @@ def model_name(learner):
     if not hasattr(learner, "decoder") or latent:
         return learner.algorithm
     return "generator + fine-tuning" if finetuning else "generator only"
+
+
+def tasks_in_words(config):
+    """Return what the tasks of a RunConfig are."""
+    episodes = config.episodes
+    shots = episodes.num_tr_examples_per_class
+    if config.problem == "regression":
+        return f"tasks of {shots} {'point' if shots == 1 else 'points'}"
+    within = "" if episodes.tasks_within == "all" else f" within a {episodes.tasks_within}"
+    return f"{episodes.num_classes}-way {shots}-shot tasks of {config.data.dataset_name}{within}"

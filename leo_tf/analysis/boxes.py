@@ -25,6 +25,6 @@ def draw_boxes(axes, groups, colors=None, log=True):
     for box, color in zip(drawn["boxes"], colors or ["C0"] * len(groups), strict=True):
         box.set(facecolor=color, alpha=0.5)
     axes.set_xticks(range(1, len(groups) + 1), list(groups))
-    if log:
+    if log and any(np.max(values, initial=0) > 0 for values in groups.values()):
         axes.set_yscale("log")
         axes.grid(axis="y", which="major", lw=0.4)

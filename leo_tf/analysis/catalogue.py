@@ -1,5 +1,7 @@
 """What can be analysed, of which problem and which learner."""
 
+import logging
+
 from leo_tf.analysis import (
     adaptation_section,
     evaluation_sections,
@@ -15,6 +17,7 @@ from leo_tf.classification import influence as classification_influence
 from leo_tf.errors import InputError
 from leo_tf.regression import influence as regression_influence
 
+_logger = logging.getLogger("leo_tf")
 _OF_EXAMPLES = {
     "moved": "how far the classifier moves, over its length",
     "changed": "share of answers that change",
@@ -86,13 +89,11 @@ def chosen(names, config, learner):
 
 def _missing(config, learner):
     """Return {analysis: why there is none}."""
-    missing = {}
+    missing = {"steps": "is adaptation here"}
     if getattr(learner, "encoder", None) is None:
         missing["latent_space"] = missing["interpolation"] = "needs codes that an encoder made"
     if config.episodes.num_tr_examples_per_class < 2:
         missing["leave_one_out"] = "needs 2 shots or more"
-    elif config.problem == "classification" and not hasattr(learner, "adapt_unequal"):
-        missing["leave_one_out"] = "needs a learner that takes classes of unequal sizes"
     if config.algorithm != "leo":
         missing["grid"] = "needs a learner that takes any number of ways"
     return missing
@@ -131,4 +132,8 @@ def analyse(names, analysed, folder):
       InputError: there are no such tasks, or they do not fit a learner.
     """
     made = _ANALYSES[analysed.evaluation("test").config.problem]
-    return {name: made[name](analysed, folder) for name in names}
+    found = {}
+    for name in names:
+        _logger.info("Analysing %s.", name)
+        found[name] = made[name](analysed, folder)
+    return found

@@ -49,5 +49,10 @@ def grid(analysed):
         ["The model on tasks of other shapes than it was trained for, beside nearest class mean on the same tasks."],
         [Table(["ways", "shots", analysed.name, "nearest class mean"], rows)],
         {"grid": Picture(figures.grid_plot(results, ""), caption)},
-        {"num_tasks": len(tasks), "cells": [result.summary() for result in results]},
+        {**analysed.about("test"), "cells": [_without_time(result.summary()) for result in results]},
     )
+
+
+def _without_time(summary):
+    """Return a result's summary without what differs from one evaluation to the next."""
+    return {name: value for name, value in summary.items() if name != "seconds"}

@@ -10,15 +10,14 @@ from leo_tf.evaluation import plots
 from leo_tf.evaluation.intervals import confidence_interval
 
 _LISTED, _PICTURED, _IN_A_LINE, _MOST_CLASSES = 10, 4, 8, 60
+_LEAST = 5  # tasks of a class that is listed
 
 
 def section(analysed):
     """Return the Section on what fails."""
     evaluation, subject = analysed.evaluation("test"), analysed.subject("test")
     table, split = subject.table, evaluation.request.split
-    data = evaluation.config.data
-    paths = image_paths(data.data_path, data.dataset_name, data.embedding_crop, split, table)
-    images = Images(analysed.images, paths) if analysed.images else None
+    paths, images = _paths(evaluation, table), images_of(analysed)
     found = failures_of(subject)
     tables = [
         _classes_table(found, table),
@@ -41,6 +40,22 @@ def section(analysed):
         "always wrong may be labelled wrong."
     ]
     return Section("What fails", text, tables, pictures, {**analysed.about("test"), **summary(found, table, paths)})
+
+
+def images_of(analysed):
+    """Return the Images that an Analysed has, None for none.
+
+    Raises:
+      InputError: they are not there, or it is not known which is whose.
+    """
+    if not analysed.images:
+        return None
+    return Images(analysed.images, _paths(analysed.evaluation("test"), analysed.subject("test").table))
+
+
+def _paths(evaluation, table):
+    data = evaluation.config.data
+    return image_paths(data.data_path, data.dataset_name, data.embedding_crop, evaluation.request.split, table)
 
 
 def summary(found, table, paths):
@@ -90,7 +105,7 @@ def _worst_tasks(found):
 
 def _classes_table(found, table):
     rows = []
-    for number, values in found.classes()[: 2 * _LISTED]:
+    for number, values in found.classes(_LEAST)[: 2 * _LISTED]:
         interval = _interval(values)
         width = f" ± {100 * interval['half_width']:.1f}" if "half_width" in interval else ""
         rows.append([table.class_names[number], f"{100 * interval['mean']:.1f}{width} %", str(len(values))])
@@ -146,7 +161,7 @@ def confusion_figure(found, names):
     axes, rates = figure.subplots(), 100 * found.rates()
     drawn = axes.imshow(rates, cmap="Blues", vmin=0, vmax=100)
     figure.colorbar(drawn, ax=axes, fraction=0.04, label="%")
-    shown = [name if len(name) <= 24 else f"{name[:22]}..." for name in names]
+    shown = [plots.plain(name if len(name) <= 24 else f"{name[:22]}...") for name in names]
     places = range(len(names))
     axes.set_xticks(places, shown, rotation=90, fontsize="small")
     axes.set_yticks(places, shown, fontsize="small")
@@ -179,7 +194,7 @@ def _image_pictures(found, subject, images):
         often = np.argsort(-found.wrong_answers[rows, b], kind="stable")[:_IN_A_LINE]
         shown = [(int(row), f"{found.wrong_answers[row, b]} x") for row in rows[often]]
         shown += [(int(row), f"a {_brief(names[b])}") for row in range(offsets[b], offsets[b] + min(2, sizes[b]))]
-        pairs.append((f"{names[a]} taken for {names[b]} ({100 * rate:.0f} %)", shown))
+        pairs.append((plots.plain(f"{names[a]} taken for {names[b]} ({100 * rate:.0f} %)"), shown))
     worst = found.examples()[: 2 * _IN_A_LINE].tolist()
     examples = [
         (
@@ -207,4 +222,4 @@ def _image_pictures(found, subject, images):
 
 def _brief(name):
     last = name.rpartition("/")[2]
-    return last if len(last) <= 18 else f"{last[:16]}..."
+    return plots.plain(last if len(last) <= 18 else f"{last[:16]}...")

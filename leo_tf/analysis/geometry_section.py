@@ -28,11 +28,12 @@ def section(analysed):
     if any(each.singular_values is not None for each in found):
         caption = "Singular values of the decoder's mean; above 1 it expands space. Whiskers as above."
         pictures["singular_values"] = Picture(expansion_figure(found), caption)
-    caption = (
-        "Lengths of the steps that adaptation takes, over all of a task, and of what a latent step does to the "
-        f"decoded parameters. All steps of {tasks} tasks; whiskers as above."
-    )
-    pictures["step_lengths"] = Picture(steps_figure(found), caption)
+    if any(each.steps for each in found):
+        caption = (
+            "Lengths of the steps that adaptation takes, over all of a task, and of what a latent step does to the "
+            f"decoded parameters. All steps of {tasks} tasks; whiskers as above."
+        )
+        pictures["step_lengths"] = Picture(steps_figure(found), caption)
     return Section(
         "Curvature and coverage",
         [
@@ -40,6 +41,7 @@ def section(analysed):
             "bends in the space of codes and in that of parameters, how far the decoder stretches, and how far "
             "steps go. The Hessian is exact, at the start of adaptation and at its end.",
             *(f"**{each.claim} {each.verdict}.** {each.finding}" for each in judged),
+            *_unjudged(found),
         ],
         [
             Table(["model", "space", "point", "tasks", "rank", *SPREAD_HEADER], _eigenvalue_rows(found)),
@@ -52,6 +54,19 @@ def section(analysed):
             "models": {each.name: summary(each) for each in found},
         },
     )
+
+
+def _unjudged(found):
+    """Return sentences on what of the paper these models can say nothing on, and why."""
+    decoding = [each for each in found if each.singular_values is not None]
+    for each in decoding:
+        if not each.eigenvalues["latents", "start"].size:
+            yield f"The decoder of {each.name} gives every code the same weights, so that its latent space is flat."
+    if len(decoding) == len(found):
+        yield (
+            "Whether latent steps move the parameters further than steps taken in them directly is seen beside a run "
+            "of Meta-SGD or MAML on the same data (--compare_to)."
+        )
 
 
 def summary(found):

@@ -39,8 +39,14 @@ class Images:
         """Return a small PIL.Image of a row."""
         from PIL import Image
 
-        with Image.open(self._path(row)) as image:
-            small = image.convert("RGB")
+        try:
+            with Image.open(self._path(row)) as image:
+                small = image.convert("RGB")
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"Cannot read the image {self._path(row)} ({error}); put it back as it was when it was extracted, or "
+                "leave out images."
+            ) from None
         small.thumbnail((_SIDE, _SIDE))
         return small
 

@@ -17,10 +17,6 @@ def section(analysed, leave_one_out, words):
     found, split = leave_one_out(analysed.subject("test")), analysed.evaluation("test").request.split
     fields = {words[name]: values for name, values in found._asdict().items()}
     tasks = len(found[0])
-    figure = plots.new_figure(3.8 * len(fields), 2.9)
-    for axes, (name, values) in zip(figure.subplots(1, len(fields), squeeze=False).flat, fields.items(), strict=True):
-        axes.hist(values.ravel(), bins=_BINS)
-        axes.set(xlabel=name, ylabel="examples")
     caption = f"For every support example of {tasks} {split} tasks: adaptation without it against adaptation with it."
     rows = [[name, *spread_cells(values)] for name, values in fields.items()]
     text = [
@@ -29,5 +25,14 @@ def section(analysed, leave_one_out, words):
     ]
     summary = {**analysed.about("test"), "num_tasks": tasks}
     summary |= {name: spread(values) for name, values in found._asdict().items()}
-    pictures = {"leave_one_out": Picture(plots.finished(figure), caption)}
+    pictures = {"leave_one_out": Picture(influence_figure(fields), caption)}
     return Section("Leaving out an example", text, [Table(["", *SPREAD_HEADER], rows)], pictures, summary)
+
+
+def influence_figure(fields):
+    """Draw histograms of what leaving out an example does; fields: {what it is: values}."""
+    figure = plots.new_figure(3.8 * len(fields), 2.9)
+    for axes, (name, values) in zip(figure.subplots(1, len(fields), squeeze=False).flat, fields.items(), strict=True):
+        axes.hist(values.ravel(), bins=_BINS)
+        axes.set(xlabel=name, ylabel="examples")
+    return plots.finished(figure)

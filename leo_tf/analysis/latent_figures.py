@@ -52,7 +52,7 @@ def _labels(axes, points, name, texts):
     colors = _colours(len(kinds))
     for kind, color in zip(kinds, colors, strict=True):
         chosen = np.tile(texts == kind, 2)
-        axes.scatter(*points.reshape(-1, 2)[chosen].T, color=color, label=kind, **_DOT)
+        axes.scatter(*points.reshape(-1, 2)[chosen].T, color=color, label=plots.plain(kind), **_DOT)
     axes.set_title(f"by {name}", fontsize="medium")
     if len(kinds) <= _MOST_COLOURS:
         axes.legend(
@@ -73,7 +73,7 @@ def _highlight(axes, points, name, chosen):
     axes.scatter(*points.reshape(-1, 2).T, color=_FAINT, **_DOT)
     for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
         axes.scatter(*of_stage[chosen].T, color=color, label=f"{stage} adaptation", **{**_DOT, "s": 12})
-    axes.set_title(f"{name} alone", fontsize="medium")
+    axes.set_title(f"{plots.plain(name)} alone", fontsize="medium")
     axes.legend(edgecolor="none", fontsize="small", markerscale=2, loc="upper left")
 
 

@@ -21,19 +21,15 @@ def section(analysed, keep=lambda space: None):
     """
     subject = analysed.subject("val")
     split = analysed.evaluation("val").request.split
-    highlight = _highlight(subject, analysed.highlight)
+    highlight = highlighted(subject, analysed.highlight)
     found = latent_space_of(subject, analysed.seed)
     keep(found)
     pictures = {}
     for name in found.layouts:
         points = found.layouts[name].shape[1]
-        how = (
-            f"The first two principal components, {100 * found.explained.sum():.0f} % of the variance"
-            if name == "PCA"
-            else f"t-SNE, perplexity 30, initialised by PCA, seed {analysed.seed}"
-        )
         caption = (
-            f"{points} codes before and {points} after their latent steps, of {split} tasks, laid out together. {how}."
+            f"{points} codes before and {points} after their latent steps, of {split} tasks, laid out together. "
+            f"{found.methods[name]}."
         )
         title = f"{name} of codes, {split} tasks"
         pictures[name.lower().replace("-", "")] = Picture(layout_figure(found, name, highlight, title), caption)
@@ -56,7 +52,7 @@ def section(analysed, keep=lambda space: None):
     return Section("Latent space", text, [Table(["", *STAGES], rows)], pictures, summary)
 
 
-def _highlight(subject, wanted):
+def highlighted(subject, wanted):
     """Return what is shown alone: what was asked for, or the first kind where there are more than two.
 
     Raises:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from leo_tf.analysis import layouts
 from leo_tf.analysis.separation import Separation, explained_by_neighbours, separation
 from leo_tf.errors import InputError
 
 STAGES = ("before", "after")
-_PERPLEXITY = 30
 _POINTS = 10_000  # as many as the paper's figure has
 
 
@@ -22,7 +22,9 @@ class LatentSpace:
       tasks: [codes], the task of each.
       labels: {name: text [codes]}, what each code is of.
       values: {name: float [codes]}, numbers on that, NaN where there is none.
-      layouts: {"PCA" and "t-SNE": [2, points, 2]}, of both stages together; of the first codes where they are many.
+      layouts: {"PCA", "t-SNE" and, where umap-learn is installed, "UMAP": [2, points, 2]}, of both stages together; of
+        the first codes where they are many.
+      methods: {layout: how it was made}.
       explained: [2], share of the variance along the axes of the PCA.
       separations: {label: (Separation before, after)}.
       neighbours: {value's name: (R^2 before, after)}.
@@ -33,6 +35,7 @@ class LatentSpace:
     labels: Mapping[str, np.ndarray]
     values: Mapping[str, np.ndarray]
     layouts: Mapping[str, np.ndarray]
+    methods: Mapping[str, str]
     explained: np.ndarray
     separations: Mapping[str, tuple[Separation, Separation]]
     neighbours: Mapping[str, tuple[float, float]]
@@ -60,16 +63,16 @@ def latent_space_of(subject, seed=0):
 
     Args:
       subject: subject.Subject.
-      seed: int, of t-SNE.
+      seed: int, of t-SNE and UMAP.
 
     Returns:
       LatentSpace.
 
     Raises:
-      InputError: the learner has no codes that an encoder makes, or there are too few tasks.
+      InputError: the learner has no codes that an encoder makes.
 
     References:
-      Paper section 4.5; it does not give t-SNE's perplexity, which is 30 here, scikit-learn's default.
+      Paper section 4.5.
     """
     require_codes(subject)
     traced = [trace.latents for _, trace in subject.traces()]
@@ -82,14 +85,19 @@ def latent_space_of(subject, seed=0):
     labels, values, rows = subject.labels, subject.values, subject.code_rows
     separated = {name: texts for name, texts in labels.items() if len(set(texts)) > 1}
     shown = min(codes.shape[1], _POINTS // 2)
-    layouts, explained = _layouts(codes[:, :shown], seed)
+    joined = codes[:, :shown].reshape(-1, width).astype(np.float64)
+    pca = layouts.pca(joined)
+    laid = {"PCA": pca, "t-SNE": layouts.tsne(joined, seed)}
+    if layouts.has_umap():
+        laid["UMAP"] = layouts.umap(joined, seed)
     return LatentSpace(
         codes=codes,
         tasks=tasks,
         labels=labels,
         values=values,
-        layouts=layouts,
-        explained=explained,
+        layouts={name: each.points.reshape(2, -1, 2) for name, each in laid.items()},
+        methods={name: each.method for name, each in laid.items()},
+        explained=pca.explained,
         separations={
             name: tuple(separation(stage, texts, tasks, rows) for stage in codes) for name, texts in separated.items()
         },
@@ -101,23 +109,9 @@ def latent_space_of(subject, seed=0):
 
 
 def require_codes(subject):
-    """Raise InputError unless the learner encodes tasks and there are enough of them to look at."""
+    """Raise InputError unless the learner encodes tasks."""
     if not subject.has_codes:
         raise InputError(
             f"This {subject.learner.algorithm} has no encoder, and so no latent space to look at; expected a LEO with "
             "codes_from=encoder."
         )
-
-
-def _layouts(codes, seed):
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
-    joined = codes.reshape(-1, codes.shape[2]).astype(np.float64)
-    pca = PCA(2, svd_solver="full").fit(joined)
-    perplexity = min(_PERPLEXITY, (len(joined) - 1) / 3)
-    laid = {
-        "PCA": pca.transform(joined),
-        "t-SNE": TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(joined),
-    }
-    return {name: points.reshape(2, -1, 2) for name, points in laid.items()}, pca.explained_variance_ratio_

@@ -1,9 +1,12 @@
 """Everything that analyses found as one page, PNG and JSON files, and pictures for TensorBoard."""
 
+import json
+from pathlib import Path
+
 from leo_tf.analysis.section import Section
 from leo_tf.errors import InputError, require_package
 from leo_tf.evaluation import plots
-from leo_tf.files import require_writable, write_bytes, write_json, write_text
+from leo_tf.files import require_writable, write_bytes, write_json, write_text, writing
 from leo_tf.files.pages import render, require_pages, write_page
 from leo_tf.files.reports import versions
 
@@ -32,7 +35,7 @@ def write_report(folder, about, sections: dict[str, Section], command):
 
     Args:
       folder: Path, which is made where it is missing.
-      about: facts on the run, a dict for JSON with `checkpoint_path`, `model` and `step`.
+      about: facts on the run, a dict for JSON with `checkpoint_path`, `model`, `step` and `tasks`.
       sections: {name: Section}.
       command: the command line.
 
@@ -49,6 +52,7 @@ def write_report(folder, about, sections: dict[str, Section], command):
         name=name,
         model=about["model"],
         step=about["step"],
+        tasks=about["tasks"],
         command=command,
         sections=list(sections.values()),
     )
@@ -57,14 +61,29 @@ def write_report(folder, about, sections: dict[str, Section], command):
         for section in sections.values()
         for name, picture in section.pictures.items()
     }
+    _remove_pictures(folder, pictures)
     for file, picture in pictures.items():
         write_bytes(folder / file, picture)
     write_text(folder / _TEXT, text)
     write_page(folder / _PAGE, f"Analysis of {name}", text, pictures)
     found = {name: section.summary for name, section in sections.items()}
-    write_json(folder / _NUMBERS, {**about, "command": command, "versions": versions(), "analyses": found})
+    described = {**about, "command": command, "versions": versions(), "pictures": sorted(pictures)}
+    write_json(folder / _NUMBERS, {**described, "analyses": found})
     _write_events(folder, sections, about["step"])
     return folder / _PAGE
+
+
+def _remove_pictures(folder, pictures):
+    """Remove the pictures of the report before, as its report.json names them, that this one does not have."""
+    try:
+        before = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))["pictures"]
+        old = {Path(name).name for name in before} - set(pictures)
+    except (OSError, ValueError, KeyError, TypeError):  # no report, or none of ours
+        return
+    for name in old:
+        if name.endswith(".png"):
+            with writing(folder / name):
+                (folder / name).unlink(missing_ok=True)
 
 
 def _write_events(folder, sections, step):

@@ -29,12 +29,17 @@ class Failures:
     asked_rows: np.ndarray
     wrong_answers: np.ndarray
 
-    def classes(self):
-        """Return [(class, its accuracies in tasks [n])], the worst first."""
+    def classes(self, least=1):
+        """Return [(class, its accuracies in tasks [n])], the worst first.
+
+        Args:
+          least: tasks that a class was in (or as many as any), for its accuracy to mean something.
+        """
         found = [
             (number, self.class_accuracy[self.class_ids == number]) for number in np.unique(self.class_ids).tolist()
         ]
-        return sorted(found, key=lambda each: each[1].mean())
+        least = min(least, max(len(values) for _, values in found))
+        return sorted((each for each in found if len(each[1]) >= least), key=lambda each: each[1].mean())
 
     def rates(self):
         """Return [classes, classes]: how often the row's queries are taken for the column; NaN where never asked."""

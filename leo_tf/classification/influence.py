@@ -23,33 +23,24 @@ def leave_one_out(subject):
     """Adapt to tasks with each support example left out in turn.
 
     Args:
-      subject: ClassificationSubject of a LEO; its first 100 tasks are taken, with 15 queries a class.
+      subject: ClassificationSubject; its first 100 tasks are taken, with 15 queries a class.
 
     Returns:
       Influence.
 
     Raises:
-      InputError: tasks of one shot, or a learner that takes no classes of unequal sizes.
+      InputError: tasks of one shot.
     """
-    require_influence(subject.learner, subject.tasks.shots)
+    if subject.tasks.shots < 2:
+        raise InputError(
+            "Nothing of a class is left without its only example; expected 2 shots or more for analysis leave_one_out "
+            "(num_tr_examples_per_class)."
+        )
     found = []
     for episode, _ in subject.of(slice(_TASKS)).episodes("leaving out examples"):
         parts = zip(*(tf.split(part, len(part)) for part in episode), strict=True)
         found += [_of_task(subject.learner, *part) for part in parts]
     return Influence(*(np.stack(each) for each in zip(*found, strict=True)))
-
-
-def require_influence(learner, shots):
-    """Raise InputError unless examples can be left out."""
-    if not hasattr(learner, "adapt_unequal"):
-        raise InputError(
-            f"{learner.algorithm} takes as many examples of every class; expected a LEO for analysis leave_one_out."
-        )
-    if shots < 2:
-        raise InputError(
-            "Nothing of a class is left without its only example; expected 2 shots or more for analysis leave_one_out "
-            "(num_tr_examples_per_class)."
-        )
 
 
 def _of_task(learner, support_x, support_y, query_x, query_y):

@@ -7,6 +7,7 @@ paper's tables call "Meta-SGD (our features)".
 import keras
 import tensorflow as tf
 
+from leo_tf import objective
 from leo_tf.classification.learner import ClassificationLearner
 from leo_tf.classification.noise import Needs, dropout
 from leo_tf.errors import InputError
@@ -46,6 +47,28 @@ class MAML(DescentLearner, ClassificationLearner):
             support_x, support_y, lambda use: dropout(support_x, noise.support_mask(1 + use), rate)
         )[-1]
         return self.without_penalties(classifier)
+
+    def adapt_unequal(self, support_x, support_y, ways=None):
+        """Adapt, deterministically, to support sets given as lists; as LEO.adapt_unequal: every class weighs the same.
+
+        Args:
+          support_x: embeddings [tasks, examples, dim].
+          support_y: labels [tasks, examples] int, 0..ways-1; every class needs an example in every task. Not checked.
+          ways: int; default the model's, which it has to be.
+
+        Returns:
+          Classifier [tasks, ways, dim].
+        """
+        self.require_ways(self.ways if ways is None else ways)
+        support_x = tf.convert_to_tensor(support_x, self.compute_dtype)
+        labels = tf.cast(support_y, tf.int32)
+        members = tf.one_hot(labels, self.ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
+        weights = tf.reduce_sum(tf.math.divide_no_nan(members, tf.reduce_sum(members, axis=2, keepdims=True)), axis=1)
+
+        def loss(classifier, step):
+            return tf.reduce_sum(weights * objective.cross_entropy(self.classify(support_x, classifier), labels))
+
+        return self.descend(tf.shape(support_x)[0], loss)[-1]
 
     def descend_in_evaluation(self, support_x, support_y):
         """Return the classifiers [tasks, ways, dim] at the start and after each step, without dropout, a list."""

@@ -24,6 +24,7 @@ class Command(NamedTuple):
     usage: str
     example: str
     takes: str = ""  # what it takes beside flags, as "IMAGES..."; nothing, if empty
+    again: str = "goes on"  # what the same command does after Ctrl-C
 
 
 def train_main():
@@ -67,7 +68,7 @@ def run_command(run, command):
         except InputError as error:
             last_words.append(f"Error: {as_flags(str(error))}")
         except KeyboardInterrupt:
-            last_words.append("Stopped; the same command goes on.")
+            last_words.append(f"Stopped; the same command {command.again}.")
             return _INTERRUPTED
         except Exception as error:
             if not _is_out_of_memory(error):

@@ -66,6 +66,11 @@ def new_figure(width, height):
     return Figure((width, height))
 
 
+def plain(text):
+    """Return a user's text as matplotlib draws it: without formulas, which it takes what stands between $ for."""
+    return " ".join(str(text).split()).replace("$", r"\$")
+
+
 def finished(figure, bottom=0.0):
     """Take off the boxes' upper and right sides, and lay out, leaving a share of the height free at the bottom."""
     for axes in figure.axes:

@@ -1,9 +1,12 @@
 """Reports as Markdown, by Jinja2, and as one HTML page with its pictures inside."""
 
 import base64
+import re
 
 from leo_tf.errors import require_package
 from leo_tf.files.writing import write_text
+
+_MARKUP = re.compile(r"[\\`*\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word marks nothing
 
 
 def require_pages(purpose):
@@ -51,11 +54,16 @@ def write_page(path, title, text, pictures):
 def _templates(package):
     import jinja2
 
+    def cell(text):
+        return _MARKUP.sub(r"\\\g<0>", str(jinja2.filters.escape(" ".join(str(text).split())))).replace("|", "&#124;")
+
     loaders = [jinja2.PackageLoader(name, "templates") for name in dict.fromkeys([package, "leo_tf.files"])]
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=jinja2.select_autoescape(["html"]),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["cell"] = cell
+    return environment

@@ -14,8 +14,8 @@ from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, MAMLConfig, RunC
 TASKS = 12
 
 
-def learner(steps=1, **settings):
-    return LEOConfig(inner_unroll_length=steps, finetuning_unroll_length=1, num_latents=4, **settings)
+def learner(steps=1, finetuning=1, **settings):
+    return LEOConfig(inner_unroll_length=steps, finetuning_unroll_length=finetuning, num_latents=4, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,11 @@ def runs(tmp_path_factory):
     record = {"embedding_dim": 8, "train_digest": "train digest"}
     save_run(root / "leo", RunConfig(learner(), data, episodes), record)
     save_run(root / "generator", RunConfig(learner(steps=0), data, episodes), record)
+    save_run(root / "generator_only", RunConfig(learner(steps=0, finetuning=0), data, episodes), record)
+    zero = learner(decoder_init="zero", prototype_residual=True)
+    save_run(root / "zero", RunConfig(zero, data, episodes), record)
+    two_way = RunConfig(MAMLConfig(maml_steps=2), data, EpisodeConfig(num_classes=2), algorithm="metasgd")
+    save_run(root / "two_way", two_way, record)
     save_run(root / "metasgd", RunConfig(MAMLConfig(maml_steps=2), data, episodes, algorithm="metasgd"), record)
     points = RunConfig(
         LEOConfig(1, 0, num_latents=3, dropout_rate=0.0, inner_lr_init=0.01),
@@ -101,21 +106,80 @@ def test_everything_of_a_leo(runs, analyse):
     assert (folder / "projector_config.pbtxt").exists() and len(list(folder.glob("events.*.analysis"))) == 1
 
 
-def test_equal_seeds_give_equal_numbers(analyse):
+@pytest.mark.parametrize("of", ["leo", "regression"])
+def test_equal_seeds_give_equal_numbers(analyse, of):
+    """Of every analysis that there is of the problem."""
+
     def numbers(*arguments):
-        what = "--what=latent_space,curvature,adaptation,failures"
-        report = json.loads((analyse(what, *arguments, output="again") / "report.json").read_text())
-        return report["analyses"]
+        shots = ["--num_tr_examples_per_class=2"] if of == "leo" else []
+        folder = analyse(*shots, *arguments, of=of, output=f"{of}-again")
+        return json.loads((folder / "report.json").read_text())["analyses"]
 
     first = numbers()
+    assert len(first) == (7 if of == "leo" else 6)
     assert first == numbers()
-    assert first != numbers("--seed=1")
+    others = numbers(f"--seed={2**40}")
+    assert all(others[name] != found for name, found in first.items())
 
 
 def test_of_metasgd(analyse):
-    found = json.loads((analyse(of="metasgd") / "report.json").read_text())["analyses"]
-    assert list(found) == ["curvature", "adaptation", "failures", "calibration"]
+    folder = analyse("--num_tr_examples_per_class=2", of="metasgd")
+    found = json.loads((folder / "report.json").read_text())["analyses"]
+    assert list(found) == ["curvature", "adaptation", "leave_one_out", "failures", "calibration"]
     assert found["curvature"]["claims"] == []
+    assert "3-way 2-shot tasks of own" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize("of", ["generator_only", "zero"])
+def test_a_model_that_does_not_move(analyse, of):
+    """No steps, or a decoder of zeros, which has no gradient: what can be said is said, in numbers that are some."""
+    folder = analyse(of=of)
+    text = (folder / "report.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
+    page = (folder / "report.md").read_text()
+    assert "nan" not in page.lower().replace("finan", "")
+    assert ("its latent space is flat" in page) == (of == "zero")
+    assert "beside a run of Meta-SGD or MAML" in page
+
+
+def test_a_report_takes_the_pictures_of_the_one_before_away(analyse):
+    folder = analyse("--what=adaptation,calibration", output="twice-over")
+    (folder / "mine.png").write_bytes(b"")
+    analyse("--what=calibration", output="twice-over")
+    assert {path.name for path in folder.glob("*.png")} == {"mine.png", "reliability.png"}
+
+
+def test_class_names_of_all_kinds(runs, analyse):
+    """Names that Markdown, HTML or matplotlib would take for something else."""
+    names = ["a|b", "<b>bold</b>", "*star*", "US$ $x_{", "_under", "new\nline"]
+    (runs / "data" / "odd").mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for split in ("val", "test"):
+        rows = {"embeddings": rng.normal(size=(54, 8)), "labels": np.repeat(names, 9)}
+        np.savez(runs / "data" / "odd" / f"{split}.npz", **rows)
+    what = ["--what=latent_space,failures", "--highlight=US$ $x_{"]
+    page = (analyse(*what, "--dataset_name=odd", output="odd") / "report.html").read_text()
+    for shown in ("a&#124;b", "&lt;b&gt;bold&lt;/b&gt;", "*star*", "US$ $x_{", "_under", "new line"):
+        assert f"<td>{shown}</td>" in page
+
+
+def test_without_validation_data_the_rest_is_analysed(runs, analyse):
+    (runs / "data" / "tested").mkdir(exist_ok=True)
+    test = runs / "data" / "tested" / "test.npz"
+    test.write_bytes((runs / "data" / "own" / "test.npz").read_bytes())
+    with pytest.raises(InputError, match="latent_space is of the val classes where no split is given; give split=test"):
+        analyse("--dataset_name=tested")
+    analyse("--dataset_name=tested", "--what=adaptation", output="tested")
+    analyse("--dataset_name=tested", "--what=latent_space", "--split=test", output="tested")
+
+
+def test_an_image_that_cannot_be_read(runs, analyse):
+    images = runs / "broken" / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    for path in (runs / "images").glob("test*.png"):
+        (images / path.name).write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"Cannot read the image .*test.*png .*; put it back"):
+        analyse(f"--images={runs / 'broken'}", "--what=failures")
 
 
 def test_of_regression(analyse):
@@ -135,6 +199,13 @@ def test_of_regression(analyse):
         (["--what=leave_one_out"], "leo", r"leave_one_out \(leave_one_out needs 2 shots or more\); expected some of "),
         (["--what=latent_space"], "metasgd", r"needs codes that an encoder made\); expected some of curvature, adap"),
         (["--what=grid"], "regression", "this regression run of LEO"),
+        (["--what=steps"], "leo", r"Got what=steps \(steps is adaptation here\); expected some of "),
+        (["--compare_to={runs}/two_way"], "leo", "The Meta-SGD of compare_to does not take .* those of 2 classes"),
+        (["--compare_to={runs}/metasgd", "--what=failures"], "leo", "Got compare_to, which only curvature uses, and "),
+        (["--highlight=val0"], "metasgd", "Got highlight, which only latent_space uses, and what is analysed is curv"),
+        (["--images={runs}", "--what=grid"], "leo", "Got images, which only failures uses.*expected what=grid,failur"),
+        (["--images={runs}"], "regression", "for a regression run, which has none"),
+        (["--num_classes=3"], "regression", "is a regression run, for which --num_classes has no meaning"),
         (["--num_tasks=9"], "leo", "Got num_tasks=9; expected at least 10 to analyse"),
         (["--compare_to={runs}/regression"], "leo", "a regression run; expected a classification run"),
         (["--compare_to={runs}/nowhere"], "leo", "No run in .*nowhere"),

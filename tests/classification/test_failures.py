@@ -8,7 +8,7 @@ from leo_tf import LEO, InputError, LEOConfig, MAMLConfig
 from leo_tf.classification.evaluation import evaluate_tasks
 from leo_tf.classification.failures import failures_of
 from leo_tf.classification.influence import leave_one_out
-from leo_tf.classification.maml import MAML
+from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 
@@ -47,6 +47,7 @@ def test_the_worst_come_first(table):
     found = failures_of(subject_on(table, tasks=40))
     means = [values.mean() for _, values in found.classes()]
     assert means == sorted(means) and sum(len(values) for _, values in found.classes()) == 40 * 3
+    assert found.classes(10**6) and all(len(values) >= 5 for _, values in found.classes(5))
     pairs = found.pairs()
     mixed = [rate + back for *_, rate, back in pairs]
     assert mixed == sorted(mixed, reverse=True) and all(rate >= back for *_, rate, back in pairs)
@@ -82,5 +83,19 @@ def test_leaving_out_is_adaptation_without(table):
 def test_what_cannot_be_left_out(table):
     with pytest.raises(InputError, match="without its only example; expected 2 shots"):
         leave_one_out(subject_on(table, shots=1))
-    with pytest.raises(InputError, match="MAML takes as many examples of every class"):
-        leave_one_out(ClassificationSubject(MAML(MAMLConfig(), 8, 3), table, draw_tasks(table, 3, 2, 5, 4)))
+
+
+@pytest.mark.parametrize("kind", [MAML, MetaSGD])
+def test_leaving_out_of_a_baseline(table, kind):
+    """The same as adapting by hand, where the class that lost an example has only the other."""
+    model = kind(MAMLConfig(maml_steps=2, maml_lr=0.7), 8, 3)
+    subject = ClassificationSubject(model, table, draw_tasks(table, 3, 2, 5, 4))
+    found = leave_one_out(subject)
+    assert found.moved.shape == (4, 3, 2) and (found.moved > 0).all()
+    support_x, support_y = next(subject.supports())
+    whole = model.adapt(support_x, support_y)[2].numpy()
+    without = support_x.numpy()[2:3].copy()
+    without[0, 1, 0] = without[0, 1, 1]  # leaving out the first of class 1 leaves the second, which counts for both
+    left = model.adapt(without, support_y[2:3])[0].numpy()
+    whole, left = (each - each.mean(axis=0) for each in (whole, left))
+    assert found.moved[2, 1, 0] == pytest.approx(np.linalg.norm(left - whole) / np.linalg.norm(whole), rel=1e-4)

@@ -1,0 +1,76 @@
+"""Layouts: what is said of them is what was done; UMAP where it is installed, here a double of it."""
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from leo_tf.analysis import layouts
+
+SEED = 2**40 + 7  # more than scikit-learn takes
+
+
+@pytest.fixture
+def codes():
+    return np.random.default_rng(0).normal(size=(40, 5))
+
+
+@pytest.fixture
+def umap(monkeypatch):
+    """A double of umap-learn, which keeps what it is asked for."""
+    asked = {}
+
+    class UMAP:
+        def __init__(self, **settings):
+            asked.update(settings)
+
+        def fit_transform(self, codes):
+            return codes[:, :2].tolist()
+
+    for name in ("umap", "umap.umap_"):
+        module = ModuleType(name)
+        module.__spec__, module.__path__, module.UMAP, module.asked = ModuleSpec(name, None), [], UMAP, asked
+        monkeypatch.setitem(sys.modules, name, module)
+    return asked
+
+
+def test_pca(codes):
+    found = layouts.pca(codes)
+    values = np.linalg.svd(codes - codes.mean(axis=0), compute_uv=False) ** 2
+    np.testing.assert_allclose(found.explained, values[:2] / values.sum())
+    assert f"{100 * found.explained.sum():.0f} % of the variance" in found.method
+
+
+@pytest.mark.parametrize("count, perplexity", [(40, "13"), (100, "30")])
+def test_tsne(count, perplexity):
+    codes = np.random.default_rng(0).normal(size=(count, 5))
+    found = layouts.tsne(codes, SEED)
+    assert found.points.shape == (count, 2)
+    assert found.method == f"t-SNE, perplexity {perplexity}, initialised by PCA, seed {SEED}"
+    np.testing.assert_array_equal(found.points, layouts.tsne(codes, SEED).points)
+
+
+def test_umap_where_it_is(codes, umap):
+    assert layouts.has_umap()
+    found = layouts.umap(codes, SEED)
+    np.testing.assert_array_equal(found.points, codes[:, :2])
+    assert umap == {"n_neighbors": 15, "random_state": 7 + 2**40 % 2**32, "n_jobs": 1}
+    assert found.method == f"UMAP, 15 neighbours, seed {SEED}"
+
+
+def test_no_umap(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    assert not layouts.has_umap()
+    another = ModuleType("umap")  # of that name is another package, too
+    another.__spec__ = ModuleSpec("umap", None)
+    monkeypatch.setitem(sys.modules, "umap", another)
+    assert not layouts.has_umap()
+
+
+def test_real_umap_repeats(codes):
+    pytest.importorskip("umap.umap_")
+    first = layouts.umap(codes, 0)
+    assert first.points.shape == (40, 2) and np.isfinite(first.points).all()
+    np.testing.assert_array_equal(first.points, layouts.umap(codes, 0).points)

@@ -68,7 +68,7 @@ class TrainingConfig(Section):
     )
     start_from: str = setting(
         "",
-        "folder of a run whose best weights a new run begins with; what that run does not have keeps its initial values",
+        "folder of a run whose best weights a new run begins with; what that run lacks keeps its initial values",
         group="Run",
     )
     distribution: str = setting(

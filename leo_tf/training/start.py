@@ -34,8 +34,8 @@ def begin(learner, config):
         ours, found = tuple(mine[name].shape), tuple(theirs[name].shape)
         if ours != found:
             raise InputError(
-                f"start_from={config.training.start_from!r} was given, a run whose {name} has shape {list(found)}; expected "
-                f"{list(ours)}. Give the settings that make its size as that run has them, or start from another."
+                f"start_from={config.training.start_from!r} was given, a run whose {name} has shape {list(found)}; "
+                f"expected {list(ours)}. Give the settings that make its size as that run has them, or another run."
             )
     for name in shared:
         mine[name].assign(theirs[name])

@@ -168,7 +168,7 @@ def test_validation_is_by_squared_error(episode, kind):
 
 def test_a_mixture_adapts_its_likeliest_component_and_samples_all(episode):
     model = make_model(KINDS["energy of a mixture"])
-    model.encoder.relation.third.assign(20 * model.encoder.relation.third)  # shares far from halves
+    model.encoder.relation.further.assign(20 * model.encoder.relation.further)  # shares far from halves
     expected, support = oracle.LEO(model), episode[:2]
     counts = np.zeros(TASKS)
     for task in range(TASKS):

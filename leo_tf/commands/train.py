@@ -8,6 +8,7 @@ from absl import flags
 from leo_tf.commands.flags import define_run_flags, run_config
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.start import run_to_start_from
 
 
 def define_flags(values=flags.FLAGS):
@@ -25,7 +26,10 @@ def define_flags(values=flags.FLAGS):
 def run(values=flags.FLAGS):
     """Meta-train as the parsed flags say, or go on with it; return the exit status."""
     config, path = run_config(values), values.checkpoint_path
-    RunFolder(path).refuse_other(config)
+    folder = RunFolder(path)
+    folder.refuse_other(config)
+    if config.training.start_from and not folder.config_file.exists():
+        run_to_start_from(config)
     load_tensorflow()
     from leo_tf.training import Interrupted, MetaTraining, Trainer
 

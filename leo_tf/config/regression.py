@@ -20,7 +20,7 @@ def _layers(default, help_text):
 class RegressionConfig(Section):
     """Few-shot regression: the networks, the loss, the noise of the targets. The relation network has three layers.
 
-    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. The last three are
+    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. The last four are
     beyond the paper, for samples whose spread can be believed: docs/regression.md.
 
     References:
@@ -45,6 +45,11 @@ class RegressionConfig(Section):
         "what training judges sampled functions by: squared_error (paper) charges for spread; energy_score, of two "
         "samples a task or more, rewards the right spread; beyond the paper",
         choices=LOSSES,
+    )
+    score_width: float = weight(
+        0.0,
+        "standard deviation, in inputs, of the Gaussian average over neighbouring query points that the energy score "
+        "compares functions after, in which the noise is less; 0: none; beyond the paper",
     )
     training_samples: int = count(
         1, "functions sampled for each task in training, each with a code of its own; beyond the paper", high=1000

@@ -28,6 +28,7 @@ _FREE_ON_RESUME = frozenset(
         "metatest_batch_size",
         "distribution",
         "patience",
+        "start_from",
     }
 )
 # These too, unless validations are counted.
@@ -156,6 +157,11 @@ class RunConfig:
                 f"The run's configuration, written by leo_tf {version}, does not fit this version ({error}); "
                 "use the version that wrote it, or start a new run."
             ) from None
+
+    def as_begun(self, run):
+        """Return the configuration with what only a beginning takes, `start_from`, as the RunConfig `run` has it."""
+        training = dataclasses.replace(self.training, start_from=run.training.start_from)
+        return dataclasses.replace(self, training=training)
 
     def differences(self, other):
         """List the fields, `section.field: mine != theirs`, that make `other` a different run."""

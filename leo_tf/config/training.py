@@ -66,6 +66,11 @@ class TrainingConfig(Section):
         expected="a whole number from 0 to 2^62, or -1",
         group="Run",
     )
+    start_from: str = setting(
+        "",
+        "folder of a run whose best weights a new run begins with; what that run lacks keeps its initial values",
+        group="Run",
+    )
     distribution: str = setting(
         "auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS, group="Run"
     )

@@ -20,7 +20,9 @@ class StochasticEncoder(keras.layers.Layer):
       use_bias: whether the perceptron has biases.
       to_stddev: function (raw output, initial_stddev) -> standard deviation.
       initial_stddev: the standard deviation at a raw output of 0.
-      components: Gaussians; with more than one q is their mixture, whose shares depend on the support too.
+      components: Gaussians; with more than one q is their mixture, whose shares depend on the support too. The raw
+        outputs of all but the first are what they differ from the first by, of a kernel of their own: with that at
+        0, all are the first, and a trained encoder of one Gaussian is where a mixture can start.
 
     References:
       Paper section 2.3.1 and equation 3. By default linear and without bias, as in the official code.
@@ -40,8 +42,8 @@ class StochasticEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.examples = Perceptron((*hidden, num_latents), use_bias, name="examples", dtype=policy)
-        width = 2 * num_latents if components == 1 else components * (2 * num_latents + 1)
-        self.relation = RelationNetwork(width, relation_units, name="relation", dtype=policy)
+        width, more = 2 * num_latents, components + (components - 1) * 2 * num_latents if components > 1 else 0
+        self.relation = RelationNetwork(width, relation_units, more, name="relation", dtype=policy)
         self.num_latents, self._to_stddev, self._initial_stddev = num_latents, to_stddev, initial_stddev
         self.components = components
 
@@ -86,8 +88,9 @@ class StochasticEncoder(keras.layers.Layer):
     def _distribution(self, raw):
         if self.components == 1:
             return self._gaussian(raw)
-        logits, raw = tf.split(raw, [self.components, -1], axis=-1)
-        return mixture(logits, self._gaussian(tf.stack(tf.split(raw, self.components, axis=-1), axis=-2)))
+        first, logits, others = tf.split(raw, [2 * self.num_latents, self.components, -1], axis=-1)
+        each = [first, *(first + other for other in tf.split(others, self.components - 1, axis=-1))]
+        return mixture(logits, self._gaussian(tf.stack(each, axis=-2)))
 
     def _gaussian(self, raw):
         mean, u = tf.split(raw, 2, axis=-1)

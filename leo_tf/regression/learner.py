@@ -93,6 +93,10 @@ class RegressionLearner(MetaLearner):
         values = tf.reshape(values, [-1, samples, values.shape[1]])
         if self.regression.training_loss == "squared_error":
             return {"query_loss": losses.squared_error(values, targets, adapted.weights)}
+        if self.regression.score_width:
+            both = tf.concat([values, targets[:, tf.newaxis]], axis=1)
+            both = losses.smoothed(both, episode.query_x[..., 0], self.regression.score_width)
+            values, targets = both[:, :-1], both[:, -1]
         groups = self.regression.code_components
         return {"query_loss": losses.energy_score(values, targets, adapted.weights, groups)}
 

@@ -23,6 +23,24 @@ def squared_error(values, targets, weights):
     return tf.reduce_sum(weights * errors, axis=1)
 
 
+def smoothed(values, x, width):
+    """Average functions over neighbouring points, with weights that fall off as a Gaussian.
+
+    Noise of every point's own averages out; functions that change over more than the width stay.
+
+    Args:
+      values: [tasks, functions, n].
+      x: [tasks, n].
+      width: standard deviation of the Gaussian, above 0.
+
+    Returns:
+      [tasks, functions, n].
+    """
+    distances = (x[:, :, tf.newaxis] - x[:, tf.newaxis]) / width
+    weights = tf.nn.softmax(-0.5 * distances**2, axis=-1)  # of each point, [tasks, n, n]
+    return tf.matmul(values, weights, transpose_b=True)
+
+
 def energy_score(values, targets, weights, groups=1):
     """Estimate the energy score E|f - y| - E|f - f'| / 2 of the distribution of f; lower is better.
 

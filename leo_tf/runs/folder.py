@@ -51,6 +51,12 @@ class RunFolder:
         if self.config_file.exists():
             self._refuse(self.config(type(config)).differences(config))
 
+    def as_begun(self, config):
+        """Return a configuration to go on with; what only a run's beginning takes is as the run has it."""
+        if not self.config_file.exists() or not hasattr(config, "as_begun"):
+            return config
+        return config.as_begun(self.config(type(config)))
+
     def claim(self, config, data_record):
         """Make the folder this run's, or check that it already is; with the lock held.
 

@@ -35,6 +35,11 @@ class Checkpoints:
             **work.state, **{self._best_name: self._best_value, "best_step": self._best_step}
         )
 
+    @property
+    def exist(self):
+        """Whether the run has checkpoints: it then goes on, and does not begin."""
+        return any(files.checkpoints_in(folder) for folder in (self._folder.latest, self._folder.best))
+
     def restore(self):
         """Continue from the newest whole checkpoint, if any; return the step.
 

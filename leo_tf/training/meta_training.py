@@ -6,6 +6,7 @@ import tensorflow as tf
 from leo_tf.learners import ADAM_EPSILON
 from leo_tf.runs.problems import problem_of
 from leo_tf.training.distribution import describe, make_strategy
+from leo_tf.training.start import begin, named_variables
 from leo_tf.training.step import MetaSteps, compiles, terms_of
 
 
@@ -17,7 +18,7 @@ class MetaTraining:
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
     there is no validation. `settings` may have metavalid_first. It may have `attachments`, files that the run keeps,
-    {name in its folder: path}.
+    {name in its folder: path}; and `start`, called before a run's first step, which says whether it changed the state.
 
     Args:
       config: RunConfig.
@@ -52,7 +53,7 @@ class MetaTraining:
     @property
     def variables(self):
         """All trainable variables by name."""
-        return {v.path.removeprefix(f"{self.learner.name}/"): v for v in self.learner.meta_variables}
+        return named_variables(self.learner)
 
     @property
     def rates(self):
@@ -76,6 +77,18 @@ class MetaTraining:
     def steps_taken(self):
         """Optimizer steps since the run's beginning, int."""
         return int(self.optimizer.iterations.numpy())
+
+    def start(self):
+        """Begin with the weights of the run that `start_from` names; return whether it names one.
+
+        Raises:
+          InputError: no trained run is there, or its weights do not fit.
+        """
+        if not self.settings.start_from:
+            return False
+        with self._strategy.scope():
+            begin(self.learner, self.config)
+        return True
 
     def step(self, count):
         """Take `count` steps.

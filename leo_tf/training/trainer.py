@@ -57,14 +57,20 @@ class Trainer:
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
           InputError: the folder belongs to another run, another process trains in it, it cannot be written, its
-            checkpoints are damaged, or every step or every validation of this call was NaN.
+            checkpoints are damaged, every step or every validation of this call was NaN, or a new run cannot begin
+            from the one that it is to start from.
         """
         self.folder.refuse_other(self.work.config)
         with self.folder.locked():
-            changes = self.folder.changes(self.work.config)
-            self.folder.claim(self.work.config, self.work.data_record)
+            goes_on = self.checkpoints.exist
+            started = not goes_on and self._start()
+            config = self.folder.as_begun(self.work.config) if goes_on else self.work.config
+            changes = self.folder.changes(config)
+            self.folder.claim(config, self.work.data_record)
             self.folder.attach(getattr(self.work, "attachments", {}))
             first = self.checkpoints.restore()
+            if started:
+                self.checkpoints.save()  # from here on the run needs no other
             self.folder.record_changes(changes, first)
             self._repair_best()
             last = self.work.settings.num_steps_limit
@@ -83,6 +89,10 @@ class Trainer:
         settings, step = self.work.settings, self.checkpoints.step
         waited = step - max(0, self.checkpoints.best[1])
         return 0 < settings.patience * settings.checkpoint_steps <= waited and step % settings.checkpoint_steps == 0
+
+    def _start(self):
+        """Let the work begin from elsewhere, if it can and is to; return whether it did."""
+        return hasattr(self.work, "start") and self.work.start()
 
     def _repair_best(self):
         if self.checkpoints.best_is_lost():

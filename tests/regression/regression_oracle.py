@@ -91,6 +91,7 @@ class LEO:
 
         self.encoder = read(model.encoder.examples.kernels), read(model.encoder.biases)
         self.relation = read(model.encoder.relation.kernels)
+        self.relation[2:] = [np.concatenate(self.relation[2:], axis=1)]  # a mixture's further outputs
         self.decoder = read(model.decoder.kernels), read(model.decoder.biases)
         self.latent_rate, self.finetuning_rate = read(model.learning_rates)
         config, regression = model.config, model.regression
@@ -108,15 +109,17 @@ class LEO:
 
     def shares(self, x, y):
         """Shares of the components of the code's distribution."""
-        exponentials = np.exp(self._code(x, y)[: self.components]) if self.components > 1 else np.ones(1)
-        return exponentials / exponentials.sum()
+        logits = self._code(x, y)[2 * self.latents :][: self.components] if self.components > 1 else np.zeros(1)
+        return np.exp(logits) / np.exp(logits).sum()
 
     def encode(self, x, y, component=0):
         """Mean and standard deviation of the code, or of one component of it."""
         code = self._code(x, y)
-        if self.components > 1:
-            code = code[self.components :].reshape(self.components, -1)[component]
-        return code[: self.latents], np.exp(code[self.latents :])
+        size = 2 * self.latents
+        if component:
+            place = size + self.components + (component - 1) * size
+            code = code[:size] + code[place : place + size]
+        return code[: self.latents], np.exp(code[self.latents : size])
 
     def decode(self, z, normals):
         """Parameters, and the function from a gradient in them to one in z."""

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import optimize
 
-from leo_tf.regression.losses import energy_score, squared_error
+from leo_tf.regression.losses import energy_score, smoothed, squared_error
 
 
 def distance(a, b):
@@ -54,6 +54,27 @@ def test_energy_score_of_a_mixture_by_its_definition():
                 pairs = [distance(a, b) for i, a in enumerate(first) for j, b in enumerate(second) if k != m or i != j]
                 expected -= shares[task, k] * shares[task, m] * np.mean(pairs) / 2
         np.testing.assert_allclose(found[task], expected, rtol=1e-10)
+
+
+def test_smoothed_by_its_definition():
+    values, x = np.random.default_rng(0).normal(size=(2, 3, 5)), np.random.default_rng(1).uniform(-5, 5, size=(2, 5))
+    found = smoothed(*map(tf.constant, (values, x)), 0.7)
+    for task in range(2):
+        for point in range(5):
+            weights = np.exp(-0.5 * ((x[task] - x[task, point]) / 0.7) ** 2)
+            expected = values[task] @ weights / weights.sum()
+            np.testing.assert_allclose(found[task, :, point], expected, rtol=1e-12)
+
+
+def test_smoothing_keeps_functions_and_takes_noise():
+    rng = np.random.default_rng(2)
+    x = np.sort(rng.uniform(-5, 5, size=(1, 200)))
+    functions = np.stack([np.ones_like(x), 2 * x + 1, np.sin(x)], axis=1)
+    noise = rng.normal(size=functions.shape)
+    inner = slice(30, 170)  # at the ends there are neighbours on one side only
+    found = smoothed(tf.constant(functions), tf.constant(x), 0.3).numpy()
+    np.testing.assert_allclose(found[..., inner], functions[..., inner], atol=0.3)
+    assert np.std(smoothed(tf.constant(noise), tf.constant(x), 0.3)) < 0.4
 
 
 def mean_score(samples_of, targets, count, groups=1, weights=None):

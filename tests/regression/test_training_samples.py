@@ -34,6 +34,7 @@ QUANTILES = stats.norm.ppf((np.arange(65536) + 0.5) / 65536)
 KINDS = {
     "energy": {"training_loss": "energy_score", "training_samples": 3},
     "energy without weight noise": {"training_loss": "energy_score", "training_samples": 2, "weight_spread": 0.0},
+    "energy of smoothed functions": {"training_loss": "energy_score", "training_samples": 2, "score_width": 0.8},
     "energy of a mixture": {"training_loss": "energy_score", "training_samples": 4, "code_components": 2},
     "squared error": {"training_samples": 3},
     "squared error of a mixture": {"training_samples": 2, "code_components": 2},
@@ -105,7 +106,12 @@ def test_meta_loss(episode, kind):
             values.append(oracle.predict(theta, query_x, UNITS)[:, 0] + (noise if of_queries else 0))
             kl += weight * expected.kl(x, y, (numbers[:3], None), part)
             penalty += weight * np.mean((adapted - initial) ** 2)
-        query_loss = loss_of(np.array(values), query_y[:, 0], shares, kind)
+        targets = query_y[:, 0]
+        if "score_width" in kind:
+            weights = np.exp(-0.5 * ((query_x - query_x.T) / kind["score_width"]) ** 2)
+            weights /= weights.sum(axis=1, keepdims=True)
+            values, targets = np.array(values) @ weights.T, weights @ targets
+        query_loss = loss_of(np.array(values), targets, shares, kind)
         np.testing.assert_allclose(found.query_loss[task], query_loss, rtol=1e-7)
         np.testing.assert_allclose(found.kl[task], kl, rtol=1e-7)
         np.testing.assert_allclose(found.encoder_penalty[task], penalty, rtol=1e-7)
@@ -162,7 +168,7 @@ def test_validation_is_by_squared_error(episode, kind):
 
 def test_a_mixture_adapts_its_likeliest_component_and_samples_all(episode):
     model = make_model(KINDS["energy of a mixture"])
-    model.encoder.relation.third.assign(20 * model.encoder.relation.third)  # shares far from halves
+    model.encoder.relation.further.assign(20 * model.encoder.relation.further)  # shares far from halves
     expected, support = oracle.LEO(model), episode[:2]
     counts = np.zeros(TASKS)
     for task in range(TASKS):

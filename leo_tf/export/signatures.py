@@ -16,7 +16,7 @@ DOCUMENTATION = {
     "support_y": "int32 [tasks, examples]: their labels, 0..ways-1; every class at least once in every task, as often "
     "as you have examples",
     "query_x": "float32 [tasks, queries, dim]: embeddings to classify",
-    "classifier": "float32 [tasks, ways, dim]: the adapted linear classifier",
+    "classifier": "float32 [tasks, ways, dim]: the adapted linear classifier; dim + 1 columns with a prototype_bias",
     "probabilities": "float32 [tasks, queries, ways]",
     "predicted_label": "int32 [tasks, queries]: the most probable label, the lowest of equals",
 }

@@ -69,7 +69,7 @@ class LEO(LatentLearner, ClassificationLearner):
         self.embedding_transform = None
         if self.config.embedding_transform != "none":
             self.embedding_transform = EmbeddingTransform(
-                embedding_dim, self.config.prototype_bias, name="embedding_transform", dtype=policy
+                embedding_dim, self.config.prototype_bias > 0, name="embedding_transform", dtype=policy
             )
         self.built = True
         if seed is not None:
@@ -84,7 +84,7 @@ class LEO(LatentLearner, ClassificationLearner):
 
     @property
     def feature_dim(self):
-        return self.embedding_dim + self.config.prototype_bias
+        return self.embedding_dim + (self.config.prototype_bias > 0)
 
     def encode(self, support_x):
         """Encode support sets (paper equation 3).

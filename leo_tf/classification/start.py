@@ -29,7 +29,7 @@ PLDA = LEOConfig(
     transform_between=0,
     prototype_residual=True,
     prototype_scale_init=0,
-    prototype_bias=True,
+    prototype_bias=1.0,
 )  # nearest class mean under PLDA, all of it chosen
 
 
@@ -90,7 +90,7 @@ def _weighed(model, whitened, spread, shots):
         yield between, whitened @ plda.scaling(spread, between, shots).astype(np.float32)
 
 
-def prototype_logits(embeddings, rows, shots, bias=False):
+def prototype_logits(embeddings, rows, shots, bias=0.0):
     """Return the logits of queries under the support's class means, less their mean over the classes.
 
     Args:

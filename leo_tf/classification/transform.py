@@ -33,7 +33,8 @@ class EmbeddingTransform(keras.layers.Layer):
         """Transform embeddings [..., dim]; the result has dim + 1 coordinates with a constant."""
         embeddings = tf.convert_to_tensor(embeddings, self.compute_dtype)
         centred = tf.math.l2_normalize(embeddings, axis=-1) - tf.convert_to_tensor(self.mean)
-        moved = tf.math.l2_normalize(tf.linalg.matvec(tf.convert_to_tensor(self.matrix), centred, transpose_a=True), axis=-1)
+        multiplied = tf.linalg.matvec(tf.convert_to_tensor(self.matrix), centred, transpose_a=True)
+        moved = tf.math.l2_normalize(multiplied, axis=-1)
         return tf.concat([moved, tf.ones_like(moved[..., :1])], axis=-1) if self.constant else moved
 
     def of_table(self, table):

@@ -91,10 +91,10 @@ class LEOConfig(Section):
         high=1e6,
         expected="a number from 0 to 1e6",
     )
-    prototype_bias: bool = setting(
-        False,
-        "start from nearest class mean by distance: a constant joins the transformed embeddings, for a bias; beyond "
-        "the paper",
+    prototype_bias: float = weight(
+        0.0,
+        "share of the bias -|mean|^2 / 2 that makes the class means those of least distance (1); a constant joins the "
+        "transformed embeddings for it; 0: none; beyond the paper",
     )
     decoder_init: str = setting(
         "glorot",
@@ -114,7 +114,7 @@ class LEOConfig(Section):
             require(self.prototype_residual, self, "decoder_init", "glorot without prototype_residual")
         if self.prototype_bias:
             has_both = self.prototype_residual and self.embedding_transform != "none"
-            require(has_both, self, "prototype_bias", "false without prototype_residual and an embedding_transform")
+            require(has_both, self, "prototype_bias", "0 without prototype_residual and an embedding_transform")
         if self.prototype_residual and not self.prototype_scale_init:
             require(
                 self._whitens,

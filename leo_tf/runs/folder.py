@@ -126,7 +126,10 @@ class RunFolder:
                 f"No run in {self.path}: {self.config_file} cannot be read; expected the checkpoint_path of a run "
                 "started with train.py."
             ) from None
-        return (kind or self._kind).from_json(text)
+        try:
+            return (kind or self._kind).from_json(text)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
 
     def _refuse(self, differing):
         if differing:

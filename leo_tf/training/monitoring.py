@@ -86,7 +86,7 @@ class Monitor:
                 f"{best_step}."
             )
         self._show(val=text(found.interval.mean), best=text(best))
-        advice = self._work.measured.advice(found, step, best_step)
+        advice = self._work.measured.advice(found, step, best_step) if step else ""  # a start has learned nothing yet
         if advice and not self._below:
             self._say(advice)
         self._below = bool(advice)

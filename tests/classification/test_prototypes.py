@@ -23,7 +23,7 @@ CONFIG = LEOConfig(
 )
 
 
-BIAS = {"embedding_transform": "center", "prototype_bias": True}
+BIAS = {"embedding_transform": "center", "prototype_bias": 0.75}
 
 
 def make_episode(shots, constant=False):
@@ -56,17 +56,17 @@ def test_without_decoded_weights_it_is_the_scaled_prototypes():
     np.testing.assert_allclose(model.adapt(episode.support_x, episode.support_y), expected, rtol=1e-7, atol=1e-9)
 
 
-def test_with_a_bias_it_is_nearest_class_mean_by_distance():
-    model, episode = (
-        make_model(inner_unroll_length=0, finetuning_unroll_length=0, **BIAS),
-        make_episode(3, constant=True),
-    )
+@pytest.mark.parametrize("share", [1.0, 0.75])
+def test_with_the_whole_bias_it_is_nearest_class_mean_by_distance(share):
+    changes = BIAS | {"prototype_bias": share, "inner_unroll_length": 0, "finetuning_unroll_length": 0}
+    model, episode = make_model(**changes), make_episode(3, constant=True)
     model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
     classifier = model.adapt(episode.support_x, episode.support_y)
     queries = episode.query_x.reshape(TASKS, -1, DIM + 1)
     means = episode.support_x.mean(axis=2)
     squares = ((queries[:, :, np.newaxis] - means[:, np.newaxis]) ** 2).sum(axis=-1)
-    logits, expected = model.classify(queries, classifier).numpy(), -4.0 * squares / 2
+    rest = (1 - share) * (means[..., :-1] ** 2).sum(axis=-1)[:, np.newaxis]
+    logits, expected = model.classify(queries, classifier).numpy(), -4.0 * (squares - rest) / 2
     relative = [each - each.mean(axis=-1, keepdims=True) for each in (logits, expected)]
     np.testing.assert_allclose(*relative, rtol=1e-6, atol=1e-8)
 

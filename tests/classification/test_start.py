@@ -71,7 +71,7 @@ def test_the_scale_is_the_one_of_least_loss():
 def test_plda_is_chosen_with_both_of_its_shares(shots):
     """Where classes differ in two of eight dimensions, weighing directions beats whitening alone."""
     training, validation = _classes(40, 30, 0.3, 0), _classes(20, 30, 0.3, 1)
-    plda = dataclasses.replace(WHITENED, embedding_transform="plda", transform_between=0, prototype_bias=True)
+    plda = dataclasses.replace(WHITENED, embedding_transform="plda", transform_between=0, prototype_bias=1)
     start = choose_start(plda, training, validation, 5, shots)
     assert start.losses[start.shrinkage, start.between] == min(start.losses.values())
     assert len(start.losses) == 11 * 8 and start.between < 10
@@ -96,7 +96,7 @@ def test_a_run_starts_with_what_was_chosen():
 
 
 def test_a_run_with_plda_starts_with_what_was_chosen():
-    config = _config(embedding_transform="plda", transform_shrinkage=0.1, transform_between=0.0, prototype_bias=True)
+    config = _config(embedding_transform="plda", transform_shrinkage=0.1, transform_between=0.0, prototype_bias=1)
     work = MetaTraining(config)
     training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
     start = choose_start(config.model, training, validation, 5, 1)
@@ -121,10 +121,8 @@ def test_refuses_a_scale_to_choose_without_whitening():
         LEOConfig(prototype_residual=True, prototype_scale_init=0)
     with pytest.raises(InputError, match="decoder_init='zero' was given; expected glorot without"):
         LEOConfig(decoder_init="zero")
-    with pytest.raises(
-        InputError, match="prototype_bias=True was given; expected false without prototype_residual and"
-    ):
-        LEOConfig(prototype_residual=True, prototype_bias=True)
+    with pytest.raises(InputError, match=r"prototype_bias=1\.0 was given; expected 0 without prototype_residual and"):
+        LEOConfig(prototype_residual=True, prototype_bias=1)
 
 
 def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():

@@ -59,7 +59,7 @@ def test_centring_and_mistakes():
 
 
 PLAIN = LEOConfig(num_latents=4, embedding_transform="whiten")
-WITH_BIAS = LEOConfig(num_latents=4, embedding_transform="plda", prototype_residual=True, prototype_bias=True)
+WITH_BIAS = LEOConfig(num_latents=4, embedding_transform="plda", prototype_residual=True, prototype_bias=1)
 
 
 @pytest.fixture(scope="module", params=[PLAIN, WITH_BIAS], ids=["whiten", "plda with bias"])

@@ -13,6 +13,8 @@ import signal
 import sys
 import time
 
+PROBLEMS = ("classification", "regression")
+
 
 def main():
     """Answer until the input ends; a fork leaves this function to become the script that was asked for."""
@@ -30,19 +32,13 @@ def main():
 
 
 def _import_everything():
-    import matplotlib.figure
-    import tensorflow
-
-    import leo_tf.classification.problem
-    import leo_tf.regression.problem
-    import leo_tf.training
-
-    del matplotlib, tensorflow
+    for name in ("matplotlib.figure", "tensorflow", "leo_tf.training", *map("leo_tf.{}.problem".format, PROBLEMS)):
+        importlib.import_module(name)
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("importing has started threads; forks would lack them")
 
 
-def _become(script, arguments, environment, output, umask=None, user=None, pictures=False, prepare=None):
+def _become(script, arguments, environment, output, umask=None, pictures=False, prepare=None):
     """Run a script with these arguments; never returns but by SystemExit."""
     with open(os.devnull, "rb") as nothing, open(output, "ab") as log:
         os.dup2(nothing.fileno(), 0)
@@ -50,10 +46,6 @@ def _become(script, arguments, environment, output, umask=None, user=None, pictu
         os.dup2(log.fileno(), 2)
     if umask is not None:
         os.umask(umask)
-    if user is not None:
-        os.setgroups([])
-        os.setgid(user)
-        os.setuid(user)
     os.environ.update(environment)
     if not pictures:  # they take most of a validation
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -169,3 +170,11 @@ def files_of(path):
     """Return what files are in a folder, but TensorBoard's, of which every start has its own, and what is set aside."""
     files = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
     return {file for file in files if "events.out." not in file and "/damaged-" not in file}
+
+
+def distinct(changes):
+    """Return the numbers of changes that differ in more than that one more piece of the same file is written."""
+    found = {}
+    for number, call, path in changes:
+        found.setdefault((call, re.sub(r"tempstate[0-9]+|[0-9a-f]{8}|tfevents\..*", "", path)), number)
+    return sorted(found.values())

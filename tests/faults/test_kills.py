@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from harness import EVERY, STEPS, require_same, wait_for_step
+from harness import EVERY, STEPS, distinct, require_same, wait_for_step
 
 REFUSED = "Another process is training in"
 
@@ -18,14 +18,6 @@ def kill_at(runs, path, seed):
     time.sleep(draw.uniform(0, 0.05))
     process.kill()
     assert process.wait() == -9, process.said
-
-
-def distinct(changes):
-    """Return the numbers of changes that differ in more than that one more piece of the same file is written."""
-    found = {}
-    for number, call, path in changes:
-        found.setdefault((call, re.sub("tempstate[0-9]+|[0-9a-f]{8}", "", path)), number)
-    return sorted(found.values())
 
 
 def test_a_chain_of_faults(runs, whole, tmp_path):

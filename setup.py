@@ -52,6 +52,7 @@ setup(
         "dev": [
             *(
                 "build",
+                "hypothesis>=6.100",
                 "jinja2",
                 "markdown",
                 "matplotlib",

@@ -1,6 +1,8 @@
 """The evaluate command: its flags, what it writes, and the order of its work; the same for every problem."""
 
 import functools
+import logging
+import os
 from pathlib import Path
 
 from absl import flags
@@ -13,6 +15,7 @@ from leo_tf.files import expanded, require_writable, write_json
 from leo_tf.files.reports import beside, versions
 from leo_tf.runs.folder import RunFolder
 
+_logger = logging.getLogger("leo_tf")
 _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "tasks_within", "queries", "num_tasks", "seed")
 
 
@@ -91,6 +94,7 @@ def run(values=flags.FLAGS):
     _require_problem(values, folder, trained)
     load_tensorflow()
     from leo_tf import analysis, runs
+    from leo_tf.evaluation import plots
     from leo_tf.runs.problems import problem_of
     from leo_tf.runs.results import require_other, require_other_seeds, result_of
     from leo_tf.training.events import write_result
@@ -118,9 +122,6 @@ def run(values=flags.FLAGS):
     advice = evaluated.advice(result, step, folder.latest_step())
     if advice:
         print(as_flags(advice))
-    trained_shots = trained.episodes.num_tr_examples_per_class
-    if evaluated.is_of_the_run and trained_shots in result.shots_evaluated:
-        write_result(folder, values.split, problem.measure, float(result.task_scores(trained_shots).mean()), step)
     result.save(output.with_suffix(".npz"))
     about = {"checkpoint_path": str(folder.path), "step": step, **evaluated.about}
     report = {**about, "versions": versions(), **result.summary()}
@@ -139,8 +140,14 @@ def run(values=flags.FLAGS):
     if extras.text:
         print(f"\n{extras.text}")
     write_json(output, {**report, **extras.summary})
+    events = _events(folder, values.split)
+    trained_shots = trained.episodes.num_tr_examples_per_class
+    if events and evaluated.is_of_the_run and trained_shots in result.shots_evaluated:
+        value = float(result.task_scores(trained_shots).mean())
+        with plots.writing_events(events):
+            write_result(folder, values.split, problem.measure, value, step)
     for name, figure in extras.figures.items():
-        _draw(figure, beside(output, name), folder.events(values.split), step)
+        _draw(figure, beside(output, name), events, step)
 
     about |= {name: report[name] for name in ("data_digest", "tasks_digest", "model_fingerprint") if name in report}
     if values.compare_to:
@@ -156,7 +163,7 @@ def run(values=flags.FLAGS):
             found = analysis.analyse(name, request, f"{about['dataset_name']} {values.split}, step {step}")
             print(found.text)
             write_json(beside(output, name), {**about, name: found.summary})
-            _draw(found.figure, beside(output, name), folder.events(values.split), step)
+            _draw(found.figure, beside(output, name), events, step)
     return 0
 
 
@@ -209,6 +216,14 @@ def _output(values, folder, evaluated):
     return output
 
 
+def _events(folder, split):
+    """Return where TensorBoard's events of the evaluation go; None, and say so, in a run of another user."""
+    if os.access(folder.path, os.W_OK | os.X_OK):
+        return folder.events(split)
+    _logger.warning("%s cannot be written: TensorBoard will not show this evaluation.", folder.path)
+    return None
+
+
 def _compare(paths, result, result_of, output, about):
     from leo_tf.evaluation import compare
 
@@ -236,7 +251,7 @@ def _over_seeds(results, values, output, about):
 
 
 def _draw(figure, numbers, events, step):
-    """Write a figure beside its numbers, as PNG and for TensorBoard."""
+    """Write a figure beside its numbers, as PNG and, where `events` is no None, for TensorBoard."""
     from leo_tf.evaluation import plots
 
     picture = numbers.with_suffix(".png")

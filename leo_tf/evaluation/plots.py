@@ -3,6 +3,7 @@
 matplotlib is imported only here, when drawing, and TensorFlow only for TensorBoard, so that a picture alone is quick.
 """
 
+import contextlib
 import io
 
 from leo_tf.errors import InputError, require_package
@@ -15,7 +16,7 @@ def save(figure, path, events, tag, step):
     Args:
       figure: matplotlib Figure.
       path: of the PNG file.
-      events: folder of TensorBoard's events.
+      events: folder of TensorBoard's events; None for none.
       tag: the image's name in TensorBoard.
       step: the checkpoint's step.
 
@@ -26,13 +27,28 @@ def save(figure, path, events, tag, step):
 
     image = png(figure)
     write_bytes(path, image)
-    try:
+    if events is None:
+        return
+    with writing_events(events):
         writer = tf.summary.create_file_writer(str(events))
         with writer.as_default(step=step):
             _summarize(image, tag, "An analysis of the best checkpoint, by evaluate.py.")
         writer.close()
+
+
+@contextlib.contextmanager
+def writing_events(folder):
+    """Turn a failure of the block to write TensorBoard's events into an InputError that names their folder."""
+    import tensorflow as tf
+
+    try:
+        yield
     except (OSError, tf.errors.OpError) as error:
-        raise InputError(f"Cannot write in {events} ({error}).") from None
+        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        raise InputError(
+            f"Cannot write in {folder} ({reason}); make room there or give write permission. What was printed before "
+            "is saved."
+        ) from None
 
 
 def summarize(figure, tag, description=None):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -13,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from event_files import curves_of
+from run_states import state_of
 
 import leo_tf
-from leo_tf.runs.checkpoint_files import newest_whole
 
 ROOT = Path(__file__).parents[2]
 STEPS = 240
@@ -80,12 +80,6 @@ def stop_after(kind, path, step, signum):
         process.kill()
 
 
-def state(path, which):
-    reader = tf.train.load_checkpoint(str(newest_whole(path / which)))
-    names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request):
     return request.param
@@ -102,7 +96,8 @@ def whole(kind, tmp_path_factory):
 @pytest.fixture(scope="module")
 def broken(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("broken")
-    statuses = stop_after(kind, path, 56, signal.SIGTERM), stop_after(kind, path, 104, signal.SIGKILL)
+    moment = random.Random(f"{kind} 0").randrange(80, 200)
+    statuses = stop_after(kind, path, 56, signal.SIGTERM), stop_after(kind, path, moment, signal.SIGKILL)
     done = run(kind, path)
     assert done.returncode == 0, done.stderr
     return path, statuses
@@ -114,7 +109,7 @@ def test_signals_have_their_exit_status(broken):
 
 @pytest.mark.parametrize("which", ["latest", "best"])
 def test_interrupted_run_has_the_weights_of_an_uninterrupted_one(kind, whole, broken, which):
-    expected, got = state(whole, which), state(broken[0], which)
+    expected, got = state_of(whole, which), state_of(broken[0], which)
     assert expected.keys() == got.keys()
     assert any({"classification": "best_accuracy", "regression": "best_mse"}[kind] in name for name in got)
     for name in expected:
@@ -136,10 +131,10 @@ def test_interrupted_run_has_the_metrics_of_an_uninterrupted_one(whole, broken):
 
 
 def test_finished_run_says_so(kind, whole):
-    before = state(whole, "latest")
+    before = state_of(whole, "latest")
     done = run(kind, whole)
     assert done.returncode == 0 and "already trained 240 steps" in done.stdout
-    assert all(np.array_equal(before[name], value) for name, value in state(whole, "latest").items())
+    assert all(np.array_equal(before[name], value) for name, value in state_of(whole, "latest").items())
 
 
 def test_other_configuration_is_refused_with_the_fields_named(kind, whole):
@@ -153,7 +148,7 @@ def test_other_configuration_is_refused_with_the_fields_named(kind, whole):
 def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
     path, more = tmp_path / "run", f"--num_steps_limit={STEPS + 40}"
     shutil.copytree(whole, path)
-    before = state(path, "latest")
+    before = state_of(path, "latest")
 
     limit = next((path / "latest").glob("*.data-*")).stat().st_size - 1
 
@@ -164,7 +159,7 @@ def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
     done = run(kind, path, more, preexec_fn=no_large_files)
     assert done.returncode == 2, done.stderr
     assert "Cannot write in" in done.stderr and "is whole" in done.stderr and "Traceback" not in done.stderr
-    after = state(path, "latest")
+    after = state_of(path, "latest")
     assert all(np.array_equal(value, after[name]) for name, value in before.items())
     assert run(kind, path, more).returncode == 0
 

@@ -52,7 +52,6 @@ setup(
         "dev": [
             *(
                 "build",
-                "hypothesis>=6.100",
                 "jinja2",
                 "markdown",
                 "matplotlib",

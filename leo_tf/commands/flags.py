@@ -83,14 +83,9 @@ def override(config, flag_values=flags.FLAGS):
     return config.with_settings(given)
 
 
-def flags_of(config, default=None):
-    """Return the flags, `--name=value`, that make train.py's configuration this one.
-
-    Args:
-      config: RunConfig.
-      default: RunConfig whose settings need no flag; the one without flags unless given.
-    """
-    default = (default or RunConfig(algorithm=config.algorithm)).flat()
+def flags_of(config):
+    """Return the flags, `--name=value`, that make train.py's configuration this RunConfig: those off their default."""
+    default = RunConfig(algorithm=config.algorithm).flat() | {"algorithm": RunConfig().algorithm}
     return [f"--{name}={_text(value)}" for name, value in config.flat().items() if default.get(name) != value]
 
 

@@ -57,7 +57,7 @@ def test_without_decoded_weights_it_is_the_scaled_prototypes():
 
 
 @pytest.mark.parametrize("share", [1.0, 0.75])
-def test_with_the_whole_bias_it_is_nearest_class_mean_by_distance(share):
+def test_a_share_of_the_bias_and_with_all_of_it_nearest_class_mean_by_distance(share):
     changes = BIAS | {"prototype_bias": share, "inner_unroll_length": 0, "finetuning_unroll_length": 0}
     model, episode = make_model(**changes), make_episode(3, constant=True)
     model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))

@@ -1,29 +1,30 @@
-"""A configuration as flags, and back: what a search and a reproduction start their trainings with."""
+"""A configuration as flags, and back: what a search starts its trainings with."""
 
-import dataclasses
+from pathlib import Path
 
 import pytest
 from absl import flags
 
 from leo_tf.commands.flags import define_run_flags, flags_of, run_config
-from leo_tf.config import RunConfig
 
+REGRESSION = f"--flagfile={Path(__file__).parents[2] / 'configs' / 'regression.cfg'}"
 RUNS = {
-    "leo": {"outer_lr": 0.002, "stochastic": False, "seed": 3},
-    "maml": {"maml_lr": 0.5},
-    "metasgd": {"maml_lr": 37.5, "dropout_rate": 0.1, "num_classes": 3},
-    "regression": {"problem": "regression", "network_units": 20, "l2_penalty_weight": 0.0},
-    "regression, metasgd": {"problem": "regression", "algorithm": "metasgd", "maml_steps": 3},
+    "leo": ["--outer_lr=0.002", "--nostochastic", "--seed=3"],
+    "maml": ["--algorithm=maml", "--maml_lr=0.5"],
+    "metasgd": ["--algorithm=metasgd", "--maml_lr=37.5", "--dropout_rate=0.1", "--num_classes=3"],
+    "regression": [REGRESSION, "--network_units=20"],
+    "regression, metasgd": [REGRESSION, "--algorithm=metasgd", "--maml_steps=3"],
 }
+
+
+def parsed(given):
+    values = flags.FlagValues()
+    define_run_flags(values)
+    values(["train.py", *given])
+    return run_config(values)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_flags_of_a_configuration_make_it_again(name):
-    changes = dict(RUNS[name])
-    algorithm = changes.pop("algorithm", name if name in ("maml", "metasgd") else "leo")
-    problem = changes.pop("problem", "classification")
-    config = dataclasses.replace(RunConfig(algorithm=algorithm), problem=problem).with_settings(changes)
-    values = flags.FlagValues()
-    define_run_flags(values)
-    values(["train.py", *flags_of(config)])
-    assert run_config(values) == config
+    config = parsed(RUNS[name])
+    assert parsed(flags_of(config)) == config

@@ -20,6 +20,7 @@ RUNS = {
 def parsed(given):
     values = flags.FlagValues()
     define_run_flags(values)
+    flags.DEFINE_string("checkpoint_path", "", "train.py's own", flag_values=values)
     values(["train.py", *given])
     return run_config(values)
 

@@ -17,6 +17,7 @@ class Validation(NamedTuple):
     others: Mapping[str, float] = MappingProxyType({})  # more numbers, those that the problem names
     figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
     yardsticks: Mapping[str, float] = MappingProxyType({})  # the measure of what is to be beaten, on the same tasks
+    scores: Any = None  # the measure task by task, a NumPy array [tasks], where metavalid_first needs it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,8 @@ def save_run(path, config, data_record, seed=0, step=7, value=0.5):
     learner, optimizer = problem.build_learner(data_record, seed), keras.optimizers.Adam()
     optimizer.build(learner.meta_variables)
     optimizer.iterations.assign(step)
-    work = SimpleNamespace(measured=problem, steps_taken=step, state={"model": learner, "optimizer": optimizer})
+    state = {"model": learner, "optimizer": optimizer}
+    work = SimpleNamespace(measured=problem, settings=config.training, steps_taken=step, state=state)
     checkpoints = Checkpoints(folder, work)
     assert checkpoints.offer_best(value)
     checkpoints.save()

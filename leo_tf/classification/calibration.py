@@ -32,7 +32,7 @@ def calibrate(model, table, tasks, bins=BINS, temperature=1.0):
 def temperature_of(model, table, tasks):
     """Return the temperature that suits a model's logits on these tasks best, a float; arguments as in `calibrate`."""
     logits, labels = (np.concatenate(each) for each in zip(*_logits(model, table, tasks), strict=True))
-    return fit_temperature(logits, labels)
+    return fit_temperature(logits, labels).temperature
 
 
 def _logits(model, table, tasks):

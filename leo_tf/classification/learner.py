@@ -127,7 +127,7 @@ class ClassificationLearner(MetaLearner):
         labels = join_examples(labels)
 
         def loss(classifier, step):
-            logits = self.classify(join_examples(support(step)), classifier)
+            logits = self.support_logits(join_examples(support(step)), classifier)
             return tf.reduce_sum(objective.cross_entropy(logits, labels))
 
         return loss
@@ -179,6 +179,10 @@ class ClassificationLearner(MetaLearner):
     def classify(self, query_x, classifier):
         """Return logits [tasks, queries, ways] of query_x [tasks, queries, dim] under classifier [tasks, ways, dim]."""
         return tf.matmul(tf.convert_to_tensor(query_x, classifier.dtype), classifier, transpose_b=True)
+
+    def support_logits(self, support_x, classifier):
+        """Return the logits that the inner loop judges a classifier by; see `classify`."""
+        return self.classify(support_x, classifier)
 
     def call(self, episode):
         """Adapt to an episode's support and return the logits of its queries, [tasks, ways * queries, ways]."""

@@ -66,6 +66,10 @@ class LEO(LatentLearner, ClassificationLearner):
             scale = self.config.prototype_scale_init or LEOConfig.prototype_scale_init
             start = keras.initializers.Constant(math.log(scale))
             self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
+        self.support_log_temperature = None
+        if self.config.support_temperature != 1:
+            start = keras.initializers.Constant(math.log(self.config.support_temperature or 1.0))
+            self.support_log_temperature = self.add_weight(name="support_log_temperature", shape=(), initializer=start)
         self.embedding_transform = None
         if self.config.embedding_transform != "none":
             self.embedding_transform = EmbeddingTransform(
@@ -74,10 +78,7 @@ class LEO(LatentLearner, ClassificationLearner):
         self.built = True
         if seed is not None:
             self.initialize(seed)
-        if self.config.prototype_bias:  # fine-tuning learns to move it, if that pays; from the first it would harm
-            self.finetuning_learning_rate.assign(
-                tf.concat([self.finetuning_learning_rate[:embedding_dim], tf.zeros([1], self.variable_dtype)], axis=0)
-            )
+        self._start_fine_tuning_at(self.config.finetuning_lr_init)
         if self.config.decoder_init == "zero":
             # Not of the spread's columns: the orthogonality penalty has no gradient where a whole row is zero.
             self.decoder.kernel.assign(tf.concat([tf.zeros([latents, dim]), self.decoder.kernel[:, dim:]], axis=1))
@@ -127,12 +128,35 @@ class LEO(LatentLearner, ClassificationLearner):
 
     @property
     def scales(self):
-        """The logarithm of the prototypes' scale, if the configuration has a prototype_residual."""
-        return [] if self.prototype_log_scale is None else [self.prototype_log_scale]
+        """The logarithms of the prototypes' scale and of the support's temperature, if the configuration has them."""
+        return [scale for scale in (self.prototype_log_scale, self.support_log_temperature) if scale is not None]
 
-    def start_prototypes_at(self, scale):
-        """Set the scale, a float above 0, of the prototypes that a prototype_residual adds."""
+    def start_at(self, scale, temperature=None, rate=0.0, shots=1):
+        """Set what training starts from.
+
+        Args:
+          scale: float above 0, of the prototypes that a prototype_residual adds.
+          temperature: float above 0, that logits of the support are divided by; None leaves it, and the rate.
+          rate: of fine-tuning steps down the loss summed over a support of `shots` examples a class.
+        """
         self.scales[0].assign(math.log(scale))
+        if temperature is not None:
+            self.scales[1].assign(math.log(temperature))
+            self._start_fine_tuning_at(rate * self.config.copies(shots))
+
+    def _start_fine_tuning_at(self, rate):
+        """Set all rates of fine-tuning, but a bias's to 0: it is learned, if it pays; from the first it would harm."""
+        rates = [rate] * self.embedding_dim + [0.0] * (self.feature_dim - self.embedding_dim)
+        self.finetuning_learning_rate.assign(rates)
+
+    def support_logits(self, support_x, classifier):
+        """Return what the inner loops judge a classifier by: logits, divided by the support's temperature."""
+        return self._tempered(self.classify(support_x, classifier))
+
+    def _tempered(self, logits):
+        if self.support_log_temperature is None:
+            return logits
+        return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
 
     def _prototypes(self, means):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
@@ -293,7 +317,11 @@ class LEO(LatentLearner, ClassificationLearner):
         """
 
         def loss_on(inputs, offset=0.0):
-            return lambda weights, step: total(objective.cross_entropy(self.classify(inputs, weights) + offset, labels))
+            def loss(weights, step):
+                logits = self._tempered(self.classify(inputs, weights) + offset)
+                return total(objective.cross_entropy(logits, labels))
+
+            return loss
 
         has_start = self.prototype_log_scale is not None
         codes = adaptation.descend(

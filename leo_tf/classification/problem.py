@@ -117,14 +117,19 @@ class Classification(Problem):
         ways, shots = self._validation_shape
         start = choose_start(model, self._train, self._validation, ways, shots, episodes.tasks_within)
         learner.fit_transform(self._train, shots, start.shrinkage, start.between)
-        if "prototype_scale_init" in left:
-            learner.start_prototypes_at(start.scale)
+        if "support_temperature" in left:
+            learner.start_at(start.scale, start.temperature, start.rate, shots)
+        elif "prototype_scale_init" in left:
+            learner.start_at(start.scale)
         values = {
             "transform_shrinkage": start.shrinkage,
             "transform_between": start.between,
             "prototype_scale_init": start.scale,
+            "support_temperature": start.temperature,
+            "finetuning_lr_init": start.rate * model.copies(shots),
         }
-        _logger.info("Chosen on validation tasks: %s.", ", ".join(f"{name}={values[name]:.3g}" for name in left))
+        named = [*left, "finetuning_lr_init"] if "support_temperature" in left else left
+        _logger.info("Chosen on validation tasks: %s.", ", ".join(f"{name}={values[name]:.3g}" for name in named))
 
     def make_validator(self, learner):
         training, table = self.config.training, self._validation
@@ -150,7 +155,7 @@ class Classification(Problem):
             # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
             others = {"loss": float(scores.loss.mean())}
-            return Validation(confidence_interval(accuracy), others, draw(), yardsticks)
+            return Validation(confidence_interval(accuracy), others, draw(), yardsticks, accuracy)
 
         return validate
 

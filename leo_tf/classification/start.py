@@ -7,10 +7,9 @@ classifier. The best shrinkages differ by a factor of a thousand between data se
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from leo_tf import objective, randomness
-from leo_tf.classification import prototypes
+from leo_tf import randomness
+from leo_tf.classification import fine_tuning_start, prototypes
 from leo_tf.classification.tasks import draw_from
 from leo_tf.config import LEOConfig
 from leo_tf.data import EpisodeSampler, plda, transform
@@ -21,7 +20,6 @@ BETWEENS = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5
 _TASKS, _MOST_QUERIES, _SEED = 200, 15, 0
 _UNIT = 10.0  # scale of the logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
-
 
 PLDA = LEOConfig(
     embedding_transform="plda",
@@ -39,6 +37,8 @@ class Start(NamedTuple):
     shrinkage: float
     between: float
     scale: float
+    temperature: float  # of the support's logits; 1 where it was not to be chosen
+    rate: float  # of fine-tuning, down the loss summed over the support; 0 where it was not to be chosen
     losses: dict[tuple[float, float], float]  # nats by shrinkage and between, each at its best scale
 
 
@@ -67,7 +67,8 @@ def choose_start(model, training, validation, ways, shots, within="all"):
     # In the principal directions whitening is a division, and angles are what they are in any other basis.
     centred = transform.unit_length(np.asarray(validation.embeddings[used], np.float64)) - scatter.mean
     principal = (centred @ scatter.directions).astype(np.float32)
-    found = {}
+    found: dict[tuple[float, float], float] = {}
+    scale, best = _UNIT, principal
     for shrinkage in (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES:
         whitened = principal / scatter.deviations(shrinkage).astype(np.float32)
         for between, moved in _weighed(model, whitened, scatter.spread(shrinkage), shots):
@@ -75,10 +76,17 @@ def choose_start(model, training, validation, ways, shots, within="all"):
             if model.prototype_bias:
                 moved = np.concatenate([moved, np.ones([len(moved), 1], moved.dtype)], axis=1)
             logits = prototype_logits(moved, rows, shots, model.prototype_bias)
-            scale = _UNIT / fit_temperature(_UNIT * logits, labels)
-            found[shrinkage, between] = _loss(scale * logits, labels), scale
-    best = min(found, key=lambda tried: found[tried][0])
-    return Start(*best, found[best][1], {tried: loss for tried, (loss, _) in found.items()})
+            temperature, found[shrinkage, between] = fit_temperature(_UNIT * logits, labels)
+            if found[shrinkage, between] == min(found.values()):
+                scale, best = _UNIT / temperature, moved
+    shrinkage, between = min(found, key=lambda tried: found[tried])
+    steps = fine_tuning_start.Steps(scale, 1.0, 0.0)
+    if not model.support_temperature:
+        parts = list(_parts(best, rows, shots, model.prototype_bias))
+        steps = fine_tuning_start.choose(
+            parts, labels, scale, model.finetuning_unroll_length, biased=model.prototype_bias > 0
+        )
+    return Start(shrinkage, between, *steps, found)
 
 
 def _weighed(model, whitened, spread, shots):
@@ -102,16 +110,22 @@ def prototype_logits(embeddings, rows, shots, bias=0.0):
     Returns:
       [tasks, ways * queries, ways].
     """
+    parts = _parts(embeddings, rows, shots, bias)
+    return np.concatenate([queries @ means.transpose(0, 2, 1) for _, _, means, queries in parts])
+
+
+def _parts(embeddings, rows, shots, bias):
+    """Yield (support, its labels, class means, queries) of so many tasks at once as memory has room for."""
     tasks, ways, examples = rows.shape
     at_once = max(1, _FLOATS_AT_ONCE // (ways * examples * embeddings.shape[1]))
-    parts = []
     for first in range(0, tasks, at_once):
         gathered = embeddings[rows[first : first + at_once]]
-        means = prototypes.centred(gathered[:, :, :shots].mean(axis=2), bias).numpy()
-        queries = gathered[:, :, shots:].reshape(len(gathered), ways * (examples - shots), -1)
-        parts.append(queries @ means.transpose(0, 2, 1))
-    return np.concatenate(parts)
+        support, queries = np.split(gathered, [shots], axis=2)
+        labels = np.broadcast_to(np.repeat(np.arange(ways), shots), (len(gathered), ways * shots))
+        means = prototypes.centred(support.mean(axis=2), bias).numpy()
+        yield _joined(support), labels, means, _joined(queries)
 
 
-def _loss(logits, labels):
-    return float(objective.cross_entropy(tf.constant(logits, tf.float64), labels).numpy().mean())
+def _joined(examples):
+    """Join the axes of classes and examples: [tasks, ways, n, dim] -> [tasks, ways * n, dim]."""
+    return examples.reshape(len(examples), -1, examples.shape[-1])

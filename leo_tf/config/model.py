@@ -96,6 +96,13 @@ class LEOConfig(Section):
         "share of the bias -|mean|^2 / 2 that makes the class means those of least distance (1); a constant joins the "
         "transformed embeddings for it; 0: none; beyond the paper",
     )
+    support_temperature: float = setting(
+        1.0,
+        "what logits of the support are divided by in the inner loops (meta-learned, unless it is 1); 0: chosen on "
+        "validation tasks, and the initial rate of fine-tuning with it; beyond the paper",
+        high=1e6,
+        expected="a number from 0 to 1e6",
+    )
     decoder_init: str = setting(
         "glorot",
         "initial mean weights of the decoder; zero: training starts from the class means alone, beyond the paper",
@@ -123,6 +130,15 @@ class LEOConfig(Section):
                 "a number above 0, unless embedding_transform is whiten or plda",
             )
 
+        if not self.support_temperature:
+            chosen = self.prototype_residual and not self.prototype_scale_init and self.finetuning_unroll_length > 0
+            require(
+                chosen,
+                self,
+                "support_temperature",
+                "a number above 0, unless prototype_scale_init is 0 with a prototype_residual and fine-tuning steps",
+            )
+
     @property
     def _whitens(self):
         return self.embedding_transform in ("whiten", "plda")
@@ -134,6 +150,7 @@ class LEOConfig(Section):
             "transform_shrinkage": self._whitens and not self.transform_shrinkage,
             "transform_between": self.embedding_transform == "plda" and not self.transform_between,
             "prototype_scale_init": self.prototype_residual and not self.prototype_scale_init,
+            "support_temperature": not self.support_temperature,
         }
         return tuple(name for name, is_left in left.items() if is_left)
 

@@ -38,7 +38,8 @@ class TrainingConfig(Section):
     )
     metavalid_first: bool = setting(
         False,
-        "validate before the first step too: a start that training does not improve on is then the best",
+        "validate before the first step too; the start stays the best until a state is better beyond a 95 % interval, "
+        "paired over the validation tasks",
         group="Run",
     )
     metavalid_queries: int = count(0, "queries of a class in validation; 0: all remaining examples", low=0, group="Run")

@@ -114,15 +114,22 @@ def calibration(tallies):
     )
 
 
+class Fit(NamedTuple):
+    """What `fit_temperature` found."""
+
+    temperature: float  # from 0.01 to 100; above 1 the model was too sure of itself
+    loss: float  # mean negative log-likelihood at it, nats
+
+
 def fit_temperature(logits, labels):
-    """Return the temperature T whose softmax(logits / T) has the least negative log-likelihood.
+    """Find the temperature T whose softmax(logits / T) has the least negative log-likelihood.
 
     Args:
       logits: [tasks, queries, ways].
       labels: [tasks, queries] int.
 
     Returns:
-      Float from 0.01 to 100; above 1 the model was too sure of itself.
+      Fit.
 
     References:
       Guo et al. (ICML 2017), section 4.2.
@@ -135,7 +142,7 @@ def fit_temperature(logits, labels):
         return -np.take_along_axis(logs, labels, axis=-1).mean()
 
     found = optimize.minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    return Fit(float(np.exp(found.x)), float(found.fun))
 
 
 def reliability_diagram(calibration, title):

@@ -84,7 +84,8 @@ class Regression(Problem):
         def validate():
             found = score(sampler.functions(support_x, support_y, _SAMPLES), tasks.truth)
             others = {"crps": found.crps.mean(), "coverage_90": found.coverage[LEVELS.index(0.9)].mean()}
-            return Validation(confidence_interval(found.squared_error), others, _figures(panels, sampler))
+            errors = found.squared_error
+            return Validation(confidence_interval(errors), others, _figures(panels, sampler), scores=errors)
 
         return validate
 

@@ -8,6 +8,7 @@ import shutil
 import tensorflow as tf
 
 from leo_tf.errors import InputError
+from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.runs import checkpoint_files as files
 
 _KEPT = 2  # in each folder, so that a damaged one does not lose the run
@@ -31,9 +32,12 @@ class Checkpoints:
         self._best_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
         self._work, self._folder = work, folder
         self._best_name = f"best_{work.measured.measure}"
-        self._state = tf.train.Checkpoint(
-            **work.state, **{self._best_name: self._best_value, "best_step": self._best_step}
-        )
+        state = {**work.state, self._best_name: self._best_value, "best_step": self._best_step}
+        self._start_scores = None
+        if getattr(work.settings, "metavalid_first", False):
+            nothing = tf.fill([work.settings.metavalid_tasks], tf.constant(math.nan, tf.float64))
+            self._start_scores = state["start_scores"] = tf.Variable(nothing, trainable=False)
+        self._state = tf.train.Checkpoint(**state)
 
     @property
     def exist(self):
@@ -125,10 +129,23 @@ class Checkpoints:
         """The best validation so far and its step, (float, int); the step is -1 if there was none."""
         return float(self._best_value.numpy()), int(self._best_step.numpy())
 
-    def offer_best(self, value):
-        """Save the state as the best if its validation is the best so far; return whether it was. NaN never is."""
+    def offer_best(self, value, scores=None):
+        """Save the state as the best if its validation is the best so far; return whether it was. NaN never is.
+
+        Args:
+          value: of the validation.
+          scores: [tasks] that it is the mean of; needed with metavalid_first, whose start is replaced as the best only
+            where the interval of the difference from it, paired over the tasks, leaves out 0.
+        """
         if not self._sign * value > self._sign * self.best[0]:
             return False
+        if self._start_scores is not None:
+            if self.step == 0:
+                self._start_scores.assign(scores)
+            elif self.best[1] == 0:
+                gain = confidence_interval(self._sign * (scores - self._start_scores.numpy()))
+                if not gain.mean > gain.half_width:
+                    return False
         self._best_value.assign(value)
         self._best_step.assign(self.step)
         self._save(self._folder.best)

@@ -103,7 +103,7 @@ class Trainer:
         if validation is None:
             self.checkpoints.keep_as_best()
         else:
-            self.checkpoints.offer_best(validation.interval.mean)
+            self.checkpoints.offer_best(validation.interval.mean, validation.scores)
 
     def _train(self, first, last):
         if first:

@@ -78,8 +78,8 @@ def test_the_temperature_undoes_what_made_answers_too_sure():
     logits = 2 * rng.normal(size=(40, 500, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     labels = (probabilities.cumsum(axis=-1) < rng.random((40, 500, 1))).sum(axis=-1)
-    assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
-    assert fit_temperature(logits / 5, labels) == pytest.approx(1 / 5, rel=0.05)
+    assert fit_temperature(3 * logits, labels).temperature == pytest.approx(3, rel=0.05)
+    assert fit_temperature(logits / 5, labels).temperature == pytest.approx(1 / 5, rel=0.05)
 
 
 def test_the_temperature_of_a_model_lowers_its_loss(uneven_table):

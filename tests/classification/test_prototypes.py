@@ -75,21 +75,41 @@ def test_a_share_of_the_bias_and_with_all_of_it_nearest_class_mean_by_distance(s
 @pytest.mark.parametrize("shots", [1, 3])
 def test_training_evaluation_and_unequal_adaptation_agree(shots, bias):
     """Three ways to the same numbers: decoding in every step, scoring projected embeddings, and lists of examples."""
-    model, episode = make_model(**BIAS if bias else {}), make_episode(shots, constant=bias)
+    changes = BIAS | {"support_temperature": 2.0} if bias else {}
+    model, episode = make_model(**changes), make_episode(shots, constant=bias)
     trained, evaluated = (model.meta_loss(episode, training, seed=0) for training in (True, False))
     np.testing.assert_allclose(trained.query_loss, evaluated.query_loss, rtol=1e-9)
     lists = (part.reshape(TASKS, WAYS * shots, *part.shape[3:]) for part in episode[:2])
     np.testing.assert_allclose(model.adapt_unequal(*lists), model.adapt(*episode[:2]), rtol=1e-7)
 
 
-def test_meta_gradient_of_the_scale_is_a_finite_difference():
-    model, episode = make_model(), make_episode(2)
+def test_the_supports_temperature_is_of_the_inner_loops_alone():
+    temperature, steps, shots = 3.0, 2, 2
+    model = make_model(inner_unroll_length=0, finetuning_unroll_length=steps, support_temperature=temperature)
+    episode = make_episode(shots)
+    model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
+    x = episode.support_x.reshape(TASKS, -1, DIM)
+    means = episode.support_x.mean(axis=2)
+    expected = 4.0 * (means - means.mean(axis=1, keepdims=True))
+    rates = np.linspace(0.01, 0.1, DIM) / shots
+    for _ in range(steps):
+        logits = x @ expected.transpose(0, 2, 1) / temperature
+        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        off = odds / odds.sum(axis=-1, keepdims=True) - np.eye(WAYS)[episode.support_y.reshape(TASKS, -1)]
+        expected = expected - rates * (off.transpose(0, 2, 1) @ x) / temperature
+    np.testing.assert_allclose(model.adapt(*episode[:2]), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["prototype_log_scale", "support_log_temperature"])
+def test_meta_gradients_of_the_scales_are_finite_differences(name):
+    model, episode = make_model(support_temperature=2.0), make_episode(2)
+    variable = getattr(model, name)
     with tf.GradientTape() as tape:
         loss = model.meta_loss(episode, True, seed=0).loss
-    found = float(tape.gradient(loss, model.prototype_log_scale.value))
-    start, losses = float(model.prototype_log_scale.numpy()), []
+    found = float(tape.gradient(loss, variable.value))
+    start, losses = float(variable.numpy()), []
     for change in (1e-6, -1e-6):
-        model.prototype_log_scale.assign(start + change)
+        variable.assign(start + change)
         losses.append(float(model.meta_loss(episode, True, seed=0).loss))
     assert abs(found) > 1e-3
     assert found == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-5)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig, Trainer
+from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig, Trainer, randomness
 from leo_tf.classification.start import choose_start, prototype_logits
+from leo_tf.classification.tasks import draw_from
 from leo_tf.config import DataConfig, TrainingConfig
 from leo_tf.data import transform
 from leo_tf.errors import InputError
+from leo_tf.evaluation.calibration import fit_temperature
 
 
 def _classes(count, size, noise, seed):
@@ -80,6 +82,36 @@ def test_plda_is_chosen_with_both_of_its_shares(shots):
     assert set(one.losses) == {tried for tried in start.losses if tried[1] == 3.0}
 
 
+@pytest.mark.parametrize(("shots", "gain"), [(1, 0), (5, 1e-3)])
+def test_a_model_fine_tunes_as_was_chosen(shots, gain):
+    """Its logits need no other temperature on the tasks of the choice, and are better than without the steps."""
+    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
+    config = LEOConfig(
+        embedding_transform="plda", transform_shrinkage=0, transform_between=0, prototype_residual=True,
+        prototype_scale_init=0, prototype_bias=0.75, support_temperature=0, decoder_init="zero",
+    )  # fmt: skip
+    start = choose_start(config, training, validation, 5, shots)
+    model = LEO(config, training.dim, seed=0)
+    model.fit_transform(training, shots, start.shrinkage, start.between)
+    model.start_at(start.scale, start.temperature, start.rate, shots)
+    table = model.transform_table(validation)
+    sampler = EpisodeSampler(table, 5, shots, 15)
+    tasks = draw_from(sampler, validation.digest, 200, 0, randomness.VALIDATION)  # as choose_start draws them
+    rows = tasks.rows(sampler)
+
+    def fit():
+        gathered = table.embeddings[rows]
+        labels = np.broadcast_to(np.arange(5)[:, np.newaxis], (200, 5, shots))
+        classifier = model.adapt(gathered[:, :, :shots], labels)
+        logits = model.classify(gathered[:, :, shots:].reshape(200, 75, -1), classifier)
+        return fit_temperature(logits, np.broadcast_to(np.repeat(np.arange(5), 15), (200, 75)))
+
+    chosen = fit()
+    assert chosen.temperature == pytest.approx(1, rel=0.01)
+    model.start_at(start.scale, start.temperature, 0.0, shots)
+    assert chosen.loss <= fit().loss - gain
+
+
 def _config(**settings):
     training = TrainingConfig(num_steps_limit=2, metavalid_tasks=4, metavalid_queries=5, jit="off")
     model = LEOConfig(1, 1, prototype_residual=True, **{"embedding_transform": "whiten"} | settings)
@@ -123,6 +155,11 @@ def test_refuses_a_scale_to_choose_without_whitening():
         LEOConfig(decoder_init="zero")
     with pytest.raises(InputError, match=r"prototype_bias=1\.0 was given; expected 0 without prototype_residual and"):
         LEOConfig(prototype_residual=True, prototype_bias=1)
+
+
+def test_refuses_a_temperature_to_choose_without_what_is_chosen_with_it():
+    with pytest.raises(InputError, match=r"support_temperature=0\.0 was given; expected .* prototype_scale_init is 0"):
+        LEOConfig(support_temperature=0)
 
 
 def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():

@@ -14,7 +14,7 @@ from event_files import curves_of, events
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.errors import InputError
-from leo_tf.evaluation.intervals import Interval
+from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Validation
 from leo_tf.runs.folder import RunFolder
 from leo_tf.training.events import write_result
@@ -329,6 +329,24 @@ def falling(run, monkeypatch, values=(0.5, 0.6, 0.55, 0.58, 0.7)):
     found = iter(values)
     monkeypatch.setattr(run.work, "validate", lambda: Validation(Interval(next(found), 0.01), {"loss": 1.0}))
     return run
+
+
+def test_a_start_is_replaced_only_where_that_is_sure(data, tmp_path, monkeypatch):
+    """By 0.03 on each of 20 tasks, give or take 0.1, which may be chance; then by 0.08; after that any gain counts."""
+    noise = 0.1 * np.tile([1.0, -1.0], 10)
+    accuracies = iter([np.full(20, 0.5), 0.53 + noise, 0.58 + noise, 0.55 + noise, 0.5801 + noise])
+
+    def validate():
+        scores = next(accuracies)
+        return Validation(confidence_interval(scores), {"loss": 1.0}, scores=scores)
+
+    def run_to(step):
+        run = trainer(data, tmp_path, step, metavalid_first=True)
+        monkeypatch.setattr(run.work, "validate", validate)
+        run.run()
+        return run.checkpoints.best[1]
+
+    assert [run_to(step) for step in (4, 8, 12, 16)] == [0, 8, 8, 16]
 
 
 def test_patience_ends_the_run_and_a_longer_one_goes_on(data, tmp_path, monkeypatch):

@@ -127,7 +127,7 @@ class ClassificationLearner(MetaLearner):
         labels = join_examples(labels)
 
         def loss(classifier, step):
-            logits = self.support_logits(join_examples(support(step)), classifier)
+            logits = self.tempered(self.classify(join_examples(support(step)), classifier))
             return tf.reduce_sum(objective.cross_entropy(logits, labels))
 
         return loss
@@ -180,9 +180,9 @@ class ClassificationLearner(MetaLearner):
         """Return logits [tasks, queries, ways] of query_x [tasks, queries, dim] under classifier [tasks, ways, dim]."""
         return tf.matmul(tf.convert_to_tensor(query_x, classifier.dtype), classifier, transpose_b=True)
 
-    def support_logits(self, support_x, classifier):
-        """Return the logits that the inner loop judges a classifier by; see `classify`."""
-        return self.classify(support_x, classifier)
+    def tempered(self, logits):
+        """Return logits of the support as the inner loops judge them: divided by a temperature, if there is one."""
+        return logits
 
     def call(self, episode):
         """Adapt to an episode's support and return the logits of its queries, [tasks, ways * queries, ways]."""

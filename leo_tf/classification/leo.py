@@ -149,11 +149,7 @@ class LEO(LatentLearner, ClassificationLearner):
         rates = [rate] * self.embedding_dim + [0.0] * (self.feature_dim - self.embedding_dim)
         self.finetuning_learning_rate.assign(rates)
 
-    def support_logits(self, support_x, classifier):
-        """Return what the inner loops judge a classifier by: logits, divided by the support's temperature."""
-        return self._tempered(self.classify(support_x, classifier))
-
-    def _tempered(self, logits):
+    def tempered(self, logits):
         if self.support_log_temperature is None:
             return logits
         return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
@@ -318,7 +314,7 @@ class LEO(LatentLearner, ClassificationLearner):
 
         def loss_on(inputs, offset=0.0):
             def loss(weights, step):
-                logits = self._tempered(self.classify(inputs, weights) + offset)
+                logits = self.tempered(self.classify(inputs, weights) + offset)
                 return total(objective.cross_entropy(logits, labels))
 
             return loss

@@ -54,7 +54,7 @@ class ClassificationSubject(Subject):
             yield tf.gather(self._sampler.embeddings, rows), self._sampler.labels(len(rows), tasks.shots)
 
     def spectra(self, support, trace, adapted):
-        inputs = join_examples(support[0])
+        inputs = self.learner.tempered(join_examples(support[0]))  # as good as its logits, which are linear in it
 
         def logits(step):
             return tf.matmul(inputs, trace.parameters[step], transpose_b=True)

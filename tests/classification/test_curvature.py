@@ -43,12 +43,12 @@ def test_is_the_spectrum_of_the_hessian(examples, ways, dim):
     assert rank == min(examples, dim) * (ways - 1) == np.sum(found > 1e-9 * found[-1])
 
 
-@pytest.mark.parametrize("prototypes", [False, True])
-def test_of_a_leo_in_both_spaces(table, prototypes):
+@pytest.mark.parametrize(("prototypes", "temperature"), [(False, 1.0), (True, 1.0), (True, 2.0)])
+def test_of_a_leo_in_both_spaces(table, prototypes, temperature):
     """At the start the codes decode to the first classifier; after the latent steps, to that of their last step."""
     config = LEOConfig(
         inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, finetuning_lr_init=0.5,
-        prototype_residual=prototypes,
+        prototype_residual=prototypes, support_temperature=temperature,
     )  # fmt: skip
     model = LEO(config, 8, seed=1, dtype="float64")
     subject = ClassificationSubject(model, table, draw_tasks(table, 3, 1, 5, 2))
@@ -58,7 +58,7 @@ def test_of_a_leo_in_both_spaces(table, prototypes):
     for adapted in (False, True):
         found = subject.spectra(support, trace, adapted)
         for task in range(2):
-            loss = cross_entropy(inputs[task], labels[task])
+            loss = cross_entropy(inputs[task] / temperature, labels[task])
             weights = trace.parameters[-1 if adapted else 0][task]
             np.testing.assert_allclose(found.parameters[task][-6:], eigenvalues(loss, weights)[-6:], rtol=1e-6)
             codes = trace.latents[-1 if adapted else 0][task]

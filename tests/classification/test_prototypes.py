@@ -120,3 +120,5 @@ def test_it_is_off_by_default_and_no_setting_of_regression():
     assert make_model().meta_variables[-1].shape == ()
     with pytest.raises(InputError, match=r"prototype_residual=True was given; expected false with problem=regression"):
         RunConfig(LEOConfig(prototype_residual=True, dropout_rate=0.0), problem="regression")
+    with pytest.raises(InputError, match=r"support_temperature=2\.0 was given; expected 1 with problem=regression"):
+        RunConfig(LEOConfig(support_temperature=2, dropout_rate=0.0), problem="regression")

@@ -10,14 +10,56 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
+from scipy import special
 
-from leo_tf import adaptation, objective
 from leo_tf.evaluation.calibration import fit_temperature
 
 SHARES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)  # of the means' best scale, at which the support is judged
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # at these scales, down the loss summed over the support
 _NO_COST = 5e-4  # nats
+
+
+class Products(NamedTuple):
+    """All that gradient steps on the support need: they stay in its span, and each moves every class along it."""
+
+    gram: np.ndarray  # [tasks, support, support], of the support with itself
+    cross: np.ndarray  # [tasks, queries, support], of the queries with it
+    support: np.ndarray  # [tasks, support, ways], logits under the class means
+    queries: np.ndarray  # [tasks, queries, ways], the same
+    labels: np.ndarray  # [tasks, support]
+
+
+def products(support_x, labels, means, query_x, biased):
+    """Return the Products of tasks.
+
+    Args:
+      support_x: [tasks, support, dim].
+      labels: [tasks, support].
+      means: of the classes, less their mean over the classes, [tasks, ways, dim].
+      query_x: [tasks, queries, dim].
+      biased: whether the last coordinate is a constant, whose weight does not move.
+    """
+    moved = support_x[..., :-1] if biased else support_x
+    moved_queries = query_x[..., :-1] if biased else query_x
+    columns, of_classes = moved.transpose(0, 2, 1), means.transpose(0, 2, 1)
+    return Products(moved @ columns, moved_queries @ columns, support_x @ of_classes, query_x @ of_classes, labels)
+
+
+def fine_tuned(given, scale, rate, steps):
+    """Return the logits of the queries [tasks, queries, ways] after gradient steps on the support.
+
+    Args:
+      given: Products.
+      scale: of the class means that the steps start from.
+      rate: of the steps, down the cross-entropy summed over the support.
+      steps: number of them.
+    """
+    ways = given.support.shape[-1]
+    targets, along = np.eye(ways, dtype=np.float32)[given.labels], np.zeros_like(given.support)
+    for _ in range(steps):
+        logits = scale * given.support + given.gram @ along
+        along -= rate * (special.softmax(logits, axis=-1) - targets)
+    return scale * given.queries + given.cross @ along
 
 
 class Steps(NamedTuple):
@@ -28,7 +70,7 @@ class Steps(NamedTuple):
     rate: float  # of the steps
 
 
-def choose(parts, labels, scale, steps, biased):
+def choose(given, labels, scale, steps):
     """Choose what fine-tuning starts from by the least loss of the queries after it, at its own best temperature.
 
     Class means at a share of their scale take steps on the support. The scale of the outcome that suits the queries is
@@ -36,20 +78,17 @@ def choose(parts, labels, scale, steps, biased):
     help, as at one shot, they may after training: the rate is the largest that costs next to nothing.
 
     Args:
-      parts: [(support [tasks, examples, dim], labels [tasks, examples], means [tasks, ways, dim], queries [tasks,
-        queries, dim])] of all tasks; means less their mean over the classes.
-      labels: of the queries, [all tasks, queries].
+      given: Products of the tasks.
+      labels: of the queries, [tasks, queries].
       scale: of the means alone, that suits the queries best.
       steps: number of steps.
-      biased: whether the last coordinate is a constant, whose weight is not moved.
 
     Returns:
       Steps.
     """
 
     def fitted(share, rate):
-        logits = np.concatenate([_logits(part, share * scale, rate, steps, biased) for part in parts])
-        temperature, loss = fit_temperature(logits, labels)
+        temperature, loss = fit_temperature(fine_tuned(given, share * scale, rate, steps), labels)
         longer = 1 / temperature
         return loss, Steps(share * scale * longer, longer, rate * longer**2)
 
@@ -60,16 +99,3 @@ def choose(parts, labels, scale, steps, biased):
         return best[1]
     harmless = [rate for rate in RATES if found[1.0, rate][0] < none[0] + _NO_COST]
     return found[1.0, harmless[-1]][1] if harmless else none[1]
-
-
-def _logits(part, scale, rate, steps, biased):
-    support_x, support_y, means, query_x = part
-
-    def loss(weights, _):
-        return tf.reduce_sum(objective.cross_entropy(tf.matmul(support_x, weights, transpose_b=True), support_y))
-
-    rates = np.full(means.shape[-1], rate, np.float32)
-    if biased:
-        rates[-1] = 0
-    start = tf.constant(scale * means, tf.float32)
-    return tf.matmul(query_x, adaptation.descend(start, loss, rates, steps)[-1], transpose_b=True).numpy()

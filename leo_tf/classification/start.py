@@ -4,6 +4,8 @@ Chosen on validation tasks by the loss of what LEO then corrects: class means of
 classifier. The best shrinkages differ by a factor of a thousand between data sets; finding one takes seconds.
 """
 
+import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ BETWEENS = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5
 _TASKS, _MOST_QUERIES, _SEED = 200, 15, 0
 _UNIT = 10.0  # scale of the logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
+_TASKS_OF_STEPS, _FLOATS_OF_PRODUCTS = (50, 1000), 2**26  # fewest and most tasks that the steps are chosen on, and room
 
 PLDA = LEOConfig(
     embedding_transform="plda",
@@ -43,7 +46,7 @@ class Start(NamedTuple):
 
 
 def choose_start(model, training, validation, ways, shots, within="all"):
-    """Choose what a model's settings leave to validation tasks, by the least loss on 200 of them.
+    """Choose what a model's settings leave to validation tasks, by the least loss on 200 of them, steps on up to 1,000.
 
     Args:
       model: LEOConfig.
@@ -59,43 +62,65 @@ def choose_start(model, training, validation, ways, shots, within="all"):
     """
     queries = min(_MOST_QUERIES, max(0, int(validation.class_sizes.min()) - shots))
     sampler = EpisodeSampler(validation, ways, shots, queries or None, within)  # which names a class that is too small
-    tasks = draw_from(sampler, validation.digest, _TASKS, _SEED, randomness.VALIDATION)
-    labels = np.broadcast_to(np.repeat(np.arange(ways), queries), (len(tasks), ways * queries))
+    space = _Space(model, training, shots)
+    embeddings, rows, labels = _tasks_of(sampler, validation, _TASKS)
+    principal = space.principal(embeddings)
+    found, scales = {}, {}
+    shrinkages = (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES
+    for tried in itertools.product(shrinkages, space.betweens):
+        logits = prototype_logits(space.transformed(principal, *tried), rows, shots, model.prototype_bias)
+        temperature, found[tried] = fit_temperature(_UNIT * logits, labels)
+        scales[tried] = _UNIT / temperature
+    best = min(found, key=lambda tried: found[tried])
+    if model.support_temperature:
+        return Start(*best, scales[best], 1.0, 0.0, found)
+    count = int(np.clip(_FLOATS_OF_PRODUCTS // (ways**2 * shots * (shots + queries)), *_TASKS_OF_STEPS))
+    embeddings, rows, labels = _tasks_of(sampler, validation, count)
+    parts = _parts(space.transformed(space.principal(embeddings), *best), rows, shots, model.prototype_bias)
+    biased = model.prototype_bias > 0
+    products = [fine_tuning_start.products(x, y, means, others, biased) for x, y, means, others in parts]
+    joined = fine_tuning_start.Products(*(np.concatenate(each) for each in zip(*products, strict=True)))
+    scale, temperature, rate = fine_tuning_start.choose(joined, labels, scales[best], model.finetuning_unroll_length)
+    return Start(*best, scale, temperature, rate, found)
+
+
+def _tasks_of(sampler, table, count):
+    """Return (embeddings of all examples [rows, dim], theirs in every task, labels of the queries) of tasks."""
+    tasks = draw_from(sampler, table.digest, count, _SEED, randomness.VALIDATION)
     used, rows = np.unique(tasks.rows(sampler), return_inverse=True)
-    rows = rows.reshape(len(tasks), ways, shots + queries)
-    scatter = transform.principal_scatter(training)
-    # In the principal directions whitening is a division, and angles are what they are in any other basis.
-    centred = transform.unit_length(np.asarray(validation.embeddings[used], np.float64)) - scatter.mean
-    principal = (centred @ scatter.directions).astype(np.float32)
-    found: dict[tuple[float, float], float] = {}
-    scale, best = _UNIT, principal
-    for shrinkage in (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES:
-        whitened = principal / scatter.deviations(shrinkage).astype(np.float32)
-        for between, moved in _weighed(model, whitened, scatter.spread(shrinkage), shots):
-            moved = transform.unit_length(moved)
-            if model.prototype_bias:
-                moved = np.concatenate([moved, np.ones([len(moved), 1], moved.dtype)], axis=1)
-            logits = prototype_logits(moved, rows, shots, model.prototype_bias)
-            temperature, found[shrinkage, between] = fit_temperature(_UNIT * logits, labels)
-            if found[shrinkage, between] == min(found.values()):
-                scale, best = _UNIT / temperature, moved
-    shrinkage, between = min(found, key=lambda tried: found[tried])
-    steps = fine_tuning_start.Steps(scale, 1.0, 0.0)
-    if not model.support_temperature:
-        parts = list(_parts(best, rows, shots, model.prototype_bias))
-        steps = fine_tuning_start.choose(
-            parts, labels, scale, model.finetuning_unroll_length, biased=model.prototype_bias > 0
+    labels = np.broadcast_to(
+        np.repeat(np.arange(sampler.ways), sampler.queries), (count, sampler.ways * sampler.queries)
+    )
+    return table.embeddings[used], rows.reshape(count, sampler.ways, -1), labels
+
+
+class _Space:
+    """What a model's transform makes of embeddings, in the principal directions of the scatter within classes.
+
+    There whitening is a division, and angles are what they are in any other basis.
+    """
+
+    def __init__(self, model, training, shots):
+        self._model, self._shots = model, shots
+        self._scatter = transform.principal_scatter(training)
+        self._spread = functools.lru_cache(self._scatter.spread)
+        is_plda = model.embedding_transform == "plda"
+        self.betweens = ((model.transform_between,) if model.transform_between else BETWEENS) if is_plda else (0.0,)
+
+    def principal(self, embeddings):
+        """Return embeddings [rows, dim] of unit length, centred, in principal directions."""
+        centred = transform.unit_length(np.asarray(embeddings, np.float64)) - self._scatter.mean
+        return (centred @ self._scatter.directions).astype(np.float32)
+
+    def transformed(self, principal, shrinkage, between):
+        """Return what the transform with these shares makes of `principal`'s, with the constant of a bias."""
+        moved = principal / self._scatter.deviations(shrinkage).astype(np.float32)
+        if self._model.embedding_transform == "plda":
+            moved = moved @ plda.scaling(self._spread(shrinkage), between, self._shots).astype(np.float32)
+        moved = transform.unit_length(moved)
+        return (
+            np.concatenate([moved, np.ones([len(moved), 1], moved.dtype)], 1) if self._model.prototype_bias else moved
         )
-    return Start(shrinkage, between, *steps, found)
-
-
-def _weighed(model, whitened, spread, shots):
-    """Yield (between, rows) as the model's transform weighs whitened rows; between is 0 where it does not."""
-    if model.embedding_transform != "plda":
-        yield 0.0, whitened
-        return
-    for between in (model.transform_between,) if model.transform_between else BETWEENS:
-        yield between, whitened @ plda.scaling(spread, between, shots).astype(np.float32)
 
 
 def prototype_logits(embeddings, rows, shots, bias=0.0):

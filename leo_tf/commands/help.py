@@ -7,7 +7,7 @@ import textwrap
 from absl import flags
 
 GROUPS = (
-    *("Run", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines", "Regression"),
+    *("Run", "Workers", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines", "Regression"),
     *("Search", "Execution"),
 )
 _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")

@@ -13,7 +13,8 @@ def make_strategy(mode, batch_size, name="metatrain_batch_size"):
 
     Args:
       mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
-        or over all logical CPU devices where there is no GPU.
+        or over all logical CPU devices where there is no GPU; "multi_worker" is what its one worker does, as "auto". Of
+        several workers the strategy is made by `workers.join`.
       batch_size: tasks or images in a step, to be split evenly over the replicas.
       name: of the setting of the batch's size.
 
@@ -24,12 +25,17 @@ def make_strategy(mode, batch_size, name="metatrain_batch_size"):
     devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
     if mode == "none" or len(devices) < 2:  # a MirroredStrategy of one device cannot update inside a tf.function
         return tf.distribute.get_strategy()
-    if batch_size % len(devices):
-        raise InputError(
-            f"{name}={batch_size} does not divide over {len(devices)} replicas; expected a multiple of "
-            f"{len(devices)}, e.g. {-(-batch_size // len(devices)) * len(devices)}, or distribution=none."
-        )
+    require_even(batch_size, len(devices), name)
     return _mirrored(tuple(device.name for device in devices))
+
+
+def require_even(batch_size, replicas, name="metatrain_batch_size"):
+    """Raise InputError unless a batch divides over replicas; arguments as for `make_strategy`."""
+    if batch_size % replicas:
+        raise InputError(
+            f"{name}={batch_size} does not divide over {replicas} replicas; expected a multiple of {replicas}, e.g. "
+            f"{-(-batch_size // replicas) * replicas}, or distribution=none."
+        )
 
 
 def describe(strategy):

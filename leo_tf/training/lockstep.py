@@ -1,6 +1,7 @@
 """One run of many workers: the chief's Trainer leads, the others follow."""
 
 import contextlib
+import sys
 
 from leo_tf.training.council import END, STATE, STEPS
 from leo_tf.training.signals import SignalCatcher
@@ -61,7 +62,15 @@ def follow(work, council):
                 with telling(), council.watched():
                     work.step(order.number)
             else:
+                _say_the_end(work, order.number)
                 return order.number
+
+
+def _say_the_end(work, status):
+    if status:
+        print(f"Stopped by signal {status - 128} at step {work.steps_taken}, with all workers.", file=sys.stderr)
+    else:
+        print(f"Trained to step {work.steps_taken} with all workers; the run is on worker 0.")
 
 
 def shared_variables(work):

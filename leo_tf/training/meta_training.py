@@ -51,7 +51,8 @@ class MetaTraining:
             sampler = self.problem.make_sampler(self.learner)
             self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
             self.optimizer.build(self.learner.meta_variables)
-        self.validate = self.problem.make_validator(self.learner)
+        is_chief = council is None or council.cluster.is_chief
+        self.validate = self.problem.make_validator(self.learner) if is_chief else None
         self._steps = MetaSteps(self.learner, self.optimizer, sampler, strategy, self.settings)
         self.state = {"model": self.learner, "optimizer": self.optimizer}
         self.columns = terms_of(self.learner)

@@ -18,16 +18,17 @@ class Cluster(NamedTuple):
     """The workers of a run. Worker 0 is the chief, which alone has the run folder."""
 
     addresses: tuple[str, ...]  # "host:port" of every worker, in the order of their numbers
-    index: int  # this worker's number
+    number: int  # this worker's own
 
     @property
     def is_chief(self):
         """Whether this is worker 0."""
-        return self.index == 0
+        return self.number == 0
 
-    def name(self, index):
-        """Name a worker for messages."""
-        return f"worker {index} ({self.addresses[index]})"
+    def name(self, number=None):
+        """Name a worker, this one unless a number is given, for messages."""
+        number = self.number if number is None else number
+        return f"worker {number} ({self.addresses[number]})"
 
 
 def find_cluster(workers, worker_index, environment):

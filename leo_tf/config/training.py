@@ -74,9 +74,7 @@ class TrainingConfig(Section):
         "folder of a run whose best weights a new run begins with; what that run lacks keeps its initial values",
         group="Run",
     )
-    distribution: str = setting(
-        "auto", DISTRIBUTION_HELP, choices=DISTRIBUTIONS, group="Run"
-    )
+    distribution: str = setting("auto", DISTRIBUTION_HELP, choices=DISTRIBUTIONS, group="Run")
     jit: str = setting("auto", "compile with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
 
     @property

@@ -54,7 +54,7 @@ class Council:
         said = np.zeros(2 + len(self.cluster.addresses), np.int64)
         if self.cluster.is_chief:
             said[:2] = what, number
-        said[2 + self.cluster.index] = signal
+        said[2 + self.cluster.number] = signal
         heard = self.total(said)
         return Order(int(heard[0]), int(heard[1]), int(heard[2:].max()))
 
@@ -62,10 +62,10 @@ class Council:
         """Return what every worker gives, a list in their order; it goes to JSON and back."""
         text = json.dumps(content).encode()
         sizes = np.zeros(len(self.cluster.addresses), np.int64)
-        sizes[self.cluster.index] = len(text)
+        sizes[self.cluster.number] = len(text)
         sizes = self.total(sizes)
         rows = np.zeros([len(sizes), int(sizes.max())], np.uint8)
-        rows[self.cluster.index, : len(text)] = np.frombuffer(text, np.uint8)
+        rows[self.cluster.number, : len(text)] = np.frombuffer(text, np.uint8)
         rows = self.total(rows.astype(np.int64).ravel()).reshape(rows.shape).astype(np.uint8)
         return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
 

@@ -8,7 +8,6 @@ from leo_tf.training.signals import SignalCatcher
 from leo_tf.training.workers import telling
 
 
-
 class Led:
     """Work, on the chief, of which all workers take every step; for the Trainer it is work like any other.
 
@@ -41,7 +40,7 @@ class Led:
     @contextlib.contextmanager
     def leading(self):
         """Tell the others how the block, the run, ends; status is what the block appends to the list that it gets."""
-        status = []
+        status: list[int] = []
         with telling():
             yield status
         self._council.meet(END, status[-1])

@@ -59,7 +59,7 @@ def objection(cluster, statements):
 
 
 def _flat(statement):
-    found = {}
+    found: dict = {}
     for name, value in statement.items():
         found |= value if isinstance(value, dict) else {name: value}
     return found
@@ -76,7 +76,9 @@ def _capital(text):
 def _hold(cluster, statement, timeout):
     """As the chief: listen until all have said theirs, answer all."""
     port = cluster.addresses[0].rpartition(":")[2]
-    fault, heard, present = statement.get("fault"), {0: statement}, {}
+    fault, heard = statement.get("fault"), {0: statement}
+    guests: dict = {}  # {socket: what it has said so far}
+    present: dict = {}  # {number of a worker: socket}
     until = time.monotonic() + (min(timeout, _MOST_SECONDS_FOR_A_FAULT) if fault else timeout)
     with contextlib.ExitStack() as opened:
         try:
@@ -84,27 +86,29 @@ def _hold(cluster, statement, timeout):
         except OSError as error:
             return f"{_capital(cluster.name(0))} cannot listen on port {port} ({error.strerror}); give it a free port."
         waiting = opened.enter_context(selectors.DefaultSelector())
-        waiting.register(door, selectors.EVENT_READ, None)
+        waiting.register(door, selectors.EVENT_READ)
         while len(heard) < len(cluster.addresses) and time.monotonic() < until:
             for key, _ in waiting.select(_AGAIN):
-                if key.data is None:
+                guest = key.fileobj
+                if guest is door:
                     guest, _ = door.accept()
                     guest.setblocking(False)
-                    waiting.register(opened.enter_context(guest), selectors.EVENT_READ, bytearray())
-                elif (found := _read(key.fileobj, key.data)) is not None:
-                    waiting.unregister(key.fileobj)
-                    index = found.pop("index", None) if found else None
-                    if index in range(1, len(cluster.addresses)) and index not in heard:
-                        heard[index], present[index] = found, key.fileobj
-                    elif index is not None:
-                        _answer(key.fileobj, _uninvited(cluster, index))
+                    waiting.register(opened.enter_context(guest), selectors.EVENT_READ)
+                    guests[guest] = bytearray()
+                elif (found := _read(guest, guests[guest])) is not None:
+                    waiting.unregister(guest)
+                    number = found.pop("worker", None)
+                    if isinstance(number, int) and 0 < number < len(cluster.addresses) and number not in heard:
+                        heard[number], present[number] = found, guest
+                    else:
+                        _answer(guest, _uninvited(cluster, number))
         missing = [each for each in range(len(cluster.addresses)) if each not in heard]
         if missing and not fault:
             answer = _absent(cluster, missing, timeout)
         else:
             answer = objection(cluster, heard)
-        for guest in present.values():
-            _answer(guest, answer)
+        for each in present.values():
+            _answer(each, answer)
     return answer
 
 
@@ -143,7 +147,7 @@ def _attend(cluster, statement, timeout):
     until = time.monotonic() + timeout
     while (left := until - time.monotonic()) > 0:
         with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), left) as chief:
-            chief.sendall(json.dumps({"index": cluster.index, **statement}).encode() + b"\n")
+            chief.sendall(json.dumps({"worker": cluster.number, **statement}).encode() + b"\n")
             # The chief waits from its own start on, which may be later than this worker's.
             chief.settimeout(timeout + 5)
             with chief.makefile("rb") as lines:
@@ -162,8 +166,8 @@ def _absent(cluster, missing, timeout):
     )
 
 
-def _uninvited(cluster, index):
+def _uninvited(cluster, number):
     return (
-        f"Two workers said that they are worker {index}, or there is none of that number; expected the numbers 0 to "
+        f"Two workers said that they are worker {number}, or there is none of that number; expected the numbers 0 to "
         f"{len(cluster.addresses) - 1}, each once. Give every worker its own worker_index."
     )

@@ -30,7 +30,7 @@ def together(cluster, config, timeout, fault, make_work, train):
     council = Council(cluster, strategy, timeout)
     with telling():
         work = make_work(config, council)
-    _logger.info("Training as %s of %d.", cluster.name(cluster.index), len(cluster.addresses))
+    _logger.info("Training as %s of %d.", cluster.name(), len(cluster.addresses))
     if not cluster.is_chief:
         return follow(work, council)
     led = Led(work, council)

@@ -54,7 +54,7 @@ def join(cluster, statement, timeout):
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
         task_type="worker",
-        task_id=cluster.index,
+        task_id=cluster.number,
         num_accelerators={"GPU": gpus} if gpus else {},
         rpc_layer="grpc",
     )
@@ -63,7 +63,7 @@ def join(cluster, statement, timeout):
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(
-            f"TensorFlow cannot connect {cluster.name(cluster.index)} to the others ({_first_line(error)}); expected "
+            f"TensorFlow cannot connect {cluster.name()} to the others ({_first_line(error)}); expected "
             "free ports, open between the workers. Give other ports in workers, or wait until the ports are free."
         ) from None
     # TensorFlow now notes SIGTERM for its own ends and goes on; until training catches it, it should end a worker.
@@ -127,7 +127,7 @@ def loss_of(text, cluster, timeout):
     if found := re.search(rf"/task:(\d+): {_REPORTED}(.*)", text):
         said = found[2].strip()
         return said if _GOES_ON in said else f"{_named(cluster, int(found[1]))} ended: {said}"
-    others = [int(each) for each in re.findall(r"/task:(\d+)", text) if int(each) != cluster.index]
+    others = [int(each) for each in re.findall(r"/task:(\d+)", text) if int(each) != cluster.number]
     # An error that names none is of the connection to the chief, where the service is.
     lost = others[0] if others else 0
     return (

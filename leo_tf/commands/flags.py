@@ -5,14 +5,12 @@ have, as LEO and the baselines do, is one flag. A flag's module name is the grou
 """
 
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
 from absl import flags
 
 from leo_tf.config import ALGORITHMS, RunConfig, section_types
-from leo_tf.config.cluster import find_cluster
 from leo_tf.errors import InputError
 
 _DEFINERS: dict[Any, Callable] = {
@@ -93,36 +91,6 @@ def flags_of(config):
 
 def _text(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def define_worker_flags(flag_values=flags.FLAGS):
-    """Define where the workers of --distribution=multi_worker are; no part of what makes a run."""
-    where = {"flag_values": flag_values, "module_name": "Workers"}
-    about = "host:port of every worker, with commas between; empty: from TF_CONFIG or Slurm"
-    flags.DEFINE_string("workers", "", about, **where)
-    about = "number of this one among the workers; 0 is the chief, which alone has the run folder"
-    flags.DEFINE_integer("worker_index", None, about, **where)
-    about = "seconds for a worker to appear in, and without a heartbeat after which it is lost"
-    flags.DEFINE_integer("worker_timeout", 60, about, lower_bound=2, upper_bound=86_400, **where)
-
-
-def cluster_of(distribution, flag_values=flags.FLAGS):
-    """Return the Cluster that the flags and the environment describe; None but for many workers.
-
-    Raises:
-      InputError: as `find_cluster`, or there are flags of workers without distribution=multi_worker.
-    """
-    workers, index = flag_values["workers"].value, flag_values["worker_index"].value
-    if distribution != "multi_worker":
-        for name, value in (("workers", workers), ("worker_index", index)):
-            if value not in ("", None):
-                raise InputError(
-                    f"{name}={value} was given with distribution={distribution}; expected distribution=multi_worker. "
-                    f"Give that too, or leave {name} out."
-                )
-        return None
-    cluster = find_cluster(workers, index, os.environ)
-    return cluster if len(cluster.addresses) > 1 else None
 
 
 def define_execution_flags(flag_values=flags.FLAGS):

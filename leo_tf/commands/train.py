@@ -5,9 +5,8 @@ import sys
 
 from absl import flags
 
-from leo_tf.commands.flags import cluster_of, define_run_flags, define_worker_flags, run_config
-from leo_tf.commands.logs import load_tensorflow
-from leo_tf.errors import InputError
+from leo_tf.commands.flags import define_run_flags, run_config
+from leo_tf.commands.workers import define_worker_flags, run_work
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.start import run_to_start_from
 
@@ -28,44 +27,19 @@ def define_flags(values=flags.FLAGS):
 def run(values=flags.FLAGS):
     """Meta-train as the parsed flags say, or go on with it; return the exit status."""
     config, path = run_config(values), values.checkpoint_path
-    cluster = cluster_of(config.training.distribution, values)
-    if cluster is not None:
-        return run_together(cluster, config, path, values.worker_timeout)
-    _refuse_early(config, path)
-    load_tensorflow()
-    from leo_tf.training import MetaTraining
 
-    return train(MetaTraining(config), path)
+    def refuse_early():
+        folder = RunFolder(path)
+        folder.refuse_other(config)
+        if config.training.start_from and not folder.config_file.exists():
+            run_to_start_from(config)
 
+    def make_work(council):
+        from leo_tf.training import MetaTraining
 
-def run_together(cluster, config, path, timeout):
-    """Meta-train as one of many workers; return the exit status.
+        return MetaTraining(config, council)
 
-    Args:
-      cluster: Cluster of at least two.
-      config: RunConfig.
-      path: the run's folder, of the chief alone.
-      timeout: seconds, as for `join`.
-    """
-    fault = ""
-    if cluster.is_chief:
-        try:
-            _refuse_early(config, path)
-        except InputError as error:
-            fault = str(error)
-    load_tensorflow()
-    from leo_tf.training import MetaTraining
-    from leo_tf.training.together import together
-
-    return together(cluster, config, timeout, fault, MetaTraining, lambda work: train(work, path))
-
-
-def _refuse_early(config, path):
-    """Raise InputError for what can be known to be wrong before anything is loaded."""
-    folder = RunFolder(path)
-    folder.refuse_other(config)
-    if config.training.start_from and not folder.config_file.exists():
-        run_to_start_from(config)
+    return run_work(config, values, refuse_early, make_work, lambda work: train(work, path))
 
 
 def train(work, path):

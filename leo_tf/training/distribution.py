@@ -29,6 +29,18 @@ def make_strategy(mode, batch_size, name="metatrain_batch_size"):
     return _mirrored(tuple(device.name for device in devices))
 
 
+def strategy_of(council, mode, batch_size, name="metatrain_batch_size"):
+    """Return the strategy of a Council of workers, or what `make_strategy` makes where there is none.
+
+    Raises:
+      InputError: the batch does not divide over the replicas of all workers.
+    """
+    if council is None:
+        return make_strategy(mode, batch_size, name)
+    require_even(batch_size, council.strategy.num_replicas_in_sync, name)
+    return council.strategy
+
+
 def require_even(batch_size, replicas, name="metatrain_batch_size"):
     """Raise InputError unless a batch divides over replicas; arguments as for `make_strategy`."""
     if batch_size % replicas:

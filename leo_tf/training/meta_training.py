@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from leo_tf.learners import ADAM_EPSILON
 from leo_tf.runs.problems import problem_of
-from leo_tf.training.distribution import describe, make_strategy, require_even
+from leo_tf.training.distribution import describe, strategy_of
 from leo_tf.training.start import begin, named_variables
 from leo_tf.training.step import MetaSteps, compiles, terms_of
 
@@ -40,12 +40,9 @@ class MetaTraining:
         self.config, self.settings = config, config.training
         self.measured = self.problem = problem_of(config)
         self.data_record, self.attachments = self.problem.data_record, self.problem.attachments
-        if council is None:
-            strategy = make_strategy(self.settings.distribution, self.settings.metatrain_batch_size)
-        else:
-            strategy = council.strategy
+        if council is not None:
             council.agree(self.data_record)
-            require_even(self.settings.metatrain_batch_size, strategy.num_replicas_in_sync)
+        strategy = strategy_of(council, self.settings.distribution, self.settings.metatrain_batch_size)
         with strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
             sampler = self.problem.make_sampler(self.learner)

@@ -19,8 +19,8 @@ def together(cluster, config, timeout, fault, make_work, train):
       config: the run's configuration.
       timeout: seconds, as for `join`.
       fault: why the chief cannot begin, in words for all; empty if it can.
-      make_work: function (config, council) -> work, as for Trainer.
-      train: function from the work to an exit status: the chief's way, with a Trainer.
+      make_work: function from a Council to the work, as for Trainer.
+      train: function from the work to the exit status: the chief's way, with a Trainer.
 
     Raises:
       InputError: as `join` and `make_work`.
@@ -29,7 +29,7 @@ def together(cluster, config, timeout, fault, make_work, train):
     strategy = join(cluster, _statement(config, fault), timeout)
     council = Council(cluster, strategy, timeout)
     with telling():
-        work = make_work(config, council)
+        work = make_work(council)
     _logger.info("Training as %s of %d.", cluster.name(), len(cluster.addresses))
     if not cluster.is_chief:
         return follow(work, council)

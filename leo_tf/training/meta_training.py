@@ -91,8 +91,7 @@ class MetaTraining:
         """
         if not self.settings.start_from:
             return False
-        with self._strategy.scope():
-            begin(self.learner, self.config)
+        begin(self.learner, self.config)  # outside the scope: of many workers only the chief comes here
         return True
 
     def step(self, count):

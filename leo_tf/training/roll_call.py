@@ -82,7 +82,7 @@ def _hold(cluster, statement, timeout):
     until = time.monotonic() + (min(timeout, _MOST_SECONDS_FOR_A_FAULT) if fault else timeout)
     with contextlib.ExitStack() as opened:
         try:
-            door = opened.enter_context(socket.create_server(("", int(port)), backlog=len(cluster.addresses)))
+            door = opened.enter_context(_listening(int(port), len(cluster.addresses)))
         except OSError as error:
             return f"{_capital(cluster.name(0))} cannot listen on port {port} ({error.strerror}); give it a free port."
         waiting = opened.enter_context(selectors.DefaultSelector())
@@ -110,6 +110,12 @@ def _hold(cluster, statement, timeout):
         for each in present.values():
             _answer(each, answer)
     return answer
+
+
+def _listening(port, backlog):
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)
+    return socket.create_server(("", port), backlog=backlog)
 
 
 def _read(guest, so_far):

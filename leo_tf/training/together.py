@@ -28,7 +28,7 @@ def together(cluster, config, timeout, fault, make_work, train):
     """
     strategy = join(cluster, _statement(config, fault), timeout)
     council = Council(cluster, strategy, timeout)
-    with telling():
+    with telling(), council.watched():
         work = make_work(council)
     _logger.info("Training as %s of %d.", cluster.name(), len(cluster.addresses))
     if not cluster.is_chief:

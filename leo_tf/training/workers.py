@@ -110,7 +110,7 @@ def telling():
     except WorkerLost:
         raise
     except BaseException as error:
-        _report(str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}")
+        _report(str(error) if isinstance(error, InputError) else f"{type(error).__name__} {error}")
         raise
 
 

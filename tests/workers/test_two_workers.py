@@ -87,6 +87,9 @@ def test_a_lost_worker_ends_the_others(workers, tmp_path, victim, how):
     (said,) = ended([started[1 - victim]], time.monotonic() + 4)
     assert f"Error: Worker {victim} (127.0.0.1:" in said
     assert "goes on from the last checkpoint" in said
+    if how == signal.SIGSTOP:  # it wakes up, and finds that the others are gone
+        started[victim].kill(signal.SIGCONT)
+        ended([started[victim]], time.monotonic() + 4)
 
 
 def test_workers_started_otherwise_are_refused_by_name(workers, tmp_path):

@@ -55,7 +55,7 @@ def describe(strategy):
     replicas, gpus = strategy.num_replicas_in_sync, tf.config.list_logical_devices("GPU")
     here = len(strategy.extended.worker_devices) if replicas > 1 else 1
     if replicas > here:
-        return f"{replicas // here} workers of {here} replica{'s' if here > 1 else ''}, a share of every meta-batch each"
+        return f"{replicas // here} workers, {replicas} replicas, a share of every meta-batch each"
     if gpus:
         return "1 GPU" if replicas == 1 else f"{replicas} GPUs, a share of every meta-batch each"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from drawn_images import write_classes
 from harness import files_of, require_same, rows_of, wait_for_step
 from run_states import state_of
 from worker_processes import Workers
@@ -33,12 +34,17 @@ def two(runs, tmp_path_factory):
     return path
 
 
-def test_two_workers_are_one_device(one, two):
+def require_near(path, whole):
+    """Require that two runs have the same latest and best state to rounding."""
     for which in ("latest", "best"):
-        expected, found = (state_of(path, which) for path in (one, two))
+        expected, found = (state_of(each, which) for each in (whole, path))
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5 * np.abs(value).max(), err_msg=name)
+
+
+def test_two_workers_are_one_device(one, two):
+    require_near(two, one)
     assert files_of(two) == files_of(one)
     for row, expected in zip(rows_of(two), rows_of(one), strict=True):
         assert row.keys() == expected.keys()
@@ -81,15 +87,15 @@ def ended(processes, since):
     ],
 )
 def test_a_lost_worker_ends_the_others(workers, tmp_path, victim, how):
-    started = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=4")
+    started = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=10")
     wait_for_step(started[0], tmp_path / "run", 4)
     started[victim].kill(how)
-    (said,) = ended([started[1 - victim]], time.monotonic() + 4)
+    (said,) = ended([started[1 - victim]], time.monotonic() + 10)
     assert f"Error: Worker {victim} (127.0.0.1:" in said
     assert "goes on from the last checkpoint" in said
     if how == signal.SIGSTOP:  # it wakes up, and finds that the others are gone
         started[victim].kill(signal.SIGCONT)
-        ended([started[victim]], time.monotonic() + 4)
+        ended([started[victim]], time.monotonic() + 10)
 
 
 def test_workers_started_otherwise_are_refused_by_name(workers, tmp_path):
@@ -137,9 +143,38 @@ def test_what_one_worker_cannot_read_ends_all(workers, tmp_path):
 
 
 @pytest.mark.long
+def test_a_run_that_starts_from_another(runs, workers, one, tmp_path):
+    """Only the chief reads that run."""
+    start = (*STEPS, f"--start_from={one}", "--outer_lr=1e-5")
+    runs.finish(tmp_path / "one", *start)
+    workers.finish(tmp_path / "two", *start)
+    require_near(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.long
+def test_pre_training(runs, workers, tmp_path):
+    """With dropout and batch normalisation over both workers, whose moving averages are state too."""
+    for split, labels in {"train": range(4), "val": range(4, 7)}.items():
+        write_classes(tmp_path / "photos" / split, labels)
+    flags = (
+        *(f"--images={tmp_path / 'photos'}", f"--cache_dir={tmp_path / 'cache'}", "--image_size=16", "--batch_size=8"),
+        *("--num_steps_limit=4", "--checkpoint_steps=2", "--log_steps=1", "--learning_rate=0.01", "--depth=10"),
+        *("--width=1", "--dropout_rate=0.1", "--watch_ways=3", "--watch_tasks=4", "--heldout_fraction=0.2"),
+    )
+
+    def pretrain(path, *more, **how):
+        return runs.start("leo_tf/features/pretrain/__main__.py", f"--checkpoint_path={path}", *flags, *more, **how)
+
+    alone = pretrain(tmp_path / "one")
+    assert alone.wait() == 0, alone.said
+    workers.finish(tmp_path / "two", train=pretrain)
+    require_near(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.long
 def test_of_three_workers_all_name_the_one_that_was_lost(workers, tmp_path):
-    started = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=4", "--metatrain_batch_size=3", count=3)
+    started = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=10", "--metatrain_batch_size=3", count=3)
     wait_for_step(started[0], tmp_path / "run", 4)
     started[2].kill(signal.SIGKILL)
-    for said in ended(started[:2], time.monotonic() + 4):
+    for said in ended(started[:2], time.monotonic() + 10):
         assert "Error: Worker 2 (127.0.0.1:" in said

@@ -48,7 +48,7 @@ class Workers:
         for worker in left:
             worker.wait()
 
-    def start(self, path, *more, count=2, only=None, own=()):
+    def start(self, path, *more, count=2, only=None, own=(), train=None):
         """Start the workers of the tiny run in a folder; returns a list of Worker, in the order of their numbers.
 
         Args:
@@ -57,11 +57,12 @@ class Workers:
           count: how many workers there are.
           only: numbers of those that are started; default all.
           own: of each worker, flags of its own.
+          train: function that starts a run in a folder, as Runs.train, which is the default.
         """
         workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(count))
         found = []
         for index in range(count) if only is None else only:
-            process = self._runs.train(
+            process = (train or self._runs.train)(
                 path,
                 *("--distribution=multi_worker", f"--workers={workers}", f"--worker_index={index}"),
                 *more,

@@ -9,6 +9,7 @@ import json
 import selectors
 import socket
 import time
+from typing import Any
 
 from leo_tf.errors import InputError
 
@@ -89,7 +90,7 @@ def _hold(cluster, statement, timeout):
         waiting.register(door, selectors.EVENT_READ)
         while len(heard) < len(cluster.addresses) and time.monotonic() < until:
             for key, _ in waiting.select(_AGAIN):
-                guest = key.fileobj
+                guest: Any = key.fileobj
                 if guest is door:
                     guest, _ = door.accept()
                     guest.setblocking(False)

@@ -7,8 +7,8 @@ import textwrap
 from absl import flags
 
 GROUPS = (
-    *("Run", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines", "Regression"),
-    *("Search", "Execution"),
+    *("Run", "Workers", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines"),
+    *("Regression", "Search", "Execution"),
 )
 _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
 _INDENT, _MOST_COLUMNS = 6, 100

@@ -6,7 +6,7 @@ import sys
 from absl import flags
 
 from leo_tf.commands.flags import define_run_flags, run_config
-from leo_tf.commands.logs import load_tensorflow
+from leo_tf.commands.workers import define_worker_flags, run_work
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.start import run_to_start_from
 
@@ -21,19 +21,31 @@ def define_flags(values=flags.FLAGS):
         module_name="Run",
     )
     define_run_flags(values)
+    define_worker_flags(values)
 
 
 def run(values=flags.FLAGS):
     """Meta-train as the parsed flags say, or go on with it; return the exit status."""
     config, path = run_config(values), values.checkpoint_path
-    folder = RunFolder(path)
-    folder.refuse_other(config)
-    if config.training.start_from and not folder.config_file.exists():
-        run_to_start_from(config)
-    load_tensorflow()
-    from leo_tf.training import Interrupted, MetaTraining, Trainer
 
-    work = MetaTraining(config)
+    def refuse_early():
+        folder = RunFolder(path)
+        folder.refuse_other(config)
+        if config.training.start_from and not folder.config_file.exists():
+            run_to_start_from(config)
+
+    def make_work(council):
+        from leo_tf.training import MetaTraining
+
+        return MetaTraining(config, council)
+
+    return run_work(config, values, refuse_early, make_work, lambda work: train(work, path))
+
+
+def train(work, path):
+    """Run a MetaTraining in a folder, and say how it goes; return the exit status."""
+    from leo_tf.training import Interrupted, Trainer
+
     trainer = Trainer(work, path)
     log = logging.getLogger("leo_tf")
     log.info("%s", work.problem.summary())

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from leo_tf.config.section import Section, count, require, setting, weight
 
-DISTRIBUTIONS = ("auto", "none", "mirrored")
+DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
+DISTRIBUTION_HELP = (
+    "auto: all GPUs if there are several; none; mirrored; multi_worker: this command on several machines, see workers"
+)
 JIT_MODES = ("auto", "on", "off")
 SCHEDULES = ("constant", "cosine")
 _MOST_TASKS = 100_000
@@ -72,9 +75,7 @@ class TrainingConfig(Section):
         "folder of a run whose best weights a new run begins with; what that run lacks keeps its initial values",
         group="Run",
     )
-    distribution: str = setting(
-        "auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS, group="Run"
-    )
+    distribution: str = setting("auto", DISTRIBUTION_HELP, choices=DISTRIBUTIONS, group="Run")
     jit: str = setting("auto", "compile with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
 
     @property

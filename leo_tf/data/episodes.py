@@ -159,11 +159,12 @@ def _groups(table, ways):
 def _place(embeddings):
     """Put the table where functions can capture it.
 
-    Under several replicas a mirrored variable, on a GPU a tensor there; on CPU the array's own memory, which for a
-    memory-mapped table is the cache file's pages. Never a NumPy array captured by a function, which would be written
-    into its graph (2 GB at most).
+    Under several replicas of this process a mirrored variable, on a GPU a tensor there; on CPU the array's own memory,
+    which for a memory-mapped table is the cache file's pages. Never a NumPy array captured by a function, which would
+    be written into its graph (2 GB at most).
     """
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync > 1 and len(strategy.extended.worker_devices) > 1:
         return tf.Variable(embeddings, trainable=False, name="embedding_table")
     if tf.config.list_logical_devices("GPU") or embeddings.ctypes.data % _TENSOR_ALIGNMENT:
         return tf.constant(embeddings)

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 from leo_tf.config.section import Section, count, require, setting, weight
-from leo_tf.config.training import DISTRIBUTIONS
+from leo_tf.config.training import DISTRIBUTION_HELP, DISTRIBUTIONS
 from leo_tf.errors import InputError
 
 COLORS = ("rgb", "grey")
@@ -133,9 +133,7 @@ class FeatureTrainingConfig(Section):
     seed: int = setting(
         0, "seed of everything random in the run", high=2**62, expected="a whole number from 0 to 2^62", group="Run"
     )
-    distribution: str = setting(
-        "auto", "auto: all GPUs if there are several; none; mirrored", choices=DISTRIBUTIONS, group="Run"
-    )
+    distribution: str = setting("auto", DISTRIBUTION_HELP, choices=DISTRIBUTIONS, group="Run")
 
     def __post_init__(self):
         super().__post_init__()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from leo_tf.errors import InputError
 from leo_tf.files.atomic import replace_file
 
 _ADVICE = "give a path that can be written"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # gs://, s3://, or what pathlib makes of it; no C:/
 
 
 @contextmanager
@@ -26,8 +28,13 @@ def expanded(path: str | Path) -> Path:
     """Return the path with `~` as the home folder that it stands for.
 
     Raises:
-      InputError: there is no such user.
+      InputError: there is no such user, or it is the address of a store, which has no locks and no renames.
     """
+    if _ADDRESS.match(str(path)):
+        raise InputError(
+            f"Got {path}; expected a path in a POSIX file system, whose locks and renames runs need: copy from and to "
+            "the store before and after, with gsutil or aws s3 for example, and give the copy's path."
+        )
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

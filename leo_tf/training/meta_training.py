@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from leo_tf.learners import ADAM_EPSILON
 from leo_tf.runs.problems import problem_of
-from leo_tf.training.distribution import describe, make_strategy
+from leo_tf.training.distribution import describe, strategy_of
 from leo_tf.training.start import begin, named_variables
 from leo_tf.training.step import MetaSteps, compiles, terms_of
 
@@ -18,13 +18,15 @@ class MetaTraining:
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
     there is no validation. `settings` may have metavalid_first. It may have `attachments`, files that the run keeps,
-    {name in its folder: path}; and `start`, called before a run's first step, which says whether it changed the state.
+    {name in its folder: path}; `start`, called before a run's first step, which says whether it changed the state; and
+    `signal`, the number of a signal that has come from elsewhere and ends the run as one of its own would.
 
     Args:
       config: RunConfig.
+      council: Council of many workers, all of which build this work; None for one.
 
     Raises:
-      InputError: the data are missing or do not fit.
+      InputError: the data are missing, do not fit, or are others than another worker's.
 
     Example:
       >>> work = leo_tf.MetaTraining(
@@ -34,17 +36,20 @@ class MetaTraining:
       (['finetuning_learning_rate', 'latent_learning_rate'], 0)
     """
 
-    def __init__(self, config):
+    def __init__(self, config, council=None):
         self.config, self.settings = config, config.training
         self.measured = self.problem = problem_of(config)
         self.data_record, self.attachments = self.problem.data_record, self.problem.attachments
-        strategy = make_strategy(self.settings.distribution, self.settings.metatrain_batch_size)
+        if council is not None:
+            council.agree(self.data_record)
+        strategy = strategy_of(council, self.settings.distribution, self.settings.metatrain_batch_size)
         with strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
             sampler = self.problem.make_sampler(self.learner)
             self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
             self.optimizer.build(self.learner.meta_variables)
-        self.validate = self.problem.make_validator(self.learner)
+        is_chief = council is None or council.cluster.is_chief
+        self.validate = self.problem.make_validator(self.learner) if is_chief else None
         self._steps = MetaSteps(self.learner, self.optimizer, sampler, strategy, self.settings)
         self.state = {"model": self.learner, "optimizer": self.optimizer}
         self.columns = terms_of(self.learner)
@@ -86,8 +91,7 @@ class MetaTraining:
         """
         if not self.settings.start_from:
             return False
-        with self._strategy.scope():
-            begin(self.learner, self.config)
+        begin(self.learner, self.config)  # outside the scope: of many workers only the chief comes here
         return True
 
     def step(self, count):

@@ -44,11 +44,8 @@ class MetaSteps:
         totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._learner)}
         totals["gradient_norms"] = tf.zeros([len(self._variables)], tf.float32)
         for _ in tf.range(steps):
-            outcome = self._strategy.run(self._step)
-            outcome = {
-                name: self._strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-                for name, value in outcome.items()
-            }
+            outcome = self._strategy.run(self._step)  # equal on all replicas
+            outcome = {name: self._strategy.experimental_local_results(v)[0] for name, v in outcome.items()}
             totals = {name: totals[name] + outcome[name] for name in totals}
         return {name: value / tf.cast(steps, tf.float32) for name, value in totals.items()}
 
@@ -65,11 +62,11 @@ class MetaSteps:
         if replicas == 1:
             return self._compiled_step(episode, bits)
         metrics, values = self._compiled_gradient(episode, bits)
-        values = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
-        # One replica's NaN loss must reach the guard of all: they apply the same update.
-        loss = context.all_reduce(tf.distribute.ReduceOp.MEAN, metrics["loss"])
+        # With the loss: one replica's NaN must reach the guard of all, which apply the same update.
+        *values, terms = _mean(context, [*values, tf.stack(list(metrics.values()))])
+        metrics = dict(zip(metrics, tf.unstack(terms), strict=True))
         update = gradients.apply(
-            self._optimizer, self._variables, self._num_matrices, loss, values, self._limits, replicas
+            self._optimizer, self._variables, self._num_matrices, metrics["loss"], values, self._limits, replicas
         )
         return metrics | _reported(update)
 
@@ -85,6 +82,15 @@ class MetaSteps:
 
     def _loss(self, episode, bits):
         return self._learner.meta_loss(episode, True, noise=self._learner.noise_from_bits(episode, bits))
+
+
+def _mean(context, values):
+    """Return the means over the replicas of a list of tensors, sent as one: each message has its delay in a network."""
+    dtype = values[0].dtype
+    sizes = [value.shape.num_elements() for value in values]
+    joined = tf.concat([tf.cast(tf.reshape(value, [-1]), dtype) for value in values], axis=0)
+    means = tf.split(context.all_reduce(tf.distribute.ReduceOp.MEAN, joined), sizes)
+    return [tf.cast(tf.reshape(m, v.shape), v.dtype) for m, v in zip(means, values, strict=True)]
 
 
 def compiles(jit):

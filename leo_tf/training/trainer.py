@@ -2,14 +2,13 @@
 
 import logging
 import math
-import signal
-import threading
 import time
 
 from leo_tf.errors import InputError
 from leo_tf.runs.folder import RunFolder
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.monitoring import Monitor
+from leo_tf.training.signals import SignalCatcher
 
 _AFTER_NAN = (
     "Start anew with lower learning rates, in regression also with an inner_gradient_norm_threshold, and in another "
@@ -111,7 +110,7 @@ class Trainer:
         with writing(self.folder.path):
             monitor = Monitor(self.folder, self.work, first, last)
         try:
-            with _SignalCatcher() as signals:
+            with SignalCatcher() as signals:
                 nan_steps, validated = self._loop(first, last, monitor, signals)
             if math.isfinite(self.checkpoints.best[0]):
                 with writing(self.folder.path):
@@ -149,9 +148,10 @@ class Trainer:
                 validated |= self._validate(step, monitor)
                 if self.has_lost_patience:
                     break
-            if signals.received and step < last:
+            received = signals.received or getattr(self.work, "signal", 0)
+            if received and step < last:
                 self.checkpoints.save()
-                raise Interrupted(signals.received, step)
+                raise Interrupted(received, step)
         return nan_steps, validated
 
     def _validate(self, step, monitor):
@@ -165,27 +165,3 @@ class Trainer:
         if self._on_validation and validation is not None:
             self._on_validation(step, validation)
         return validation is not None and not math.isnan(validation.interval.mean)
-
-
-class _SignalCatcher:
-    """Note SIGINT and SIGTERM instead of dying, so that the loop can save first; a second one acts as usual.
-
-    Outside the main thread signals cannot be caught, and are left alone.
-    """
-
-    def __init__(self):
-        self.received = 0
-        self._before = {}
-
-    def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, _):
-        self.received = number
-        signal.signal(number, self._before[number])

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from absl import flags
 
+from leo_tf import InputError
 from leo_tf.commands.flags import define_run_flags, flags_of, run_config
+from leo_tf.commands.workers import cluster_of, define_worker_flags
 
 REGRESSION = f"--flagfile={Path(__file__).parents[2] / 'configs' / 'regression.cfg'}"
 RUNS = {
@@ -29,3 +31,34 @@ def parsed(given):
 def test_flags_of_a_configuration_make_it_again(name):
     config = parsed(RUNS[name])
     assert parsed(flags_of(config)) == config
+
+
+def cluster(given, monkeypatch, **environment):
+    for name in ("TF_CONFIG", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    values = flags.FlagValues()
+    define_run_flags(values)
+    define_worker_flags(values)
+    values(["train.py", *given])
+    return cluster_of(values["distribution"].value, values)
+
+
+def test_where_the_workers_are_is_no_part_of_the_run(monkeypatch):
+    found = cluster(["--distribution=multi_worker", "--workers=a:1,b:2", "--worker_index=1"], monkeypatch)
+    assert found == (("a:1", "b:2"), 1)
+    assert not {"workers", "worker_index", "worker_timeout"} & parsed([]).flat().keys()
+
+
+def test_a_single_worker_is_one_device(monkeypatch):
+    config = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'
+    assert cluster(["--distribution=multi_worker"], monkeypatch, TF_CONFIG=config) is None
+    assert cluster([], monkeypatch, TF_CONFIG="of somebody else") is None
+
+
+@pytest.mark.parametrize("given", ["--workers=a:1,b:2", "--worker_index=0"])
+def test_workers_without_multi_worker_are_refused(given, monkeypatch):
+    name = given.removeprefix("--")
+    with pytest.raises(InputError, match=f"{name} was given with distribution=auto; expected distribution=multi_w"):
+        cluster([given], monkeypatch)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,9 @@ def test_home_folders(monkeypatch, tmp_path):
     assert expanded("~/run") == tmp_path / "run"
     with pytest.raises(InputError, match=r"Got ~no-such-user/run \(.*\); expected a path"):
         expanded("~no-such-user/run")
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket", "hdfs://host/run", Path("https://host/run")])
+def test_stores_are_refused_with_what_to_do(path):
+    with pytest.raises(InputError, match=r"Got \w+:/.*; expected a path in a POSIX file system.*gsutil or aws s3"):
+        expanded(path)

@@ -6,8 +6,8 @@ import sys
 from absl import flags
 
 from leo_tf.commands.flags import define_section_flags, section_of
-from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
+from leo_tf.commands.workers import define_worker_flags, run_work
 from leo_tf.features.settings import SECTIONS, PretrainConfig
 from leo_tf.runs.folder import RunFolder
 
@@ -16,6 +16,7 @@ def define_flags(values=flags.FLAGS):
     """Define the flags."""
     flags.DEFINE_string("checkpoint_path", "runs/features", "folder of the run", flag_values=values, module_name="Run")
     define_section_flags(SECTIONS.values(), values)
+    define_worker_flags(values)
 
 
 def main():
@@ -31,13 +32,23 @@ def main():
 
 def _pretrain(values=flags.FLAGS):
     config = PretrainConfig(**{name: section_of(kind, values) for name, kind in SECTIONS.items()})
-    RunFolder(values.checkpoint_path, PretrainConfig).refuse_other(config)
-    load_tensorflow()
-    from leo_tf.features.pretrain.work import Pretraining
+    path = values.checkpoint_path
+
+    def refuse_early():
+        RunFolder(path, PretrainConfig).refuse_other(config)
+
+    def make_work(council):
+        from leo_tf.features.pretrain.work import Pretraining
+
+        return Pretraining(config, council)
+
+    return run_work(config, values, refuse_early, make_work, lambda work: _train(work, path))
+
+
+def _train(work, path):
     from leo_tf.training import Interrupted, Trainer
 
-    work = Pretraining(config)
-    trainer = Trainer(work, values.checkpoint_path)
+    trainer = Trainer(work, path)
     log = logging.getLogger("leo_tf")
     log.info("%s.", work.summary())
     log.info("Computing on %s.", work.devices())
@@ -50,8 +61,8 @@ def _pretrain(values=flags.FLAGS):
     print(
         f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
         f"{trainer.folder.path}; best {work.measured.measure} {work.measured.text(best)} at step {best_step}."
-        f"\nNext: python -m leo_tf.features.extract --extractor={trainer.folder.path} --images={config.images.images} "
-        "--output=data/NAME"
+        f"\nNext: python -m leo_tf.features.extract --extractor={trainer.folder.path} "
+        f"--images={work.config.images.images} --output=data/NAME"
     )
     return 0
 

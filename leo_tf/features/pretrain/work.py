@@ -13,7 +13,7 @@ from leo_tf.features.pretrain.step import COLUMNS, FeatureSteps, learning_rate
 from leo_tf.features.pretrain.watching import FewShotWatch, HeldOut, pooled, without_dropout
 from leo_tf.features.wrn import default_layer, wide_resnet
 from leo_tf.problem import Validation
-from leo_tf.training.distribution import describe, make_strategy
+from leo_tf.training.distribution import describe, strategy_of
 
 _ROTATIONS = "rotation_logits"
 
@@ -48,14 +48,15 @@ class Pretraining:
 
     Args:
       config: PretrainConfig.
+      council: Council of many workers, all of which build this work; None for one.
 
     Raises:
-      InputError: the images are missing, damaged or too few.
+      InputError: the images are missing, damaged, too few, or others than another worker's.
     """
 
     rates: dict = {}  # noqa: RUF012, none are learned
 
-    def __init__(self, config):
+    def __init__(self, config, council=None):
         self.config, self.settings = config, config.training
         self.preprocessing = preprocessing_of(config.images)
         found = images_of(config.images)
@@ -63,7 +64,9 @@ class Pretraining:
             raise InputError(f"{config.images.images} has no train split; expected images to train on.")
         self._read(found)
         training = self.settings
-        strategy = make_strategy(training.distribution, training.batch_size, "batch_size")
+        if council is not None:
+            council.agree(self.data_record)
+        strategy = strategy_of(council, training.distribution, training.batch_size, "batch_size")
         replicas = strategy.num_replicas_in_sync
         if training.jit and replicas > 1:
             raise InputError(
@@ -77,7 +80,8 @@ class Pretraining:
             )
             self.optimizer.build(self.model.trainable_variables)
         self._steps = FeatureSteps(self.model, self.optimizer, strategy, training)
-        self._watch()
+        if council is None or council.cluster.is_chief:
+            self._watch()
         self.state = {"model": self.model, "optimizer": self.optimizer}
         self.columns = COLUMNS
         self._strategy, self._feed, self._next_step = strategy, None, -1

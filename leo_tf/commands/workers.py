@@ -1,0 +1,69 @@
+"""Commands that one process runs, or many workers: their flags, and the way from these to the run."""
+
+import os
+
+from absl import flags
+
+from leo_tf.commands.logs import load_tensorflow
+from leo_tf.config.cluster import find_cluster
+from leo_tf.errors import InputError
+
+
+def define_worker_flags(flag_values=flags.FLAGS):
+    """Define where the workers of --distribution=multi_worker are; no part of what makes a run."""
+    where = {"flag_values": flag_values, "module_name": "Workers"}
+    about = "host:port of every worker, with commas between; empty: from TF_CONFIG or Slurm"
+    flags.DEFINE_string("workers", "", about, **where)
+    about = "number of this one among the workers; 0 is the chief, which alone has the run folder"
+    flags.DEFINE_integer("worker_index", None, about, **where)
+    about = "seconds for a worker to appear in, and without a heartbeat after which it is lost"
+    flags.DEFINE_integer("worker_timeout", 60, about, lower_bound=2, upper_bound=86_400, **where)
+
+
+def cluster_of(distribution, flag_values=flags.FLAGS):
+    """Return the Cluster that the flags and the environment describe; None but for many workers.
+
+    Raises:
+      InputError: as `find_cluster`, or there are flags of workers without distribution=multi_worker.
+    """
+    workers, index = flag_values["workers"].value, flag_values["worker_index"].value
+    if distribution != "multi_worker":
+        for name, value in (("workers", workers), ("worker_index", index)):
+            if value not in ("", None):
+                raise InputError(
+                    f"{name}={value} was given with distribution={distribution}; expected distribution=multi_worker. "
+                    f"Give that too, or leave {name} out."
+                )
+        return None
+    cluster = find_cluster(workers, index, os.environ)
+    return cluster if len(cluster.addresses) > 1 else None
+
+
+def run_work(config, values, refuse_early, make_work, train):
+    """Train alone, or as one of many workers; returns the exit status.
+
+    Args:
+      config: the run's configuration.
+      values: parsed flags, with those of `define_worker_flags`.
+      refuse_early: function that raises InputError for what can be known of the run's folder before anything is loaded.
+      make_work: function of a Council, or of None, to the work for a Trainer.
+      train: function of the work to the exit status.
+
+    Raises:
+      InputError: as these functions, `cluster_of` and `together`.
+    """
+    cluster = cluster_of(config.training.distribution, values)
+    if cluster is None:
+        refuse_early()
+        load_tensorflow()
+        return train(make_work(None))
+    fault = ""
+    if cluster.is_chief:
+        try:
+            refuse_early()
+        except InputError as error:  # of which all workers have to hear
+            fault = str(error)
+    load_tensorflow()
+    from leo_tf.training.together import together
+
+    return together(cluster, config, values.worker_timeout, fault, make_work, train)

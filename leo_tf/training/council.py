@@ -1,0 +1,114 @@
+"""How the workers of a run agree on what to do next: every message is one sum over all of them."""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.errors import InputError
+from leo_tf.training.roll_call import objection
+from leo_tf.training.workers import watched
+
+STATE, STEPS, END = 1, 2, 3  # what the chief may ask for
+
+
+class Order(NamedTuple):
+    """What all do next."""
+
+    what: int  # STATE: take over the chief's; STEPS: take `number` of them; END: with exit status `number`
+    number: int
+    signal: int  # that some worker received, 0 if none did
+
+
+class Council:
+    """What the workers of a strategy say to each other; all of them call the same methods in the same order.
+
+    Args:
+      cluster: Cluster.
+      strategy: of `join`.
+      timeout: seconds without a heartbeat after which a worker is lost; for messages.
+    """
+
+    def __init__(self, cluster, strategy, timeout):
+        self.cluster, self.strategy, self._timeout = cluster, strategy, timeout
+        self._of_this_worker = len(strategy.extended.worker_devices)
+
+    def watched(self):
+        """Return the context of what is done together: WorkerLost where another worker ends."""
+        return watched(self.cluster, self._timeout)
+
+    def meet(self, what=0, number=0, signal=0):
+        """Learn what to do next.
+
+        Args:
+          what, number: the chief's order; nothing on others.
+          signal: number of a signal that this worker received, or 0.
+
+        Returns:
+          Order, equal on all workers.
+
+        Raises:
+          WorkerLost: another worker ended.
+        """
+        said = np.zeros(2 + len(self.cluster.addresses), np.int64)
+        if self.cluster.is_chief:
+            said[:2] = what, number
+        said[2 + self.cluster.number] = signal
+        heard = self.total(said)
+        return Order(int(heard[0]), int(heard[1]), int(heard[2:].max()))
+
+    def gather(self, content):
+        """Return what every worker gives, a list in their order; it goes to JSON and back."""
+        text = json.dumps(content).encode()
+        sizes = np.zeros(len(self.cluster.addresses), np.int64)
+        sizes[self.cluster.number] = len(text)
+        sizes = self.total(sizes)
+        rows = np.zeros([len(sizes), int(sizes.max())], np.uint8)
+        rows[self.cluster.number, : len(text)] = np.frombuffer(text, np.uint8)
+        rows = self.total(rows.astype(np.int64).ravel()).reshape(rows.shape).astype(np.uint8)
+        return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+    def agree(self, statement):
+        """Raise InputError, on all workers the same, unless all state the same; as `objection` has it."""
+        if found := objection(self.cluster, dict(enumerate(self.gather(statement)))):
+            raise InputError(found)
+
+    def take_over(self, variables):
+        """Give the variables, Keras' or TensorFlow's, the values that the chief's have, bit for bit."""
+        mine = [np.asarray(tf.convert_to_tensor(variable)) for variable in variables]
+        values = from_words(self.total(to_words(mine, keep=self.cluster.is_chief)), mine)
+        if not self.cluster.is_chief:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+    def total(self, words):
+        """Return the sum over the workers of an int64 vector, which is exact."""
+        with self.watched():
+            return self._total(tf.constant(words, tf.int64)).numpy()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    def _total(self, words):
+        def add():
+            replica = tf.distribute.get_replica_context()
+            is_first = replica.replica_id_in_sync_group % self._of_this_worker == 0  # a worker speaks once
+            return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(is_first, words, tf.zeros_like(words)))
+
+        return self.strategy.experimental_local_results(self.strategy.run(add))[0]
+
+
+def to_words(arrays, keep=True):
+    """Return the bytes of arrays as one int64 vector; zeros of its length unless `keep`."""
+    content = b"".join(array.tobytes() for array in arrays)
+    content += bytes(-len(content) % 8)
+    words = np.frombuffer(content, np.int64)
+    return words if keep else np.zeros_like(words)
+
+
+def from_words(words, like):
+    """Return the arrays, of the shapes and types of `like`, whose `to_words` the vector is."""
+    content, found, place = words.tobytes(), [], 0
+    for array in like:
+        found.append(np.frombuffer(content[place : place + array.nbytes], array.dtype).reshape(array.shape))
+        place += array.nbytes
+    return found

@@ -1,0 +1,77 @@
+"""One run of many workers: the chief's Trainer leads, the others follow."""
+
+import contextlib
+import sys
+
+from leo_tf.training.council import END, STATE, STEPS
+from leo_tf.training.signals import SignalCatcher
+from leo_tf.training.workers import telling
+
+
+class Led:
+    """Work, on the chief, of which all workers take every step; for the Trainer it is work like any other.
+
+    Args:
+      work: as for Trainer.
+      council: Council.
+    """
+
+    def __init__(self, work, council):
+        self._work, self._council, self._is_shared = work, council, False
+        self.signal = 0  # that another worker received
+
+    def __getattr__(self, name):
+        return getattr(self._work, name)
+
+    def step(self, count):
+        """Take `count` steps together; returns what the work's own `step` does.
+
+        Raises:
+          WorkerLost: another worker ended.
+        """
+        if not self._is_shared:  # restored or begun by now
+            self._council.meet(STATE)
+            self._council.take_over(shared_variables(self._work))
+            self._is_shared = True
+        self.signal = self._council.meet(STEPS, count).signal
+        with self._council.watched():
+            return self._work.step(count)
+
+    @contextlib.contextmanager
+    def leading(self):
+        """Tell the others how the block, the run, ends; status is what the block appends to the list that it gets."""
+        status: list[int] = []
+        with telling():
+            yield status
+        self._council.meet(END, status[-1])
+
+
+def follow(work, council):
+    """Do as the chief says until the run ends; returns the exit status.
+
+    Raises:
+      WorkerLost: another worker ended; the message is what that one said, if it said anything.
+    """
+    with SignalCatcher() as signals:
+        while True:
+            order = council.meet(signal=signals.received)
+            if order.what == STATE:
+                council.take_over(shared_variables(work))
+            elif order.what == STEPS:
+                with telling(), council.watched():
+                    work.step(order.number)
+            else:
+                _say_the_end(work, order.number)
+                return order.number
+
+
+def _say_the_end(work, status):
+    if status:
+        print(f"Stopped by signal {status - 128} at step {work.steps_taken}, with all workers.", file=sys.stderr)
+    else:
+        print(f"Trained to step {work.steps_taken} with all workers; the run is on worker 0.")
+
+
+def shared_variables(work):
+    """Return the variables of a work's state, in an order that all workers have."""
+    return [variable for name in sorted(work.state) for variable in work.state[name].variables]

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import logging
+import math
 import os
 
 from leo_tf.config import RunConfig
@@ -221,12 +222,15 @@ class RunFolder:
         what = "the calibration that evaluate.py --calibrate writes there"
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
         step = self.best_step()
-        if record.get("step") != step or not isinstance(record.get("temperature"), float):
+        if not isinstance(record, dict):
+            raise InputError(f"{self.calibration_file} is damaged or something else; expected {what}.")
+        temperature = record.get("temperature")
+        if record.get("step") != step or not isinstance(temperature, float) or not 0 < temperature < math.inf:
             raise InputError(
                 f"The best checkpoint of {self.path}, of step {step}, is not calibrated; run python evaluate.py "
                 f"--checkpoint_path={self.path} --calibrate first."
             )
-        return record["temperature"]
+        return temperature
 
     def latest_step(self):
         """Return the meta-training steps of the latest checkpoint; None if there is none."""

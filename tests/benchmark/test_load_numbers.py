@@ -9,6 +9,7 @@ import pytest
 from leo_tf.benchmark import load
 
 KINDS = 6  # of malformed requests
+GOOD = {"support_y": np.array([[0, 1]])}
 
 
 def answer(request):
@@ -52,7 +53,7 @@ class After:
 @pytest.mark.parametrize(
     "server,fault",
     [
-        (lambda request: {"probabilities": np.ones((1, 1, 1))} if is_malformed(request) else answer(request), "malformed"),
+        (lambda request: answer(request | GOOD) if is_malformed(request) else answer(request), "malformed"),
         (lambda request: {"probabilities": careful(request)["probabilities"] * 2}, "no probabilities"),
         (lambda request: {"probabilities": careful(request)["probabilities"][:, :, 1:]}, "an answer of shape"),
         (After(load.RefusedError("never")), "refused a good request: never"),

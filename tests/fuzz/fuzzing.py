@@ -1,7 +1,7 @@
 """How files are spoiled, and what is asked of every reader: it reads, or refuses with the one documented error.
 
 A property is a function of a drawn example. `fuzz` tries it on many, `EFFORT` says on how many: few by default, always
-the same ones; with `pytest -m long` a hundred times as many, other ones at every start.
+the same ones; with `pytest -m long` twenty times as many, other ones at every start.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from leo_tf.errors import InputError
 
-EFFORT = pytest.mark.parametrize("effort", [1, pytest.param(100, marks=pytest.mark.long)], ids=["quick", "long"])
+EFFORT = pytest.mark.parametrize("effort", [1, pytest.param(20, marks=pytest.mark.long)], ids=["quick", "long"])
 _TELLING = (b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0" * 8, b"9" * 20, b"\n", b"-1", b"1e999")
 _KINDS = ("flip", "cut off", "insert", "overwrite", "leave out", "repeat", "swap")
 

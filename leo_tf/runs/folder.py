@@ -179,9 +179,17 @@ class RunFolder:
                     "written."
                 ) from None
         try:
+            self._clear_away()
             yield
         finally:
             lock.release()
+
+    def _clear_away(self):
+        """Remove what a process that was killed left half written, of the files that only training writes."""
+        for file in (self.config_file, self.data_file, self.metrics_file):
+            for left in self.path.glob(f"{file.name}.*.tmp"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     def best_checkpoint(self):
         """Return the best checkpoint, or the one before where it is damaged, as TensorFlow names it.

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from leo_tf.benchmark import __main__ as benchmark
 from leo_tf.benchmark import load
 
 KINDS = 6  # of malformed requests
@@ -96,3 +97,9 @@ def test_percentiles():
     for percent in (50, 95, 99, 100):
         expected = 1000 * np.percentile(seconds, percent, method="inverted_cdf")
         assert latencies.milliseconds(percent) == pytest.approx(expected, rel=0.0101)
+
+
+def test_the_command_prints_what_it_found(small_model, capsys):
+    found = benchmark._measure_load(1)
+    assert found["wrong"] == {} and found["milliseconds"].keys() == {"in process"}
+    assert f"{found['answered']} answered" in capsys.readouterr().out

@@ -43,7 +43,9 @@ def test_sixteen_threads(saved_model, seconds):
         found = load.measure(ways, dim, seconds)
     print(load.text(found))
     assert found["wrong"] == {}
-    assert found["answered"] > 20 * seconds and found["refused"] > 0.002 * found["answered"]
+    assert found["answered"] > 2 * seconds  # on the slowest machine
+    if found["answered"] > 2000:
+        assert 0.005 < found["refused"] / found["answered"] < 0.02
     assert all(0 < of["50"] <= of["95"] <= of["99"] <= of["100"] for of in found["milliseconds"].values())
     if seconds >= 600 and not math.isnan(found["megabytes"][0]):
         assert found["megabytes"][-1] < 1.05 * found["megabytes"][0], found["megabytes"]

@@ -52,6 +52,7 @@ setup(
         "dev": [
             *(
                 "build",
+                "hypothesis",
                 "jinja2",
                 "markdown",
                 "matplotlib",

@@ -1,4 +1,4 @@
-"""The one error a user can cause, and the check for packages that not everybody has."""
+"""The one error a user can cause, what its messages show, and the check for packages that not everybody has."""
 
 import importlib.util
 
@@ -19,6 +19,15 @@ class InputError(ValueError):
       ...     print(error)
       num_latents=0 was given; expected a whole number from 1 to 4096.
     """
+
+
+def shown(value, most=200):
+    """Return a value for a message: its repr, cut off where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def require_package(module, purpose):

@@ -29,6 +29,9 @@ def main():
     flags.DEFINE_string("output", "", "write the measurements here as JSON")
     flags.DEFINE_string("scaling", "", "also plot cost against meta-batch, ways, shots and latent steps, to this PNG")
     flags.DEFINE_integer("images", 0, "instead: write so many JPEGs, time reading and embedding them", lower_bound=0)
+    flags.DEFINE_integer(
+        "load", 0, "instead: so many seconds of mixed requests by 16 threads to one exported model", lower_bound=0
+    )
     about = "Time training, evaluation and serving on this machine, against a plain formulation, in turns."
     usage = "python -m leo_tf.benchmark"
     run_command(_benchmark, Command(about, usage, f"{usage} --setting=mini_1shot --repeats=5"))
@@ -45,9 +48,12 @@ def _benchmark():
 
     machine = f"{platform.machine()}, {tf.config.list_physical_devices()[-1].device_type}, TensorFlow {tf.__version__}"
     results: dict[str, Any] = {"machine": machine, "settings": {}}
-    if values.images:
+    if values.images or values.load:
         print(machine)
-        results["images"] = _measure_images(values.images)
+        if values.images:
+            results["images"] = _measure_images(values.images)
+        if values.load:
+            results["load"] = _measure_load(values.load)
         if values.output:
             write_json(values.output, results)
         return 0
@@ -122,6 +128,15 @@ def _measure_serving(values):
                 f"{times['tasks_per_second']:.0f} tasks/s"
             )
     return measured
+
+
+def _measure_load(seconds):
+    from leo_tf.benchmark import cases, load, serving
+
+    loaded, _ = serving.loaded_model()
+    found = load.measure({"in process": load.in_process(loaded.signatures)}, cases.DIM, seconds)
+    print(load.text(found))
+    return found
 
 
 def _measure_images(count):

@@ -1,7 +1,6 @@
 """What it costs to embed a folder of photographs: images a second beside the network's own limit, and memory."""
 
 import io
-import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from statistics import median
 import keras
 import numpy as np
 
+from leo_tf.benchmark.memory import resident_megabytes
 from leo_tf.features.extract.extraction import CHUNK, Extraction
 from leo_tf.features.extract.output import split_file, write_split
 from leo_tf.features.extractor import Extractor
@@ -23,7 +23,6 @@ IN_A_CLASS = 100
 _NETWORK = NetworkConfig(depth=10, width=4)
 _GRAINS = ((12, 1.0), (60, 0.35), (250, 0.2))  # of a made-up photograph: how many across, and their share
 _ROUNDS, _READ_IN_A_ROUND = 3, 512
-_STATM = Path("/proc/self/statm")
 
 
 def photograph(number):
@@ -73,13 +72,6 @@ class Watched:
         rows = self._extractor(squares)
         self.megabytes.append(resident_megabytes())
         return rows
-
-
-def resident_megabytes():
-    """Return the memory of this process, MB; NaN where there is no /proc."""
-    if not _STATM.exists():
-        return float("nan")
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def measure(images, network=_NETWORK, side=SIDE):

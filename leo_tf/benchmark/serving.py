@@ -68,6 +68,15 @@ def serving(signatures, request, halves=("serving_default",)):
     return Case(run, time.perf_counter() - start)
 
 
+def loaded_model():
+    """Export an untrained 640-dimensional LEO; return it as loaded again, and the seconds that loading took."""
+    with tempfile.TemporaryDirectory() as folder:
+        version = export(model_of(SETTINGS["mini_1shot"]), folder)
+        start = time.perf_counter()
+        loaded = tf.saved_model.load(str(version))
+        return loaded, time.perf_counter() - start
+
+
 def measure(repeats=5, units=20):
     """Export an untrained 640-dimensional LEO, load it and time REQUESTS.
 
@@ -79,11 +88,7 @@ def measure(repeats=5, units=20):
       {"load_seconds", and for every name in REQUESTS and for each half of the first: {"median", "low", "high"
       (milliseconds an answer), "seconds_to_first", "tasks_per_second"}}.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        version = export(model_of(SETTINGS["mini_1shot"]), folder)
-        start = time.perf_counter()
-        loaded = tf.saved_model.load(str(version))
-        seconds = time.perf_counter() - start
+    loaded, seconds = loaded_model()
     cases = {name: serving(loaded.signatures, request) for name, request in REQUESTS.items()}
     cases |= {
         f"one task, {half}": serving(loaded.signatures, REQUESTS["one task"], (half,)) for half in ("adapt", "predict")

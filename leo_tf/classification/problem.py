@@ -27,6 +27,7 @@ from leo_tf.problem import Problem, Validation
 
 _logger = logging.getLogger("leo_tf")
 _FIGURE_TASKS, _FIGURE_QUERIES = 200, 15
+_MOST_DIM = 1_000_000  # of embeddings: a damaged record must not take the memory
 _LEARNERS = {"leo": LEO, "maml": MAML, "metasgd": MetaSGD}
 
 
@@ -81,9 +82,10 @@ class Classification(Problem):
 
     def build_learner(self, data_record, seed=None):
         config, dim = self.config, data_record.get("embedding_dim")
-        if not isinstance(dim, int) or dim < 1:
+        if not isinstance(dim, int) or not 1 <= dim <= _MOST_DIM:
             raise InputError(
-                f"The record of the run's data has embedding_dim {dim!r}; expected a whole number of at least 1."
+                f"The record of the run's data has embedding_dim {dim!r:.80}; expected a whole number of at least 1, "
+                f"at most {_MOST_DIM:,}."
             )
         if config.algorithm == "leo":
             return LEO(config.model, dim, seed=seed)

@@ -35,10 +35,10 @@ class EvaluationResult(Result):
         *("data_digest", "ways", "shots", "queries", "num_tasks", "seed", "stream", "tasks_digest"),
     )
 
-    task_accuracy: np.ndarray = field(repr=False, metadata=stored())  # [tasks]
-    task_loss: np.ndarray = field(repr=False, metadata=stored())  # [tasks], nats
-    yardstick_names: np.ndarray = field(repr=False, metadata=stored("U"))  # [yardsticks]
-    task_yardsticks: np.ndarray = field(repr=False, metadata=stored(rank=2))  # [yardsticks, tasks], accuracies
+    task_accuracy: np.ndarray = field(repr=False, metadata=stored())
+    task_loss: np.ndarray = field(repr=False, metadata=stored())  # nats
+    yardstick_names: np.ndarray = field(repr=False, metadata=stored("U", ("yardsticks",)))
+    task_yardsticks: np.ndarray = field(repr=False, metadata=stored(axes=("yardsticks", "tasks")))  # accuracies
     ways: int
     shots: int
     queries: int
@@ -141,5 +141,6 @@ def _load_older(kind, path):
             continue
         scores = {name: found.pop(field) for field, name in names}
         scores = {name: each for name, each in scores.items() if each.size}
-        return kind(**found, yardstick_names=np.array(list(scores)), task_yardsticks=np.array(list(scores.values())))
+        rows = np.array(list(scores.values())).reshape(len(scores), -1)
+        return kind.of_fields(path, found | {"yardstick_names": np.array(list(scores)), "task_yardsticks": rows})
     return None

@@ -84,17 +84,42 @@ def run_command(run, command):
             print(help_text(command.about, command.usage, command.example, flags.FLAGS, command.takes), end="")
             sys.exit(0)
         try:
-            return flags.FLAGS(arguments)
-        except (flags.Error, OSError, UnicodeDecodeError) as error:
-            if "--helpfull" in arguments:
-                raise
-            what = f"A flagfile is no text ({error})." if isinstance(error, UnicodeDecodeError) else str(error)
-            last_words.append(
-                f"Error: {what.removeprefix('ERROR:: ')} (--help lists the flags.)"
-            )  # absl says it itself
+            return parsed(arguments, flags.FLAGS)
+        except InputError as error:
+            last_words.append(f"Error: {error}")
             sys.exit(_USAGE_ERROR)
 
     app.run(guarded, flags_parser=parse)
+
+
+def parsed(arguments, values):
+    """Parse a command line, flagfiles too, into absl FlagValues; return what stands beside the flags.
+
+    Raises:
+      InputError: an unknown flag, a value that a flag cannot have, or a flagfile that cannot be read.
+    """
+    try:
+        script, *given = arguments
+        given = values.read_flags_from_files(given, force_gnu=False)
+        _refuse_long_names(given, max(map(len, values), default=0))
+        return values([script, *given])
+    except InputError:
+        raise
+    except (flags.Error, OSError, ValueError) as error:  # the last: a flagfile that is no text, a path that is none
+        if "--helpfull" in arguments:
+            raise
+        what = f"A flagfile is no text ({error})." if isinstance(error, UnicodeDecodeError) else str(error)
+        raise InputError(f"{what.removeprefix('ERROR:: ')} (--help lists the flags.)") from None  # absl says it itself
+
+
+def _refuse_long_names(arguments, longest):
+    """Refuse what no flag is called: absl compares an unknown name with all it knows, letter by letter, recursively."""
+    for argument in arguments:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument == "--":
+            return
+        if argument.startswith("-") and len(name) > longest + 10:
+            raise InputError(f"Unknown command line flag {name[:80]!r}... (--help lists the flags.)")
 
 
 def _is_out_of_memory(error):

@@ -141,7 +141,7 @@ class RunConfig:
         """
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also of a number with thousands of digits
             raise InputError(
                 f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf."
             ) from None
@@ -186,7 +186,7 @@ class RunConfig:
     def changes(self, other):
         """Return {name: [mine, theirs]} of all settings that differ, also those that a run may change."""
         mine, theirs = self.flat(), other.flat()
-        return {name: [mine[name], theirs[name]] for name in mine if mine[name] != theirs.get(name)}
+        return {name: [mine[name], theirs.get(name)] for name in mine if mine[name] != theirs.get(name)}
 
 
 def _pair(first, second, name):

@@ -5,7 +5,7 @@ import math
 import numbers
 from typing import Any, ClassVar
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, shown
 
 MOST = 2**53  # whole numbers above it are no exact floats, and every size of ours is far below
 
@@ -39,7 +39,7 @@ def weight(default, help_text):
 def require(condition, owner, name, expected):
     """Raise InputError, which names the setting, unless the condition holds."""
     if not condition:
-        raise InputError(f"{name}={getattr(owner, name)!r} was given; expected {expected}.")
+        raise InputError(f"{name}={shown(getattr(owner, name))} was given; expected {expected}.")
 
 
 @dataclasses.dataclass(frozen=True)

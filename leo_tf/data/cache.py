@@ -84,7 +84,7 @@ def _open_entry(entry: Path, sources: list[list]) -> GroupedEmbeddings | None:
         names, sizes = tuple(record["class_names"]), tuple(record["class_sizes"])
         if rows.dtype != np.float32 or rows.shape != (sum(sizes), record["dim"]) or len(names) != len(sizes):
             return None
-        if _checksum(rows) != record["checksum"]:
+        if checksum(rows) != record["checksum"]:
             _logger.warning("%s is damaged; it is made again.", entry.with_name(record["file"]))
             return None
         return GroupedEmbeddings(np.asarray(rows), names, sizes, record["digest"])
@@ -92,12 +92,12 @@ def _open_entry(entry: Path, sources: list[list]) -> GroupedEmbeddings | None:
         return None
 
 
-def _checksum(rows: np.ndarray) -> int:
+def checksum(rows: np.ndarray) -> int:
     """Return the CRC-32 of rows: against damage, not malice, and fast enough for every start (1 GB in a second)."""
-    checksum = 0
+    found = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        checksum = zlib.crc32(rows[start : start + ROWS_AT_ONCE].data, checksum)
-    return checksum
+        found = zlib.crc32(rows[start : start + ROWS_AT_ONCE].data, found)
+    return found
 
 
 def _is_abandoned(temporary: Path) -> bool:
@@ -112,11 +112,11 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
     rows_file = entry.with_name(f"{entry.stem}.{version}.npy")
     with replace_file(rows_file) as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        checksum = 0
+        written = 0
 
         def emit(chunk: np.ndarray) -> None:
-            nonlocal checksum
-            checksum = zlib.crc32(chunk.data, checksum)
+            nonlocal written
+            written = zlib.crc32(chunk.data, written)
             file.write(chunk.data)
 
         rows = convert(splits, normalize, emit)
@@ -129,7 +129,7 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
             "class_names": rows.class_names,
             "class_sizes": rows.class_sizes,
             "digest": rows.digest,
-            "checksum": checksum,
+            "checksum": written,
         }
         file.write(json.dumps(record).encode())
     for other in entry.parent.glob(f"{entry.stem}.*"):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from leo_tf.errors import InputError
 from leo_tf.files import read_json
 
 FILES = ("card.json", "extractor.keras")
@@ -22,7 +23,13 @@ def read_card(folder):
     Raises:
       InputError: it is damaged.
     """
-    return read_json(Path(folder) / FILES[0], "the card that leo_tf.features.extract writes")
+    path, what = Path(folder) / FILES[0], "the card that leo_tf.features.extract writes"
+    card = read_json(path, what)
+    extractor = card.get("extractor", {}) if isinstance(card, dict) else None
+    known = extractor.get("trained_on") if isinstance(extractor, dict) else 0
+    if known is not None and not (isinstance(known, list) and all(isinstance(name, str) for name in known)):
+        raise InputError(f"{path} is damaged or something else; expected {what}.")
+    return card
 
 
 def what_the_extractor_saw(card, class_names):

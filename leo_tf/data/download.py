@@ -95,7 +95,10 @@ def _is_ready(folder: Path) -> bool:
     """
     try:
         files = json.loads((folder / _RECORD).read_bytes())["files"]
-    except (OSError, ValueError, LookupError, TypeError):
+        complete = all({"size", "mtime_ns", "sha256"} <= each.keys() for each in files.values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+    if not complete or any("\0" in name for name in files):
         return False
     there = {name: _is_unchanged(folder, name, known) for name, known in files.items()}
     return all(found for name, found in there.items() if name != _ARCHIVE)

@@ -38,10 +38,12 @@ def image_paths(data_path, dataset_name, embedding_crop, split, table):
 
 
 def _of_archive(path):
-    with np.load(path, allow_pickle=False) as archive:
-        if not {"paths", "labels"} <= set(archive.files):
-            return None
-    found = npz.read(path, "embeddings by leo_tf.features.extract", paths=("U", 1), labels=("U", 1))
+    what = "embeddings by leo_tf.features.extract"
+    if not {"paths", "labels"} <= npz.names(path, what):
+        return None
+    found = npz.read(path, what, paths=("U", 1), labels=("U", 1))
+    if len(found["paths"]) != len(found["labels"]):
+        raise npz.damaged(path, f"it has {len(found['paths'])} paths and {len(found['labels'])} labels", what)
     return found["paths"], found["labels"]
 
 

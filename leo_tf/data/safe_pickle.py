@@ -22,6 +22,7 @@ from leo_tf.errors import InputError
 
 _LARGE = 1 << 20  # bytes; longer byte strings are left in the file
 _LONGEST_INT = 16  # bytes
+_MOST_MADE = 2  # bytes that calls may make of each byte of the file: text of Python 2 is encoded, then an array
 
 
 def load_pickle(path: str | Path) -> object:
@@ -67,6 +68,7 @@ class _Machine:
         self._stack: list = []
         self._outer_stacks: list[list] = []  # one for each MARK that is still open
         self._unbuilt = 0
+        self._made = 0
 
     def run(self) -> object:
         while (operation := self._take(1)) != pickle.STOP:
@@ -216,6 +218,7 @@ class _Machine:
         except TypeError as error:
             raise ValueError("it calls a NumPy function with a wrong number of arguments") from error
         self._unbuilt += isinstance(result, Unbuilt)
+        self._count(result)
         self.push(result)
 
     def build(self) -> None:
@@ -223,8 +226,15 @@ class _Machine:
         if not isinstance(target, Unbuilt):
             raise _Forbidden("a change of the attributes of an object")
         target.built = target.build(state)
+        self._count(target.built)
         self._unbuilt -= 1
         self.push(target.built)
+
+    def _count(self, made: object) -> None:
+        """Refuse much that is made of little: a megabyte of text, made into bytes again and again by 5 bytes each."""
+        self._made += len(made) if isinstance(made, bytes) else getattr(made, "nbytes", 0)
+        if self._made > _MOST_MADE * len(self._data):
+            raise ValueError(f"it makes more bytes than {_MOST_MADE} of each that it holds")
 
 
 _OPERATIONS: Final[dict[bytes, Callable[[_Machine], object]]] = {

@@ -11,9 +11,12 @@ from leo_tf.files import npz
 _KINDS: dict[Any, tuple[str, int]] = {int: ("iu", 0), float: ("f", 0), str: ("U", 0)}
 
 
-def stored(kinds="f", rank=1):
-    """Return the metadata of a Result's array field: letters of `numpy.dtype.kind`, and the number of axes."""
-    return {"stored": (kinds, rank)}
+def stored(kinds="f", axes=("tasks",)):
+    """Return the metadata of a Result's array field: letters of `numpy.dtype.kind`, and its axes.
+
+    An axis is its name, by which it is as long in every field, or a number, its length.
+    """
+    return {"stored": (kinds, len(axes)), "axes": axes}
 
 
 class Result:
@@ -77,7 +80,19 @@ class Result:
         Raises:
           InputError: the file is missing or damaged, or something else.
         """
-        return cls(**npz.read(path, cls.what, **cls.kinds()))
+        return cls.of_fields(path, npz.read(path, cls.what, **cls.kinds()))
+
+    @classmethod
+    def of_fields(cls, path, fields):
+        """Return the result of what a file holds; raises InputError, which names `path`, where arrays do not fit."""
+        lengths: dict[Any, tuple[int, str]] = {}
+        for name, axes in ((field.name, field.metadata.get("axes", ())) for field in cls._fields()):
+            for axis, length in zip(axes, np.shape(fields[name]), strict=True):
+                expected, where = lengths.setdefault(axis, (length if isinstance(axis, str) else axis, name))
+                if length != expected:
+                    why = f"{name} has {length} {axis if isinstance(axis, str) else 'rows'}, {where} {expected}"
+                    raise npz.damaged(path, why, cls.what)
+        return cls(**fields)
 
     @classmethod
     def kinds(cls):
@@ -96,10 +111,10 @@ def require_of_tasks(identity, result):
     """Raise InputError, which names what differs, unless a Result is of the tasks with this identity.
 
     Args:
-      identity: dict with `tasks_digest`, and of what else tells tasks apart.
+      identity: dict with `tasks_digest` and `num_tasks`, and of what else tells tasks apart.
       result: Result.
     """
-    if result.tasks_digest != identity["tasks_digest"]:
+    if result.tasks_digest != identity["tasks_digest"] or result.num_tasks != identity["num_tasks"]:
         pairs = {name: (value, getattr(result, name)) for name, value in identity.items()}
         differing = [f"{name} {_short(a)} != {_short(b)}" for name, (a, b) in pairs.items() if a != b]
         raise InputError(

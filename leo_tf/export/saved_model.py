@@ -11,7 +11,7 @@ from typing import Any
 import leo_tf
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.files import expanded
+from leo_tf.files import expanded, read_json
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
 
@@ -114,12 +114,15 @@ def read_description(path):
     """Return what `export` noted beside the SavedModel in `path`: configuration, data, versions.
 
     Raises:
-      InputError: there is no such note.
+      InputError: there is no such note, or it is damaged.
     """
-    try:
-        return json.loads((Path(path) / _DESCRIPTION).read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"No {_DESCRIPTION} in {path}; expected a folder that leo_tf.export wrote.") from None
+    what = "a folder that leo_tf.export wrote"
+    if not (Path(path) / _DESCRIPTION).is_file():
+        raise InputError(f"No {_DESCRIPTION} in {path}; expected {what}.")
+    description = read_json(Path(path) / _DESCRIPTION, f"what leo_tf.export notes in {what}")
+    if not isinstance(description, dict):
+        raise InputError(f"{Path(path) / _DESCRIPTION} is damaged or something else; expected {what}.")
+    return description
 
 
 def newest_version(path):

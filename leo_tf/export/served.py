@@ -1,6 +1,7 @@
 """Adapt in this process, from a run, a SavedModel or a LEO alike."""
 
 import functools
+import math
 import threading
 import weakref
 from collections.abc import Callable
@@ -89,13 +90,33 @@ def _of_saved_model(path):
     def keep(**tensors):  # a signature alone does not keep its variables alive
         return loaded and adapt(**tensors)
 
+    return Served(dim, keep, *facts_of(path))
+
+
+def facts_of(path):
+    """Return whether a SavedModel scales embeddings to unit length, and its temperature, from the note beside it.
+
+    Raises:
+      InputError: the note is missing, damaged, or of a model that transforms embeddings.
+    """
     description = read_description(path)
-    if description["model"].get("embedding_transform", "none") != "none":
+    model, normalize = description.get("model"), description.get("normalize_embeddings")
+    temperature = description.get("temperature", 1.0)
+    if not isinstance(model, dict) or not isinstance(normalize, bool) or not _is_temperature(temperature):
+        raise InputError(
+            f"The note beside the SavedModel in {path} has normalize_embeddings {normalize!r:.80} and temperature "
+            f"{temperature!r:.80}; expected what leo_tf.export wrote. Export it again."
+        )
+    if model.get("embedding_transform", "none") != "none":
         raise InputError(
             f"The SavedModel in {path} transforms embeddings, which FewShotClassifier takes from a run only; give the "
             "checkpoint_path of its run, or call the SavedModel's own signatures."
         )
-    return Served(dim, keep, description["normalize_embeddings"], description.get("temperature", 1.0))
+    return normalize, float(temperature)
+
+
+def _is_temperature(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _of_leo(model, normalize):

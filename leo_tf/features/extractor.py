@@ -15,11 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from leo_tf.data.card import read_card
 from leo_tf.errors import InputError
 from leo_tf.features.images import Loader, Preprocessing
-from leo_tf.features.images.preprocessing import IMAGENET
+from leo_tf.features.images.preprocessing import IMAGENET, VIEWS
 from leo_tf.features.settings import PretrainConfig
-from leo_tf.files import expanded, read_json, replace_file, write_json, writing
+from leo_tf.files import expanded, replace_file, write_json, writing
 from leo_tf.runs.folder import RunFolder
 
 MODEL_FILE, CARD_FILE = "extractor.keras", "card.json"
@@ -83,10 +84,12 @@ class Extractor:
           InputError: it is missing or damaged.
         """
         folder = Path(folder)
-        card = read_json(folder / CARD_FILE, "the card of a feature extractor, as leo_tf.features.extract writes it")
+        card = read_card(folder)
         try:
             preprocessing = Preprocessing(**card["preprocessing"])
             about, views = card["extractor"], card["views"]
+            if views not in VIEWS or not isinstance(about["name"], str):
+                raise TypeError(f"views are {views!r:.80}")
         except (TypeError, KeyError) as error:
             raise InputError(f"{folder / CARD_FILE} is of another version ({error}); extract again.") from None
         return cls(_load_keras(folder / MODEL_FILE), preprocessing, about, views)

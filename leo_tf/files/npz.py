@@ -1,6 +1,9 @@
 """Archives of plain arrays: written whole or not at all, read without pickle, checked before they are believed."""
 
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +16,11 @@ from leo_tf.files.writing import writing
 
 _MOST_EXPANSION, _ALWAYS_FINE = 100, 2**26  # of compressed bytes: arrays of numbers shrink to a tenth at most
 _LONGEST_TEXT = 4000  # bytes of one string of an array
-_DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+# What numpy and zipfile raise, beside OSError, for files that are damaged or made to do harm.
+DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, SyntaxError, RuntimeError),
+    *(MemoryError, SystemError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 def write(path, **fields):
@@ -51,17 +58,34 @@ def read(path, what, **expected):
                 fields[name] = value if rank else value.item()
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror or error}); expected {what}.") from None
-    except (*_DAMAGE, AttributeError, TypeError) as error:  # the last two: an npy, which is no archive
-        raise InputError(f"{path} is damaged or something else ({error}); expected {what}.") from None
+    except DAMAGE as error:
+        raise damaged(path, error, what) from None
     return fields
 
 
-def require_honest(path, names):
+def names(path, what):
+    """Return the set of names of an archive's arrays; raises as `read`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except OSError as error:
+        raise InputError(f"Cannot read {path} ({error.strerror or error}); expected {what}.") from None
+    except DAMAGE as error:
+        raise damaged(path, error, what) from None
+
+
+def damaged(path, error, what):
+    """Return the InputError of a file that is not what it should be; `error` is an exception, or says why."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path} is damaged or something else ({reason[:200]}); expected {what}.")
+
+
+def require_honest(path, wanted):
     """Check that arrays of an archive are of the size that they say, before memory or time is spent on them.
 
     Args:
       path: of the npz file.
-      names: of the arrays; those that are missing are not checked.
+      wanted: names of the arrays; those that are missing are not checked.
 
     Raises:
       ValueError: an array declares more than it holds, or expands beyond what arrays of numbers do.
@@ -69,7 +93,7 @@ def require_honest(path, names):
     """
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if member.filename.removesuffix(".npy") in names:
+            if member.filename.removesuffix(".npy") in wanted:
                 _require_honest(archive, member)
 
 

@@ -24,12 +24,12 @@ class RegressionResult(Result):
     what: ClassVar[str] = "the per-task results of a regression run that evaluate.py writes"
     identity: ClassVar[tuple[str, ...]] = ("num_tasks", "tasks_digest")
 
-    shots: np.ndarray = field(repr=False, metadata=stored("iu", 1))  # [shots] int
-    task_squared_error: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks], of their mean
-    task_single_error: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks], squared, of one sample
-    task_crps: np.ndarray = field(repr=False, metadata=stored("f", 2))  # [shots, tasks]
-    task_coverage: np.ndarray = field(repr=False, metadata=stored("f", 3))  # [shots, levels, tasks]; NaN of one
-    is_sinusoid: np.ndarray = field(repr=False, metadata=stored("b", 1))  # [tasks] bool
+    shots: np.ndarray = field(repr=False, metadata=stored("iu", ("shots",)))
+    task_squared_error: np.ndarray = field(repr=False, metadata=stored("f", ("shots", "tasks")))  # of their mean
+    task_single_error: np.ndarray = field(repr=False, metadata=stored("f", ("shots", "tasks")))  # of one sample
+    task_crps: np.ndarray = field(repr=False, metadata=stored("f", ("shots", "tasks")))
+    task_coverage: np.ndarray = field(repr=False, metadata=stored("f", ("shots", len(LEVELS), "tasks")))  # NaN of one
+    is_sinusoid: np.ndarray = field(repr=False, metadata=stored("b", ("tasks",)))
     num_samples: int
     tasks_digest: str
     model_fingerprint: str

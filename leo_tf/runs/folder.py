@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import logging
+import math
 import os
 
 from leo_tf.config import RunConfig
@@ -178,9 +179,17 @@ class RunFolder:
                     "written."
                 ) from None
         try:
+            self._clear_away()
             yield
         finally:
             lock.release()
+
+    def _clear_away(self):
+        """Remove what a process that was killed left half written, of the files that only training writes."""
+        for file in (self.config_file, self.data_file, self.metrics_file):
+            for left in self.path.glob(f"{file.name}.*.tmp"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     def best_checkpoint(self):
         """Return the best checkpoint, or the one before where it is damaged, as TensorFlow names it.
@@ -221,12 +230,15 @@ class RunFolder:
         what = "the calibration that evaluate.py --calibrate writes there"
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
         step = self.best_step()
-        if record.get("step") != step or not isinstance(record.get("temperature"), float):
+        if not isinstance(record, dict):
+            raise InputError(f"{self.calibration_file} is damaged or something else; expected {what}.")
+        temperature = record.get("temperature")
+        if record.get("step") != step or not isinstance(temperature, float) or not 0 < temperature < math.inf:
             raise InputError(
                 f"The best checkpoint of {self.path}, of step {step}, is not calibrated; run python evaluate.py "
                 f"--checkpoint_path={self.path} --calibrate first."
             )
-        return record["temperature"]
+        return temperature
 
     def latest_step(self):
         """Return the meta-training steps of the latest checkpoint; None if there is none."""

@@ -41,7 +41,7 @@ def progress_of(path):
         step = int(rows[-1]["step"]) if rows else 0
     except (InputError, OSError):
         return Progress()
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:  # of a row too long the key is None
         raise InputError(
             f"{folder.metrics_file} is damaged ({str(error)[:200]}); expected the metrics of a run."
         ) from None

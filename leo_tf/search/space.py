@@ -1,14 +1,14 @@
 """What is searched: a TOML file with a range or a choice for each setting."""
 
 import dataclasses
-import math
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, shown
 
 _SCALES = ("uniform", "log")
+_MOST = 1e300  # the largest number of a range
 _NO_SETTINGS = ("problem", "algorithm", "seed", "metavalid_seed")  # to search
 
 
@@ -102,7 +102,7 @@ def read_space(path, config):
             try:
                 config.with_settings({name: value})
             except InputError as error:
-                raise InputError(f"{where} with {value!r}, which a run refuses: {error}") from None
+                raise InputError(f"{where} with {shown(value)}, which a run refuses: {error}") from None
     return Space(parts, kinds)
 
 
@@ -111,11 +111,11 @@ _LIKE = "configs/search/paper.toml"
 
 def _part(table, kind, where):
     if not isinstance(table, dict):
-        raise InputError(f"{where} = {table!r}; expected a table with low and high, or choices.")
+        raise InputError(f"{where} = {shown(table)}; expected a table with low and high, or choices.")
     if set(table) == {"choices"}:
         values = table["choices"]
-        if not isinstance(values, list) or len(values) < 2 or len({repr(value) for value in values}) < len(values):
-            raise InputError(f"{where} with choices={values!r}; expected a list of at least 2 different values.")
+        if not isinstance(values, list) or len(values) < 2 or len(set(map(_identity, values))) < len(values):
+            raise InputError(f"{where} with choices={shown(values)}; expected a list of at least 2 different values.")
         return Choice(tuple(values))
     if not {"low", "high"} <= set(table) <= {"low", "high", "scale"}:
         raise InputError(f"{where} with {', '.join(table) or 'nothing'}; expected low, high and scale, or choices.")
@@ -123,16 +123,21 @@ def _part(table, kind, where):
         raise InputError(f"{where} with a range; expected choices, for it is no number.")
     low, high, scale = table["low"], table["high"], table.get("scale", "uniform")
     if scale not in _SCALES:
-        raise InputError(f"{where} with scale={scale!r}; expected {' or '.join(_SCALES)}.")
+        raise InputError(f"{where} with scale={shown(scale)}; expected {' or '.join(_SCALES)}.")
     if not all(_is_number(value, kind) for value in (low, high)) or not low < high:
         what = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"{where} with low={low!r} high={high!r}; expected {what}, low below high.")
+        raise InputError(f"{where} with low={shown(low)} high={shown(high)}; expected {what}, low below high.")
     if scale == "log" and low <= 0:
-        raise InputError(f"{where} with low={low!r} and scale='log'; expected low above 0.")
+        raise InputError(f"{where} with low={shown(low)} and scale='log'; expected low above 0.")
     return Range(low, high, scale)
 
 
 def _is_number(value, kind):
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:  # NaN never is
         return False
     return kind is float or isinstance(value, int)
+
+
+def _identity(value):
+    """Return a text that differs for 1, 1.0 and true."""
+    return hex(value) if type(value) is int else repr(value)

@@ -154,8 +154,12 @@ def rows_of(path):
         return []
 
 
-def require_same(path, whole):
-    """Require that two runs have bit for bit the same latest and best state, the same metrics, and no other files."""
+def require_same(path, whole, besides=frozenset()):
+    """Require that two runs have bit for bit the same latest and best state, the same metrics, and no other files.
+
+    Args:
+      besides: files that the first may have and the other not.
+    """
     for which in ("latest", "best"):
         expected, got = state_of(whole, which), state_of(path, which)
         assert expected.keys() == got.keys()
@@ -163,7 +167,7 @@ def require_same(path, whole):
             np.testing.assert_array_equal(got[name], value, err_msg=f"{which}: {name}")
     expected, got = ([{**row, "steps_per_second": None} for row in rows_of(each)] for each in (whole, path))
     assert got == expected
-    assert files_of(path) == files_of(whole)
+    assert files_of(path) - besides == files_of(whole)
 
 
 def files_of(path):

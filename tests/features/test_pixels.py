@@ -4,6 +4,7 @@ import io
 import logging
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,6 +243,37 @@ def test_the_store_is_made_once_and_leaves_damaged_images_out(tmp_path, loader, 
     again, same = loader.store(inspected, "test", 0.2, tmp_path / "cache")
     np.testing.assert_array_equal(same, squares)
     assert again.source.names == kept.source.names
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "ending,damage",
+    [
+        (".npy", flip),
+        (".npy", lambda file: file.write_bytes(file.read_bytes()[:-9])),
+        (".npy", lambda file: file.write_bytes(b"")),
+        (".npy", Path.unlink),
+        (".json", Path.unlink),
+        (".json", lambda file: file.write_text("{")),
+        (".json", lambda file: file.write_text('{"checksum": 0, "reasons": {}}')),
+        (".json", lambda file: file.write_text(file.read_text().replace('"reasons": {}', '"reasons": {"99": "?"}'))),
+    ],
+)
+def test_a_damaged_store_is_made_again(tmp_path, loader, ending, damage, monkeypatch):
+    """It was used as it was, or ended the run with a traceback."""
+    write_classes(tmp_path / "images", [0, 1], images=2, size=20)
+    inspected = inspect(find_images(tmp_path / "images", "0,0,1").splits)["test"]
+    squares = np.array(loader.store(inspected, "test", 0.2, tmp_path / "cache")[1])
+    damage(next((tmp_path / "cache").glob(f"*{ending}")))
+    again = loader.store(inspected, "test", 0.2, tmp_path / "cache")[1]
+    np.testing.assert_array_equal(again, squares)
+    monkeypatch.setattr(Loader, "batches", None)
+    np.testing.assert_array_equal(loader.store(inspected, "test", 0.2, tmp_path / "cache")[1], squares)
 
 
 def test_views_are_crops_in_their_places():

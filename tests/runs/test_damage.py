@@ -283,6 +283,13 @@ def test_a_folder_whose_start_was_killed_starts_again(data, tmp_path):
     assert trainer(data, tmp_path, 2).run() == 2
 
 
+def test_what_a_killed_start_left_half_written_is_cleared_away(data, tmp_path):
+    for name in ("data.json", "config.json", "metrics.csv", "evaluation-test.json"):
+        (tmp_path / f"{name}.0a1b2c3d.tmp").write_text("{")
+    trainer(data, tmp_path, 2).run()
+    assert [path.name for path in tmp_path.glob("*.tmp")] == ["evaluation-test.json.0a1b2c3d.tmp"]  # not training's
+
+
 def test_checkpoints_without_a_configuration_are_not_taken_over(data, run):
     run.config_file.unlink()
     with pytest.raises(InputError, match=r"holds checkpoints, but config.json is missing; put it back"):

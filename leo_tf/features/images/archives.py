@@ -1,9 +1,8 @@
 """The images of published archives: miniImageNet's cache files and tieredImageNet's arrays."""
 
-import zipfile
-
 import numpy as np
 
+from leo_tf.data.conversion import LONGEST_NAME
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.errors import InputError
 from leo_tf.files import npz
@@ -27,7 +26,7 @@ def read_cache(path):
     images, classes = _images(content.get("image_data"), path, expected), content["class_dict"]
     labels = [""] * len(images)
     for name, rows in classes.items():
-        for row in np.asarray(rows).ravel().tolist():
+        for row in _flat(rows, path, expected):
             if not isinstance(row, int) or not 0 <= row < len(images) or labels[row]:
                 raise InputError(
                     f"{path}: class {str(name)[:80]!r} has row {row!r}; expected rows from 0 to {len(images) - 1}, "
@@ -52,26 +51,54 @@ def read_arrays(images_path, labels_path):
         npz.require_honest(images_path, ("images",))
         with np.load(images_path, allow_pickle=False) as archive:
             images = _images(archive["images"], images_path, expected)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{images_path}: cannot be read ({str(error)[:200]}); expected {expected}.") from None
+    except OSError as error:
+        raise InputError(f"Cannot read {images_path} ({error.strerror or error}); expected {expected}.") from None
+    except InputError:
+        raise
+    except npz.DAMAGE as error:
+        raise npz.damaged(images_path, error, expected) from None
     content = load_pickle(labels_path)
     if not isinstance(content, dict) or not ({"labels", "label_specific"} & content.keys()):
         raise InputError(f"{labels_path}: expected a dict with 'labels' or 'label_specific', one for each image.")
-    numbers = np.asarray(content["labels"] if "labels" in content else content["label_specific"]).ravel()
-    if len(numbers) != len(images):
-        raise InputError(f"{labels_path}: {len(numbers)} labels of {len(images)} images; expected one each.")
-    return images, _names(numbers.tolist(), content)
+    return images, _labels(content, len(images), labels_path)
 
 
-def _names(numbers, content):
+def _labels(content, images, path):
+    """Return the name of each image's class."""
+    name = "labels" if "labels" in content else "label_specific"
+    numbers = _numbers(content, name, images, path)
     special, general = content.get("label_specific_str"), content.get("label_general_str")
     if not isinstance(special, list) or "label_specific" not in content:
         return [str(number) for number in numbers]
-    names = [str(special[number]).replace("/", "|") for number in numbers]
+    names = _named(numbers, special, "label_specific_str", path)
     if isinstance(general, list) and "label_general" in content:
-        groups = np.asarray(content["label_general"]).ravel().tolist()
-        names = [f"{str(general[g]).replace('/', '|')}/{n}" for g, n in zip(groups, names, strict=True)]
+        groups = _named(_numbers(content, "label_general", images, path), general, "label_general_str", path)
+        names = [f"{group}/{name}" for group, name in zip(groups, names, strict=True)]
     return names
+
+
+def _numbers(content, name, images, path):
+    numbers = _flat(content[name], path, f"{name!r} with one label for each image")
+    if len(numbers) != images:
+        raise InputError(f"{path}: {len(numbers)} {name} of {images} images; expected one each.")
+    return numbers
+
+
+def _named(numbers, names, what, path):
+    wrong = [number for number in numbers if not isinstance(number, int) or not 0 <= number < len(names)]
+    if wrong:
+        raise InputError(
+            f"{path}: label {str(wrong[0])[:80]!r}; expected numbers from 0 to {len(names) - 1}, of a name in {what}."
+        )
+    return [str(names[number])[:LONGEST_NAME].replace("/", "|") for number in numbers]
+
+
+def _flat(values, path, expected):
+    """Return a list of what may be an array, a list of numbers or one number."""
+    try:
+        return np.asarray(values).ravel().tolist()
+    except npz.DAMAGE as error:  # rows of different lengths, or nested deeper than an array can be
+        raise npz.damaged(path, error, expected) from None
 
 
 def find_archives(root, splits):

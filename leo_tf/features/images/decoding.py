@@ -5,7 +5,7 @@ What TensorFlow would show otherwise than the reader does is refused: CMYK, EXIF
 
 import tensorflow as tf
 
-from leo_tf.features.images.pixels import MOST_PIXELS
+from leo_tf.features.images.pixels import MOST_PIXELS, MOST_PIXELS_A_BYTE
 from leo_tf.features.images.preprocessing import decode
 
 _HEAD = 4096  # bytes that headers and EXIF are looked for in
@@ -30,11 +30,22 @@ def squares_of(contents, preprocessing):
     """
     side = preprocessing.resize_size
     kind = tf.TensorSpec([side, side, preprocessing.channels], tf.uint8)
-    return tf.map_fn(lambda each: preprocessing.square(decode(_checked(each))), contents, fn_output_signature=kind)
+    pixels = tf.reduce_sum(tf.map_fn(_checked_pixels, contents, fn_output_signature=tf.int64))
+
+    def squares(at_once):
+        return lambda: tf.map_fn(
+            lambda each: preprocessing.square(decode(each)),
+            contents,
+            parallel_iterations=at_once,
+            fn_output_signature=kind,
+        )
+
+    # Decoded and resized, a pixel takes 18 bytes: large images one after the other, that a request has its bound.
+    return tf.cond(pixels <= MOST_PIXELS, squares(10), squares(1))
 
 
-def _checked(content):
-    """Return a scalar string, after the checks."""
+def _checked_pixels(content):
+    """Return how many pixels a scalar string has, int64, after the checks."""
     head = tf.strings.substr(content, 0, _HEAD)
     known = _require(
         [],
@@ -48,17 +59,24 @@ def _checked(content):
     size = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     checks = _require(
         [],
-        (size > 0) & (size <= MOST_PIXELS),
+        (height > 0) & (width > 0) & (size <= MOST_PIXELS),
         f"An image declares no pixels or more than {MOST_PIXELS:,}. Received height and width:",
         height,
         width,
+    )
+    length = tf.strings.length(content)
+    checks = _require(
+        checks,
+        size <= MOST_PIXELS_A_BYTE * tf.cast(length, tf.int64),
+        "An image declares more pixels than its bytes can hold. Received height, width and bytes:",
+        *(height, width, length),
     )
     checks = _require(checks, tf.equal(odd, ""), f"An image cannot be read as it looks. {_HOW} Received one that", odd)
     checks = _require(
         checks, tf.logical_not(_is_turned(head)), f"An image is to be turned by its EXIF orientation. {_HOW}", height
     )
     with tf.control_dependencies(checks):
-        return tf.identity(content)
+        return tf.identity(size)
 
 
 def _of_jpeg(content):

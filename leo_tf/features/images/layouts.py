@@ -152,15 +152,25 @@ def _listed(path, folder, root):
     if not rows or not {"filename", "label"} <= rows[0].keys():
         raise InputError(f"{path} has no columns filename and label, or no rows; expected both.")
     files = [folder / (row["filename"] or "") for row in rows]
-    missing = [file for file in files if not file.is_file()]
+    missing = [file for file in files if not _is_file(file)]
     if missing:
-        raise InputError(f"{path} names {len(missing)} files that are not there, the first is {missing[0]}.")
+        raise InputError(
+            f"{path} names {len(missing)} files that are not there, the first is {str(missing[0])[:300]}; expected "
+            f"files in {folder}."
+        )
     twice = [name for name, times in Counter(row["filename"] for row in rows).items() if times > 1]
     if twice:
         raise InputError(f"{path} names {twice[0]} twice; expected every file once.")
     if not all(row["label"] for row in rows):
         raise InputError(f"{path} has a row without label; expected one for every file.")
     return source_of_files(root, files, [row["label"] for row in rows])
+
+
+def _is_file(path):
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the disk has any
+        return False
 
 
 def _split_folders(root):

@@ -3,18 +3,20 @@
 import hashlib
 import json
 import logging
+import zlib
 
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.data.cache import cache_folder
+from leo_tf.data.cache import cache_folder, checksum
+from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 from leo_tf.features.images import pixels
 from leo_tf.features.images.checks import Inspected, keep, refuse_empty, report_unreadable
 from leo_tf.features.images.preprocessing import decode
-from leo_tf.files import replace_file, writing
+from leo_tf.files import replace_file, write_json, writing
 
-_FORMAT = 1
+_FORMAT = 2  # goes up when entries written before must not be used any more
 _AHEAD = 2  # batches: memory does not grow, however slow the network is
 _logger = logging.getLogger("leo_tf")
 
@@ -103,32 +105,53 @@ class Loader:
         """
         key = json.dumps([_FORMAT, inspected.digest, self.preprocessing.to_json()])
         entry = cache_folder(cache_dir) / f"images-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
-        bad_file = entry.with_suffix(".json")
-        if not (entry.exists() and bad_file.exists()):
-            self._write(inspected.source, what, entry, bad_file)
-        reasons = json.loads(bad_file.read_text())
-        squares = np.load(entry, mmap_mode="r", allow_pickle=False)
+        side, channels = self.preprocessing.resize_size, self.preprocessing.channels
+        shape = (len(inspected.source), side, side, channels)
+        known = _open_entry(entry, shape)
+        if known is None:
+            self._write(inspected.source, what, entry, shape)
+            known = _open_entry(entry, shape)
+        if known is None:
+            raise InputError(f"{entry} is not as it was just written; check the disk, or give another cache_dir.")
+        squares, reasons = known
         if not reasons:
             return inspected, squares
         source = inspected.source
-        by_name = {source.names[int(number)]: reason for number, reason in reasons.items()}
+        by_name = {source.names[number]: reason for number, reason in reasons.items()}
         report_unreadable(what, len(source), by_name, max_unreadable)
-        usable = [i for i in range(len(source)) if str(i) not in reasons]
+        usable = [i for i in range(len(source)) if i not in reasons]
         refuse_empty(source, usable, what)
         return Inspected(keep(source, usable), [inspected.digests[i] for i in usable]), squares[usable]
 
-    def _write(self, source, what, entry, bad_file):
-        side = self.preprocessing.resize_size
-        shape = (len(source), side, side, self.preprocessing.channels)
+    def _write(self, source, what, entry, shape):
         reasons: dict[int, str] = {}
+        written = 0
         with writing(entry, "give a cache_dir that can be written"), replace_file(entry) as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             done = 0
             with Progress(f"decoding {what}", len(source), "images") as progress:
                 for squares, why in self.batches(source, 64):
-                    file.write(squares.numpy().data)
+                    content = squares.numpy().data
+                    file.write(content)
+                    written = zlib.crc32(content, written)
                     reasons |= {done + i: text.decode() for i, text in enumerate(why.numpy()) if text}
                     done += len(why)
                     progress.add(len(why))
-        with writing(bad_file), replace_file(bad_file) as file:
-            file.write(json.dumps(reasons).encode())
+        write_json(entry.with_suffix(".json"), {"checksum": written, "reasons": reasons})
+
+
+def _open_entry(entry, shape):
+    """Return (squares, {number: why it is unreadable}) of an entry; None if it is missing or damaged."""
+    try:
+        note = json.loads(entry.with_suffix(".json").read_bytes())
+        squares = np.load(entry, mmap_mode="r", allow_pickle=False)
+        reasons = {int(number): str(reason) for number, reason in note["reasons"].items()}
+        fits = squares.dtype == np.uint8 and squares.shape == shape and all(0 <= n < shape[0] for n in reasons)
+        if fits and checksum(squares) == note["checksum"]:
+            return squares, reasons
+    except FileNotFoundError:
+        return None
+    except Exception:  # whatever is wrong with an entry, it can be made again
+        _logger.debug("Unreadable entry of the cache.", exc_info=True)
+    _logger.warning("%s is damaged; it is made again.", entry)
+    return None

@@ -12,6 +12,7 @@ import numpy as np
 from leo_tf.errors import require_package
 
 MOST_PIXELS = 100_000_000
+MOST_PIXELS_A_BYTE = 8 * 1032  # of PNG, and more than of JPEG: a bit for each, of which deflate makes 1/1032 at best
 _ORIENTATION = 0x0112  # EXIF tag
 _BIT_DEPTH_OF_PNG = 24  # byte of the file
 
@@ -49,6 +50,10 @@ def open_image(content):
         raise UnreadableError("it is empty" if not content else _reason(error)) from None
     if image.width * image.height > MOST_PIXELS:
         raise UnreadableError(f"it declares {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
+    if image.format in ("PNG", "JPEG") and image.width * image.height > MOST_PIXELS_A_BYTE * len(content):
+        raise UnreadableError(
+            f"it declares {image.width} x {image.height} pixels, more than its {len(content)} bytes can hold"
+        )
     return image
 
 

@@ -5,8 +5,10 @@ crops of that size; then colour, mean and scale. All of it in TensorFlow, so tha
 """
 
 import dataclasses
+import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from leo_tf.errors import InputError
@@ -17,6 +19,7 @@ COLORS = ("rgb", "bgr", "grey")
 VIEWS = ("center", "multiview", "drawing")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
 GREY = ((127.5,), (127.5,))
+_LARGEST = 10_000  # side in pixels: a damaged card must not take the memory
 _INK, _MARGIN, _SMALLEST = 128, 0.1, 0.25  # darker is ink; shares of the drawing around it, and of the image at least
 
 
@@ -42,7 +45,7 @@ class Preprocessing:
 
     def __post_init__(self):
         for name in ("mean", "scale"):
-            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         if self.color not in COLORS or len(self.mean) != self.channels or len(self.scale) != self.channels:
             raise InputError(
                 f"Got color {self.color!r}, mean {self.mean} and scale {self.scale}; expected one of "
@@ -50,10 +53,11 @@ class Preprocessing:
             )
         if self.crop not in CROPS:
             raise InputError(f"Got crop {self.crop!r}; expected {' or '.join(CROPS)}.")
-        if not 1 <= self.image_size <= self.resize_size:
+        sizes = self.image_size, self.resize_size
+        if not all(isinstance(size, int | np.integer) for size in sizes) or not 1 <= sizes[0] <= sizes[1] <= _LARGEST:
             raise InputError(
-                f"Got image_size={self.image_size} and resize_size={self.resize_size}; expected the first to be at "
-                "least 1 and at most the second."
+                f"Got image_size={self.image_size!r:.80} and resize_size={self.resize_size!r:.80}; expected whole "
+                f"numbers, the first at least 1 and at most the second, and that at most {_LARGEST}."
             )
 
     @property
@@ -105,6 +109,17 @@ class Preprocessing:
     def scaled(self, pixels):
         """Return (pixels - mean) / scale, float32, of pixels [..., channels] in 0..255."""
         return (tf.cast(pixels, tf.float32) - tf.constant(self.mean)) / tf.constant(self.scale)
+
+
+def _numbers(name, values):
+    try:
+        numbers = tuple(map(float, values))
+    except (TypeError, ValueError, OverflowError):
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)) or (name == "scale" and 0 in numbers):
+        what = "finite numbers, none of them 0" if name == "scale" else "finite numbers"
+        raise InputError(f"Got {name} {values!r:.80}; expected {what}.")
+    return numbers
 
 
 def _center(pixels):

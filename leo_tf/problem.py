@@ -203,10 +203,16 @@ class Problem:
         """Return what samples meta-training tasks, in the current strategy's scope: `sample(seed, first_task, n)`."""
         raise NotImplementedError
 
-    def make_validator(self, learner) -> Callable[[], Validation] | None:
+    spreads_validation = False  # whether `make_validator` takes `spread`
+
+    def make_validator(self, learner, spread=None) -> Callable[[], Validation] | None:
         """Return a function that judges the learner as it is then on the run's fixed validation tasks.
 
         None where metavalid_tasks is 0.
+
+        Args:
+          learner: of the problem.
+          spread: scores tasks on many workers, each of which calls the function; as Council.spread.
         """
         raise NotImplementedError
 

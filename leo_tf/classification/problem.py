@@ -36,6 +36,7 @@ class Classification(Problem):
 
     measure = "accuracy"
     other_measures = ("loss",)
+    spreads_validation = True
     evaluation_type = ClassificationEvaluation
     evaluation_flags = frozenset(
         {
@@ -133,7 +134,7 @@ class Classification(Problem):
         named = [*left, "finetuning_lr_init"] if "support_temperature" in left else left
         _logger.info("Chosen on validation tasks: %s.", ", ".join(f"{name}={values[name]:.3g}" for name in named))
 
-    def make_validator(self, learner):
+    def make_validator(self, learner, spread=None):
         training, table = self.config.training, self._validation
         if table is None:
             return None
@@ -153,7 +154,10 @@ class Classification(Problem):
         draw = self._reliability(learner, table)
 
         def validate():
-            scores = evaluator.run_on(tasks)
+            if spread is None:
+                scores = evaluator.run_on(tasks)
+            else:
+                scores = spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks))
             # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
             others = {"loss": float(scores.loss.mean())}

@@ -70,7 +70,7 @@ class Regression(Problem):
         episodes, noise = self.config.episodes, self.config.regression.noise_stddev
         return RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)
 
-    def make_validator(self, learner):
+    def make_validator(self, learner, spread=None):
         training, noise = self.config.training, self.config.regression.noise_stddev
         if not training.metavalid_tasks:
             return None

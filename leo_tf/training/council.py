@@ -10,13 +10,13 @@ from leo_tf.errors import InputError
 from leo_tf.training.roll_call import objection
 from leo_tf.training.workers import watched
 
-STATE, STEPS, END = 1, 2, 3  # what the chief may ask for
+STATE, STEPS, VALIDATE, END = 1, 2, 3, 4  # what the chief may ask for
 
 
 class Order(NamedTuple):
     """What all do next."""
 
-    what: int  # STATE: take over the chief's; STEPS: take `number` of them; END: with exit status `number`
+    what: int  # STATE: take over the chief's; STEPS: take `number` of them; VALIDATE; END: with exit status `number`
     number: int
     signal: int  # that some worker received, 0 if none did
 
@@ -81,6 +81,20 @@ class Council:
         if not self.cluster.is_chief:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+
+    def spread(self, score, count):
+        """Score `count` tasks, every worker its share of them; returns what `score` does, of all, on every worker.
+
+        Args:
+          score: function from indices [n] to a NamedTuple of NumPy arrays [n].
+          count: int.
+        """
+        mine = np.arange(self.cluster.number, count, len(self.cluster.addresses))
+        found = score(mine if mine.size else np.zeros(1, int))  # more workers than tasks: one is scored in vain
+        whole = [np.zeros(count, part.dtype) for part in found]
+        for part, scored in zip(whole, found, strict=True):
+            part[mine] = scored[: mine.size]
+        return type(found)(*from_words(self.total(to_words(whole)), whole))
 
     def total(self, words):
         """Return the sum over the workers of an int64 vector, which is exact."""

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 
-from leo_tf.training.council import END, STATE, STEPS
+from leo_tf.training.council import END, STATE, STEPS, VALIDATE
 from leo_tf.training.signals import SignalCatcher
 from leo_tf.training.workers import telling
 
@@ -29,13 +29,28 @@ class Led:
         Raises:
           WorkerLost: another worker ended.
         """
-        if not self._is_shared:  # restored or begun by now
-            self._council.meet(STATE)
-            self._council.take_over(shared_variables(self._work))
-            self._is_shared = True
+        self._share()
         self.signal = self._council.meet(STEPS, count).signal
         with self._council.watched():
             return self._work.step(count)
+
+    @property
+    def validate(self):
+        """Judge the state as it is, together where the work can; None where nothing is validated."""
+        return self._validate if getattr(self._work, "validates_together", False) else self._work.validate
+
+    def _validate(self):
+        self._share()
+        self._council.meet(VALIDATE)
+        with self._council.watched():
+            return self._work.validate()
+
+    def _share(self):
+        """Give the others the state, once it is restored or begun."""
+        if not self._is_shared:
+            self._council.meet(STATE)
+            self._council.take_over(shared_variables(self._work))
+            self._is_shared = True
 
     @contextlib.contextmanager
     def leading(self):
@@ -60,6 +75,9 @@ def follow(work, council):
             elif order.what == STEPS:
                 with telling(), council.watched():
                     work.step(order.number)
+            elif order.what == VALIDATE:
+                with telling(), council.watched():
+                    work.validate()
             else:
                 _say_the_end(work, order.number)
                 return order.number

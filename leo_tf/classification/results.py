@@ -141,6 +141,9 @@ def _load_older(kind, path):
             continue
         scores = {name: found.pop(field) for field, name in names}
         scores = {name: each for name, each in scores.items() if each.size}
-        rows = np.array(list(scores.values())).reshape(len(scores), -1)
+        tasks = found["task_accuracy"].size
+        if any(each.size != tasks for each in scores.values()):
+            raise npz.damaged(path, "its yardsticks are of other numbers of tasks", kind.what)
+        rows = np.array(list(scores.values())).reshape(len(scores), tasks)
         return kind.of_fields(path, found | {"yardstick_names": np.array(list(scores)), "task_yardsticks": rows})
     return None

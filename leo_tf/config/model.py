@@ -136,7 +136,15 @@ class LEOConfig(Section):
                 chosen,
                 self,
                 "support_temperature",
-                "a number above 0, unless prototype_scale_init is 0 with a prototype_residual and fine-tuning steps",
+                "a number above 0 (1: none), unless prototype_scale_init is 0 with a prototype_residual and there are "
+                "fine-tuning steps",
+            )
+            rate = type(self).finetuning_lr_init
+            require(
+                self.finetuning_lr_init == rate,
+                self,
+                "finetuning_lr_init",
+                f"{rate:g}, its default, with support_temperature=0, which has it chosen (1: there is no temperature)",
             )
 
     @property

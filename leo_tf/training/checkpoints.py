@@ -5,6 +5,7 @@ import logging
 import math
 import shutil
 
+import numpy as np
 import tensorflow as tf
 
 from leo_tf.errors import InputError
@@ -37,7 +38,7 @@ class Checkpoints:
         if getattr(work.settings, "metavalid_first", False):
             nothing = tf.fill([work.settings.metavalid_tasks], tf.constant(math.nan, tf.float64))
             self._start_scores = state["start_scores"] = tf.Variable(nothing, trainable=False)
-        self._state = tf.train.Checkpoint(**state)
+        self._parts, self._state = state, tf.train.Checkpoint(**state)
 
     @property
     def exist(self):
@@ -88,7 +89,10 @@ class Checkpoints:
     def _read(self, prefix):
         try:
             with files.readable(prefix) as path:
-                self._state.read(path).assert_consumed()
+                found = {name.split("/")[0] for name, _ in tf.train.list_variables(path)}
+                # A run that was begun before there were any goes on without.
+                parts = {name: part for name, part in self._parts.items() if name != "start_scores" or name in found}
+                tf.train.Checkpoint(**parts).read(path).assert_consumed()
         except (*files.DAMAGE, AssertionError) as error:
             raise InputError(
                 f"The checkpoint {prefix} cannot be restored ({_first_line(error)}); start anew with another "
@@ -142,8 +146,8 @@ class Checkpoints:
         if self._start_scores is not None:
             if self.step == 0:
                 self._start_scores.assign(scores)
-            elif self.best[1] == 0:
-                gain = confidence_interval(self._sign * (scores - self._start_scores.numpy()))
+            elif self.best[1] == 0 and not np.isnan(start := self._start_scores.numpy()).any():
+                gain = confidence_interval(self._sign * (scores - start))
                 if not gain.mean > gain.half_width:
                     return False
         self._best_value.assign(value)

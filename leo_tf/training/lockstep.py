@@ -58,6 +58,7 @@ class Led:
         status: list[int] = []
         with telling():
             yield status
+        self._share()  # nothing, unless the run was at its end before
         self._council.meet(END, status[-1])
 
 

@@ -79,7 +79,7 @@ def _hold(cluster, statement, timeout):
     port = cluster.addresses[0].rpartition(":")[2]
     fault, heard = statement.get("fault"), {0: statement}
     guests: dict = {}  # {socket: what it has said so far}
-    present: dict = {}  # {number of a worker: socket}
+    present: dict = {}  # {socket: number of a worker that has said its own, and waits}
     until = time.monotonic() + (min(timeout, _MOST_SECONDS_FOR_A_FAULT) if fault else timeout)
     with contextlib.ExitStack() as opened:
         try:
@@ -96,19 +96,23 @@ def _hold(cluster, statement, timeout):
                     guest.setblocking(False)
                     waiting.register(opened.enter_context(guest), selectors.EVENT_READ)
                     guests[guest] = bytearray()
+                elif guest in present:
+                    if _has_left(guest):  # another may come in its place
+                        waiting.unregister(guest)
+                        del heard[present.pop(guest)]
                 elif (found := _read(guest, guests[guest])) is not None:
-                    waiting.unregister(guest)
                     number = found.pop("worker", None)
                     if isinstance(number, int) and 0 < number < len(cluster.addresses) and number not in heard:
-                        heard[number], present[number] = found, guest
+                        heard[number], present[guest] = found, number
                     else:
+                        waiting.unregister(guest)
                         _answer(guest, _uninvited(cluster, number))
         missing = [each for each in range(len(cluster.addresses)) if each not in heard]
         if missing and not fault:
             answer = _absent(cluster, missing, timeout)
         else:
             answer = objection(cluster, heard)
-        for each in present.values():
+        for each in present:
             _answer(each, answer)
     return answer
 
@@ -127,10 +131,21 @@ def _read(guest, so_far):
         return None
     except OSError:
         piece = b""
+    if not piece:  # it left before it had said all
+        return {}
     so_far += piece
-    if piece and not so_far.endswith(b"\n") and len(so_far) < _MOST_BYTES:
+    if not so_far.endswith(b"\n") and len(so_far) < _MOST_BYTES:
         return None
     return _parsed(so_far)
+
+
+def _has_left(guest):
+    try:
+        return not guest.recv(65536)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _parsed(line):

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import logging
 import os
 import re
 import signal
@@ -19,8 +20,14 @@ from leo_tf.training.roll_call import roll_call
 
 _GOES_ON = "The same command on all workers goes on from the last checkpoint."
 _REPORTED = "leo_tf says: "
+_OF_THE_CLUSTER = re.compile(
+    "[Cc]ollective|CoordinationService|remote target /job:worker|Error reported from /job:worker"
+)
 _TO_BE_HEARD = 1.5  # seconds that a report needs to reach the others before its sender may end
 _ROOM = 60  # seconds beyond the time-out for TensorFlow to connect workers that all are there
+
+
+_logger = logging.getLogger("leo_tf")
 
 
 class WorkerLost(InputError):
@@ -59,7 +66,10 @@ def join(cluster, statement, timeout):
         rpc_layer="grpc",
     )
     try:
-        with _ended_if_it_hangs(timeout + _ROOM):
+        seconds = timeout + 2 * _ROOM
+        count = len(cluster.addresses)
+        _logger.info("Connecting %d workers; if one is gone by now, this ends in %d s.", count, seconds)
+        with _ended_if_it_hangs(seconds):
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(
@@ -94,6 +104,8 @@ def watched(cluster, timeout):
     """
     try:
         yield
+    except tf.errors.ResourceExhaustedError:
+        raise
     except tf.errors.OpError as error:
         said = loss_of(str(error), cluster, timeout)
         if not said:
@@ -122,7 +134,7 @@ def loss_of(text, cluster, timeout):
       cluster: Cluster.
       timeout: seconds without a heartbeat.
     """
-    if not re.search(r"[Cc]ollective|CoordinationService|/job:worker", text):
+    if not _OF_THE_CLUSTER.search(text):  # any error of an operation names its device, as /job:worker/...
         return ""
     if found := re.search(rf"/task:(\d+): {_REPORTED}(.*)", text):
         said = found[2].strip()

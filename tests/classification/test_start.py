@@ -160,6 +160,11 @@ def test_refuses_a_scale_to_choose_without_whitening():
 def test_refuses_a_temperature_to_choose_without_what_is_chosen_with_it():
     with pytest.raises(InputError, match=r"support_temperature=0\.0 was given; expected .* prototype_scale_init is 0"):
         LEOConfig(support_temperature=0)
+    with pytest.raises(InputError, match=r"finetuning_lr_init=3\.0 was given; expected 0\.001, its default, with supp"):
+        LEOConfig(
+            support_temperature=0, prototype_residual=True, prototype_scale_init=0, embedding_transform="plda",
+            finetuning_lr_init=3,
+        )  # fmt: skip
 
 
 def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():

@@ -1,7 +1,9 @@
 """The roll call of workers, and how they understand what TensorFlow says of lost ones. Workers are threads here."""
 
 import contextlib
+import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -88,6 +90,31 @@ def test_strangers_do_not_matter():
         knocking.result()
 
 
+def test_a_worker_may_leave_and_come_again_before_all_are_there():
+    with ThreadPoolExecutor() as pool:
+        chief = pool.submit(roll_call, cluster_of(2, 0), SAME, 5)
+        # It says its own, of which the chief cannot know yet that it is not all, and is killed.
+        with connected() as door:
+            door.sendall(json.dumps({"worker": 1, **SAME}).encode())
+        roll_call(cluster_of(2, 1), SAME, 5)
+        assert chief.result() is None
+        chief = pool.submit(roll_call, cluster_of(3, 0), SAME, 5)
+        with connected() as door:
+            door.sendall(json.dumps({"worker": 1, **SAME}).encode() + b"\n")
+            time.sleep(0.5)
+        again = [pool.submit(roll_call, cluster_of(3, index), SAME, 5) for index in (1, 2)]
+        assert [each.result() for each in (chief, *again)] == [None, None, None]
+
+
+def connected():
+    """Return a connection to the chief, once it listens."""
+    for _ in range(50):
+        with contextlib.suppress(OSError):
+            return socket.create_connection(("127.0.0.1", PORTS[0]), 1)
+        time.sleep(0.1)
+    raise AssertionError("nobody listens")
+
+
 def test_a_port_that_is_taken_is_named():
     taken = pytest.raises(InputError, match=f"Worker 0 .* cannot listen on port {PORTS[0]}")
     with socket.create_server(("", PORTS[0])), taken:
@@ -126,7 +153,7 @@ def test_words_keep_every_bit():
             "Collective ops is aborted by: Error reported from /job:worker/task:1: leo_tf says: no data\nThe error",
             "^Worker 1 (127.0.0.1:{1}) ended: no data$",
         ),
-        ("OOM when allocating tensor", "^$"),
+        ("OOM when allocating tensor on /job:worker/replica:0/task:1/device:GPU:0 by allocator GPU_0_bfc", "^$"),
     ],
 )
 def test_what_tensorflow_says_of_lost_workers(text, expected):

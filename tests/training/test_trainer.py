@@ -349,6 +349,18 @@ def test_a_start_is_replaced_only_where_that_is_sure(data, tmp_path, monkeypatch
     assert [run_to(step) for step in (4, 8, 12, 16)] == [0, 8, 8, 16]
 
 
+def test_a_run_that_knows_no_scores_of_its_start_goes_on(data, tmp_path, monkeypatch):
+    """As one that was begun when there were none to know."""
+    run = trainer(data, tmp_path, 4, metavalid_first=True)
+    del run.checkpoints._parts["start_scores"]
+    run.checkpoints._state = tf.train.Checkpoint(**run.checkpoints._parts)
+    run.run()
+    again = trainer(data, tmp_path, 8, metavalid_first=True)
+    better = lambda: Validation(Interval(0.99, 0.01), {"loss": 1.0}, scores=np.full(20, 0.99))  # noqa: E731
+    monkeypatch.setattr(again.work, "validate", better)
+    assert again.run() == 4 and again.checkpoints.best == (0.99, 8)
+
+
 def test_patience_ends_the_run_and_a_longer_one_goes_on(data, tmp_path, monkeypatch):
     run = falling(trainer(data, tmp_path, 20, patience=2), monkeypatch)
     assert run.run() == 16 and run.checkpoints.best == (0.6, 8) and run.has_lost_patience

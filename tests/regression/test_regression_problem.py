@@ -249,11 +249,11 @@ def test_the_command_says_that_every_validation_was_nan(tmp_path, monkeypatch):
     """It told the user to evaluate a best checkpoint that was not there, of mse inf at step -1."""
     made = trainer(tmp_path, num_steps_limit=4)
     validations(made, monkeypatch, [math.nan])
-    monkeypatch.setattr(leo_tf.training, "MetaTraining", lambda _: made.work)
+    monkeypatch.setattr(leo_tf.training, "MetaTraining", lambda *_: made.work)
     monkeypatch.setattr(leo_tf.training, "Trainer", lambda *_: made)
     monkeypatch.setattr(train, "run_config", lambda _: made.work.config)
     values = flags.FlagValues()
-    flags.DEFINE_string("checkpoint_path", str(tmp_path), "", flag_values=values)
-    values(["train.py"])
+    train.define_flags(values)
+    values(["train.py", f"--checkpoint_path={tmp_path}"])
     with pytest.raises(InputError, match="every validation was NaN: there is no best checkpoint"):
         train.run(values)

@@ -8,7 +8,7 @@ import pytest
 from drawn_images import write_classes
 from harness import files_of, require_same, rows_of, wait_for_step
 from run_states import state_of
-from worker_processes import Workers
+from worker_processes import Workers, require_near
 
 # A small rate: with a larger one Adam makes much of the rounding of small gradients.
 STEPS = ("--num_steps_limit=40", "--checkpoint_steps=20", "--log_steps=2", "--outer_lr=1e-5")
@@ -32,15 +32,6 @@ def two(runs, tmp_path_factory):
         said = workers.finish(path, *STEPS)
     assert "Training as worker 1" in said[1]
     return path
-
-
-def require_near(path, whole):
-    """Require that two runs have the same latest and best state to rounding."""
-    for which in ("latest", "best"):
-        expected, found = (state_of(each, which) for each in (whole, path))
-        assert found.keys() == expected.keys()
-        for name, value in expected.items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5 * np.abs(value).max(), err_msg=name)
 
 
 def test_two_workers_are_one_device(one, two):

@@ -4,6 +4,9 @@ import contextlib
 import signal
 import socket
 
+import numpy as np
+from run_states import state_of
+
 
 class Worker:
     """A Process whose end may be asked for again."""
@@ -86,3 +89,12 @@ def free_ports(count):
     with contextlib.ExitStack() as opened:
         doors = [opened.enter_context(socket.create_server(("", 0))) for _ in range(count)]
         return [door.getsockname()[1] for door in doors]
+
+
+def require_near(path, whole):
+    """Require that two runs have the same latest and best state to rounding."""
+    for which in ("latest", "best"):
+        expected, found = (state_of(each, which) for each in (whole, path))
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5 * np.abs(value).max(), err_msg=name)

@@ -20,8 +20,8 @@ def _layers(default, help_text):
 class RegressionConfig(Section):
     """Few-shot regression: the networks, the loss, the noise of the targets. The relation network has three layers.
 
-    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. The last four are
-    beyond the paper, for samples whose spread can be believed: docs/regression.md.
+    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. Those beyond the
+    paper are for samples whose spread can be believed: docs/regression.md.
 
     References:
       Paper section 4.1 and appendix A. The table there says 16 units for the encoder, the text 32.
@@ -52,25 +52,57 @@ class RegressionConfig(Section):
         "compares functions after, in which the noise is less; 0: none; beyond the paper",
     )
     training_samples: int = count(
-        1, "functions sampled for each task in training, each with a code of its own; beyond the paper", high=1000
+        1, "functions sampled for each task in training, each with codes of its own; beyond the paper", high=1000
     )
     code_components: int = count(
         1,
-        "Gaussians in the mixture that a code is drawn from, for families between which there is nothing; in training "
-        "the samples are of each in turn; beyond the paper",
+        "Gaussians in the mixture that a code is drawn from, for families between which there is nothing; beyond the "
+        "paper",
         high=100,
+    )
+    code_candidates: int = count(
+        1,
+        "codes that a sample is chosen among, of each component so many, after their adaptation; more than one needs a "
+        "candidate_temperature; beyond the paper",
+        high=100,
+    )
+    candidate_temperature: float = weight(
+        0.0,
+        "candidates are chosen by how likely they make the support's targets, their log-likelihoods divided by this; "
+        "0: by the shares of their components alone; beyond the paper",
     )
 
     def __post_init__(self):
         super().__post_init__()
-        least = self.code_components * (2 if self.training_loss == "energy_score" else 1)
-        if self.training_samples < least or self.training_samples % self.code_components:
-            what = f"a multiple of code_components={self.code_components}, at least {least}"
-            require(False, self, "training_samples", f"{what}, with training_loss={self.training_loss}")
+        scored = self.training_loss == "energy_score"
+        require(self.training_samples > 1 or not scored, self, "training_samples", "at least 2 with the energy_score")
+        require(
+            self.code_candidates == 1 or self.candidate_temperature > 0,
+            self,
+            "code_candidates",
+            "1 without a candidate_temperature",
+        )
+        require(
+            self.noise_stddev > 0 or not self.candidate_temperature,
+            self,
+            "candidate_temperature",
+            "0 where noise_stddev is, as nothing is likely then",
+        )
+
+    @property
+    def candidates(self):
+        """How many codes a sample is chosen among."""
+        return self.code_components * self.code_candidates
 
     def require_one_sample(self):
         """Raise InputError unless training takes one sample a task, as it must where samples do not differ."""
-        for field in ("training_loss", "training_samples", "code_components"):
+        for field in (
+            "training_loss",
+            "training_samples",
+            "code_components",
+            "code_candidates",
+            "candidate_temperature",
+        ):
             default = type(self).__dataclass_fields__[field].default
             expected = f"{default} with models that sample nothing (stochastic=false, maml, metasgd)"
             require(getattr(self, field) == default, self, field, expected)

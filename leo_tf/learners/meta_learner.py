@@ -21,7 +21,7 @@ class Adapted(NamedTuple):
     parameters: tf.Tensor  # [tasks, ...]: a classifier, or the parameters of a network
     kl: tf.Tensor  # [tasks], nats a latent dimension
     encoder_penalty: tf.Tensor  # [tasks]
-    weights: Any = None  # [tasks, samples], where there are several samples a task: parameters [tasks * samples, ...]
+    weights: Any = None  # [tasks, samples, candidates], where there are several: parameters have as many rows
 
 
 class Trace(NamedTuple):

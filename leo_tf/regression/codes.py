@@ -1,4 +1,4 @@
-"""What the samples of a task's code are drawn from: a Gaussian, or the Gaussians of a mixture, by shares or in turn."""
+"""What the samples of a task's code are drawn from, and which of a sample's candidates is taken."""
 
 import math
 from typing import NamedTuple
@@ -9,60 +9,62 @@ from leo_tf.layers import distributions
 
 
 class Codes(NamedTuple):
-    """Gaussians to draw codes from, one for every sample; the samples of a task are consecutive."""
+    """Gaussians to draw codes from, one for each candidate of each sample of each task, in this order."""
 
-    distribution: distributions.tfd.Distribution  # batch shape [tasks * samples], event shape [num_latents]
-    weights: tf.Tensor | None  # [tasks, samples], sums 1; None of one sample a task
-    log_shares: tf.Tensor | float  # [tasks * samples], log of each component's share times their number
-
-
-def repeated(posterior, tasks, samples):
-    """Return the Codes of `samples` draws of each task's Gaussian, batch shape [tasks]."""
-    if samples == 1:
-        return Codes(posterior, None, 0.0)
-    each = (tf.repeat(values, samples, axis=0) for values in (posterior.mean(), posterior.stddev()))
-    weights = tf.fill([tasks, samples], tf.constant(1 / samples, posterior.dtype))
-    return Codes(distributions.gaussian(*each), weights, 0.0)
+    distribution: distributions.tfd.Distribution  # batch shape [tasks * samples * candidates], event [num_latents]
+    log_shares: tf.Tensor  # [tasks, samples, candidates], log of the prior probability of a candidate; sums to 1
 
 
-def in_turn(posterior, samples):
-    """Return the Codes of equally many draws from every component of a mixture, weighted by their shares.
+def of_gaussian(posterior, tasks, samples, candidates):
+    """Return the Codes of samples that are all drawn from each task's Gaussian, batch shape [tasks]."""
+    times = samples * candidates
+    shares = tf.fill([tasks, samples, candidates], tf.constant(-math.log(candidates), posterior.dtype))
+    if times == 1:
+        return Codes(posterior, shares)
+    each = (tf.repeat(values, times, axis=0) for values in (posterior.mean(), posterior.stddev()))
+    return Codes(distributions.gaussian(*each), shares)
 
-    Sample s is of component s % components. So nothing random chooses, and a loss of the weighted samples has a
-    gradient in the shares.
+
+def of_mixture(posterior, samples, candidates):
+    """Return the Codes of samples whose candidates are of every component of a mixture in turn, with their shares.
+
+    So nothing random chooses, and a loss of the weighted candidates has a gradient in the shares.
 
     Args:
       posterior: tfd.MixtureSameFamily of Gaussians, batch shape [tasks].
-      samples: a multiple of the number of components.
+      samples: for each task.
+      candidates: for each sample, a multiple of the number of components.
     """
     logits, each = posterior.mixture_distribution.logits, posterior.components_distribution
     components, num_latents = each.batch_shape[-1], each.event_shape[-1]
-    times = samples // components
+    times = candidates // components
     gaussians = (
-        tf.reshape(tf.tile(values, [1, times, 1]), [-1, num_latents]) for values in (each.mean(), each.stddev())
+        tf.reshape(tf.tile(values, [1, samples * times, 1]), [-1, num_latents])
+        for values in (each.mean(), each.stddev())
     )
-    log_shares = tf.tile(tf.nn.log_softmax(logits), [1, times])
-    return Codes(
-        distributions.gaussian(*gaussians),
-        tf.exp(log_shares) / times,
-        tf.reshape(log_shares, [-1]) + math.log(components),
-    )
+    shares = tf.tile(tf.nn.log_softmax(logits)[:, tf.newaxis] - math.log(times), [1, samples, times])
+    return Codes(distributions.gaussian(*gaussians), shares)
 
 
-def by_shares(posterior, normals):
-    """Return the Codes of one draw of a mixture: of the component that a standard normal number [tasks, 1] chooses."""
-    shares = tf.nn.softmax(posterior.mixture_distribution.logits)
+def chosen(values, weights, normals):
+    """Return of every sample the values of one candidate, which a random number chooses.
+
+    Args:
+      values: [samples * candidates, ...].
+      weights: probabilities of the candidates [samples, candidates], sums 1.
+      normals: standard normal numbers [samples].
+
+    Returns:
+      [samples, ...].
+    """
     uniform = 0.5 * tf.math.erfc(-normals / math.sqrt(2.0))
-    choice = tf.reduce_sum(tf.cast(uniform > tf.cumsum(shares, axis=1)[:, :-1], tf.int32), axis=1)
-    return Codes(component(posterior, choice), None, 0.0)
-
-
-def component(posterior, choice):
-    """Return the Gaussian of component `choice` [tasks] of each task's mixture."""
-    each = posterior.components_distribution
-    return distributions.gaussian(*(tf.gather(v, choice, batch_dims=1) for v in (each.mean(), each.stddev())))
+    above = uniform[:, tf.newaxis] > tf.cumsum(weights, axis=1)[:, :-1]
+    choice = tf.reduce_sum(tf.cast(above, tf.int32), axis=1)
+    by_sample = tf.reshape(values, [-1, weights.shape[1], *values.shape[1:]])
+    return tf.gather(by_sample, choice, batch_dims=1)
 
 
 def likeliest(posterior):
     """Return the Gaussian of the component with the largest share of each task's mixture."""
-    return component(posterior, tf.argmax(posterior.mixture_distribution.logits, axis=1))
+    each, choice = posterior.components_distribution, tf.argmax(posterior.mixture_distribution.logits, axis=1)
+    return distributions.gaussian(*(tf.gather(v, choice, batch_dims=1) for v in (each.mean(), each.stddev())))

@@ -77,28 +77,28 @@ class RegressionLearner(MetaLearner):
         return episode.query_x.shape[1] if self.regression.training_loss == "energy_score" else 0
 
     def judge(self, episode, adapted, noise):
-        """Return the query loss of an Adapted with networks [tasks * samples, num_parameters]; see MetaLearner.
+        """Return the query loss of an Adapted; see MetaLearner.
 
-        The targets have noise, so for the energy score every sample gets its own: then the score of the noisy values is
-        best where the functions themselves have the right distribution. Without noise, as in validation, the loss is
-        the squared error whatever the setting.
+        The targets have noise, so for the energy score every sample gets its own, which its candidates share: then the
+        score of the noisy values is best where the functions themselves have the right distribution. Without noise, as
+        in validation, the loss is the squared error whatever the setting.
         """
         if adapted.weights is None:
             errors = tf.math.squared_difference(self.predict_at(episode.query_x, adapted.parameters), episode.query_y)
             return {"query_loss": tf.reduce_mean(errors, axis=[1, 2])}
-        targets, samples = episode.query_y[..., 0], adapted.weights.shape[1]
-        values = self.predict_at(tf.repeat(episode.query_x, samples, axis=0), adapted.parameters)[..., 0]
-        if self.regression.training_loss == "energy_score":
-            values += self.regression.noise_stddev * noise[:, self.normals_per_task :]
-        values = tf.reshape(values, [-1, samples, values.shape[1]])
+        targets, (samples, candidates) = episode.query_y[..., 0], adapted.weights.shape[1:]
+        x = tf.repeat(episode.query_x, samples * candidates, axis=0)
+        values = tf.reshape(self.predict_at(x, adapted.parameters), [-1, samples, candidates, x.shape[1]])
         if self.regression.training_loss == "squared_error":
             return {"query_loss": losses.squared_error(values, targets, adapted.weights)}
+        of_queries = tf.reshape(noise[:, self.normals_per_task :], [-1, samples, 1, x.shape[1]])
+        values += self.regression.noise_stddev * of_queries
         if self.regression.score_width:
-            both = tf.concat([values, targets[:, tf.newaxis]], axis=1)
+            flat = tf.reshape(values, [-1, samples * candidates, x.shape[1]])
+            both = tf.concat([flat, targets[:, tf.newaxis]], axis=1)
             both = losses.smoothed(both, episode.query_x[..., 0], self.regression.score_width)
-            values, targets = both[:, :-1], both[:, -1]
-        groups = self.regression.code_components
-        return {"query_loss": losses.energy_score(values, targets, adapted.weights, groups)}
+            values, targets = tf.reshape(both[:, :-1], [-1, samples, candidates, x.shape[1]]), both[:, -1]
+        return {"query_loss": losses.energy_score(values, targets, adapted.weights)}
 
     def support_loss(self, support_x, support_y):
         """Return the function (parameters, step) -> sum over tasks of the mean squared error of the support."""
@@ -140,6 +140,15 @@ class RegressionLearner(MetaLearner):
         support_x, support_y = self.checked_support(support_x, support_y)
         bits = self._bits(support_x.shape[0], self.normals_per_task, seed, first_task)
         noise = randomness.normal(bits, support_x.dtype)
+        return self.sample_with(support_x, support_y, noise)
+
+    def sample_with(self, support_x, support_y, noise):
+        """Return one sample of the parameters of each task [tasks, num_parameters], made with given noise.
+
+        Args:
+          support_x, support_y: [tasks, shots, 1].
+          noise: standard normal numbers [tasks, normals_per_task].
+        """
         return self.adapt_in_training(support_x, support_y, noise).parameters
 
     def predict_at(self, query_x, parameters):

@@ -1,5 +1,7 @@
 """LEO for few-shot regression: one latent code a task, decoded to a whole network."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -60,11 +62,15 @@ class RegressionLEO(LatentLearner, RegressionLearner):
 
     @property
     def normals_per_task(self):
-        """One for every latent, for every parameter in every decode, and to choose the component of a mixture."""
+        """For each candidate one a latent and one a parameter in each decode; before them, one to choose with."""
         if not self.config.stochastic:
             return 0
+        return (self.regression.candidates > 1) + self.regression.candidates * self._normals_per_code
+
+    @property
+    def _normals_per_code(self):
         decodes = self.config.inner_unroll_length + 1 if self.regression.weight_spread else 0
-        return int(self.is_mixture) + self.config.num_latents + decodes * self.num_parameters
+        return self.config.num_latents + decodes * self.num_parameters
 
     @property
     def is_mixture(self):
@@ -109,34 +115,55 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return self.decoder(latents, initial_stddev=self.regression.weight_spread * glorot)
 
     def adapt_in_training(self, support_x, support_y, noise):
-        """Return Adapted, with networks [tasks, num_parameters]; see MetaLearner."""
+        """Return Adapted, with a network for each candidate of each sample of each task; see MetaLearner."""
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
             initial = self._mean_code(posterior)
             path = self._adapt(initial, support_x, support_y, self._decode_means)
             penalty = objective.encoder_penalty(initial, path.latents[-1])
             return Adapted(path.parameters[-1], tf.zeros_like(penalty), penalty)
-        samples = noise.shape[0] // support_x.shape[0]
-        of_choice, of_latents, of_weights = tf.split(
-            noise[:, : self.normals_per_task], [int(self.is_mixture), self.config.num_latents, -1], axis=1
+        candidates = self.regression.candidates
+        tasks, samples = support_x.shape[0], noise.shape[0] // support_x.shape[0]
+        of_codes = noise[:, self.normals_per_task - candidates * self._normals_per_code : self.normals_per_task]
+        of_latents, of_weights = tf.split(
+            tf.reshape(of_codes, [-1, self._normals_per_code]), [self.config.num_latents, -1], axis=1
         )
-        drawn = self._codes(posterior, support_x.shape[0], samples, of_choice)
-        if samples > 1:
-            support_x, support_y = (tf.repeat(values, samples, axis=0) for values in (support_x, support_y))
+        if self.is_mixture:
+            drawn = codes.of_mixture(posterior, samples, candidates)
+        else:
+            drawn = codes.of_gaussian(posterior, tasks, samples, candidates)
+        every = samples * candidates
+        if every > 1:
+            support_x, support_y = (tf.repeat(values, every, axis=0) for values in (support_x, support_y))
         initial = distributions.sample_at(drawn.distribution, of_latents)
         path = self._adapt(initial, support_x, support_y, self._decode_with(of_weights))
-        kl = self.kl(drawn.distribution, of_latents) + drawn.log_shares / self.config.num_latents
-        penalty = objective.encoder_penalty(initial, path.latents[-1])
-        if samples > 1:
-            kl, penalty = (
-                tf.reduce_sum(drawn.weights * tf.reshape(each, [-1, samples]), axis=1) for each in (kl, penalty)
-            )
-        return Adapted(path.parameters[-1], kl, penalty, drawn.weights)
+        kl, penalty = self.kl(drawn.distribution, of_latents), objective.encoder_penalty(initial, path.latents[-1])
+        if every == 1:
+            return Adapted(path.parameters[-1], kl, penalty)
+        kl = tf.reshape(kl, drawn.log_shares.shape)
+        # A component's share stands in the density of its codes.
+        kl += (drawn.log_shares + math.log(candidates)) / self.config.num_latents
+        kl, penalty = (
+            tf.reduce_sum(tf.exp(drawn.log_shares) * tf.reshape(each, kl.shape), axis=[1, 2]) / samples
+            for each in (kl, penalty)
+        )
+        return Adapted(path.parameters[-1], kl, penalty, self._weights(drawn, support_x, support_y, path))
 
-    def _codes(self, posterior, tasks, samples, of_choice):
-        if not self.is_mixture:
-            return codes.repeated(posterior, tasks, samples)
-        return codes.in_turn(posterior, samples) if samples > 1 else codes.by_shares(posterior, of_choice)
+    def _weights(self, drawn, support_x, support_y, path):
+        """Return the probabilities of each sample's candidates: their shares, and what they make of the support."""
+        if not self.regression.candidate_temperature:
+            return tf.exp(drawn.log_shares)
+        errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
+        log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
+        fit = tf.reshape(log_likelihood / self.regression.candidate_temperature, drawn.log_shares.shape)
+        return tf.nn.softmax(drawn.log_shares + fit, axis=2)
+
+    def sample_with(self, support_x, support_y, noise):
+        """Return one network for each task [tasks, num_parameters], of the candidate that the first number chooses."""
+        adapted = self.adapt_in_training(support_x, support_y, noise)
+        if adapted.weights is None:
+            return adapted.parameters
+        return codes.chosen(adapted.parameters, adapted.weights[:, 0], noise[:, 0])
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the parameters [tasks, num_parameters] of the mean code through mean decodes."""

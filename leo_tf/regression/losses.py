@@ -12,15 +12,15 @@ def squared_error(values, targets, weights):
     """Return the mean squared error of single samples: the paper's loss. It charges for spread.
 
     Args:
-      values: sampled functions [tasks, samples, n].
+      values: sampled functions [tasks, samples, candidates, n].
       targets: [tasks, n].
-      weights: of the samples, [tasks, samples], sums 1.
+      weights: probabilities of a sample's candidates [tasks, samples, candidates], sums 1.
 
     Returns:
       [tasks].
     """
-    errors = tf.reduce_mean(tf.math.squared_difference(values, targets[:, tf.newaxis]), axis=2)
-    return tf.reduce_sum(weights * errors, axis=1)
+    errors = tf.reduce_mean(tf.math.squared_difference(values, targets[:, tf.newaxis, tf.newaxis]), axis=3)
+    return tf.reduce_mean(tf.reduce_sum(weights * errors, axis=2), axis=1)
 
 
 def smoothed(values, x, width):
@@ -41,7 +41,7 @@ def smoothed(values, x, width):
     return tf.matmul(values, weights, transpose_b=True)
 
 
-def energy_score(values, targets, weights, groups=1):
+def energy_score(values, targets, weights):
     """Estimate the energy score E|f - y| - E|f - f'| / 2 of the distribution of f; lower is better.
 
     |.| is the root mean square over a task's points, so that a whole function is judged, not one point at a time:
@@ -51,10 +51,10 @@ def energy_score(values, targets, weights, groups=1):
     more than their noise, a few can do without each other and drift away; then a biased estimate is better.)
 
     Args:
-      values: sampled functions [tasks, samples, n].
+      values: sampled functions [tasks, samples, candidates, n], at least two samples.
       targets: [tasks, n].
-      weights: of the samples, [tasks, samples], sums 1.
-      groups: samples g, g + groups, ... are of one distribution, whose share their weights make up; at least two each.
+      weights: probabilities of a sample's candidates [tasks, samples, candidates], sums 1. The score is the mean over
+        which one is taken.
 
     Returns:
       [tasks].
@@ -63,14 +63,15 @@ def energy_score(values, targets, weights, groups=1):
       Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation" (JASA 2007), section 4.3.
       Lang et al., "AIFS-CRPS" (2024), for the drift.
     """
-    samples = values.shape[1]
-    size = samples // groups
-    first, second = np.transpose(list(itertools.combinations(range(samples), 2)))
-    # Of one group there are size * (size - 1) ordered pairs, which stand for all size^2 there would be of new samples.
-    same = np.where((first - second) % groups == 0, size / (size - 1), 1.0)
-    products = tf.constant(same, values.dtype) * _take(weights, first) * _take(weights, second)
+    samples, candidates = values.shape[1:3]
+    every = samples * candidates
+    values, weights = tf.reshape(values, [-1, every, values.shape[3]]), tf.reshape(weights, [-1, every])
+    error = tf.reduce_sum(weights * _distance(values, targets[:, tf.newaxis]), axis=1) / samples
+    pairs = [(i, j) for i, j in itertools.combinations(range(every), 2) if i // candidates != j // candidates]
+    first, second = np.transpose(pairs)
+    products = _take(weights, first) * _take(weights, second)
     between = tf.reduce_sum(products * _distance(_take(values, first), _take(values, second)), axis=1)
-    return tf.reduce_sum(weights * _distance(values, targets[:, tf.newaxis]), axis=1) - between
+    return error - between / (samples * (samples - 1))
 
 
 def _take(values, columns):

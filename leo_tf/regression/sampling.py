@@ -60,5 +60,5 @@ class FunctionSampler:
         if bits is None:
             parameters = self._model.adapt_in_evaluation(support_x, support_y)
         else:
-            parameters = self._model.adapt_in_training(support_x, support_y, randomness.normal(bits)).parameters
+            parameters = self._model.sample_with(support_x, support_y, randomness.normal(bits))
         return self._model.predict_at(query_x, parameters)

@@ -14,39 +14,35 @@ SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 MIXTURE = distributions.mixture(tf.constant(LOGITS), distributions.gaussian(tf.constant(MEAN), tf.constant(STDDEV)))
 
 
-def test_a_gaussian_is_repeated_sample_by_sample():
+def test_a_gaussian_is_repeated_candidate_by_candidate():
     posterior = distributions.gaussian(tf.constant(MEAN[:, 0]), tf.constant(STDDEV[:, 0]))
-    assert codes.repeated(posterior, 2, 1).distribution is posterior
-    found = codes.repeated(posterior, 2, 3)
-    np.testing.assert_array_equal(found.distribution.mean(), np.repeat(MEAN[:, 0], 3, axis=0))
-    np.testing.assert_allclose(found.distribution.stddev(), np.repeat(STDDEV[:, 0], 3, axis=0))
-    np.testing.assert_allclose(found.weights, np.full((2, 3), 1 / 3))
-    assert found.log_shares == 0
+    assert codes.of_gaussian(posterior, 2, 1, 1).distribution is posterior
+    found = codes.of_gaussian(posterior, 2, samples=2, candidates=3)
+    np.testing.assert_array_equal(found.distribution.mean(), np.repeat(MEAN[:, 0], 6, axis=0))
+    np.testing.assert_allclose(found.distribution.stddev(), np.repeat(STDDEV[:, 0], 6, axis=0))
+    np.testing.assert_allclose(np.exp(found.log_shares), np.full((2, 2, 3), 1 / 3))
 
 
 def test_the_components_come_in_turn_with_their_shares():
-    found = codes.in_turn(MIXTURE, 6)
+    found = codes.of_mixture(MIXTURE, samples=2, candidates=6)
     for task in range(2):
-        for sample in range(6):
-            row, component = 6 * task + sample, sample % 3
+        for place in range(12):
+            row, component = 12 * task + place, place % 3
             np.testing.assert_array_equal(found.distribution.mean()[row], MEAN[task, component])
             np.testing.assert_allclose(found.distribution.stddev()[row], STDDEV[task, component])
-            np.testing.assert_allclose(found.weights[task, sample], SHARES[task, component] / 2)
-            np.testing.assert_allclose(found.log_shares[row], np.log(3 * SHARES[task, component]))
-    np.testing.assert_allclose(np.sum(found.weights, axis=1), 1)
+            share = np.exp(found.log_shares[task, place // 6, place % 6])
+            np.testing.assert_allclose(share, SHARES[task, component] / 2)
+    np.testing.assert_allclose(np.exp(found.log_shares).sum(axis=2), 1)
 
 
-def test_a_draw_chooses_by_shares():
-    """Quantiles of the normal distribution, as many in each component as its share says."""
+def test_a_random_number_chooses_by_the_weights():
+    """Quantiles of the normal distribution: each candidate as often as its weight says."""
     normals = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
-    for task in range(2):
-        of_task = tf.repeat(LOGITS[task : task + 1], 1000, axis=0)
-        each = (tf.repeat(values[task : task + 1], 1000, axis=0) for values in (MEAN, STDDEV))
-        mixture = distributions.mixture(of_task, distributions.gaussian(*each))
-        found = codes.by_shares(mixture, tf.constant(normals[:, np.newaxis]))
-        assert found.weights is None
-        counts = [np.all(found.distribution.mean() == MEAN[task, c], axis=1).mean() for c in range(3)]
-        np.testing.assert_allclose(counts, SHARES[task], atol=1.1e-3)
+    values, weights = np.arange(3000).reshape(3000, 1), np.tile(SHARES[:1], [1000, 1])
+    found = codes.chosen(*map(tf.constant, (values, weights, normals))).numpy()[:, 0]
+    np.testing.assert_array_equal(found // 3, np.arange(1000))  # of the sample's own
+    counts = [(found % 3 == candidate).mean() for candidate in range(3)]
+    np.testing.assert_allclose(counts, SHARES[0], atol=1.1e-3)
 
 
 def test_the_likeliest():

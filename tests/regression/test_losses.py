@@ -1,5 +1,7 @@
 """The losses against their definitions, written out in loops; and what an energy score rewards."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,47 +14,37 @@ def distance(a, b):
     return np.sqrt(np.mean((a - b) ** 2) + 1e-6)
 
 
-def draws(samples, seed=0):
+def draws(samples, candidates=1, seed=0):
     rng = np.random.default_rng(seed)
-    weights = rng.uniform(0.5, 2, size=(3, samples))
-    return rng.normal(size=(3, samples, 4)), rng.normal(size=(3, 4)), weights / weights.sum(axis=1, keepdims=True)
+    weights = rng.uniform(0.5, 2, size=(3, samples, candidates))
+    weights /= weights.sum(axis=2, keepdims=True)
+    return rng.normal(size=(3, samples, candidates, 4)), rng.normal(size=(3, 4)), weights
 
 
-def test_squared_error_by_its_definition():
-    values, targets, weights = draws(3)
+@pytest.mark.parametrize("candidates", [1, 3])
+def test_squared_error_by_its_definition(candidates):
+    values, targets, weights = draws(2, candidates)
     expected = [
-        sum(w * np.mean((v - y) ** 2) for w, v in zip(weights[t], values[t], strict=True))
-        for t, y in enumerate(targets)
+        np.mean([sum(w[c] * np.mean((v[c] - y) ** 2) for c in range(candidates)) for w, v in zip(*of, strict=True)])
+        for y, *of in zip(targets, weights, values, strict=True)
     ]
     np.testing.assert_allclose(squared_error(*map(tf.constant, (values, targets, weights))), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("candidates", [1, 3])
 @pytest.mark.parametrize("samples", [2, 5])
-def test_energy_score_by_its_definition(samples):
-    values, targets, _ = draws(samples)
-    weights = np.full((3, samples), 1 / samples)
+def test_energy_score_by_its_definition(samples, candidates):
+    """Over every way to take one candidate of each sample, with its probability."""
+    values, targets, weights = draws(samples, candidates)
+    found = energy_score(*map(tf.constant, (values, targets, weights)))
     for task in range(3):
-        to_target = np.mean([distance(v, targets[task]) for v in values[task]])
-        pairs = [(i, j) for i in range(samples) for j in range(samples) if i != j]
-        between = np.mean([distance(values[task, i], values[task, j]) for i, j in pairs])
-        found = energy_score(*map(tf.constant, (values, targets, weights)))[task]
-        np.testing.assert_allclose(found, to_target - between / 2, rtol=1e-12)
-
-
-def test_energy_score_of_a_mixture_by_its_definition():
-    """Two components of three samples each, in turn, with shares that are the task's own."""
-    values, targets, _ = draws(6)
-    shares = np.array([[0.5, 0.5], [0.9, 0.1], [0.0, 1.0]])
-    found = energy_score(*map(tf.constant, (values, targets, np.tile(shares, [1, 3]) / 3)), groups=2)
-    for task in range(3):
-        of = [values[task, component::2] for component in range(2)]
-        expected = sum(
-            p * np.mean([distance(v, targets[task]) for v in f]) for p, f in zip(shares[task], of, strict=True)
-        )
-        for k, first in enumerate(of):
-            for m, second in enumerate(of):
-                pairs = [distance(a, b) for i, a in enumerate(first) for j, b in enumerate(second) if k != m or i != j]
-                expected -= shares[task, k] * shares[task, m] * np.mean(pairs) / 2
+        expected = 0.0
+        for chosen in itertools.product(range(candidates), repeat=samples):
+            functions = [values[task, s, c] for s, c in enumerate(chosen)]
+            to_target = np.mean([distance(v, targets[task]) for v in functions])
+            between = np.mean([distance(a, b) for a, b in itertools.permutations(functions, 2)])
+            probability = np.prod([weights[task, s, c] for s, c in enumerate(chosen)])
+            expected += probability * (to_target - between / 2)
         np.testing.assert_allclose(found[task], expected, rtol=1e-10)
 
 
@@ -77,11 +69,12 @@ def test_smoothing_keeps_functions_and_takes_noise():
     assert np.std(smoothed(tf.constant(noise), tf.constant(x), 0.3)) < 0.4
 
 
-def mean_score(samples_of, targets, count, groups=1, weights=None):
-    """The mean score of distributions over many tasks, and its standard error."""
+def mean_score(samples_of, targets, count, weights=None):
+    """The mean score of distributions over many tasks, and its standard error; candidates where there are weights."""
     values = samples_of(len(targets), count)
-    weights = np.full((len(targets), count), 1 / count) if weights is None else weights
-    found = energy_score(*map(tf.constant, (values, targets, weights)), groups).numpy()
+    if weights is None:
+        values, weights = values[:, :, np.newaxis], np.ones((len(targets), count, 1))
+    found = energy_score(*map(tf.constant, (values, targets, weights))).numpy()
     return found.mean(), found.std() / np.sqrt(len(found))
 
 
@@ -104,7 +97,7 @@ def test_the_best_spread_is_the_right_one_with_few_samples_too(count, points):
 def test_squared_error_would_have_no_spread():
     rng = np.random.default_rng(1)
     targets, normals = 0.7 * rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 2, 1))
-    weights = np.full((20_000, 2), 0.5)
+    normals, weights = normals[:, :, np.newaxis], np.ones((20_000, 2, 1))
     scores = [
         squared_error(*map(tf.constant, (spread * normals, targets, weights))).numpy().mean()
         for spread in (0, 0.3, 0.7)
@@ -126,11 +119,11 @@ def test_the_right_shares_are_best_and_noise_on_both_sides_changes_nothing_of_it
     noise = 0.5
     places = np.where(rng.random((40_000, 1)) < 0.3, 1.0, -1.0) * np.ones(5)
     targets = places + noise * rng.normal(size=places.shape)
-    values = np.tile([[1.0], [-1.0]], [2, 5]) + noise * rng.normal(size=(40_000, 4, 5))
+    values = np.tile([[1.0], [-1.0]], [1, 5]) + noise * rng.normal(size=(40_000, 2, 2, 5))
 
     def score(share):
-        weights = np.tile([share / 2, (1 - share) / 2], [40_000, 2])
-        return mean_score(lambda *_: values, targets, 4, groups=2, weights=weights)[0]
+        weights = np.tile([share, 1 - share], [40_000, 2, 1])
+        return mean_score(lambda *_: values, targets, 2, weights)[0]
 
     assert optimize.minimize_scalar(score, bounds=(0, 1), method="bounded").x == pytest.approx(0.3, abs=0.02)
     halfway = mean_score(lambda *_: noise * rng.normal(size=(40_000, 4, 5)), targets, 4)[0]
@@ -138,8 +131,8 @@ def test_the_right_shares_are_best_and_noise_on_both_sides_changes_nothing_of_it
 
 
 def test_samples_that_agree_have_a_gradient():
-    values = tf.ones([1, 2, 3])
+    values = tf.ones([1, 2, 1, 3])
     with tf.GradientTape() as tape:
         tape.watch(values)
-        loss = tf.reduce_sum(energy_score(values, tf.zeros([1, 3]), tf.fill([1, 2], 0.5)))
-    np.testing.assert_allclose(tape.gradient(loss, values), np.full((1, 2, 3), 1 / 6), rtol=1e-4)
+        loss = tf.reduce_sum(energy_score(values, tf.zeros([1, 3]), tf.ones([1, 2, 1])))
+    np.testing.assert_allclose(tape.gradient(loss, values), np.full((1, 2, 1, 3), 1 / 6), rtol=1e-4)

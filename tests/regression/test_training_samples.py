@@ -1,12 +1,13 @@
 """Training on several samples a task: the meta-loss against NumPy, its gradient, exact resume; the default."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import regression_oracle as oracle
 import tensorflow as tf
-from scipy import stats
+from scipy import special, stats
 
 from leo_tf import InputError, LEOConfig
 from leo_tf.config import EpisodeConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
@@ -35,9 +36,17 @@ KINDS = {
     "energy": {"training_loss": "energy_score", "training_samples": 3},
     "energy without weight noise": {"training_loss": "energy_score", "training_samples": 2, "weight_spread": 0.0},
     "energy of smoothed functions": {"training_loss": "energy_score", "training_samples": 2, "score_width": 0.8},
-    "energy of a mixture": {"training_loss": "energy_score", "training_samples": 4, "code_components": 2},
+    "energy of a mixture": {"training_loss": "energy_score", "training_samples": 2, "code_components": 2},
+    "energy of candidates": {
+        **{"training_loss": "energy_score", "training_samples": 2, "weight_spread": 0.0},
+        **{"code_candidates": 3, "candidate_temperature": 5.0},
+    },
+    "energy of a mixture's candidates": {
+        **{"training_loss": "energy_score", "training_samples": 2, "score_width": 0.8, "code_components": 2},
+        **{"code_candidates": 2, "candidate_temperature": 3.0},
+    },
     "squared error": {"training_samples": 3},
-    "squared error of a mixture": {"training_samples": 2, "code_components": 2},
+    "squared error of a mixture": {"code_components": 2},
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
@@ -64,18 +73,17 @@ def distance(a, b):
     return np.sqrt(np.mean((a - b) ** 2) + 1e-6)
 
 
-def loss_of(values, target, shares, kind):
-    """Loss of one task's values [samples, n], from its definition by components."""
-    parts = len(shares)
-    each = [values[k::parts] for k in range(parts)]
+def loss_of(values, target, weights, kind):
+    """Loss of one task's values [samples, candidates, n], from its definition: over all ways to take candidates."""
+    samples = [list(zip(w, v, strict=True)) for w, v in zip(weights, values, strict=True)]
     if "training_loss" not in kind:
-        return sum(share * np.mean((part - target) ** 2) for share, part in zip(shares, each, strict=True))
-    total = sum(share * np.mean([distance(v, target) for v in part]) for share, part in zip(shares, each, strict=True))
-    for k in range(parts):
-        for m in range(parts):
-            pairs = [distance(a, b) for i, a in enumerate(each[k]) for j, b in enumerate(each[m]) if k != m or i != j]
-            total -= shares[k] * shares[m] * np.mean(pairs) / 2
-    return total
+        return np.mean([sum(w * np.mean((v - target) ** 2) for w, v in each) for each in samples])
+    total = np.mean([sum(w * distance(v, target) for w, v in each) for each in samples])
+    pairs = [
+        sum(w * u * distance(a, b) for w, a in one for u, b in other)
+        for one, other in itertools.permutations(samples, 2)
+    ]
+    return total - np.mean(pairs) / 2
 
 
 @each_kind
@@ -83,35 +91,40 @@ def test_meta_loss(episode, kind):
     """The bits of a task are those of its samples, one after another; a sample's last are of its queries' noise."""
     model = make_model(kind)
     expected, sizes = oracle.LEO(model), model.regression
-    samples, parts = sizes.training_samples, sizes.code_components
+    samples, parts, candidates = sizes.training_samples, sizes.code_components, sizes.candidates
     decodes = 3 if sizes.weight_spread else 0
     of_queries = QUERIES if "training_loss" in kind else 0
-    count = (parts > 1) + 3 + decodes * PARAMETERS + of_queries
+    of_code, choice = 3 + decodes * PARAMETERS, int(candidates > 1)
+    count = choice + candidates * of_code + of_queries
     bits = model.draw_bits(episode, 7)
     assert bits.shape == (TASKS, samples * count)
     found = model.meta_loss(episode, True, noise=model.noise_from_bits(episode, bits))
-    normals = (QUANTILES / QUANTILES.std())[bits.numpy()].reshape(TASKS, samples, count)[:, :, int(parts > 1) :]
+    normals = (QUANTILES / QUANTILES.std())[bits.numpy()].reshape(TASKS, samples, count)
     terms = []
     for task in range(TASKS):
         x, y, query_x, query_y = (np.asarray(part[task]) for part in episode)
-        shares, values, kl, penalty = expected.shares(x, y), [], 0.0, 0.0
-        for sample in range(samples):
-            numbers, part = normals[task, sample], sample % parts
-            weight = shares[part] / (samples / parts)
-            of_weights = (
-                numbers[3 : 3 + decodes * PARAMETERS].reshape(decodes, PARAMETERS) if decodes else np.zeros((3, 46))
-            )
+        shares, kl, penalty = expected.shares(x, y), 0.0, 0.0
+        values, weights = np.empty([samples, candidates, QUERIES]), np.empty([samples, candidates])
+        for sample, candidate in np.ndindex(samples, candidates):
+            numbers = normals[task, sample, choice + candidate * of_code :][:of_code]
+            part = candidate % parts
+            share = shares[part] * parts / candidates
+            of_weights = numbers[3:].reshape(decodes, PARAMETERS) if decodes else np.zeros((3, PARAMETERS))
             initial, adapted, theta = expected.adapt(x, y, (numbers[:3], of_weights), part)
-            noise = 0.3 * numbers[len(numbers) - of_queries :]
-            values.append(oracle.predict(theta, query_x, UNITS)[:, 0] + (noise if of_queries else 0))
-            kl += weight * expected.kl(x, y, (numbers[:3], None), part)
-            penalty += weight * np.mean((adapted - initial) ** 2)
+            noise = 0.3 * normals[task, sample, count - of_queries :] if of_queries else 0.0
+            values[sample, candidate] = oracle.predict(theta, query_x, UNITS)[:, 0] + noise
+            likely = stats.norm.logpdf(oracle.predict(theta, x, UNITS), y, 0.3).sum()
+            temperature = sizes.candidate_temperature
+            weights[sample, candidate] = np.log(share) + (likely / temperature if temperature else 0.0)
+            kl += share * expected.kl(x, y, (numbers[:3], None), part) / samples
+            penalty += share * np.mean((adapted - initial) ** 2) / samples
+        weights = special.softmax(weights, axis=1)
         targets = query_y[:, 0]
         if "score_width" in kind:
-            weights = np.exp(-0.5 * ((query_x - query_x.T) / kind["score_width"]) ** 2)
-            weights /= weights.sum(axis=1, keepdims=True)
-            values, targets = np.array(values) @ weights.T, weights @ targets
-        query_loss = loss_of(np.array(values), targets, shares, kind)
+            near = np.exp(-0.5 * ((query_x - query_x.T) / kind["score_width"]) ** 2)
+            near /= near.sum(axis=1, keepdims=True)
+            values, targets = values @ near.T, near @ targets
+        query_loss = loss_of(values, targets, weights, kind)
         np.testing.assert_allclose(found.query_loss[task], query_loss, rtol=1e-7)
         np.testing.assert_allclose(found.kl[task], kl, rtol=1e-7)
         np.testing.assert_allclose(found.encoder_penalty[task], penalty, rtol=1e-7)
@@ -179,7 +192,7 @@ def test_a_mixture_adapts_its_likeliest_component_and_samples_all(episode):
         x, y = (tf.repeat(part[task : task + 1], 2000, axis=0) for part in support)
         of_choice = np.random.default_rng(0).normal(size=(2000, 1))
         normals = np.concatenate([of_choice, np.zeros((2000, model.normals_per_task - 1))], axis=1)
-        found = model.adapt_in_training(x, y, tf.constant(normals)).parameters.numpy()
+        found = model.sample_with(x, y, tf.constant(normals)).numpy()
         zeros = np.zeros(3), np.zeros((3, PARAMETERS))
         places = [expected.adapt(*(np.asarray(p[task]) for p in support), zeros, k)[2] for k in range(2)]
         nearest = [np.abs(found - place).max(axis=1) < 1e-6 for place in places]
@@ -187,6 +200,24 @@ def test_a_mixture_adapts_its_likeliest_component_and_samples_all(episode):
         counts[task] = nearest[1].mean()
         assert counts[task] == pytest.approx(shares[1], abs=4 * np.sqrt(0.25 / 2000))
     assert np.ptp(counts) > 0.02  # the shares are the tasks' own
+
+
+def test_of_candidates_the_one_is_sampled_that_fits(episode):
+    """Far apart codes: the chosen network is, mostly, the best of its candidates; as often as the weights say."""
+    model = make_model(KINDS["energy of candidates"], inner_unroll_length=0, finetuning_unroll_length=0)
+    x, y = (tf.repeat(part[:1], 3000, axis=0) for part in episode[:2])
+    normals = tf.constant(np.random.default_rng(0).normal(size=(3000, model.normals_per_task)))
+    every, found = model.adapt_in_training(x, y, normals), model.sample_with(x, y, normals).numpy()
+    candidates, weights = every.parameters.numpy().reshape(3000, 3, PARAMETERS), every.weights.numpy()[:, 0]
+    for row in range(5):
+        errors = [np.sum((oracle.predict(theta, np.asarray(x[row]), UNITS) - y[row]) ** 2) for theta in candidates[row]]
+        np.testing.assert_allclose(weights[row], special.softmax(np.array(errors) / (-2 * 0.09 * 5)), rtol=1e-8)
+    matches = np.all(candidates == found[:, np.newaxis], axis=2)
+    assert np.all(matches.sum(axis=1) == 1)
+    assert weights[matches].mean() == pytest.approx(np.mean(np.sum(weights**2, axis=1)), abs=0.03)
+    assert matches[np.arange(3000), weights.argmax(axis=1)].mean() == pytest.approx(
+        weights.max(axis=1).mean(), abs=0.03
+    )
 
 
 RUN = RunConfig(
@@ -231,12 +262,11 @@ def test_two_replicas_agree_with_one(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "settings,expected",
     [
-        ({"training_loss": "energy_score"}, r"training_samples=1 .* multiple of code_components=1, at least 2"),
-        ({"code_components": 2}, r"training_samples=1 .* multiple of code_components=2, at least 2"),
-        ({"code_components": 2, "training_samples": 3}, r"training_samples=3 .* multiple of code_components=2"),
+        ({"training_loss": "energy_score"}, "training_samples=1 was given; expected at least 2 with the energy_score"),
+        ({"code_candidates": 2}, "code_candidates=2 was given; expected 1 without a candidate_temperature"),
         (
-            {"training_loss": "energy_score", "code_components": 2, "training_samples": 2},
-            r"training_samples=2 .* at least 4, with training_loss=energy_score",
+            {"candidate_temperature": 4.0, "noise_stddev": 0.0},
+            "candidate_temperature=4.0 was given; expected 0 where noise_stddev is",
         ),
         (
             {"training_loss": "likelihood"},

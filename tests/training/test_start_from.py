@@ -19,7 +19,7 @@ SIZES = {
     **{"network_units": 5, "encoder_units": 6, "relation_units": 7, "decoder_units": 6, "weight_spread": 0.0},
     "noise_stddev": 0.0,  # no figures, which take long to find tasks for
 }
-MIXTURE = {"training_loss": "energy_score", "training_samples": 4, "code_components": 2}
+MIXTURE = {"training_loss": "energy_score", "training_samples": 2, "code_components": 2}
 
 
 def config(steps=4, start_from="", sizes=None, model=None, algorithm="leo", **training):

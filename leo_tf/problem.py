@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from leo_tf.evaluation.intervals import Interval
 from leo_tf.evaluation.results import require_of_tasks
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.subject import Subject
 
 
@@ -203,16 +204,14 @@ class Problem:
         """Return what samples meta-training tasks, in the current strategy's scope: `sample(seed, first_task, n)`."""
         raise NotImplementedError
 
-    spreads_validation = False  # whether `make_validator` takes `spread`
-
-    def make_validator(self, learner, spread=None) -> Callable[[], Validation] | None:
+    def make_validator(self, learner, workers=ALONE) -> Callable[[], Validation] | None:
         """Return a function that judges the learner as it is then on the run's fixed validation tasks.
 
         None where metavalid_tasks is 0.
 
         Args:
           learner: of the problem.
-          spread: scores tasks on many workers, each of which calls the function; as Council.spread.
+          workers: Council that the tasks are spread over; all of its workers call the function.
         """
         raise NotImplementedError
 

@@ -53,6 +53,7 @@ class Evaluation:
       request: EvaluationRequest.
       trained: RunConfig that the learner was trained with; default `config`.
       data_record: what the learner was trained on, as Problem.data_record; empty where that is not known.
+      workers: Council that the tasks of `evaluate` are spread over; all of its workers call that.
 
     Raises:
       InputError: the request asks for what there is not.
@@ -61,9 +62,9 @@ class Evaluation:
     result_type: Any = None  # a Result
     title = ""  # of the data, for the printed line
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
         self.config, self.request, self.trained = config, request, trained or config
-        self.data_record = data_record
+        self.data_record, self.workers = data_record, workers
 
     @property
     def name(self) -> str:

@@ -149,7 +149,7 @@ class Classification(Problem):
         batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
         scoring, nearest = Scoring(table, tasks, batch_size), NEAREST_MEANS["nearest_class_mean"]
-        measured = [scoring.measure(nearest, space) for space in (RAW, space_of_model(learner)) if space]
+        measured = [scoring.measure(nearest, space, workers) for space in (RAW, space_of_model(learner)) if space]
         yardsticks = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 from leo_tf.training.roll_call import objection
-from leo_tf.training.workers import watched
+from leo_tf.training.workers import GOES_ON, watched
 
 STATE, STEPS, VALIDATE, END = 1, 2, 3, 4  # what the chief may ask for
 _MOST_WORDS = 2**20  # in one message
@@ -29,11 +29,11 @@ class Council:
     Args:
       cluster: Cluster.
       strategy: of `join`.
-      timeout: seconds without a heartbeat after which a worker is lost; for messages.
+      timeout, advice: as for `workers.loss_of`.
     """
 
-    def __init__(self, cluster, strategy, timeout):
-        self.cluster, self.strategy, self._timeout = cluster, strategy, timeout
+    def __init__(self, cluster, strategy, timeout, advice=GOES_ON):
+        self.cluster, self.strategy, self._timeout, self._advice = cluster, strategy, timeout, advice
         self._of_this_worker = len(strategy.extended.worker_devices)
         self.count = len(cluster.addresses)
 
@@ -44,7 +44,7 @@ class Council:
 
     def watched(self):
         """Return the context of what is done together: WorkerLost where another worker ends."""
-        return watched(self.cluster, self._timeout)
+        return watched(self.cluster, self._timeout, self._advice)
 
     def meet(self, what=0, number=0, signal=0):
         """Learn what to do next.

@@ -1,7 +1,18 @@
 """Validation, evaluation and extraction shared by two workers: the numbers of one process, and one end for all."""
 
+import json
+import signal
+import time
+
+import numpy as np
 import pytest
 from harness import rows_of
+from saved_runs import save_run
+
+from leo_tf.classification.results import EvaluationResult
+from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig
+from leo_tf.regression.results import RegressionResult
+from leo_tf.runs.problems import problem_of
 
 SMALL = {"inner_unroll_length": 1, "finetuning_unroll_length": 1, "num_latents": 2}
 NETWORK = {"network_units": 4, "encoder_units": 4, "relation_units": 4, "decoder_units": 4}
@@ -42,3 +53,96 @@ def test_validation_of_regression(runs, workers, tmp_path):
     expected = validations_of(tmp_path / "one")
     assert len(expected) == 2 and "validation_mse" in expected[0] and "validation_coverage_90" in expected[0]
     require_near(validations_of(tmp_path / "two"), expected)
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    """A run on the glyphs, untrained, with the record of what it was trained on."""
+    config = RunConfig(LEOConfig(**SMALL), DataConfig(dataset_name="glyphs"), EpisodeConfig(num_classes=3))
+    path = tmp_path_factory.mktemp("classes") / "run"
+    save_run(path, config, problem_of(config).data_record)
+    return path
+
+
+@pytest.fixture
+def evaluate(runs, workers, tmp_path):
+    """A function that evaluates a run alone and with two workers; returns the stems of both results' files."""
+
+    def both(run, *flags):
+        def start(output, *more, **how):
+            return runs.start(
+                "evaluate.py", f"--checkpoint_path={run}", f"--output={output}.json", *flags, *more, **how
+            )
+
+        alone = start(tmp_path / "one")
+        said = workers.finish(tmp_path / "two", train=start, own=[[], [f"--checkpoint_path={tmp_path / 'no run'}"]])
+        assert alone.wait() == 0, alone.said
+        assert "the results are on worker 0" in said[1] and "LEO" not in said[1]
+        return tmp_path / "one", tmp_path / "two"
+
+    return both
+
+
+def require_same_result(one, two, kind):
+    expected, found = (kind.load(each.with_suffix(".npz")) for each in (one, two))
+    for name in kind.kinds():
+        if name != "seconds":
+            value, ours = getattr(expected, name), getattr(found, name)
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                np.testing.assert_allclose(ours, value, rtol=1e-4, atol=1e-6, err_msg=name)
+            else:
+                np.testing.assert_array_equal(ours, value, err_msg=name)
+    written = [json.loads(each.with_suffix(".json").read_text()) for each in (one, two)]
+    assert written[0].keys() == written[1].keys()
+
+
+def test_evaluation_of_classification(classes, evaluate):
+    one, two = evaluate(classes, "--num_tasks=11", "--metatest_batch_size=4")
+    require_same_result(one, two, EvaluationResult)
+    assert len(EvaluationResult.load(two.with_suffix(".npz")).yardstick_names) == 4  # the others read the data too
+
+
+@pytest.mark.long
+def test_evaluation_with_strengths_chosen_together(classes, evaluate):
+    one, two = evaluate(classes, "--num_tasks=7", "--queries=3", "--yardsticks=ridge,lda,plda", "--calibrate")
+    require_same_result(one, two, EvaluationResult)
+    chosen = [json.loads(each.with_suffix(".json").read_text())["yardstick_choices"] for each in (one, two)]
+    assert any("penalty" in choice for choice in chosen[0].values())
+    for name, choice in chosen[0].items():
+        assert {**choice, "seconds": 0} == {**chosen[1][name], "seconds": 0}
+
+
+@pytest.mark.long
+def test_evaluation_of_regression(evaluate, tmp_path):
+    config = RunConfig(
+        LEOConfig(**SMALL, inner_lr_init=0.01, dropout_rate=0.0),
+        regression=RegressionConfig(**NETWORK),
+        problem="regression",
+    )
+    save_run(tmp_path / "run", config, {"tasks": "sinusoids and lines"})
+    one, two = evaluate(
+        tmp_path / "run", "--num_tasks=25", "--samples=6", "--metatest_batch_size=4", "--shots_grid=1,5"
+    )
+    require_same_result(one, two, RegressionResult)
+
+
+def test_a_lost_worker_ends_an_evaluation(runs, workers, classes, tmp_path):
+    def start(path, *more, **how):
+        flags = ("--num_tasks=100000", "--metatest_batch_size=10", "--worker_timeout=5", f"--output={path}")
+        return runs.start("evaluate.py", f"--checkpoint_path={classes}", *flags, *more, **how)
+
+    both = workers.start(tmp_path / "result.json", train=start)
+    wait_for(both[0], "evaluating")
+    both[1].kill(signal.SIGKILL)
+    since = time.monotonic()
+    assert both[0].wait() == 2, both[0].said
+    assert time.monotonic() - since < 35
+    assert "Error: Worker 1 (127.0.0.1:" in both[0].said and "same command to all workers again" in both[0].said
+    assert not (tmp_path / "result.json").exists()
+
+
+def wait_for(process, text, seconds=100):
+    until = time.monotonic() + seconds
+    while text not in process.said and time.monotonic() < until:
+        time.sleep(0.1)
+    assert text in process.said, process.said

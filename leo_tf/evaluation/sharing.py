@@ -4,7 +4,7 @@ import numpy as np
 
 
 class Alone:
-    """A process that has all of the work. To many workers a Council is the same, and says more of these methods."""
+    """A process that has all of the work. A Council is the same for many workers, and says more of these methods."""
 
     is_chief = True
     count = 1  # of workers

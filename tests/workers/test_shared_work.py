@@ -1,16 +1,21 @@
 """Validation, evaluation and extraction shared by two workers: the numbers of one process, and one end for all."""
 
 import json
+import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
+from drawn_images import write_classes
 from harness import rows_of
 from saved_runs import save_run
 
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig
+from leo_tf.data.card import FILES
+from leo_tf.features.settings import NetworkConfig
+from leo_tf.features.wrn import wide_resnet
 from leo_tf.regression.results import RegressionResult
 from leo_tf.runs.problems import problem_of
 
@@ -141,8 +146,75 @@ def test_a_lost_worker_ends_an_evaluation(runs, workers, classes, tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
+def require_refused(workers, start, output, said, **how):
+    """Require that all workers refuse, in these words, and nothing is written."""
+    both = workers.start(output, train=start, **how)
+    for process in both:
+        assert process.wait() == 2, process.said
+        assert said in process.said and "Traceback" not in process.said
+    assert not output.exists()
+
+
+@pytest.mark.long
+def test_what_does_not_fit_is_refused_by_all(runs, workers, classes, photos, tmp_path):
+    def evaluate(path, *more, **how):
+        flags = (f"--checkpoint_path={classes}", f"--output={path}", "--num_tasks=4")
+        return runs.start("evaluate.py", *flags, *more, **how)
+
+    def extract(path, *more, **how):
+        flags = (f"--extractor={photos / 'network.keras'}", f"--images={photos / 'photos'}", f"--output={path}")
+        return runs.start("leo_tf/features/extract/__main__.py", *flags, *more, **how)
+
+    output = tmp_path / "result.json"
+    none = [[f"--checkpoint_path={tmp_path / 'none'}"], []]
+    require_refused(workers, evaluate, output, f"No run in {tmp_path / 'none'}", own=none)
+    require_refused(workers, evaluate, output, "--seed=3 on worker 1 (127.0.0.1:", own=[[], ["--seed=3"]])
+    wide_resnet(NetworkConfig(depth=10, width=1), 16, 3, 6, seed=4).save(tmp_path / "other.keras")
+    other = [[], [f"--extractor={tmp_path / 'other.keras'}"]]
+    require_refused(workers, extract, tmp_path / "data", "weights_sha256=", own=other)
+    shutil.copytree(photos / "photos", tmp_path / "photos")
+    (tmp_path / "photos" / "val" / "c06" / "0.png").unlink()
+    fewer = [[], [f"--images={tmp_path / 'photos'}"]]
+    require_refused(workers, extract, tmp_path / "data", "The workers differ: val_digest=", own=fewer)
+
+
 def wait_for(process, text, seconds=100):
     until = time.monotonic() + seconds
     while text not in process.said and time.monotonic() < until:
         time.sleep(0.1)
     assert text in process.said, process.said
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Folders of images, one of which is cut off behind its header, and an untrained network."""
+    root = tmp_path_factory.mktemp("photos")
+    write_classes(root / "photos" / "train", range(6), images=60)
+    write_classes(root / "photos" / "val", range(6, 9), images=5)
+    cut = root / "photos" / "train" / "c02" / "7.png"
+    cut.write_bytes(cut.read_bytes()[:-300])
+    wide_resnet(NetworkConfig(depth=10, width=1), 16, 3, 6, seed=3).save(root / "network.keras")
+    return root
+
+
+def test_extraction(runs, workers, photos, tmp_path):
+    def extract(path, *more, **how):
+        flags = (f"--extractor={photos / 'network.keras'}", f"--images={photos / 'photos'}", f"--output={path}")
+        return runs.start("leo_tf/features/extract/__main__.py", *flags, "--dtype=float32", *more, **how)
+
+    alone = extract(tmp_path / "one")
+    said = workers.finish(tmp_path / "two", train=extract)
+    assert alone.wait() == 0, alone.said
+    assert "359 images of 6 classes" in said[0] and "359 images" not in said[1]
+    files = {file.name for file in (tmp_path / "one").iterdir()}
+    assert {file.name for file in (tmp_path / "two").iterdir()} == files == {*FILES, "train.npz", "val.npz"}
+    for split in ("train", "val"):
+        one, two = (np.load(tmp_path / name / f"{split}.npz") for name in ("one", "two"))
+        np.testing.assert_allclose(two["embeddings"], one["embeddings"], rtol=1e-5, atol=1e-6)
+        for name in ("labels", "paths"):
+            np.testing.assert_array_equal(two[name], one[name])
+    for name in FILES:
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert list(json.loads((tmp_path / "two" / "card.json").read_text())["images"]["train"]["skipped"]) == [
+        "train/c02/7.png"
+    ]

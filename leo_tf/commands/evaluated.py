@@ -49,7 +49,7 @@ def evaluated_by(values, workers):
     _require_flags(values, folder, problem)
     request = _request(values, problem)
     evaluation = problem.evaluation_type(problem.config, request, trained, record, workers)
-    analysis.require_analyses(values.analysis, problem.config, problem.yardsticks, numbers("ways_grid", values))
+    analysis.require_analyses(values.analysis, problem.config, problem.yardsticks, whole_numbers("ways_grid", values))
     output = None
     if workers.is_chief:
         output = _output(values, folder, evaluation)
@@ -68,7 +68,7 @@ def evaluated_by(values, workers):
     return Evaluated(folder, trained, problem, evaluation, learner, result, output)
 
 
-def numbers(name, values):
+def whole_numbers(name, values):
     """Return the whole numbers, a list, that are given to a flag; raises InputError where they are none."""
     given = values[name].value
     try:
@@ -98,7 +98,7 @@ def _request(values, problem):
         queries=values.queries or None,
         tasks_file=values.tasks,
         samples=values.samples,
-        shots=tuple(numbers("shots_grid", values)),
+        shots=tuple(whole_numbers("shots_grid", values)),
         yardsticks=(*values.yardsticks, *(name for name in values.analysis if name in problem.yardsticks)),
     )
 

@@ -4,7 +4,7 @@ import logging
 import os
 
 from leo_tf import analysis
-from leo_tf.commands.evaluated import numbers
+from leo_tf.commands.evaluated import whole_numbers
 from leo_tf.commands.help import as_flags
 from leo_tf.evaluation import compare, plots, seed_summary
 from leo_tf.files import write_json
@@ -29,17 +29,17 @@ def report(found, values):
         print(as_flags(advice))
     result.save(output.with_suffix(".npz"))
     about = {"checkpoint_path": str(folder.path), "step": step, **evaluation.about}
-    numbers_found = {**about, "versions": versions(), **result.summary()}
+    summary = {**about, "versions": versions(), **result.summary()}
     yardsticks = evaluation.yardsticks()
     if yardsticks:
-        numbers_found["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
+        summary["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
         print("", *yardsticks, sep="\n\n")
     if values.calibrate:
         _calibrate(evaluation, learner, folder, step)
     extras = evaluation.extras(learner, f"{learner.algorithm}, step {step}")
     if extras.text:
         print(f"\n{extras.text}")
-    write_json(output, {**numbers_found, **extras.summary})
+    write_json(output, {**summary, **extras.summary})
     events = _events(folder, values.split)
     trained_shots = found.trained.episodes.num_tr_examples_per_class
     if events and evaluation.is_of_the_run and trained_shots in result.shots_evaluated:
@@ -50,7 +50,7 @@ def report(found, values):
         _draw(figure, beside(output, name), events, step)
 
     names = ("data_digest", "tasks_digest", "model_fingerprint")
-    about |= {name: numbers_found[name] for name in names if name in numbers_found}
+    about |= {name: summary[name] for name in names if name in summary}
     if values.compare_to:
         _compare(values.compare_to, result, evaluation, output, about)
     if values.seed_runs:
@@ -103,7 +103,7 @@ def _analyse(found, values, about, events, step):
     if not names:
         return
     some = evaluation.tasks.take(slice(values.analysis_tasks))
-    ways, shots = (numbers(name, values) for name in ("ways_grid", "shots_grid"))
+    ways, shots = (whole_numbers(name, values) for name in ("ways_grid", "shots_grid"))
     batch_size, queries = config.training.metatest_batch_size, values.queries or None
     request = analysis.Request(found.learner, evaluation.table, some, batch_size, ways, shots, queries)
     about = {**about, "tasks_digest": some.digest, "num_tasks": len(some)}

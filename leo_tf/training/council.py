@@ -116,7 +116,7 @@ class Council:
         """
         found: list = []
         at_once = self.count * self.batch_size(count, batch_size)
-        with Progress(f"evaluating with {self.count} workers", count, "tasks") as progress:
+        with Progress(f"evaluating with {self.count} workers", count, "scores") as progress:
             for first in range(0, count, at_once):
                 found.append(self._spread(score, np.arange(first, min(first + at_once, count))))
                 progress.add(at_once)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from saved_runs import save_run
-from worker_processes import wait_for
+from worker_processes import BOUND, wait_for
 
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig
@@ -102,7 +102,7 @@ def test_a_lost_worker_ends_the_other(classes, evaluate, workers, tmp_path, vict
     both[victim].kill(signal.SIGKILL)
     since, left = time.monotonic(), both[1 - victim]
     assert left.wait() == 2, left.said
-    assert time.monotonic() - since < 35
+    assert time.monotonic() - since < 5 + BOUND
     assert f"Error: Worker {victim} (127.0.0.1:" in left.said and "Traceback" not in left.said
     assert "is lost" in left.said and "Give the same command to all workers again." in left.said
     assert not list(tmp_path.glob("result*"))
@@ -113,8 +113,7 @@ def test_what_does_not_fit_is_refused_by_all(classes, evaluate, workers, tmp_pat
     def start(output, *more, **how):
         return evaluate(classes, output, "--num_tasks=4", *more, **how)
 
-    workers.refused(
-        tmp_path / "result", f"No run in {tmp_path / 'no'}", [f"--checkpoint_path={tmp_path / 'no'}"], start
-    )
-    workers.refused(tmp_path / "result", "--seed=3 on worker 1 (127.0.0.1:", ["--seed=3"], start, whose=1)
+    result, nowhere = tmp_path / "result", tmp_path / "no run"
+    workers.refused(result, f"No run in {nowhere}", [f"--checkpoint_path={nowhere}"], start)
+    workers.refused(result, "--seed=3 on worker 1 (127.0.0.1:", ["--seed=3"], start, whose=1)
     assert not list(tmp_path.glob("result*"))

@@ -8,12 +8,11 @@ import pytest
 from drawn_images import write_classes
 from harness import files_of, require_same, rows_of, wait_for_step
 from run_states import state_of
-from worker_processes import Workers
+from worker_processes import BOUND, Workers
 
 # A small rate: with a larger one Adam makes much of the rounding of small gradients.
 STEPS = ("--num_steps_limit=40", "--checkpoint_steps=20", "--log_steps=2", "--outer_lr=1e-5")
 ENDLESS = ("--num_steps_limit=4000", "--checkpoint_steps=2000", "--log_steps=2", "--metavalid_tasks=0")
-BOUND = 30  # seconds beyond worker_timeout within which all have ended, on a loaded machine
 
 
 @pytest.fixture(scope="module")

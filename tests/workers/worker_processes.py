@@ -5,6 +5,8 @@ import signal
 import socket
 import time
 
+BOUND = 60  # seconds beyond worker_timeout within which all have ended, on a loaded machine
+
 
 class Worker:
     """A Process whose end may be asked for again."""

@@ -14,7 +14,7 @@ from leo_tf.features.images.checks import keep, refuse_empty, report_unreadable
 from leo_tf.features.images.layouts import Source
 
 CHUNK = 32
-_CHUNKS_OF_A_WORKER = 8  # between two times that workers hear of each other
+_CHUNKS_OF_A_WORKER = 4  # between two times that workers hear of each other
 
 
 class Embedded(NamedTuple):

@@ -1,6 +1,8 @@
 """Commands that one process runs, or many workers: their flags, and the way from these to the run."""
 
+import contextlib
 import os
+import signal
 
 from absl import flags
 
@@ -10,6 +12,7 @@ from leo_tf.config.cluster import find_cluster
 from leo_tf.errors import InputError
 
 _GROUP = "Workers"
+_MOST_SECONDS_TO_END = 120
 
 
 def define_worker_flags(flag_values=flags.FLAGS):
@@ -72,7 +75,8 @@ def run_work(config, values, refuse_early, make_work, train):
     fault = _begun(cluster, refuse_early)
     from leo_tf.training.together import together
 
-    return together(cluster, config.flat(), values.worker_timeout, fault, make_work, train)
+    with _ended_in_time():
+        return together(cluster, config.flat(), values.worker_timeout, fault, make_work, train)
 
 
 def run_shared(values, refuse_early, share, finish):
@@ -99,7 +103,8 @@ def run_shared(values, refuse_early, share, finish):
 
     own = {group: chosen for group, chosen in grouped(values).items() if group != _GROUP}
     settings = {flag.name: flag.value for chosen in own.values() for flag in chosen}
-    return once(cluster, settings, values.worker_timeout, fault, share, finish)
+    with _ended_in_time():
+        return once(cluster, settings, values.worker_timeout, fault, share, finish)
 
 
 def _begun(cluster, refuse_early):
@@ -112,3 +117,16 @@ def _begun(cluster, refuse_early):
             fault = str(error)
     load_tensorflow()
     return fault
+
+
+@contextlib.contextmanager
+def _ended_in_time():
+    """Let the system end the process, by SIGALRM, if it is still there two minutes after the block.
+
+    TensorFlow takes leave of the other workers when Python ends, and was seen to hang there, all being done and said.
+    """
+    try:
+        yield
+    finally:
+        if hasattr(signal, "alarm"):
+            signal.alarm(_MOST_SECONDS_TO_END)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from leo_tf.evaluation.intervals import Interval
 from leo_tf.evaluation.results import require_of_tasks
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.subject import Subject
 
 
@@ -52,6 +53,7 @@ class Evaluation:
       request: EvaluationRequest.
       trained: RunConfig that the learner was trained with; default `config`.
       data_record: what the learner was trained on, as Problem.data_record; empty where that is not known.
+      workers: Council that the tasks of `evaluate` are spread over; all of its workers call that.
 
     Raises:
       InputError: the request asks for what there is not.
@@ -60,9 +62,9 @@ class Evaluation:
     result_type: Any = None  # a Result
     title = ""  # of the data, for the printed line
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
         self.config, self.request, self.trained = config, request, trained or config
-        self.data_record = data_record
+        self.data_record, self.workers = data_record, workers
 
     @property
     def name(self) -> str:
@@ -203,16 +205,14 @@ class Problem:
         """Return what samples meta-training tasks, in the current strategy's scope: `sample(seed, first_task, n)`."""
         raise NotImplementedError
 
-    spreads_validation = False  # whether `make_validator` takes `spread`
-
-    def make_validator(self, learner, spread=None) -> Callable[[], Validation] | None:
+    def make_validator(self, learner, workers=ALONE) -> Callable[[], Validation] | None:
         """Return a function that judges the learner as it is then on the run's fixed validation tasks.
 
         None where metavalid_tasks is 0.
 
         Args:
           learner: of the problem.
-          spread: scores tasks on many workers, each of which calls the function; as Council.spread.
+          workers: Council that the tasks are spread over; all of its workers call the function.
         """
         raise NotImplementedError
 

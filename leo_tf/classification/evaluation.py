@@ -16,12 +16,13 @@ from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits,
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import Tasks, draw_from
-from leo_tf.classification.yardsticks import Scoring, TrainingClasses, planned, requested
+from leo_tf.classification.yardsticks import Scoring, TrainingClasses, planned, requested, title_of
 from leo_tf.classification.yardsticks.choice import VALIDATION_TASKS
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.card import find_card_folder, read_card, what_the_extractor_saw
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.evaluation.fingerprint import fingerprint
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.problem import Evaluation, Extras
 
 _logger = logging.getLogger("leo_tf")
@@ -77,11 +78,11 @@ def evaluate_tasks(model, table, tasks, batch_size=200):
     return _evaluate(model, table, tasks, batch_size)
 
 
-def _evaluate(model, table, tasks, batch_size, measured=None):
+def _evaluate(model, table, tasks, batch_size, measured=None, workers=ALONE):
     model.require_ways(tasks.ways)
-    sampler, batch_size = sampler_of(table, tasks, model), min(batch_size, len(tasks))
-    start = time.perf_counter()
-    scores = Evaluator(adapted_by(model), sampler, batch_size).run_on(tasks)
+    sampler, start = sampler_of(table, tasks, model), time.perf_counter()
+    evaluator = Evaluator(adapted_by(model), sampler, workers.batch_size(len(tasks), batch_size))
+    scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
     seconds = time.perf_counter() - start
     if measured is None:
         scoring = Scoring(table, tasks, batch_size)
@@ -109,8 +110,8 @@ class ClassificationEvaluation(Evaluation):
 
     result_type = EvaluationResult
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
-        super().__init__(config, request, trained, data_record)
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
+        super().__init__(config, request, trained, data_record, workers)
         self._requested, self._last_measured = requested(request.yardsticks), []
         self.title = f"{config.data.dataset_name} {request.split}: "
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
@@ -209,10 +210,14 @@ class ClassificationEvaluation(Evaluation):
         require_fits(learner, self.table)
         if self._requested:
             self._scoring.validation()  # before the work, for what may be wrong with it
-        yardsticks = planned(learner, self._requested, self._training_classes, self._plda)
-        self._last_measured = [self._scoring.measure(*each) for each in yardsticks]
+        yardsticks = list(planned(learner, self._requested, self._training_classes, self._plda))
+        # What one worker cannot read is said before all wait for what only some do.
+        titles = "; ".join(title_of(*each) for each in yardsticks)
+        digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
+        self.workers.agree({**digests, "yardsticks": titles})
+        self._last_measured = [self._scoring.measure(*each, self.workers) for each in yardsticks]
         batch_size = self.config.training.metatest_batch_size
-        return _evaluate(learner, self.table, self.tasks, batch_size, self._last_measured)
+        return _evaluate(learner, self.table, self.tasks, batch_size, self._last_measured, self.workers)
 
     def extras(self, learner, title):
         """Return what was chosen for the yardsticks of the last evaluation."""

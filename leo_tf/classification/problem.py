@@ -23,6 +23,7 @@ from leo_tf.data.card import FILES, find_card_folder
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.problem import Problem, Validation
 
 _logger = logging.getLogger("leo_tf")
@@ -36,7 +37,6 @@ class Classification(Problem):
 
     measure = "accuracy"
     other_measures = ("loss",)
-    spreads_validation = True
     evaluation_type = ClassificationEvaluation
     evaluation_flags = frozenset(
         {
@@ -134,7 +134,7 @@ class Classification(Problem):
         named = [*left, "finetuning_lr_init"] if "support_temperature" in left else left
         _logger.info("Chosen on validation tasks: %s.", ", ".join(f"{name}={values[name]:.3g}" for name in named))
 
-    def make_validator(self, learner, spread=None):
+    def make_validator(self, learner, workers=ALONE):
         training, table = self.config.training, self._validation
         if table is None:
             return None
@@ -146,18 +146,15 @@ class Classification(Problem):
         tasks = draw_from(
             sampler, table.digest, training.metavalid_tasks, training.validation_seed, randomness.VALIDATION
         )
-        batch_size = min(training.metavalid_batch_size, training.metavalid_tasks)
+        batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
         scoring, nearest = Scoring(table, tasks, batch_size), NEAREST_MEANS["nearest_class_mean"]
-        measured = [scoring.measure(nearest, space) for space in (RAW, space_of_model(learner)) if space]
+        measured = [scoring.measure(nearest, space, workers) for space in (RAW, space_of_model(learner)) if space]
         yardsticks = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 
         def validate():
-            if spread is None:
-                scores = evaluator.run_on(tasks)
-            else:
-                scores = spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks))
+            scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
             # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
             others = {"loss": float(scores.loss.mean())}

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.problem import Evaluation, Extras
 from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.figure import choose_panels, draw_figure
@@ -25,7 +26,7 @@ _SPREAD_TASKS = 500  # validation tasks that the calibrated spread is chosen on
 _STREAMS = {"val": randomness.VALIDATION, "test": randomness.TEST}
 
 
-def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, jit=True):
+def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, jit=True, workers=ALONE):
     """Evaluate a model.
 
     Args:
@@ -34,16 +35,18 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, ji
       shots: numbers of support points, of 1 to 20 each.
       num_samples: functions sampled for each task; models without noise have one.
       batch_size, jit: as for FunctionSampler.
+      workers: Council that the tasks are spread over; all of its workers call this.
 
     Returns:
       RegressionResult.
     """
-    sampler = FunctionSampler(model, min(batch_size, len(tasks)), jit)
+    batch_size = workers.batch_size(len(tasks), batch_size)
+    sampler = FunctionSampler(model, batch_size, jit)
 
-    def functions(support_x, support_y):
-        return None, sampler.functions(support_x, support_y, num_samples)
+    def functions(support_x, support_y, first_task):
+        return None, sampler.functions(support_x, support_y, num_samples, first_task=first_task)
 
-    return score_functions(functions, tasks, shots, model.algorithm, fingerprint(model))
+    return score_functions(functions, tasks, shots, model.algorithm, fingerprint(model), workers, batch_size)
 
 
 class RegressionEvaluation(Evaluation):
@@ -51,8 +54,8 @@ class RegressionEvaluation(Evaluation):
 
     result_type = RegressionResult
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({})):
-        super().__init__(config, request, trained, data_record)
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
+        super().__init__(config, request, trained, data_record, workers)
         if request.split not in _STREAMS:
             raise InputError(f"Got split={request.split}; expected val or test for a regression run.")
         if request.samples is not None and request.samples < 1:
@@ -107,7 +110,8 @@ class RegressionEvaluation(Evaluation):
         return self.config.training.metatest_batch_size, self.config.training.jit != "off"
 
     def evaluate(self, learner):
-        return evaluate(learner, self.tasks, self.shots, self._samples, *self._batching)
+        batch_size, jit = self._batching
+        return evaluate(learner, self.tasks, self.shots, self._samples, batch_size, jit, self.workers)
 
     def subject(self, learner):
         return RegressionSubject(learner, self.tasks, self.config.episodes.num_tr_examples_per_class)

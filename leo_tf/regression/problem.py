@@ -6,6 +6,7 @@ import logging
 from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import confidence_interval
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.problem import Problem, Validation
 from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.evaluation import RegressionEvaluation
@@ -70,19 +71,22 @@ class Regression(Problem):
         episodes, noise = self.config.episodes, self.config.regression.noise_stddev
         return RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)
 
-    def make_validator(self, learner, spread=None):
+    def make_validator(self, learner, workers=ALONE):
         training, noise = self.config.training, self.config.regression.noise_stddev
         if not training.metavalid_tasks:
             return None
         tasks = draw_tasks(training.metavalid_tasks, training.validation_seed, randomness.VALIDATION, noise)
         support_x, support_y = tasks.support(self.config.episodes.num_tr_examples_per_class)
-        sampler = FunctionSampler(
-            learner, min(training.metavalid_batch_size, training.metavalid_tasks), training.jit != "off"
-        )
+        batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
+        sampler = FunctionSampler(learner, batch_size, training.jit != "off")
         panels = _panels(noise)
 
+        def scores(some):
+            samples = sampler.functions(support_x[some], support_y[some], _SAMPLES, first_task=some[0])
+            return score(samples, tasks.truth[some])
+
         def validate():
-            found = score(sampler.functions(support_x, support_y, _SAMPLES), tasks.truth)
+            found = workers.spread(scores, len(tasks), batch_size)
             others = {"crps": found.crps.mean(), "coverage_90": found.coverage[LEVELS.index(0.9)].mean()}
             errors = found.squared_error
             return Validation(confidence_interval(errors), others, _figures(panels, sampler), scores=errors)

@@ -1,6 +1,7 @@
 """What a regression evaluation found, task by task and by number of shots."""
 
 import dataclasses
+import functools
 import time
 from dataclasses import field
 from typing import ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.evaluation.progress import Progress
 from leo_tf.evaluation.results import Result, stored
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.regression.scoring import LEVELS, score
 
 FAMILIES = ("all", "sinusoid", "line")
@@ -101,28 +103,36 @@ def _row(result, shots):
     return f"{' '.join(columns)}  {f'{100 * covered.mean:.1f} %' if covered else '-'}"
 
 
-def score_functions(functions, tasks, shots, algorithm, model_fingerprint=""):
+def score_functions(functions, tasks, shots, algorithm, model_fingerprint="", workers=ALONE, batch_size=1):
     """Score sampled functions at several numbers of shots.
 
     Args:
-      functions: function (support_x, support_y), each [tasks, shots, 1] -> (mean, samples): [tasks, points], exact, or
-        None; and [samples, tasks, points].
+      functions: function (support_x, support_y, first_task), the first two [tasks, shots, 1], the last the number of
+        their first task -> (mean, samples): [tasks, points], exact, or None; and [samples, tasks, points].
       tasks: RegressionTasks.
       shots: numbers of support points.
       algorithm, model_fingerprint: of the result.
+      workers: Council that the tasks are spread over, `batch_size` at once on each; all of its workers call this.
 
     Returns:
       RegressionResult.
     """
-    start, found, count = time.perf_counter(), [], 0
+    start, found, counts = time.perf_counter(), [], set()
+
+    def scores(number, some):
+        (support_x, support_y), truth = tasks.support(number), tasks.truth[some]
+        mean, samples = functions(support_x[some], support_y[some], int(some[0]))
+        counts.add(len(samples))
+        scored = score(samples, truth)
+        if mean is None:
+            return scored
+        return scored._replace(squared_error=np.mean((mean - truth) ** 2, axis=1))  # exact, where the samples' is not
+
     with Progress(f"evaluating {algorithm}", len(shots), "numbers of shots") as progress:
         for number in shots:
-            mean, samples = functions(*tasks.support(number))
-            scores, count = score(samples, tasks.truth), len(samples)
-            if mean is not None:  # exact, where the samples' is not
-                scores = scores._replace(squared_error=np.mean((mean - tasks.truth) ** 2, axis=1))
-            found.append(scores)
+            found.append(workers.spread(functools.partial(scores, number), len(tasks), batch_size))
             progress.add()
+    (count,) = counts
     squared, single, crps, covered = (np.stack(column) for column in zip(*found, strict=True))
     return RegressionResult(
         shots=np.array(shots),

@@ -20,7 +20,7 @@ class FunctionSampler:
         self._model, self._batch_size = model, batch_size
         self._values = tf.function(self._values_of, jit_compile=jit, reduce_retracing=True)
 
-    def functions(self, support_x, support_y, num_samples, x=None, seed=0):
+    def functions(self, support_x, support_y, num_samples, x=None, seed=0, first_task=0):
         """Sample functions given support points.
 
         A model without noise has one, whatever the number asked for.
@@ -30,6 +30,7 @@ class FunctionSampler:
           num_samples: functions for each task, int; 0 for the deterministic one, through means.
           x: inputs [n]; default `grid()`.
           seed: int; sample s of task t is a function of it, s and t.
+          first_task: t of the first of these tasks, int; those after it have the numbers after it.
 
         Returns:
           float32 [samples, tasks, n].
@@ -46,7 +47,7 @@ class FunctionSampler:
             for sample in range(len(found)):
                 bits = None
                 if stochastic and num_samples:
-                    bits = self._bits(tf.random.fold_in(pair, sample), tf.constant(first, tf.int64))
+                    bits = self._bits(tf.random.fold_in(pair, sample), tf.constant(first_task + first, tf.int64))
                 found[sample, first : first + self._batch_size] = self._values(*support, query, bits).numpy()[
                     : tasks - first, :, 0
                 ]

@@ -7,10 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.errors import InputError
+from leo_tf.evaluation.progress import Progress
 from leo_tf.training.roll_call import objection
-from leo_tf.training.workers import watched
+from leo_tf.training.workers import GOES_ON, watched
 
 STATE, STEPS, VALIDATE, END = 1, 2, 3, 4  # what the chief may ask for
+_MOST_WORDS = 2**20  # in one message
 
 
 class Order(NamedTuple):
@@ -27,16 +29,22 @@ class Council:
     Args:
       cluster: Cluster.
       strategy: of `join`.
-      timeout: seconds without a heartbeat after which a worker is lost; for messages.
+      timeout, advice: as for `workers.loss_of`.
     """
 
-    def __init__(self, cluster, strategy, timeout):
-        self.cluster, self.strategy, self._timeout = cluster, strategy, timeout
+    def __init__(self, cluster, strategy, timeout, advice=GOES_ON):
+        self.cluster, self.strategy, self._timeout, self._advice = cluster, strategy, timeout, advice
         self._of_this_worker = len(strategy.extended.worker_devices)
+        self.count = len(cluster.addresses)
+
+    @property
+    def is_chief(self):
+        """Whether this is worker 0."""
+        return self.cluster.is_chief
 
     def watched(self):
         """Return the context of what is done together: WorkerLost where another worker ends."""
-        return watched(self.cluster, self._timeout)
+        return watched(self.cluster, self._timeout, self._advice)
 
     def meet(self, what=0, number=0, signal=0):
         """Learn what to do next.
@@ -51,7 +59,7 @@ class Council:
         Raises:
           WorkerLost: another worker ended.
         """
-        said = np.zeros(2 + len(self.cluster.addresses), np.int64)
+        said = np.zeros(2 + self.count, np.int64)
         if self.cluster.is_chief:
             said[:2] = what, number
         said[2 + self.cluster.number] = signal
@@ -61,7 +69,7 @@ class Council:
     def gather(self, content):
         """Return what every worker gives, a list in their order; it goes to JSON and back."""
         text = json.dumps(content).encode()
-        sizes = np.zeros(len(self.cluster.addresses), np.int64)
+        sizes = np.zeros(self.count, np.int64)
         sizes[self.cluster.number] = len(text)
         sizes = self.total(sizes)
         rows = np.zeros([len(sizes), int(sizes.max())], np.uint8)
@@ -82,24 +90,55 @@ class Council:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def spread(self, score, count):
+    def own(self, count):
+        """Return which of `count` pieces of work are this worker's, a range; all have about equally many."""
+        first, last = (count * number // self.count for number in (self.cluster.number, self.cluster.number + 1))
+        return range(first, last)
+
+    def batch_size(self, count, most):
+        """Return how many of its share of `count` tasks a worker is to score at once, at most `most`.
+
+        The batches are as equal as can be, for the last one is filled up with what is done in vain.
+        """
+        share = -(-count // self.count)
+        batches = -(-share // most)
+        return -(-share // batches)
+
+    def spread(self, score, count, batch_size):
         """Score `count` tasks, every worker its share of them; returns what `score` does, of all, on every worker.
 
+        The workers hear of each other after every batch, and so, where one is lost, in time.
+
         Args:
-          score: function from indices [n] to a NamedTuple of NumPy arrays [n].
+          score: function from indices [n], which follow each other, to a NamedTuple of NumPy arrays [..., n].
           count: int.
+          batch_size: tasks at once on a worker, at most.
         """
-        mine = np.arange(self.cluster.number, count, len(self.cluster.addresses))
-        found = score(mine if mine.size else np.zeros(1, int))  # more workers than tasks: one is scored in vain
-        whole = [np.zeros(count, part.dtype) for part in found]
-        for part, scored in zip(whole, found, strict=True):
-            part[mine] = scored[: mine.size]
-        return type(found)(*from_words(self.total(to_words(whole)), whole))
+        found: list = []
+        at_once = self.count * self.batch_size(count, batch_size)
+        with Progress(f"evaluating with {self.count} workers", count, "scores") as progress:
+            for first in range(0, count, at_once):
+                found.append(self._spread(score, np.arange(first, min(first + at_once, count))))
+                progress.add(at_once)
+        return type(found[0])(*(np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True)))
+
+    def _spread(self, score, tasks):
+        mine = self.own(len(tasks))
+        scored = score(tasks[mine.start : mine.stop] if mine else tasks[:1])  # more workers than tasks: one in vain
+        whole = [np.zeros([*part.shape[:-1], len(tasks)], part.dtype) for part in scored]
+        for part, of_mine in zip(whole, scored, strict=True):
+            part[..., mine.start : mine.stop] = of_mine[..., : len(mine)]
+        return type(scored)(*self.joined(whole))
+
+    def joined(self, arrays):
+        """Return arrays of which every worker has filled in its own part, and left the others zero; bit for bit."""
+        return from_words(self.total(to_words(arrays)), arrays)
 
     def total(self, words):
-        """Return the sum over the workers of an int64 vector, which is exact."""
+        """Return the sum over the workers of an int64 vector, which is exact; at once no more than 8 MB of it."""
+        pieces = [words[first : first + _MOST_WORDS] for first in range(0, max(1, len(words)), _MOST_WORDS)]
         with self.watched():
-            return self._total(tf.constant(words, tf.int64)).numpy()
+            return np.concatenate([self._total(tf.constant(piece, tf.int64)).numpy() for piece in pieces])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
     def _total(self, words):

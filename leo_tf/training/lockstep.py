@@ -36,8 +36,8 @@ class Led:
 
     @property
     def validate(self):
-        """Judge the state as it is, together where the work can; None where nothing is validated."""
-        return self._validate if getattr(self._work, "validates_together", False) else self._work.validate
+        """Judge the state as it is, together; None where nothing is validated."""
+        return self._validate if self._work.validate else None
 
     def _validate(self):
         self._share()

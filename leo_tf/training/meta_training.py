@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.learners import ADAM_EPSILON
 from leo_tf.runs.problems import problem_of
 from leo_tf.training.distribution import describe, strategy_of
@@ -18,9 +19,9 @@ class MetaTraining:
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
     there is no validation. `settings` may have metavalid_first. It may have `attachments`, files that the run keeps,
-    {name in its folder: path}; `start`, called before a run's first step, which says whether it changed the state;
-    `signal`, the number of a signal that has come from elsewhere and ends the run as one of its own would; and
-    `validates_together`, whether all of many workers have to call `validate`.
+    {name in its folder: path}; `start`, called before a run's first step, which says whether it changed the state; and
+    `signal`, the number of a signal that has come from elsewhere and ends the run as one of its own would. Of many
+    workers all call `step` and `validate`.
 
     Args:
       config: RunConfig.
@@ -49,10 +50,7 @@ class MetaTraining:
             sampler = self.problem.make_sampler(self.learner)
             self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
             self.optimizer.build(self.learner.meta_variables)
-        spread = council.spread if council is not None and self.problem.spreads_validation else None
-        judges = spread is not None or council is None or council.cluster.is_chief
-        self.validate = self.problem.make_validator(self.learner, spread) if judges else None
-        self.validates_together = spread is not None and self.validate is not None
+        self.validate = self.problem.make_validator(self.learner, council or ALONE)
         self._steps = MetaSteps(self.learner, self.optimizer, sampler, strategy, self.settings)
         self.state = {"model": self.learner, "optimizer": self.optimizer}
         self.columns = terms_of(self.learner)

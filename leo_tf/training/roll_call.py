@@ -16,7 +16,7 @@ from leo_tf.errors import InputError
 _AGAIN = 0.2  # seconds from one attempt to the next
 _MOST_BYTES = 2**20  # of a statement
 _MOST_SECONDS_FOR_A_FAULT = 10  # that the chief waits to tell its own to the others
-_SAME = "Give the same command to all workers, but for worker_index."
+_SAME = "Give all workers the same command, but for worker_index, and the same data."
 
 
 def roll_call(cluster, statement, timeout):

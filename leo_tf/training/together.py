@@ -1,22 +1,29 @@
-"""From meeting the other workers to the end of the run: what a command of many workers does in this process."""
+"""From meeting the other workers to the end of the work: what a command of many workers does in this process."""
 
+import contextlib
 import logging
 
-from leo_tf.training.council import Council
+from leo_tf.training.council import END, Council
 from leo_tf.training.lockstep import Led, follow
-from leo_tf.training.workers import join, telling
+from leo_tf.training.workers import WorkerLost, join, telling
 
 # What may differ from worker to worker: where things lie, and what only the chief looks at.
-_OF_ONE_WORKER = frozenset({"data_path", "cache_dir", "download", "images", "start_from"})
+_OF_ONE_WORKER = frozenset(
+    {
+        *("data_path", "cache_dir", "download", "images", "start_from", "checkpoint_path", "extractor", "weights"),
+        *("tasks", "write_tasks", "output", "compare_to", "seed_runs"),
+    }
+)
+_AGAIN = "Give the same command to all workers again."
 _logger = logging.getLogger("leo_tf")
 
 
-def together(cluster, config, timeout, fault, make_work, train):
-    """Take part in a run of many workers; returns the exit status.
+def together(cluster, settings, timeout, fault, make_work, train):
+    """Take part in a run of many workers, all of which take every step; returns the exit status.
 
     Args:
       cluster: Cluster of at least two workers.
-      config: the run's configuration.
+      settings: {name: value}, what has to be alike on all workers, but for where things lie.
       timeout: seconds, as for `join`.
       fault: why the chief cannot begin, in words for all; empty if it can.
       make_work: function from a Council to the work, as for Trainer.
@@ -26,12 +33,11 @@ def together(cluster, config, timeout, fault, make_work, train):
       InputError: as `join` and `make_work`.
       WorkerLost: another worker ended.
     """
-    strategy = join(cluster, _statement(config, fault), timeout)
-    council = Council(cluster, strategy, timeout)
+    council = Council(cluster, join(cluster, _statement(settings, fault), timeout), timeout)
     with telling(), council.watched():
         work = make_work(council)
-    _logger.info("Training as %s of %d.", cluster.name(), len(cluster.addresses))
-    if not cluster.is_chief:
+    _logger.info("Training as %s of %d.", cluster.name(), council.count)
+    if not council.is_chief:
         return follow(work, council)
     led = Led(work, council)
     with led.leading() as status:
@@ -39,8 +45,35 @@ def together(cluster, config, timeout, fault, make_work, train):
     return status[0]
 
 
-def _statement(config, fault):
+def once(cluster, settings, timeout, fault, share, finish):
+    """Share one piece of work among many workers, which the chief then finishes alone; returns the exit status.
+
+    Args:
+      cluster, settings, timeout, fault: as for `together`.
+      share: function from a Council to what is found, in which all workers do the same, but for their shares.
+      finish: function of what is found to the exit status; the others wait for the chief to come back from it.
+
+    Raises:
+      InputError: as `join`, `share` and `finish`.
+      WorkerLost: another worker ended before the work was done.
+    """
+    council = Council(cluster, join(cluster, _statement(settings, fault), timeout), timeout, _AGAIN)
+    _logger.info("Working as %s of %d.", cluster.name(), council.count)
+    with telling(), council.watched():
+        found = share(council)
+    if not council.is_chief:
+        status = council.meet().number
+        print("Done with all workers; the results are on worker 0.")
+        return status
+    with telling():
+        status = finish(found)
+    with contextlib.suppress(WorkerLost):  # all is written
+        council.meet(END, status)
+    return status
+
+
+def _statement(settings, fault):
     from leo_tf import __version__
 
-    settings = {name: value for name, value in config.flat().items() if name not in _OF_ONE_WORKER}
+    settings = {name: value for name, value in settings.items() if name not in _OF_ONE_WORKER}
     return {"leo_tf": __version__, "settings": settings, "fault": fault}

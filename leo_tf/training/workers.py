@@ -18,7 +18,7 @@ from tensorflow.python.eager import context
 from leo_tf.errors import InputError
 from leo_tf.training.roll_call import roll_call
 
-_GOES_ON = "The same command on all workers goes on from the last checkpoint."
+GOES_ON = "The same command on all workers goes on from the last checkpoint."
 _REPORTED = "leo_tf says: "
 _OF_THE_CLUSTER = re.compile(
     "[Cc]ollective|CoordinationService|remote target /job:worker|Error reported from /job:worker"
@@ -97,17 +97,20 @@ def _ended_if_it_hangs(seconds):
 
 
 @contextlib.contextmanager
-def watched(cluster, timeout):
+def watched(cluster, timeout, advice=GOES_ON):
     """Turn the errors that TensorFlow raises in the block when a worker is lost into WorkerLost, and tell the others.
 
     Of three workers the second would else see only that the first one has ended, not that it ended for the third.
+
+    Args:
+      cluster, timeout, advice: as for `loss_of`.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
-        said = loss_of(str(error), cluster, timeout)
+        said = loss_of(str(error), cluster, timeout, advice)
         if not said:
             raise
         _report(said)
@@ -126,25 +129,26 @@ def telling():
         raise
 
 
-def loss_of(text, cluster, timeout):
+def loss_of(text, cluster, timeout, advice=GOES_ON):
     """Return what an error of TensorFlow says of lost workers, in our words; empty if it speaks of none.
 
     Args:
       text: the error's.
       cluster: Cluster.
       timeout: seconds without a heartbeat.
+      advice: what to do when a worker is lost, a sentence that all workers have.
     """
     if not _OF_THE_CLUSTER.search(text):  # any error of an operation names its device, as /job:worker/...
         return ""
     if found := re.search(rf"/task:(\d+): {_REPORTED}(.*)", text):
         said = found[2].strip()
-        return said if _GOES_ON in said else f"{_named(cluster, int(found[1]))} ended: {said}"
+        return said if advice in said else f"{_named(cluster, int(found[1]))} ended: {said}"
     others = [int(each) for each in re.findall(r"/task:(\d+)", text) if int(each) != cluster.number]
     # An error that names none is of the connection to the chief, where the service is.
     lost = others[0] if others else 0
     return (
         f"{_named(cluster, lost)} is lost: its process ended, or nothing was heard of it for {timeout:g} seconds "
-        f"(worker_timeout). {_GOES_ON}"
+        f"(worker_timeout). {advice}"
     )
 
 

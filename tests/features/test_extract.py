@@ -7,7 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +18,12 @@ import pytest
 from leo_tf import EmbeddingTable, InputError
 from leo_tf.data.card import what_the_extractor_saw
 from leo_tf.data.image_paths import image_paths
+from leo_tf.evaluation.sharing import Alone
 from leo_tf.features.extract.extraction import Extraction
 from leo_tf.features.extract.output import card_folder, split_file, write_split
 from leo_tf.features.extractor import make_extractor
 from leo_tf.features.images import find_images, inspect
+from leo_tf.training.council import Council
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +77,7 @@ def test_it_goes_on_where_it_stopped(extractor, inspected, tmp_path, monkeypatch
                 raise KeyboardInterrupt
             return extractor(squares)
 
-    monkeypatch.setattr("leo_tf.features.extract.extraction._BETWEEN_NOTES", -1.0)
+    monkeypatch.setattr("leo_tf.features.extract.parts._BETWEEN_NOTES", -1.0)
     with pytest.raises(KeyboardInterrupt):
         Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
     found = Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
@@ -82,6 +87,48 @@ def test_it_goes_on_where_it_stopped(extractor, inspected, tmp_path, monkeypatch
     assert len(calls) == 3  # all of it was there
     found = Extraction(extractor, tmp_path / "parts", 8).run(inspected["val"], "train")  # other images: from the start
     assert len(found.embeddings) == 18
+
+
+class Thread(Alone):
+    """One of several workers that are threads."""
+
+    own = Council.own
+
+    def __init__(self, number, said, barrier):
+        self.cluster, self.count, self.is_chief = SimpleNamespace(number=number), len(said), not number
+        self._said, self._barrier = said, barrier
+
+    def gather(self, content):
+        self._said[self.cluster.number] = content
+        self._barrier.wait()
+        heard = list(self._said)
+        self._barrier.wait()
+        return heard
+
+    def joined(self, arrays):
+        return [sum(parts) for parts in zip(*self.gather(arrays), strict=True)]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_any_number_of_workers_gives_the_same_bits(extractor, inspected, tmp_path, monkeypatch, count):
+    monkeypatch.setattr("leo_tf.features.extract.extraction.CHUNK", 5)
+    monkeypatch.setattr("leo_tf.features.extract.extraction._CHUNKS_OF_A_WORKER", 1)
+    whole = Extraction(extractor, tmp_path / "whole").run(inspected["train"], "train").embeddings
+    said, barrier = [None] * count, threading.Barrier(count, timeout=60)
+
+    def run(number):
+        worker = Thread(number, said, barrier)
+        return Extraction(extractor, tmp_path / "parts", 7, workers=worker).run(inspected["train"], "train")
+
+    for done in (0, 15, 36):  # from the start, from where one alone or another number stopped, with nothing left to do
+        note = {**json.loads((tmp_path / "whole" / "train.json").read_text()), "done": done}
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        (tmp_path / "parts" / "train.json").write_text(json.dumps(note))
+        shutil.copy(tmp_path / "whole" / "train.f32", tmp_path / "parts" / "train.f32")
+        with ThreadPoolExecutor() as pool:
+            found, *others = pool.map(run, range(count))
+        np.testing.assert_array_equal(found.embeddings, whole)
+        assert others == [None] * (count - 1)
 
 
 def test_damaged_images_are_left_out_and_named(extractor, split_folder, tmp_path):

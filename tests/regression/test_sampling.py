@@ -110,6 +110,8 @@ def test_a_function_depends_on_seed_sample_and_place_of_its_task_alone(model, ta
     assert np.abs(among_others[:, 6:] - found[:, 6:]).max(axis=(0, 2)).min() > 1e-3
     np.testing.assert_allclose(functions(model, tasks.take(slice(5)), 4), found[:, :5], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(functions(model, tasks, 4, samples=2), found[:2], rtol=1e-5, atol=1e-6)
+    last = functions(model, tasks.take(slice(5, None)), 4, first_task=5)
+    np.testing.assert_allclose(last, found[:, 5:], rtol=1e-4, atol=1e-5)
     # The same points in two places have noise of their own, as have two samples and two seeds.
     twice = functions(model, tasks.take([0, 0]), 4)
     for a, b in ((twice[:, 0], twice[:, 1]), (found[0], found[1]), (found, functions(model, tasks, 4, seed=1))):

@@ -3,6 +3,9 @@
 import contextlib
 import signal
 import socket
+import time
+
+BOUND = 60  # seconds beyond worker_timeout within which all have ended, on a loaded machine
 
 import numpy as np
 from run_states import state_of
@@ -82,6 +85,23 @@ class Workers:
         for process in found:
             assert process.wait() == 0, process.said
         return [process.said for process in found]
+
+    def refused(self, path, said, flags, train, whose=0):
+        """Require that two workers, one of whom has flags of its own, both refuse to work, in these words."""
+        own = [[], []]
+        own[whose] = flags
+        for process in self.start(path, train=train, own=own):
+            assert process.wait() == 2, process.said
+            assert said in process.said, process.said
+            assert "Traceback" not in process.said
+
+
+def wait_for(process, text, seconds=100):
+    """Wait until a process has said something; fails where it does not."""
+    until = time.monotonic() + seconds
+    while text not in process.said and time.monotonic() < until:
+        time.sleep(0.1)
+    assert text in process.said, process.said
 
 
 def free_ports(count):

@@ -8,6 +8,7 @@ from leo_tf import randomness
 from leo_tf.classification.evaluator import Evaluator, sampler_of
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.errors import InputError
+from leo_tf.evaluation.sharing import ALONE
 
 VALIDATION_TASKS = 200
 _SEED, _MOST_EXTENSIONS, _FACTOR, _WORTH_GOING_ON = 0, 4, 10.0, 0.001
@@ -43,7 +44,7 @@ def validation_tasks(table, ways, shots):
     return draw_tasks(table, ways, shots, None, VALIDATION_TASKS, _SEED, randomness.VALIDATION)
 
 
-def choose(fit, strengths, table, tasks, batch_size=100):
+def choose(fit, strengths, table, tasks, batch_size=100, workers=ALONE):
     """Choose the strength of best accuracy; of equal ones the first.
 
     Where the best is the largest or the smallest, others follow by factors of ten, up to four and while they gain a
@@ -55,16 +56,19 @@ def choose(fit, strengths, table, tasks, batch_size=100):
       table: EmbeddingTable of the validation classes, in the space of the yardstick.
       tasks: Tasks of it.
       batch_size: tasks at once.
+      workers: Council that the tasks are spread over; all of its workers call this, and choose the same.
 
     Returns:
       Choice.
     """
     strength = tf.Variable(strengths[0], dtype=tf.float64, trainable=False)  # one graph serves all
-    evaluator = Evaluator(lambda x, y: fit(x, y, strength), sampler_of(table, tasks), min(batch_size, len(tasks)))
+    batch_size = workers.batch_size(len(tasks), batch_size)
+    evaluator = Evaluator(lambda x, y: fit(x, y, strength), sampler_of(table, tasks), batch_size)
 
     def accuracy(value):
         strength.assign(value)
-        return float(evaluator.run_on(tasks).accuracy.mean())
+        scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
+        return float(scores.accuracy.mean())
 
     found = {value: accuracy(value) for value in strengths}
     for _ in range(_MOST_EXTENSIONS):

@@ -9,6 +9,7 @@ from leo_tf.classification.evaluator import Evaluator, sampler_of
 from leo_tf.classification.yardsticks.choice import Choice, choose, validation_tasks
 from leo_tf.classification.yardsticks.kinds import FITTED, NEAREST_MEANS
 from leo_tf.classification.yardsticks.spaces import RAW, space_of_model
+from leo_tf.evaluation.sharing import ALONE
 
 
 class Measured(NamedTuple):
@@ -41,7 +42,7 @@ class Scoring:
     """
 
     def __init__(self, table, tasks, batch_size, load_validation=None):
-        self._table, self._tasks, self._batch_size = table, tasks, min(batch_size, len(tasks))
+        self._table, self._tasks, self._batch_size = table, tasks, batch_size
         self._load_validation, self._validation = load_validation, None
         self._measured, self._tables = {}, {}
 
@@ -56,36 +57,47 @@ class Scoring:
             self._validation = table, validation_tasks(table, self._tasks.ways, self._tasks.shots)
         return self._validation
 
-    def measure(self, yardstick, space):
+    def measure(self, yardstick, space, workers=ALONE):
         """Return the Measured of a Yardstick in a Space, its strength chosen on validation tasks.
+
+        Args:
+          yardstick: Yardstick.
+          space: Space.
+          workers: Council that the tasks are spread over; all of its workers call this.
 
         Raises:
           InputError: as `validation`.
         """
-        title = ", ".join(filter(None, [yardstick.title, space.adjective]))
+        tasks, title = self._tasks, title_of(yardstick, space)
         key = title, space.digest
         if key not in self._measured:
             start = time.perf_counter()
-            choice = self._choice(yardstick, space)
+            choice = self._choice(yardstick, space, workers)
             strength = choice and choice.strength
-            sampler = sampler_of(self._in(space, self._table), self._tasks)
-            fitted = Evaluator(lambda x, y: yardstick.fit(x, y, strength), sampler, self._batch_size)
-            scores = fitted.run_on(self._tasks, title)
+            sampler = sampler_of(self._in(space, self._table), tasks)
+            batch_size = workers.batch_size(len(tasks), self._batch_size)
+            fitted = Evaluator(lambda x, y: yardstick.fit(x, y, strength), sampler, batch_size)
+            scores = workers.spread(lambda some: fitted.run_on(tasks.take(some), title), len(tasks), batch_size)
             seconds = time.perf_counter() - start
             self._measured[key] = Measured(title, scores.accuracy, scores.loss, yardstick.strength, choice, seconds)
         return self._measured[key]
 
-    def _choice(self, yardstick, space):
+    def _choice(self, yardstick, space, workers):
         if not yardstick.strengths:
             return None
         table, tasks = self.validation()
-        return choose(yardstick.fit, yardstick.strengths, self._in(space, table), tasks)
+        return choose(yardstick.fit, yardstick.strengths, self._in(space, table), tasks, workers=workers)
 
     def _in(self, space, table):
         key = space.digest, table.digest
         if key not in self._tables:
             self._tables[key] = space.of(table)
         return self._tables[key]
+
+
+def title_of(yardstick, space):
+    """Return the name, for readers, of a Yardstick in a Space."""
+    return ", ".join(filter(None, [yardstick.title, space.adjective]))
 
 
 def planned(model, names=(), training_classes=None, load_plda=None):

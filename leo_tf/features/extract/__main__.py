@@ -4,11 +4,12 @@ import logging
 import shutil
 import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import flags
 
-from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
+from leo_tf.commands.workers import define_sharing_flags, run_shared
 from leo_tf.errors import InputError
 from leo_tf.files import expanded, write_json
 
@@ -63,6 +64,7 @@ def define_flags(values=flags.FLAGS):
         "batch_size", 64, "images decoded at once (speed and memory only)", lower_bound=1, **where("Run")
     )
     flags.DEFINE_string("licence", "", "of the images, for the card", **where("Output"))
+    define_sharing_flags(values)
 
 
 def main():
@@ -82,45 +84,14 @@ def _extract(values=flags.FLAGS):
     for name in ("images", "extractor", "output"):
         if not values[name].value:
             raise InputError(f"No {name} was given; expected {_WANTED[name]}.")
-    output = expanded(values.output)
-    load_tensorflow()
-    from leo_tf.features.extract.extraction import Extraction
-    from leo_tf.features.extract.output import card_folder, card_of, crop_of, split_file, write_split
-    from leo_tf.features.extractor import make_extractor
-    from leo_tf.features.images import find_images, inspect
+    output, start = expanded(values.output), time.monotonic()
 
-    extractor = make_extractor(
-        *(values.extractor, values.layer, values.views, values.weights, values.pixels or ""),
-        *(values.image_size, values.resize_size),
-    )
-    found = find_images(values.images, *_split(values))
-    _log.info("%s.", found.summary())
-    inspected = inspect(found.splits, values.max_unreadable)
-    folder = card_folder(output, values.views)
-    extraction = Extraction(extractor, folder / "parts", values.batch_size, values.max_unreadable)
-    start, embedded = time.monotonic(), {}
-    for split, each in inspected.items():
-        embedded[split] = extraction.run(each, split)
-        path = split_file(output, split, values.views, values.layout)
-        write_split(path, embedded[split], values.dtype, values.layout)
-        speed = embedded[split].images_per_second
-        print(f"{path}: {len(embedded[split].source)} images of {len(embedded[split].source.classes)} classes, dim "
-              f"{extractor.dim}{f', {speed:.0f} images/s' if speed == speed else ''}")  # fmt: skip
-    card = card_of(extractor, inspected, embedded, values.dtype, values.licence)
-    extractor.save(folder, card)
-    if found.drawn:
-        chosen = {split: source.classes for split, source in found.splits.items()}
-        write_json(
-            folder / "split.json", {"fractions": _split(values)[0], "seed": _split(values)[1], "classes": chosen}
-        )
-    _warn(card, inspected)
-    shutil.rmtree(folder / "parts", ignore_errors=True)
-    print(
-        f"{time.monotonic() - start:.0f} s. Next: python train.py --data_path={output.parent} "
-        f"--dataset_name={output.name}{'' if crop_of(values.views) == 'center' else ' --embedding_crop=multiview'} "
-        f"--checkpoint_path=runs/{output.name}"
-    )
-    return 0
+    def finish(found):
+        _finish(values, output, found)
+        print(f"{time.monotonic() - start:.0f} s. Next: {_next(values, output)}")
+        return 0
+
+    return run_shared(values, lambda: None, lambda workers: _embed(values, output, workers), finish)
 
 
 _WANTED = {
@@ -128,6 +99,72 @@ _WANTED = {
     "extractor": "a pre-training run, a name in keras.applications, or a file",
     "output": "the folder of the data set, as data/birds",
 }
+
+
+class _Found(NamedTuple):
+    """What was embedded, by what."""
+
+    extractor: Any  # Extractor
+    images: Any  # ImageSet
+    split_by: list  # fractions and seed
+    inspected: dict  # {split: Inspected}
+    embedded: dict  # {split: Embedded}; of the chief
+
+
+def _embed(values, output, workers):
+    """Embed all splits, together with the other workers if there are; the chief writes them."""
+    from leo_tf.features.extract.extraction import Extraction
+    from leo_tf.features.extract.output import card_folder, split_file, write_split
+    from leo_tf.features.extractor import make_extractor
+    from leo_tf.features.images import find_images, inspect
+
+    split_by = workers.gather(_split(values) if workers.is_chief else None)[0]
+    extractor = make_extractor(
+        *(values.extractor, values.layer, values.views, values.weights, values.pixels or ""),
+        *(values.image_size, values.resize_size),
+    )
+    images = find_images(values.images, *split_by)
+    _log.info("%s.", images.summary())
+    inspected = inspect(images.splits, values.max_unreadable)
+    digests = {f"{split}_digest": each.digest for split, each in inspected.items()}
+    workers.agree({**digests, **extractor.preprocessing.to_json(), "weights_sha256": extractor.about["weights_sha256"]})
+    parts = card_folder(output, values.views) / "parts"
+    extraction, embedded = Extraction(extractor, parts, values.batch_size, values.max_unreadable, workers), {}
+    for split, each in inspected.items():
+        found = extraction.run(each, split)
+        if workers.is_chief:
+            path = split_file(output, split, values.views, values.layout)
+            write_split(path, found, values.dtype, values.layout)
+            speed = found.images_per_second
+            print(f"{path}: {len(found.source)} images of {len(found.source.classes)} classes, dim "
+                  f"{extractor.dim}{f', {speed:.0f} images/s' if speed == speed else ''}")  # fmt: skip
+            embedded[split] = found
+    return _Found(extractor, images, split_by, inspected, embedded)
+
+
+def _finish(values, output, found):
+    """Write what is said of the embeddings: the extractor with its card, and the split where it was drawn."""
+    from leo_tf.features.extract.output import card_folder, card_of
+
+    folder = card_folder(output, values.views)
+    card = card_of(found.extractor, found.inspected, found.embedded, values.dtype, values.licence)
+    found.extractor.save(folder, card)
+    if found.images.drawn:
+        chosen = {split: source.classes for split, source in found.images.splits.items()}
+        fractions, seed = found.split_by
+        write_json(folder / "split.json", {"fractions": fractions, "seed": seed, "classes": chosen})
+    _warn(card, found.inspected)
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+
+
+def _next(values, output):
+    from leo_tf.features.extract.output import crop_of
+
+    return (
+        f"python train.py --data_path={output.parent} --dataset_name={output.name}"
+        f"{'' if crop_of(values.views) == 'center' else ' --embedding_crop=multiview'} "
+        f"--checkpoint_path=runs/{output.name}"
+    )
 
 
 def _split(values):

@@ -1,20 +1,20 @@
-"""Embed one split, in parts: stopped, it goes on where it was."""
+"""Embed one split, in parts: stopped, it goes on where it was. Many workers have a share of every part."""
 
-import json
+import contextlib
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
+from leo_tf.evaluation.sharing import ALONE
+from leo_tf.features.extract.parts import Parts
 from leo_tf.features.images.checks import keep, refuse_empty, report_unreadable
 from leo_tf.features.images.layouts import Source
-from leo_tf.files import write_json, writing
 
 CHUNK = 32
-_BETWEEN_NOTES = 5.0  # seconds
+_CHUNKS_OF_A_WORKER = 4  # between two times that workers hear of each other
 
 
 class Embedded(NamedTuple):
@@ -31,62 +31,61 @@ class Extraction:
 
     Args:
       extractor: Extractor.
-      folder: where the parts are kept until the end.
+      folder: where the parts are kept until the end; of many workers the chief's.
       batch_size: images that are read and decoded at once; the network has CHUNK at once, whatever it is.
       max_unreadable: share of images that may turn out to be damaged.
+      workers: Council that the images are divided among; all of its workers call `run`.
     """
 
-    def __init__(self, extractor, folder, batch_size=64, max_unreadable=0.01):
-        self._extractor, self._folder, self._batch_size = extractor, Path(folder), batch_size
-        self._max_unreadable = max_unreadable
+    def __init__(self, extractor, folder, batch_size=64, max_unreadable=0.01, workers=ALONE):
+        self._extractor, self._folder, self._batch_size = extractor, folder, batch_size
+        self._max_unreadable, self._workers = max_unreadable, workers
 
     def run(self, inspected, split):
-        """Embed a split, an Inspected; return Embedded.
+        """Embed a split, an Inspected; return Embedded, None on all workers but the chief.
 
         Raises:
           InputError: too many images are damaged, or a class has no others; or the folder cannot be written.
         """
         extractor, source = self._extractor, inspected.source
-        rows_file, note_file = self._folder / f"{split}.f32", self._folder / f"{split}.json"
         key = [inspected.digest, extractor.about, extractor.preprocessing.to_json(), extractor.views]
-        with writing(self._folder, "give an output that can be written"):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            done, skipped = self._resumed(rows_file, note_file, key)
-            start, first, noted = time.monotonic(), done, time.monotonic()
-            with open(rows_file, "r+b" if rows_file.exists() else "w+b") as file:
-                file.truncate(done * extractor.dim * 4)
-                file.seek(0, 2)
-                with Progress(f"embedding {split}", len(source), "images") as progress:
-                    progress.add(done)
-                    batches = extractor.loader.batches(source, self._batch_size, done)
-                    for squares, why in _in_chunks(batches.as_numpy_iterator()):
-                        # Always as many at once, and always the same ones: the last bits depend on both.
-                        missing = [(0, CHUNK - len(squares))] + [(0, 0)] * 3
-                        rows = extractor(np.pad(squares, missing))[: len(squares)]
-                        reasons = {str(done + i): text.decode() for i, text in enumerate(why) if text}
-                        self._require_finite(rows, why, source, done)
-                        skipped |= reasons
-                        file.write(rows.astype("<f4").data)
-                        done += len(rows)
-                        progress.add(len(rows))
-                        if time.monotonic() - noted > _BETWEEN_NOTES:
-                            file.flush()
-                            write_json(note_file, {"key": key, "done": done, "skipped": skipped})
-                            noted = time.monotonic()
-            write_json(note_file, {"key": key, "done": done, "skipped": skipped})
-        speed = (done - first) / (time.monotonic() - start) if done > first else float("nan")
-        return self._embedded(rows_file, source, split, skipped, speed)
+        start, is_chief = time.monotonic(), self._workers.is_chief
+        parts = Parts(self._folder, split, key, extractor.dim) if is_chief else None
+        first = self._workers.gather(parts.done if parts else 0)[0]
+        with parts or contextlib.nullcontext(), Progress(f"embedding {split}", len(source), "images") as progress:
+            progress.add(first)
+            for rows, skipped in self._pieces(source, first):
+                if parts:
+                    parts.add(rows, skipped)
+                progress.add(len(rows))
+        if not parts:
+            return None
+        speed = (parts.done - first) / (time.monotonic() - start) if parts.done > first else float("nan")
+        return self._embedded(parts, source, split, speed)
 
-    def _resumed(self, rows_file, note_file, key):
-        """Return (images done, skipped) of a stopped extraction of the same images; (0, {}) where there is none."""
-        try:
-            note = json.loads(note_file.read_text(encoding="utf-8"))
-            size = rows_file.stat().st_size
-            if note["key"] == json.loads(json.dumps(key)) and size >= note["done"] * self._extractor.dim * 4:
-                return note["done"], note["skipped"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return 0, {}
+    def _pieces(self, source, first):
+        """Yield (embeddings float32 [n, dim], {number: why it cannot be read}) of images from number `first` on.
+
+        The network has always as many at once, and always the same ones: the last bits depend on both.
+        """
+        workers, starts = self._workers, range(first, len(source), CHUNK)
+        at_once = 1 if workers.count == 1 else workers.count * _CHUNKS_OF_A_WORKER
+        pieces = [starts[i : i + at_once] for i in range(0, len(starts), at_once)]
+        mine = [piece[i] for piece in pieces for i in workers.own(len(piece))]
+        numbers = [number for start in mine for number in range(start, min(start + CHUNK, len(source)))]
+        batches = self._extractor.loader.batches(keep(source, numbers), self._batch_size)
+        chunks = _in_chunks(batches.as_numpy_iterator())
+        for piece in pieces:
+            rows = np.zeros([min(piece[-1] + CHUNK, len(source)) - piece[0], self._extractor.dim], np.float32)
+            skipped: dict[str, str] = {}
+            for start in (piece[i] for i in workers.own(len(piece))):
+                squares, why = next(chunks)
+                found = self._extractor(np.pad(squares, [(0, CHUNK - len(squares))] + [(0, 0)] * 3))[: len(squares)]
+                self._require_finite(found, why, source, start)
+                rows[start - piece[0] :][: len(found)] = found
+                skipped |= {str(start + i): text.decode() for i, text in enumerate(why) if text}
+            (rows,) = workers.joined([rows])
+            yield rows, {number: text for each in workers.gather(skipped) for number, text in each.items()}
 
     def _require_finite(self, rows, why, source, first):
         bad = [i for i in range(len(rows)) if not why[i] and not np.isfinite(rows[i]).all()]
@@ -96,9 +95,8 @@ class Extraction:
                 "finite embeddings. Check its weights and, of a file, pixels and image_size."
             )
 
-    def _embedded(self, rows_file, source, split, skipped, speed):
-        dim = self._extractor.dim
-        embeddings = np.memmap(rows_file, "<f4", "r", shape=(len(source), dim))
+    def _embedded(self, parts, source, split, speed):
+        embeddings, skipped = parts.embeddings(), parts.skipped
         if not skipped:
             return Embedded(embeddings, source, {}, speed)
         by_name = {source.names[int(number)]: reason for number, reason in skipped.items()}

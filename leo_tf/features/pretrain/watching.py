@@ -1,5 +1,7 @@
 """How pre-training goes: accuracy on held-out images, and nearest class mean on classes that were never trained on."""
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,9 +11,16 @@ from leo_tf.classification.evaluator import Evaluator, sampler_of
 from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
 from leo_tf.data import EmbeddingTable, EpisodeSampler
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.features.pretrain.batches import copied
 
 _AT_ONCE = 128
+
+
+class _Rows(NamedTuple):
+    """What a network says of images."""
+
+    values: np.ndarray  # [..., images]
 
 
 class HeldOut:
@@ -24,23 +33,25 @@ class HeldOut:
       num_classes: of the labels.
       copies: of every class.
       preprocessing: Preprocessing.
+      workers: Council that the images are spread over; all of its workers ask.
     """
 
-    def __init__(self, logits, squares, labels, num_classes, copies, preprocessing):
+    def __init__(self, logits, squares, labels, num_classes, copies, preprocessing, workers=ALONE):
         self._squares, self._labels, self._copies = squares, np.asarray(labels), copies
-        self._num_classes = num_classes
+        self._num_classes, self._workers = num_classes, workers
         self._answer = _compiled(lambda images: tf.argmax(logits(images), axis=-1), preprocessing)
 
     def __call__(self):
         """Return whether each image, in each copy, is told right: bool [images * copies]."""
+        return self._workers.spread(self._right, self._copies * len(self._labels), _AT_ONCE).values
+
+    def _right(self, numbers):
         right = []
-        for copy in range(self._copies):
-            for start in range(0, len(self._labels), _AT_ONCE):
-                squares = np.asarray(self._squares[start : start + _AT_ONCE])
-                squares = copied(squares, np.full(len(squares), copy))
-                answers = self._answer(squares).numpy()
-                right.append(answers == self._labels[start : start + _AT_ONCE] + copy * self._num_classes)
-        return np.concatenate(right)
+        for some in _parts(numbers):
+            copies, rows = np.divmod(some, len(self._labels))
+            answers = self._answer(copied(self._squares[rows], copies)).numpy()
+            right.append(answers == self._labels[rows] + copies * self._num_classes)
+        return _Rows(np.concatenate(right))
 
 
 class FewShotWatch:
@@ -52,13 +63,14 @@ class FewShotWatch:
       labels: class names [images].
       preprocessing: Preprocessing.
       training: FeatureTrainingConfig.
+      workers: as for HeldOut.
 
     Raises:
       InputError: fewer classes than watch_ways, or than 2 images in one.
     """
 
-    def __init__(self, features, squares, labels, preprocessing, training):
-        self._squares, self._labels, self._training = squares, labels, training
+    def __init__(self, features, squares, labels, preprocessing, training, workers=ALONE):
+        self._squares, self._labels, self._training, self._workers = squares, labels, training, workers
         self._features = _compiled(features, preprocessing)
         smallest = min(np.unique(labels, return_counts=True)[1])
         self.shots = tuple(shots for shots in (1, 5) if shots == 1 or smallest > shots)
@@ -68,9 +80,8 @@ class FewShotWatch:
 
     def __call__(self):
         """Return {shots: accuracy of each task, [tasks]}."""
-        starts = range(0, len(self._labels), _AT_ONCE)
-        parts = [self._features(np.asarray(self._squares[i : i + _AT_ONCE])).numpy() for i in starts]
-        table = EmbeddingTable.from_arrays(np.concatenate(parts), self._labels, source="the validation images")
+        rows = self._workers.spread(self._embedded, len(self._labels), _AT_ONCE).values.T
+        table = EmbeddingTable.from_arrays(rows, self._labels, source="the validation images")
         found = {}
         for shots in self.shots:
             sampler = EpisodeSampler(table, self._training.watch_ways, shots)
@@ -78,6 +89,14 @@ class FewShotWatch:
             evaluator = Evaluator(lambda x, y: nearest_class_mean(x), sampler_of(table, tasks), min(50, len(tasks)))
             found[shots] = evaluator.run_on(tasks).accuracy
         return found
+
+    def _embedded(self, numbers):
+        parts = [self._features(np.asarray(self._squares[some])).numpy() for some in _parts(numbers)]
+        return _Rows(np.concatenate(parts).T)
+
+
+def _parts(numbers):
+    return np.split(numbers, range(_AT_ONCE, len(numbers), _AT_ONCE))
 
 
 def _compiled(function, preprocessing):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.evaluation.sharing import ALONE
 from leo_tf.features.images import Loader, find_images, inspect
 from leo_tf.features.images.preprocessing import GREY, IMAGENET, Preprocessing
 from leo_tf.features.pretrain.batches import COPIES, Batches, hold_out
@@ -80,8 +81,7 @@ class Pretraining:
             )
             self.optimizer.build(self.model.trainable_variables)
         self._steps = FeatureSteps(self.model, self.optimizer, strategy, training)
-        if council is None or council.cluster.is_chief:
-            self._watch()
+        self._watch(council or ALONE)
         self.state = {"model": self.model, "optimizer": self.optimizer}
         self.columns = COLUMNS
         self._strategy, self._feed, self._next_step = strategy, None, -1
@@ -121,7 +121,7 @@ class Pretraining:
             for split, each in inspected.items()
         )
 
-    def _watch(self):
+    def _watch(self, workers):
         training = self.settings
         logits = keras.Model(self.model.inputs, self.model.outputs[0])
         features = pooled(self.model, default_layer(self.config.network))
@@ -130,12 +130,14 @@ class Pretraining:
         if len(labels):
             copies = COPIES[training.class_copies]
             self._heldout_accuracy = HeldOut(
-                without_dropout(logits), squares, labels, len(self.classes), copies, self.preprocessing
+                *(without_dropout(logits), squares, labels, len(self.classes), copies, self.preprocessing, workers)
             )
         self._few_shot = None
         if self._validation is not None:
             names, images = self._validation
-            self._few_shot = FewShotWatch(without_dropout(features), images, names, self.preprocessing, training)
+            self._few_shot = FewShotWatch(
+                without_dropout(features), images, names, self.preprocessing, training, workers
+            )
         self.measured = Measured(training.select_by, self._few_shot.shots if self._few_shot else (), len(labels) > 0)
 
     def validate(self):

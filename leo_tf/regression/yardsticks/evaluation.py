@@ -20,7 +20,7 @@ def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
       RegressionResult.
     """
 
-    def functions(support_x, support_y):
+    def functions(support_x, support_y, _):  # all tasks at once, whose draws hang together
         found = exact_posterior(support_x, support_y, noise_stddev)
         return found.mean(grid()), found.sample(grid(), num_samples, seed=0)
 
@@ -48,7 +48,7 @@ def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=
         drawn = RegressionSampler(MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
         kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
 
-    def functions(support_x, support_y):
+    def functions(support_x, support_y, _):
         found = gaussian_process(support_x, support_y, grid(), noise_stddev, kernel)
         return found.mean, found.sample(num_samples, seed=0)
 

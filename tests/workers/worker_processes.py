@@ -3,10 +3,10 @@
 import contextlib
 import signal
 import socket
+import time
 
 import numpy as np
 from run_states import state_of
-import time
 
 BOUND = 60  # seconds beyond worker_timeout within which all have ended, on a loaded machine
 

@@ -208,12 +208,12 @@ class ClassificationEvaluation(Evaluation):
 
     def evaluate(self, learner):
         require_fits(learner, self.table)
-        if self._requested:
-            self._scoring.validation()  # before the work, for what may be wrong with it
+        digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
+        if self._requested:  # before the work, for what may be wrong with it
+            digests["validation_digest"] = self._scoring.validation()[0].digest
         yardsticks = list(planned(learner, self._requested, self._training_classes, self._plda))
         # What one worker cannot read is said before all wait for what only some do.
         titles = "; ".join(title_of(*each) for each in yardsticks)
-        digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
         self.workers.agree({**digests, "yardsticks": titles})
         self._last_measured = [self._scoring.measure(*each, self.workers) for each in yardsticks]
         batch_size = self.config.training.metatest_batch_size

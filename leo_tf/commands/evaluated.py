@@ -25,8 +25,9 @@ class Evaluated(NamedTuple):
     problem: Any  # Problem
     evaluation: Any  # Evaluation
     learner: Any
+    step: int  # that the learner was saved at; the chief's alone, as are the folder and the output
     result: Any  # Result
-    output: Path | None  # of the JSON, beside which all else is written; the chief's alone, as is the folder
+    output: Path | None  # of the JSON, beside which all else is written
 
 
 def evaluated_by(values, workers):
@@ -50,11 +51,11 @@ def evaluated_by(values, workers):
     request = _request(values, problem)
     evaluation = problem.evaluation_type(problem.config, request, trained, record, workers)
     analysis.require_analyses(values.analysis, problem.config, problem.yardsticks, whole_numbers("ways_grid", values))
-    output = None
+    output, step = None, -1
     if workers.is_chief:
         output = _output(values, folder, evaluation)
         _require_others(values, folder, evaluation)
-        learner = runs.load(folder.path)
+        learner, step = runs.load(folder.path), folder.best_step()  # which a run that still trains may change any time
         if values.write_tasks:
             evaluation.tasks.save(values.write_tasks)
         for path in values.compare_to:
@@ -65,7 +66,7 @@ def evaluated_by(values, workers):
     workers.take_over(learner.variables)
     result = evaluation.evaluate(learner)
     evaluation.workers = ALONE  # what else it is asked for is the chief's alone
-    return Evaluated(folder, trained, problem, evaluation, learner, result, output)
+    return Evaluated(folder, trained, problem, evaluation, learner, step, result, output)
 
 
 def whole_numbers(name, values):

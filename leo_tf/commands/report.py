@@ -22,7 +22,7 @@ def report(found, values):
       InputError: a file cannot be written, or an analysis or another run does not fit the tasks.
     """
     folder, evaluation, learner, result = found.folder, found.evaluation, found.learner, found.result
-    step, output, problem = folder.best_step(), found.output, found.problem
+    step, output, problem = found.step, found.output, found.problem
     print(f"{evaluation.title}{result}")
     advice = evaluation.advice(result, step, folder.latest_step())
     if advice:

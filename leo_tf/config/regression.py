@@ -6,6 +6,7 @@ from leo_tf.config.section import Section, count, require, setting, weight
 
 LOSSES = ("squared_error", "energy_score")
 _MOST_UNITS = 4096
+_MOST_CODES = 1000
 
 
 def _units(default, help_text):
@@ -62,7 +63,7 @@ class RegressionConfig(Section):
     )
     code_candidates: int = count(
         1,
-        "codes that a sample is chosen among, of each component so many, after their adaptation; more than one needs a "
+        "codes drawn of each component for a sample; all are adapted, then one is chosen; more than 1 needs a "
         "candidate_temperature; beyond the paper",
         high=100,
     )
@@ -82,12 +83,11 @@ class RegressionConfig(Section):
             "code_candidates",
             "1 without a candidate_temperature",
         )
-        require(
-            self.noise_stddev > 0 or not self.candidate_temperature,
-            self,
-            "candidate_temperature",
-            "0 where noise_stddev is, as nothing is likely then",
-        )
+        what = "0 where there is one candidate, or no noise_stddev to be likely by"
+        can_choose = self.candidates > 1 and self.noise_stddev > 0
+        require(can_choose or not self.candidate_temperature, self, "candidate_temperature", what)
+        what = f"at most {_MOST_CODES} codes a task, and each sample has {self.candidates}"
+        require(self.training_samples * self.candidates <= _MOST_CODES, self, "training_samples", what)
 
     @property
     def candidates(self):

@@ -23,7 +23,7 @@ class Alone:
         Args:
           score: function from indices [n], which follow each other, to a NamedTuple of NumPy arrays [..., n].
           count: int.
-          batch_size: of this method's namesake.
+          batch_size: tasks at once at most, as `most` of `batch_size`; one process scores all in one call.
         """
         return score(np.arange(count))
 

@@ -12,7 +12,7 @@ class Codes(NamedTuple):
     """Gaussians to draw codes from, one for each candidate of each sample of each task, in this order."""
 
     distribution: distributions.tfd.Distribution  # batch shape [tasks * samples * candidates], event [num_latents]
-    log_shares: tf.Tensor  # [tasks, samples, candidates], log of the prior probability of a candidate; sums to 1
+    log_shares: tf.Tensor  # [tasks, samples, candidates], logs of the prior probabilities, which sum to 1 for a sample
 
 
 def of_gaussian(posterior, tasks, samples, candidates):

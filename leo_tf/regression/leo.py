@@ -62,7 +62,10 @@ class RegressionLEO(LatentLearner, RegressionLearner):
 
     @property
     def normals_per_task(self):
-        """For each candidate one a latent and one a parameter in each decode; before them, one to choose with."""
+        """For each candidate, a number for every latent and for every parameter in every decode.
+
+        Where there are several candidates, one number before these chooses among them.
+        """
         if not self.config.stochastic:
             return 0
         return (self.regression.candidates > 1) + self.regression.candidates * self._normals_per_code

@@ -65,7 +65,7 @@ def once(cluster, settings, timeout, fault, share, finish):
         status = council.meet().number
         print("Done with all workers; the results are on worker 0.")
         return status
-    with telling():
+    with telling(), council.watched():
         status = finish(found)
     with contextlib.suppress(WorkerLost):  # all is written
         council.meet(END, status)

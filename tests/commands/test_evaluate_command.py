@@ -276,3 +276,14 @@ def test_names_tell_evaluations_apart(flags_given, overrides, name):
     episodes = {k: v for k, v in overrides.items() if k.startswith("num_")}
     config = dataclasses.replace(of_run, data=DataConfig(**data), episodes=EpisodeConfig(**episodes))
     assert problem_of(config).evaluation_type(config, EvaluationRequest(**flags_given), of_run).name == name
+
+
+def test_the_step_is_that_of_the_model_that_was_evaluated(evaluate_py, runs, monkeypatch):
+    """A run that still trains may have a better checkpoint by the time that all is scored."""
+    steps = iter([7, 9, 11])
+    monkeypatch.setattr(RunFolder, "best_step", lambda folder: next(steps))
+    written = evaluate_py(f"--num_tasks={TASKS}", "--calibrate", "--seed=29")
+    for path in written.values():
+        if path.suffix == ".json":
+            assert json.loads(path.read_text())["step"] == 7, path.name
+    assert "calibration.json" in written or (runs / "a" / "calibration.json").exists()

@@ -263,10 +263,14 @@ def test_two_replicas_agree_with_one(tmp_path, monkeypatch):
     "settings,expected",
     [
         ({"training_loss": "energy_score"}, "training_samples=1 was given; expected at least 2 with the energy_score"),
+        (
+            {"training_samples": 400, "code_components": 3},
+            "training_samples=400 was given; expected at most 1000 codes",
+        ),
         ({"code_candidates": 2}, "code_candidates=2 was given; expected 1 without a candidate_temperature"),
         (
             {"candidate_temperature": 4.0, "noise_stddev": 0.0},
-            "candidate_temperature=4.0 was given; expected 0 where noise_stddev is",
+            "candidate_temperature=4.0 was given; expected 0 where there is one candidate, or no noise_stddev",
         ),
         (
             {"training_loss": "likelihood"},

@@ -81,17 +81,29 @@ def main():
 
 
 def _extract(values=flags.FLAGS):
-    for name in ("images", "extractor", "output"):
-        if not values[name].value:
-            raise InputError(f"No {name} was given; expected {_WANTED[name]}.")
-    output, start = expanded(values.output), time.monotonic()
+    start = time.monotonic()
 
     def finish(found):
+        output = expanded(values.output)
         _finish(values, output, found)
         print(f"{time.monotonic() - start:.0f} s. Next: {_next(values, output)}")
         return 0
 
-    return run_shared(values, lambda: None, lambda workers: _embed(values, output, workers), finish)
+    def share(workers):
+        _require("images", "extractor", of=values)
+        if workers.count > 1 and values.weights == "none":
+            raise InputError(
+                "weights=none draws other weights on every worker; expected weights that all have with several of them."
+            )
+        return _embed(values, expanded(values.output), workers)
+
+    return run_shared(values, lambda: _require("images", "extractor", "output", of=values), share, finish)
+
+
+def _require(*names, of):
+    for name in names:
+        if not of[name].value:
+            raise InputError(f"No {name} was given; expected {_WANTED[name]}.")
 
 
 _WANTED = {

@@ -9,12 +9,15 @@ from leo_tf import InputError
 from leo_tf.commands.flags import define_run_flags, flags_of, run_config
 from leo_tf.commands.workers import cluster_of, define_worker_flags
 
-REGRESSION = f"--flagfile={Path(__file__).parents[2] / 'configs' / 'regression.cfg'}"
+CONFIGS = Path(__file__).parents[2] / "configs"
+REGRESSION = f"--flagfile={CONFIGS / 'regression.cfg'}"
+BEYOND = [f"--flagfile={CONFIGS / 'recipes' / name}.cfg" for name in ("regression_wide", "regression_samples")]
 RUNS = {
     "leo": ["--outer_lr=0.002", "--nostochastic", "--seed=3"],
     "maml": ["--algorithm=maml", "--maml_lr=0.5"],
     "metasgd": ["--algorithm=metasgd", "--maml_lr=37.5", "--dropout_rate=0.1", "--num_classes=3"],
     "regression": [REGRESSION, "--network_units=20"],
+    "regression, beyond the paper": [REGRESSION, *BEYOND],
     "regression, metasgd": [REGRESSION, "--algorithm=metasgd", "--maml_steps=3"],
 }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leo_tf import InputError, LEOConfig, RunConfig
-from leo_tf.config import EpisodeConfig
+from leo_tf.config import EpisodeConfig, MAMLConfig
 from leo_tf.search.space import Choice, Range, read_space
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -64,6 +64,8 @@ def test_a_missing_space_is_one_message(tmp_path):
 
 def test_the_space_of_the_baselines_is_one_of_theirs():
     assert len(read_space(CONFIGS / "search" / "maml.toml", RunConfig(algorithm="metasgd")).parts) == 4
+    regression = RunConfig(MAMLConfig(dropout_rate=0.0), algorithm="maml", problem="regression")
+    assert len(read_space(CONFIGS / "search" / "regression_maml.toml", regression).parts) == 3
 
 
 @pytest.mark.parametrize("name", ["paper", "regression"])

@@ -60,7 +60,10 @@ def _become(script, arguments, environment, output, umask=None, pictures=False, 
 def _wait(process, seconds):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        done, status = os.waitpid(process, os.WNOHANG)
+        try:
+            done, status = os.waitpid(process, os.WNOHANG)
+        except ChildProcessError:
+            return "waited for before"
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.01)

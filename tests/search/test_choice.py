@@ -151,9 +151,10 @@ def test_the_replay_says_what_asha_would_have_stopped():
     assert found.saved == pytest.approx(4 / 12)
 
 
-def test_the_flagfile_folder_ships_both_spaces():
+def test_the_flagfile_folder_ships_all_spaces():
     assert {path.name for path in (Path(__file__).parents[2] / "configs" / "search").iterdir()} == {
         "maml.toml",
         "paper.toml",
         "regression.toml",
+        "regression_maml.toml",
     }

@@ -95,7 +95,7 @@ def test_regression(shared, tmp_path):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_lost_worker_ends_the_other(classes, evaluate, workers, tmp_path, victim):
     def start(output, *more, **how):
-        return evaluate(classes, output, "--num_tasks=100000", "--metatest_batch_size=10", *more, **how)
+        return evaluate(classes, output, "--num_tasks=100000", "--metatest_batch_size=1", *more, **how)
 
     both = workers.start(tmp_path / "result", "--worker_timeout=5", train=start)
     wait_for(both[0], "evaluating with 2 workers")

@@ -42,8 +42,15 @@ class Checkpoints:
 
     @property
     def exist(self):
-        """Whether the run has checkpoints: it then goes on, and does not begin."""
-        return any(files.checkpoints_in(folder) for folder in (self._folder.latest, self._folder.best))
+        """Whether the run has checkpoints: it then goes on, and does not begin.
+
+        An only one that is damaged is no checkpoint: the run was stopped while its first one was written.
+        """
+        there = self._there()
+        return len(there) > 1 or any(map(files.is_whole, there))
+
+    def _there(self):
+        return [*files.checkpoints_in(self._folder.latest), *files.checkpoints_in(self._folder.best)]
 
     def restore(self):
         """Continue from the newest whole checkpoint, if any; return the step.
@@ -54,9 +61,12 @@ class Checkpoints:
         for folder in (self._folder.latest, self._folder.best):
             for leftover in folder.glob("*_temp"):
                 shutil.rmtree(leftover, ignore_errors=True)  # a save that was killed
-        there = [*files.checkpoints_in(self._folder.latest), *files.checkpoints_in(self._folder.best)]
-        if there:
+        there = self._there()
+        if self.exist:
             self._read(self._newest_whole(there))
+        elif there:
+            self._set_aside(there)
+            _logger.warning("The only checkpoint, %s, is damaged; the run begins anew.", there[0])
         return self.step
 
     def _newest_whole(self, there):

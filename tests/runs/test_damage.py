@@ -123,6 +123,21 @@ def test_with_all_checkpoints_damaged_the_start_is_refused_and_nothing_is_lost(d
         leo_tf.load(run.path)
 
 
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("folder", ["latest", "best"])
+def test_a_run_that_was_stopped_in_its_first_save_begins_anew(data, whole, run, folder, damage, caplog):
+    only, *others = checkpoints_in(getattr(run, folder))
+    for prefix in (*others, *checkpoints_in(run.best if folder == "latest" else run.latest)):
+        remove(prefix)
+    DAMAGE[damage](only)
+    again = trainer(data, run.path)
+    with caplog.at_level("WARNING", "leo_tf"):
+        assert again.run() == again.checkpoints.step
+    assert f"The only checkpoint, {only}, is damaged; the run begins anew." in caplog.text
+    for ours, expected in zip(weights(again), whole[1], strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
 def test_where_latest_is_lost_the_best_goes_on(data, whole, run, caplog):
     shutil.rmtree(run.latest)
     step = run.best_step()

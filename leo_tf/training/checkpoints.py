@@ -64,6 +64,7 @@ class Checkpoints:
         there = self._there()
         if self.exist:
             self._read(self._newest_whole(there))
+            self._drop_old(self._folder.latest)
         elif there:
             self._set_aside(there)
             _logger.warning("The only checkpoint, %s, is damaged; the run begins anew.", there[0])
@@ -117,6 +118,7 @@ class Checkpoints:
         """
         step = self.best[1]
         if step < 0 or files.is_whole(files.prefix_of(self._folder.best, step)):
+            self._drop_old(self._folder.best)
             return False
         self._set_aside(files.checkpoints_in(self._folder.best))
         before = next(iter(files.checkpoints_in(self._folder.best)), None)
@@ -181,6 +183,11 @@ class Checkpoints:
                 if not files.is_whole(prefix):  # as one of the same step is, if nothing was written
                     files.remove(prefix)
                 raise
+        self._drop_old(folder)
+
+    def _drop_old(self, folder):
+        """Remove what a save, or one that was killed as it did this, has made too many."""
+        with writing(folder):
             for old in files.checkpoints_in(folder)[_KEPT:]:
                 files.remove(old)
 

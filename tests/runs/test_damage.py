@@ -138,6 +138,21 @@ def test_a_run_that_was_stopped_in_its_first_save_begins_anew(data, whole, run, 
         np.testing.assert_array_equal(ours, expected)
 
 
+def test_what_a_killed_save_had_yet_to_remove_is_removed(data, whole, run):
+    """Of a run that is at its end too."""
+    trainer(data, run.path).run()
+    for folder in (run.latest, run.best):
+        newest = checkpoints_in(folder)[0]
+        for step in (0, 1):
+            for file in folder.glob(f"{newest.name}.*"):
+                shutil.copy(file, folder / file.name.replace(newest.name, f"ckpt-{step}"))
+    again = trainer(data, run.path)
+    assert again.run() == 0
+    for folder in (run.latest, run.best):
+        kept = [step_of(prefix) for prefix in checkpoints_in(folder)]
+        assert len(kept) == 2 and kept[0] > 1 and kept[-1] != 0
+
+
 def test_where_latest_is_lost_the_best_goes_on(data, whole, run, caplog):
     shutil.rmtree(run.latest)
     step = run.best_step()

@@ -40,6 +40,9 @@ class Monitor:
             self._rows.writeheader()
         self._folder, self._events = folder, Events(folder, work, first_step)
         self._since = _since_validation(rows, first_step, work.columns)
+        self.has_validation = any(
+            int(row["step"]) == first_step and row.get("validation_half_width") for row in rows
+        )  # of the first step, which a run that was killed between its validation and the row for it lacks
         self._first, self._last, self._start = first_step, last_step, 0.0
         self._bar = tqdm(
             total=last_step, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True

@@ -132,7 +132,8 @@ class Trainer:
         """Take all steps; return how many were NaN, and whether any validation was a number, or there is none."""
         nan_steps, validated = 0, self.work.validate is None
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
-        if getattr(self.work.settings, "metavalid_first", False) and not step and self.checkpoints.best[1] < 0:
+        is_due = step % every == 0 if step else getattr(self.work.settings, "metavalid_first", False)
+        if is_due and not validated and not monitor.has_validation:
             validated = self._validate(step, monitor)
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.

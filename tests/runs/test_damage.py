@@ -1,5 +1,6 @@
 """Damaged, lost and half-written files of a run: progress is found again, or one message says what is wrong."""
 
+import csv
 import errno
 import fcntl
 import os
@@ -17,6 +18,7 @@ from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, Train
 from leo_tf.runs.checkpoint_files import checkpoints_in, is_whole, newest_whole, remove, step_of
 from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.results import require_other_seeds
+from leo_tf.training.monitoring import Monitor
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,24 @@ def test_a_run_that_was_stopped_in_its_first_save_begins_anew(data, whole, run, 
     assert f"The only checkpoint, {only}, is damaged; the run begins anew." in caplog.text
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["after steps", "before the first step"])
+def test_a_run_that_was_killed_between_its_first_best_and_its_row_has_the_row(data, tmp_path, monkeypatch, first):
+    def killed(*_):
+        raise SystemExit("killed")
+
+    trainer(data, tmp_path / "whole", metavalid_first=first).run()
+    with monkeypatch.context() as struck, pytest.raises(SystemExit):
+        struck.setattr(Monitor, "validation", killed)
+        trainer(data, tmp_path / "run", metavalid_first=first).run()
+    assert checkpoints_in(tmp_path / "run" / "best") and not checkpoints_in(tmp_path / "run" / "latest")
+    trainer(data, tmp_path / "run", metavalid_first=first).run()
+    rows = []
+    for name in ("whole", "run"):
+        with open(tmp_path / name / "metrics.csv", newline="", encoding="utf-8") as file:
+            rows.append([{**row, "steps_per_second": None} for row in csv.DictReader(file)])
+    assert rows[0] == rows[1]
 
 
 def test_what_a_killed_save_had_yet_to_remove_is_removed(data, whole, run):

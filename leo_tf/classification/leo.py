@@ -1,23 +1,19 @@
 """LEO for few-shot classification: encoder, decoder and the two inner loops in one Keras model."""
 
-import math
-
 import keras
 import tensorflow as tf
 
-from leo_tf import adaptation, objective, randomness
-from leo_tf.classification import prototypes
-from leo_tf.classification.learner import ClassificationLearner, join_examples
-from leo_tf.classification.noise import Needs, dropout
-from leo_tf.classification.transform import EmbeddingTransform
-from leo_tf.config import LEOConfig
+from leo_tf import adaptation, objective
+from leo_tf.classification.learner import join_examples
+from leo_tf.classification.noise import Needs, dropout, prior_codes
+from leo_tf.classification.prototypes import PrototypeStart
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import Adapted, LatentLearner, Trace
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
-class LEO(LatentLearner, ClassificationLearner):
+class LEO(LatentLearner, PrototypeStart):
     """Latent embedding optimization over fixed embeddings (Rusu et al., ICLR 2019).
 
     For class n of a task, with support set D, encoder g_e, relation network g_r and decoder g_d:
@@ -60,32 +56,14 @@ class LEO(LatentLearner, ClassificationLearner):
         self.decoder = StochasticDecoder(dim, name="decoder", dtype=policy)
         self.decoder.build((None, None, None, latents))
         self.add_learning_rates(dim)
-        self.prototype_log_scale = None
-        if self.config.prototype_residual:
-            # Its logarithm, so that a step of Adam changes the scale by a share of it.
-            scale = self.config.prototype_scale_init or LEOConfig.prototype_scale_init
-            start = keras.initializers.Constant(math.log(scale))
-            self.prototype_log_scale = self.add_weight(name="prototype_log_scale", shape=(), initializer=start)
-        self.support_log_temperature = None
-        if self.config.support_temperature != 1:
-            start = keras.initializers.Constant(math.log(self.config.support_temperature or 1.0))
-            self.support_log_temperature = self.add_weight(name="support_log_temperature", shape=(), initializer=start)
-        self.embedding_transform = None
-        if self.config.embedding_transform != "none":
-            self.embedding_transform = EmbeddingTransform(
-                embedding_dim, self.config.prototype_bias > 0, name="embedding_transform", dtype=policy
-            )
+        self.add_prototype_start()
         self.built = True
         if seed is not None:
             self.initialize(seed)
-        self._start_fine_tuning_at(self.config.finetuning_lr_init)
+        self.start_fine_tuning_at(self.config.finetuning_lr_init)
         if self.config.decoder_init == "zero":
             # Not of the spread's columns: the orthogonality penalty has no gradient where a whole row is zero.
             self.decoder.kernel.assign(tf.concat([tf.zeros([latents, dim]), self.decoder.kernel[:, dim:]], axis=1))
-
-    @property
-    def feature_dim(self):
-        return self.embedding_dim + (self.config.prototype_bias > 0)
 
     def encode(self, support_x):
         """Encode support sets (paper equation 3).
@@ -119,48 +97,6 @@ class LEO(LatentLearner, ClassificationLearner):
         """Return the spread that decoded weights start with: of a Glorot-initialised [ways, dim] classifier."""
         return distributions.glorot_stddev(ways, self.feature_dim)
 
-    @property
-    def fixed_variables(self):
-        """Mean and matrix of the embedding transform, if the configuration has one."""
-        return (
-            [] if self.embedding_transform is None else [self.embedding_transform.mean, self.embedding_transform.matrix]
-        )
-
-    @property
-    def scales(self):
-        """The logarithms of the prototypes' scale and of the support's temperature, if the configuration has them."""
-        return [scale for scale in (self.prototype_log_scale, self.support_log_temperature) if scale is not None]
-
-    def start_at(self, scale, temperature=None, rate=0.0, shots=1):
-        """Set what training starts from.
-
-        Args:
-          scale: float above 0, of the prototypes that a prototype_residual adds.
-          temperature: float above 0, that logits of the support are divided by; None leaves it, and the rate.
-          rate: of fine-tuning steps down the loss summed over a support of `shots` examples a class.
-        """
-        self.scales[0].assign(math.log(scale))
-        if temperature is not None:
-            self.scales[1].assign(math.log(temperature))
-            self._start_fine_tuning_at(rate * self.config.copies(shots))
-
-    def _start_fine_tuning_at(self, rate):
-        """Set all rates of fine-tuning, but a bias's to 0: it is learned, if it pays; from the first it would harm."""
-        rates = [rate] * self.embedding_dim + [0.0] * (self.feature_dim - self.embedding_dim)
-        self.finetuning_learning_rate.assign(rates)
-
-    def tempered(self, logits):
-        if self.support_log_temperature is None:
-            return logits
-        return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
-
-    def _prototypes(self, means):
-        """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
-        if self.prototype_log_scale is None:
-            return 0.0
-        centred = prototypes.centred(means, self.config.prototype_bias)
-        return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * centred
-
     def noise_needs(self, shots):
         """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
         config = self.config
@@ -187,7 +123,7 @@ class LEO(LatentLearner, ClassificationLearner):
         """
         config, copies = self.config, self.config.copies(support_x.shape[2])
         spread = self._initial_stddev(support_x.shape[1])
-        start = self._prototypes(tf.reduce_mean(support_x, axis=2))
+        start = self.prototypes(tf.reduce_mean(support_x, axis=2))
 
         def support(use):
             return dropout(support_x, noise.support_mask(use), config.dropout_rate)
@@ -232,17 +168,18 @@ class LEO(LatentLearner, ClassificationLearner):
 
     def trace(self, support_x, support_y):
         """Return the Trace of mean codes; see MetaLearner."""
-        path, start = self._path_of_means(support_x, support_y), self._prototypes(tf.reduce_mean(support_x, axis=2))
+        path, start = self._path_of_means(support_x, support_y), self.prototypes(tf.reduce_mean(support_x, axis=2))
         decoded = [start + self.decoder.mean(latents) for latents in path.latents[:-1]]
         return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))
 
     def _path_of_means(self, support_x, support_y):
         multiplier = 1.0 / tf.cast(self.config.copies(tf.shape(support_x)[2]), self.compute_dtype)
         if self.encoder is None:
-            latents = self._prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], multiplier)
+            tasks, ways = tf.shape(support_x)[0], tf.shape(support_x)[1]
+            latents = prior_codes(tasks, ways, self.config.num_latents, multiplier)
         else:
             latents = self.encoder(support_x).mean()
-        start = self._prototypes(tf.reduce_mean(support_x, axis=2))
+        start = self.prototypes(tf.reduce_mean(support_x, axis=2))
         return self._adapt_means(latents, start, join_examples(support_x), join_examples(support_y), multiplier)
 
     def adapt_unequal(self, support_x, support_y, ways=None):
@@ -271,32 +208,16 @@ class LEO(LatentLearner, ClassificationLearner):
         membership = tf.math.divide_no_nan(members, counts)
         codes = tf.cast(self.config.copies(counts), support_x.dtype)
         if self.encoder is None:
-            latents = self._prior_codes(tf.shape(support_x)[0], ways, tf.math.reciprocal_no_nan(codes))
+            tasks = tf.shape(support_x)[0]
+            latents = prior_codes(tasks, ways, self.config.num_latents, tf.math.reciprocal_no_nan(codes))
         else:
             latents = self.encoder.unequal(support_x, membership).mean()
         # With one code a class, `adapt` descends the sum over its K examples: K times their mean.
         scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
         weights = scale * tf.reduce_sum(membership, axis=1)
-        start = self._prototypes(tf.matmul(membership, support_x))
+        start = self.prototypes(tf.matmul(membership, support_x))
         path = self._adapt_means(latents, start, support_x, labels, 1.0, lambda losses: tf.reduce_sum(weights * losses))
         return path.parameters[-1]
-
-    def _prior_codes(self, tasks, ways, variance):
-        """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
-
-        Ours, as the paper does not say: the prior's mean, 0, decodes to the same weights for every class, from where
-        no gradient separates codes by what a code means; so class n of every task has the same fixed draw, a function
-        of n alone. The mean of K draws is a draw at 1/sqrt(K) the spread.
-
-        Args:
-          tasks, ways: ints or scalar tensors.
-          variance: of the codes, one over the codes of a class; broadcasts against [tasks, ways, 1].
-        """
-        seed = randomness.stream_seed(0, randomness.PRIOR_CODES)
-        codes = randomness.normal(
-            randomness.bits(seed, 0, ways, self.config.num_latents, tf.uint16), self.compute_dtype
-        )
-        return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, self.config.num_latents])
 
     def _adapt_means(self, latents, start, examples, labels, rate_multiplier, total=tf.reduce_sum):
         """Return the adaptation.Path that the codes' means lead along.
@@ -305,7 +226,7 @@ class LEO(LatentLearner, ClassificationLearner):
 
         Args:
           latents: [tasks, ways, num_latents].
-          start: from `_prototypes`.
+          start: from `prototypes`.
           examples: embeddings [tasks, examples, dim].
           labels: [tasks, examples].
           rate_multiplier: what the learned rates are multiplied by.

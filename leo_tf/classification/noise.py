@@ -1,4 +1,4 @@
-"""All the noise of a stochastic pass over classification tasks, drawn ahead in one call.
+"""All the noise of a stochastic pass over classification tasks, drawn ahead in one call; and codes from the prior.
 
 The draw is kept apart from the model's arithmetic so that the latter is a pure function, compiles with XLA (which draws
 random numbers slowly on CPU, and other ones), and can be tested with noise written by hand.
@@ -102,3 +102,20 @@ def dropout(inputs, mask, rate):
     if mask is None:
         return inputs
     return tf.where(mask, inputs * (1.0 / randomness.keep_probability(rate)), 0.0)
+
+
+def prior_codes(tasks, ways, num_latents, variance):
+    """Return the codes from the prior that evaluation starts from, [tasks, ways, num_latents].
+
+    Ours, as the paper does not say: the prior's mean, 0, decodes to the same weights for every class, from where no
+    gradient separates codes by what a code means; so class n of every task has the same fixed draw, a function of n
+    alone. The mean of K draws is a draw at 1/sqrt(K) the spread.
+
+    Args:
+      tasks, ways: ints or scalar tensors.
+      num_latents: int.
+      variance: of the codes, one over the codes of a class, a tensor; broadcasts against [tasks, ways, 1].
+    """
+    seed = randomness.stream_seed(0, randomness.PRIOR_CODES)
+    codes = randomness.normal(randomness.bits(seed, 0, ways, num_latents, tf.uint16), variance.dtype)
+    return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, num_latents])

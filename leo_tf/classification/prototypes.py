@@ -1,6 +1,14 @@
 """Class prototypes as the start of a classifier: what is decoded is then a correction to nearest class mean."""
 
+import math
+from typing import Any
+
+import keras
 import tensorflow as tf
+
+from leo_tf.classification.learner import ClassificationLearner
+from leo_tf.classification.transform import EmbeddingTransform
+from leo_tf.config import LEOConfig
 
 
 def centred(means, bias=0.0):
@@ -21,3 +29,79 @@ def centred(means, bias=0.0):
         means = means[..., :-1]
         means = tf.concat([means, -0.5 * bias * tf.reduce_sum(means**2, axis=-1, keepdims=True)], axis=-1)
     return means - tf.reduce_mean(means, axis=1, keepdims=True)
+
+
+class PrototypeStart(ClassificationLearner):
+    """A learner whose classifiers may start from the class prototypes of transformed embeddings; off by default.
+
+    What LEO has beyond the paper. A subclass calls `add_prototype_start` in its constructor, has a
+    `finetuning_learning_rate`, adds `prototypes` to the weights it decodes and has the support's logits `tempered`.
+    """
+
+    prototype_log_scale: Any = None  # variables, where the configuration has them
+    support_log_temperature: Any = None
+
+    def add_prototype_start(self):
+        """Create what the configuration has of: prototypes' scale, support's temperature, embedding transform."""
+        config = self.config
+        if config.prototype_residual:
+            self.prototype_log_scale = self._add_logarithm(
+                "prototype_log_scale", config.prototype_scale_init or LEOConfig.prototype_scale_init
+            )
+        if config.support_temperature != 1:
+            self.support_log_temperature = self._add_logarithm(
+                "support_log_temperature", config.support_temperature or 1.0
+            )
+        if config.embedding_transform != "none":
+            self.embedding_transform = EmbeddingTransform(
+                self.embedding_dim, config.prototype_bias > 0, name="embedding_transform", dtype=self.dtype_policy
+            )
+
+    def _add_logarithm(self, name, value):
+        """Create the variable that is a number's logarithm, so that a step of Adam changes the number by a share."""
+        return self.add_weight(name=name, shape=(), initializer=keras.initializers.Constant(math.log(value)))
+
+    @property
+    def feature_dim(self):
+        return self.embedding_dim + (self.config.prototype_bias > 0)
+
+    @property
+    def fixed_variables(self):
+        """Mean and matrix of the embedding transform, if the configuration has one."""
+        return (
+            [] if self.embedding_transform is None else [self.embedding_transform.mean, self.embedding_transform.matrix]
+        )
+
+    @property
+    def scales(self):
+        """The logarithms of the prototypes' scale and of the support's temperature, if the configuration has them."""
+        return [scale for scale in (self.prototype_log_scale, self.support_log_temperature) if scale is not None]
+
+    def start_at(self, scale, temperature=None, rate=0.0, shots=1):
+        """Set what training starts from.
+
+        Args:
+          scale: float above 0, of the prototypes that a prototype_residual adds.
+          temperature: float above 0, that logits of the support are divided by; None leaves it, and the rate.
+          rate: of fine-tuning steps down the loss summed over a support of `shots` examples a class.
+        """
+        self.prototype_log_scale.assign(math.log(scale))
+        if temperature is not None:
+            self.support_log_temperature.assign(math.log(temperature))
+            self.start_fine_tuning_at(rate * self.config.copies(shots))
+
+    def start_fine_tuning_at(self, rate):
+        """Set all rates of fine-tuning, but a bias's to 0: it is learned, if it pays; from the first it would harm."""
+        rates = [rate] * self.embedding_dim + [0.0] * (self.feature_dim - self.embedding_dim)
+        self.finetuning_learning_rate.assign(rates)
+
+    def tempered(self, logits):
+        if self.support_log_temperature is None:
+            return logits
+        return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
+
+    def prototypes(self, means):
+        """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
+        if self.prototype_log_scale is None:
+            return 0.0
+        return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * centred(means, self.config.prototype_bias)

@@ -55,16 +55,17 @@ class Runs:
     Args:
       folder: for their output.
       preloaded: the compiled strike.c, or None.
+      within: a command that runs another one, as words.
     """
 
-    def __init__(self, folder, preloaded):
+    def __init__(self, folder, preloaded, within=()):
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
         environment |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
         if preloaded:
             environment["LD_PRELOAD"] = str(preloaded)
         self._folder, self._count, self.can_strike = folder, 0, preloaded is not None
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("forks.py"))],
+            [*within, sys.executable, str(Path(__file__).with_name("forks.py"))],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -97,7 +97,7 @@ class Classification(Problem):
         self._fit(learner)
         return EpisodeSampler(
             learner.transform_table(self._train),
-            episodes.num_classes,
+            min(episodes.metatrain_ways, self._train.num_classes) or episodes.num_classes,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
             within=episodes.tasks_within,

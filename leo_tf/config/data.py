@@ -45,3 +45,13 @@ class EpisodeConfig(Section):
         "group: the classes of a task are of one group, a class's name up to its last slash, as alphabet/character",
         choices=WITHIN,
     )
+    metatrain_ways: int = count(
+        0,
+        "classes in a meta-training task, or all where there are fewer; 0: num_classes; beyond the paper",
+        low=0,
+        high=10_000,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.metatrain_ways != 1, self, "metatrain_ways", "at least 2, or 0 for num_classes")

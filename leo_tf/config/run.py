@@ -77,6 +77,9 @@ class RunConfig:
                     f"RunConfig got {type(getattr(self, name)).__name__} for {name}; expected {expected.__name__} with "
                     f"algorithm={self.algorithm!r}."
                 )
+        if self.problem == "regression" or self.algorithm != "leo":
+            what = "0, but with classification by LEO, which takes tasks of any number of classes"
+            require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", what)
         if self.problem == "regression":
             no_such = "{} with problem=regression, see configs/regression.cfg"
             require(

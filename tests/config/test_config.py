@@ -82,3 +82,13 @@ def test_other_problems_and_algorithms_differ_by_name():
     assert maml.differences(longer) == ["model.maml_steps: 10 != 3"]
     with pytest.raises(InputError, match=r"problem='clustering' was given; expected classification or regression"):
         RunConfig(problem="clustering")
+
+
+@pytest.mark.parametrize(
+    "how", [{"algorithm": "maml"}, {"model": LEOConfig(dropout_rate=0.0), "problem": "regression"}], ids=str
+)
+def test_only_leo_trains_in_other_ways(how):
+    with pytest.raises(InputError, match=r"metatrain_ways=5 was given; expected 0, but with classification by LEO"):
+        RunConfig(episodes=EpisodeConfig(metatrain_ways=5), **how)
+    with pytest.raises(InputError, match=r"metatrain_ways=1 was given; expected at least 2, or 0 for num_classes"):
+        EpisodeConfig(metatrain_ways=1)

@@ -39,11 +39,13 @@ def data(tmp_path_factory):
 def trainer(data, path, steps, **training):
     settings = {"metatrain_batch_size": 4, "metavalid_tasks": 20, "checkpoint_steps": 4, "log_steps": 2, "jit": "off"}
     small = {"num_latents": 4, "inner_unroll_length": 1, "finetuning_unroll_length": 1, "dropout_rate": 0.2}
+    shape = {"num_classes": 3, "num_tr_examples_per_class": 2, "num_val_examples_per_class": 3}
+    shape |= training.pop("episodes", {})
     model, hook = {**small, **training.pop("model", {})}, training.pop("hook", None)
     config = RunConfig(
         LEOConfig(**model),
         DataConfig(data_path=str(data), dataset_name="own", cache_dir=str(data / "cache")),
-        EpisodeConfig(num_classes=3, num_tr_examples_per_class=2, num_val_examples_per_class=3),
+        EpisodeConfig(**shape),
         TrainingConfig(num_steps_limit=steps, **{"outer_lr": 0.01, **settings, **training}),
     )
     return leo_tf.Trainer(leo_tf.MetaTraining(config), path, hook)
@@ -411,6 +413,25 @@ def test_validation_in_other_ways(data, tmp_path):
         InputError, match=r"val.* has 5 classes; validation in 7-way tasks needs 7. Give metavalid_ways=5"
     ):
         trainer(data, tmp_path / "other", 4, metavalid_ways=7)
+
+
+def test_training_in_other_ways(data, tmp_path):
+    """It is the run of tasks of so many classes, validated in those asked for; all classes where there are fewer."""
+
+    def trained(name, **how):
+        return train(data, tmp_path / name, 4, **how)
+
+    expected = trained("five", episodes={"num_classes": 5}, metavalid_ways=3)
+    found = trained("three", episodes={"metatrain_ways": 5})
+    for variable, value in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    files = [tmp_path / name / "metrics.csv" for name in ("three", "five")]
+    rows = [list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) for file in files]
+    assert [row["validation_accuracy"] for row in rows[0]] == [row["validation_accuracy"] for row in rows[1]]
+    for variable, value in zip(
+        trained("all", episodes={"metatrain_ways": 100}), trained("eight", episodes={"metatrain_ways": 8}), strict=True
+    ):
+        np.testing.assert_array_equal(variable, value)
 
 
 def test_below_nearest_class_mean_is_said_once(data, tmp_path, caplog):

@@ -72,6 +72,9 @@ class RegressionConfig(Section):
         "candidates are chosen by how likely they make the support's targets, their log-likelihoods divided by this; "
         "0: by the shares of their components alone; beyond the paper",
     )
+    sampling_temperature: float = weight(
+        0.0, "as candidate_temperature, for functions sampled outside of training; 0: the same; beyond the paper"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -86,6 +89,8 @@ class RegressionConfig(Section):
         what = "0 where there is one candidate, or no noise_stddev to be likely by"
         can_choose = self.candidates > 1 and self.noise_stddev > 0
         require(can_choose or not self.candidate_temperature, self, "candidate_temperature", what)
+        what = "0 without a candidate_temperature"
+        require(self.candidate_temperature or not self.sampling_temperature, self, "sampling_temperature", what)
         what = f"at most {_MOST_CODES} codes a task, and each sample has {self.candidates}"
         require(self.training_samples * self.candidates <= _MOST_CODES, self, "training_samples", what)
 
@@ -102,6 +107,7 @@ class RegressionConfig(Section):
             "code_components",
             "code_candidates",
             "candidate_temperature",
+            "sampling_temperature",
         ):
             default = type(self).__dataclass_fields__[field].default
             expected = f"{default} with models that sample nothing (stochastic=false, maml, metasgd)"

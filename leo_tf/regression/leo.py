@@ -119,6 +119,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
 
     def adapt_in_training(self, support_x, support_y, noise):
         """Return Adapted, with a network for each candidate of each sample of each task; see MetaLearner."""
+        return self._adapt_candidates(support_x, support_y, noise, self.regression.candidate_temperature)
+
+    def _adapt_candidates(self, support_x, support_y, noise, temperature):
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
             initial = self._mean_code(posterior)
@@ -150,20 +153,22 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             tf.reduce_sum(tf.exp(drawn.log_shares) * tf.reshape(each, kl.shape), axis=[1, 2]) / samples
             for each in (kl, penalty)
         )
-        return Adapted(path.parameters[-1], kl, penalty, self._weights(drawn, support_x, support_y, path))
+        weights = self._weights(drawn, support_x, support_y, path, temperature)
+        return Adapted(path.parameters[-1], kl, penalty, weights)
 
-    def _weights(self, drawn, support_x, support_y, path):
+    def _weights(self, drawn, support_x, support_y, path, temperature):
         """Return the probabilities of each sample's candidates: their shares, and what they make of the support."""
-        if not self.regression.candidate_temperature:
+        if not temperature:
             return tf.exp(drawn.log_shares)
         errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
         log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
-        fit = tf.reshape(log_likelihood / self.regression.candidate_temperature, drawn.log_shares.shape)
+        fit = tf.reshape(log_likelihood / temperature, drawn.log_shares.shape)
         return tf.nn.softmax(drawn.log_shares + fit, axis=2)
 
     def sample_with(self, support_x, support_y, noise):
         """Return one network for each task [tasks, num_parameters], of the candidate that the first number chooses."""
-        adapted = self.adapt_in_training(support_x, support_y, noise)
+        temperature = self.regression.sampling_temperature or self.regression.candidate_temperature
+        adapted = self._adapt_candidates(support_x, support_y, noise, temperature)
         if adapted.weights is None:
             return adapted.parameters
         return codes.chosen(adapted.parameters, adapted.weights[:, 0], noise[:, 0])

@@ -220,6 +220,20 @@ def test_of_candidates_the_one_is_sampled_that_fits(episode):
     )
 
 
+def test_sampling_may_be_colder_than_training(episode):
+    support = [tf.repeat(part[:1], 500, axis=0) for part in episode[:2]]
+    model, cold = (
+        make_model({**KINDS["energy of candidates"], **more}) for more in ({}, {"sampling_temperature": 0.5})
+    )
+    normals = tf.constant(np.random.default_rng(0).normal(size=(500, model.normals_per_task)))
+    warm, same = (each.adapt_in_training(*support, normals) for each in (model, cold))
+    np.testing.assert_array_equal(warm.weights, same.weights)
+    trained_so = make_model({**KINDS["energy of candidates"], "candidate_temperature": 0.5})
+    found, expected = (each.sample_with(*support, normals) for each in (cold, trained_so))
+    np.testing.assert_array_equal(found, expected)
+    assert np.any(found != model.sample_with(*support, normals))
+
+
 RUN = RunConfig(
     dataclasses.replace(CONFIG, inner_lr_init=0.01, inner_gradient_norm_threshold=10.0),
     episodes=EpisodeConfig(num_tr_examples_per_class=4, num_val_examples_per_class=5),
@@ -272,6 +286,7 @@ def test_two_replicas_agree_with_one(tmp_path, monkeypatch):
             {"candidate_temperature": 4.0, "noise_stddev": 0.0},
             "candidate_temperature=4.0 was given; expected 0 where there is one candidate, or no noise_stddev",
         ),
+        ({"sampling_temperature": 2.0}, "sampling_temperature=2.0 was given; expected 0 without a candidate_temp"),
         (
             {"training_loss": "likelihood"},
             r"training_loss='likelihood' was given; expected squared_error or energy_score",

@@ -150,7 +150,8 @@ def _groups(table, ways):
         what = f"the largest group, {group!r}, has {size} classes" if group else "its classes have no groups"
         raise InputError(
             f"{ways}-way tasks within a group need {ways} classes in one; of {table.source} {what}. Expected class "
-            "names such as group/class. Lower the number of ways (num_classes), or give tasks_within=all."
+            "names such as group/class. Lower the number of ways (num_classes, metatrain_ways), or give "
+            "tasks_within=all."
         )
     numbers = {group: number for number, group in enumerate(large)}
     return tf.constant([numbers.get(group, -1) for group in table.class_groups], tf.int32)

@@ -11,7 +11,7 @@ class Circumstances(NamedTuple):
     train_classes: int | None  # that it was trained on
     trained_shots: int
     shots: int  # of the evaluation
-    trained_ways: int
+    trained_ways: int | None  # None too where others than asked for were meant
     ways: int
     best_step: int
     last_step: int | None
@@ -55,7 +55,7 @@ def _reasons(known):
         found.append(f"Few classes to learn from ({known.train_classes}): more of them help most.")
     if known.shots != known.trained_shots:
         found.append(f"Trained with {known.trained_shots} shots, judged with {known.shots}: train with as many.")
-    if known.ways != known.trained_ways:
+    if known.trained_ways not in (None, known.ways):
         found.append(f"Trained with {known.trained_ways} ways, judged with {known.ways}.")
     last = known.best_step if known.last_step is None else known.last_step
     if last < _FEW_STEPS:

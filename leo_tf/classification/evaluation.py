@@ -181,7 +181,7 @@ class ClassificationEvaluation(Evaluation):
             train_classes=self.data_record.get("train_classes"),
             trained_shots=trained.num_tr_examples_per_class,
             shots=result.shots,
-            trained_ways=trained.num_classes,
+            trained_ways=None if trained.metatrain_ways else trained.num_classes,
             ways=result.ways,
             best_step=best_step,
             last_step=last_step,

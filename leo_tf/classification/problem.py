@@ -18,7 +18,7 @@ from leo_tf.classification.start import choose_start
 from leo_tf.classification.tasks import draw_from
 from leo_tf.classification.yardsticks import NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.config import LEOConfig
-from leo_tf.data import EpisodeSampler
+from leo_tf.data import EpisodeSampler, most_ways
 from leo_tf.data.card import FILES, find_card_folder
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
@@ -95,9 +95,12 @@ class Classification(Problem):
     def make_sampler(self, learner):
         episodes = self.config.episodes
         self._fit(learner)
+        ways = episodes.num_classes
+        if self.config.algorithm == "leo":  # the baselines' weights belong to so many classes
+            ways = max(ways, min(episodes.metatrain_ways, most_ways(self._train, ways, episodes.tasks_within)))
         return EpisodeSampler(
             learner.transform_table(self._train),
-            min(episodes.metatrain_ways, self._train.num_classes) or episodes.num_classes,
+            ways,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
             within=episodes.tasks_within,
@@ -210,7 +213,7 @@ class Classification(Problem):
             train_classes=self._train.num_classes,
             trained_shots=trained.num_tr_examples_per_class,
             shots=shots,
-            trained_ways=trained.num_classes,
+            trained_ways=None if trained.metatrain_ways else trained.num_classes,
             ways=ways,
             best_step=best_step,
             last_step=step,

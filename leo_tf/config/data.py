@@ -29,7 +29,7 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class EpisodeConfig(Section):
-    """The shape of a task: N-way K-shot, and the queries of a meta-training task; a regression task has no classes."""
+    """The shape of a task: N-way K-shot; queries and ways of a meta-training task; a regression task has no classes."""
 
     group = "Tasks"
 
@@ -47,11 +47,8 @@ class EpisodeConfig(Section):
     )
     metatrain_ways: int = count(
         0,
-        "classes in a meta-training task, or all where there are fewer; 0: num_classes; beyond the paper",
+        "classes in a task of LEO's meta-training, if more than num_classes, and where there are so many; beyond the "
+        "paper",
         low=0,
         high=10_000,
     )
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(self.metatrain_ways != 1, self, "metatrain_ways", "at least 2, or 0 for num_classes")

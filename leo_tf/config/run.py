@@ -77,9 +77,6 @@ class RunConfig:
                     f"RunConfig got {type(getattr(self, name)).__name__} for {name}; expected {expected.__name__} with "
                     f"algorithm={self.algorithm!r}."
                 )
-        if self.problem == "regression" or self.algorithm != "leo":
-            what = "0, but with classification by LEO, which takes tasks of any number of classes"
-            require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", what)
         if self.problem == "regression":
             no_such = "{} with problem=regression, see configs/regression.cfg"
             require(
@@ -88,6 +85,8 @@ class RunConfig:
                 "tasks_within",
                 "all with problem=regression, which has no classes",
             )
+            what = "0 with problem=regression, whose tasks have no classes"
+            require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", what)
             require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
             if self.algorithm == "leo":
                 transform = self.model.embedding_transform

@@ -141,6 +141,16 @@ class EpisodeSampler:
         return tf.broadcast_to(tf.range(self.ways)[:, tf.newaxis], [num_tasks, self.ways, examples])
 
 
+def most_ways(table, ways, within="all"):
+    """Return how many classes tasks may have for an EpisodeSampler to use all that it uses for tasks of `ways`.
+
+    These are the classes of the table, or those of its smallest group of at least `ways`; `ways` where there are fewer.
+    """
+    groups = Counter(group for group in table.class_groups if group)
+    sizes = [table.num_classes] if within == "all" else groups.values()
+    return min((size for size in sizes if size >= ways), default=ways)
+
+
 def _groups(table, ways):
     """Return the number of each class's group, int32 [classes]; -1 where the group has fewer classes than `ways`."""
     sizes = Counter(table.class_groups)
@@ -150,8 +160,7 @@ def _groups(table, ways):
         what = f"the largest group, {group!r}, has {size} classes" if group else "its classes have no groups"
         raise InputError(
             f"{ways}-way tasks within a group need {ways} classes in one; of {table.source} {what}. Expected class "
-            "names such as group/class. Lower the number of ways (num_classes, metatrain_ways), or give "
-            "tasks_within=all."
+            "names such as group/class. Lower the number of ways (num_classes), or give tasks_within=all."
         )
     numbers = {group: number for number, group in enumerate(large)}
     return tf.constant([numbers.get(group, -1) for group in table.class_groups], tf.int32)

@@ -124,7 +124,7 @@ class RegressionLearner(MetaLearner):
         return self.adapt_in_evaluation(*self.checked_support(support_x, support_y))
 
     def sample(self, support_x, support_y, seed=0, first_task=0):
-        """Adapt to support points as in training: one sample of the parameters of each task.
+        """Adapt to support points with noise: one sample of the parameters of each task.
 
         Args:
           support_x, support_y: [tasks, shots, 1].

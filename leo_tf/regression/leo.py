@@ -162,8 +162,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             return tf.exp(drawn.log_shares)
         errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
         log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
-        fit = tf.reshape(log_likelihood / temperature, drawn.log_shares.shape)
-        return tf.nn.softmax(drawn.log_shares + fit, axis=2)
+        fit = tf.reshape(log_likelihood, drawn.log_shares.shape)
+        fit -= tf.stop_gradient(tf.reduce_max(fit, axis=2, keepdims=True))  # so that none is infinite at 1e-38
+        return tf.nn.softmax(drawn.log_shares + fit / temperature, axis=2)
 
     def sample_with(self, support_x, support_y, noise):
         """Return one network for each task [tasks, num_parameters], of the candidate that the first number chooses."""

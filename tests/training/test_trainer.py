@@ -12,6 +12,7 @@ import tensorflow as tf
 from event_files import curves_of, events
 
 import leo_tf
+from leo_tf.classification.problem import Classification
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
@@ -415,23 +416,41 @@ def test_validation_in_other_ways(data, tmp_path):
         trainer(data, tmp_path / "other", 4, metavalid_ways=7)
 
 
-def test_training_in_other_ways(data, tmp_path):
-    """It is the run of tasks of so many classes, validated in those asked for; all classes where there are fewer."""
-
-    def trained(name, **how):
-        return train(data, tmp_path / name, 4, **how)
-
-    expected = trained("five", episodes={"num_classes": 5}, metavalid_ways=3)
-    found = trained("three", episodes={"metatrain_ways": 5})
+def test_training_in_more_ways(data, tmp_path):
+    """It is the run of tasks of so many classes, validated in those asked for."""
+    expected = train(data, tmp_path / "five", 4, episodes={"num_classes": 5}, metavalid_ways=3)
+    found = train(data, tmp_path / "three", 4, episodes={"metatrain_ways": 5})
     for variable, value in zip(found, expected, strict=True):
         np.testing.assert_array_equal(variable, value)
     files = [tmp_path / name / "metrics.csv" for name in ("three", "five")]
     rows = [list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) for file in files]
     assert [row["validation_accuracy"] for row in rows[0]] == [row["validation_accuracy"] for row in rows[1]]
-    for variable, value in zip(
-        trained("all", episodes={"metatrain_ways": 100}), trained("eight", episodes={"metatrain_ways": 8}), strict=True
-    ):
-        np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.parametrize(
+    ("episodes", "algorithm", "expected"),
+    [
+        ({"metatrain_ways": 100}, "leo", 8),  # all there are
+        ({"metatrain_ways": 2}, "leo", 3),  # never fewer than asked for
+        ({"metatrain_ways": 100, "tasks_within": "group", "num_classes": 2}, "leo", 3),  # no group is left out
+        ({"metatrain_ways": 100, "tasks_within": "group", "num_classes": 4}, "leo", 5),
+        ({"metatrain_ways": 6}, "maml", 3),
+    ],
+)
+def test_how_many_ways_a_task_has(tmp_path, episodes, algorithm, expected):
+    (tmp_path / "own").mkdir()
+    labels = np.repeat([f"{group}/{number}" for group, size in (("a", 3), ("b", 5)) for number in range(size)], 4)
+    embeddings = np.random.default_rng(0).normal(size=(32, 6))
+    np.savez(tmp_path / "own" / "train.npz", embeddings=embeddings, labels=labels)
+    problem = Classification(
+        RunConfig(
+            data=DataConfig(data_path=str(tmp_path), dataset_name="own", cache_dir=str(tmp_path)),
+            episodes=EpisodeConfig(**{"num_classes": 3, "num_val_examples_per_class": 2, **episodes}),
+            training=TrainingConfig(metavalid_tasks=0),
+            algorithm=algorithm,
+        )
+    )
+    assert problem.make_sampler(problem.build_learner(problem.data_record)).ways == expected
 
 
 def test_below_nearest_class_mean_is_said_once(data, tmp_path, caplog):

@@ -1,4 +1,4 @@
-"""Two workers with a network each, joined by a cable that can be pulled: as near to two machines as one comes.
+"""Two workers with a network each, and a line between them that can go dead: as near to two machines as one comes.
 
 Needs Linux, root and `ip`.
 """
@@ -36,13 +36,20 @@ class Networks:
         self.ip("link", "add", "cable", "netns", first, "type", "veth", "peer", "name", "cable", "netns", second)
         for name, address in zip(self.names, ADDRESSES, strict=True):
             self.ip("-n", name, "address", "add", f"{address}/24", "dev", "cable")
-            self.ip("-n", name, "link", "set", "lo", "up")
-        self.plug("up")
+            for device in ("lo", "cable"):
+                self.ip("-n", name, "link", "set", device, "up")
 
-    def plug(self, how):
-        """Plug the cable in ("up"), or pull it ("down")."""
-        for name in self.names:
-            self.ip("-n", name, "link", "set", "cable", how)
+    def lose(self):
+        """Lose all that is sent, with no sign of it: it goes to a device that is not there."""
+        self._neighbours("replace", "lladdr", "02:00:00:00:00:01", "nud", "permanent")
+
+    def heal(self):
+        """Undo `lose`."""
+        self._neighbours("delete")
+
+    def _neighbours(self, change, *how):
+        for name, other in zip(self.names, reversed(ADDRESSES), strict=True):
+            self.ip("-n", name, "neighbour", change, other, *how, "dev", "cable")
 
     def remove(self):
         for name in self.names:
@@ -100,17 +107,17 @@ def test_two_networks_are_one_device(start, runs, tmp_path):
     require_near(tmp_path / "two", tmp_path / "one")
 
 
-def test_a_pulled_cable_ends_both_and_the_same_command_goes_on(start, networks, tmp_path):
+def test_a_dead_line_ends_both_and_the_same_command_goes_on(start, networks, tmp_path):
     path, flags = tmp_path / "run", (*ENDLESS, "--worker_timeout=10")
     both = start(path, *flags)
     wait_for_step(both[0], path, 24)
-    networks.plug("down")
+    networks.lose()
     since = time.monotonic()
     for index, worker in enumerate(both):
         assert worker.wait() == 2, worker.said
         assert f"Error: Worker {1 - index} ({ADDRESSES[1 - index]}:5000) is lost" in worker.said
     assert time.monotonic() - since < 10 + BOUND
-    networks.plug("up")
+    networks.heal()
     both = start(path, *flags)
     wait_for_step(both[0], path, 100)
     both[1].kill(signal.SIGTERM)

@@ -18,7 +18,7 @@ import numpy as np
 
 from leo_tf.data.conversion import ROWS_AT_ONCE, GroupedEmbeddings, Split, convert, convert_in_memory
 from leo_tf.data.readers import read_split, split_files
-from leo_tf.files import replace_file
+from leo_tf.files import npz, replace_file
 
 _logger = logging.getLogger("leo_tf")
 
@@ -80,7 +80,7 @@ def _open_entry(entry: Path, sources: list[list]) -> GroupedEmbeddings | None:
         record = json.loads(entry.read_bytes())
         if record["format"] != _FORMAT or record["sources"] != sources:
             return None
-        rows = np.load(entry.with_name(record["file"]), mmap_mode="c", allow_pickle=False)
+        rows = npz.mapped(entry.with_name(record["file"]), "c")
         names, sizes = tuple(record["class_names"]), tuple(record["class_sizes"])
         if rows.dtype != np.float32 or rows.shape != (sum(sizes), record["dim"]) or len(names) != len(sizes):
             return None

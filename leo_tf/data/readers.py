@@ -82,7 +82,7 @@ def _read_npz(path: Path) -> tuple[np.ndarray, Sequence[object]]:
 def _read_npy(path: Path) -> tuple[np.ndarray, Sequence[object]]:
     labels_path = path.with_suffix(".json")
     try:
-        embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
+        embeddings = npz.mapped(path)
     except _DAMAGED as error:
         raise _damaged(path, "an .npy with one array of numbers", error) from error
     if not isinstance(embeddings, np.ndarray):

@@ -15,6 +15,7 @@ from leo_tf.files.atomic import replace_file
 from leo_tf.files.writing import writing
 
 _MOST_EXPANSION, _ALWAYS_FINE = 100, 2**26  # of compressed bytes: arrays of numbers shrink to a tenth at most
+_LONGEST_HEADER = 10_000  # bytes; NumPy's own limit, which it checks once it has read so many
 _LONGEST_TEXT = 4000  # bytes of one string of an array
 # What numpy and zipfile raise, beside OSError, for files that are damaged or made to do harm.
 DAMAGE = (
@@ -61,6 +62,24 @@ def read(path, what, **expected):
     except DAMAGE as error:
         raise damaged(path, error, what) from None
     return fields
+
+
+def mapped(path, mode="r"):
+    """Return the array of an .npy file, memory-mapped; of an archive what `numpy.load` makes of it.
+
+    Args:
+      path: the file.
+      mode: as numpy.load's mmap_mode.
+
+    Raises:
+      OSError or one of DAMAGE: no file, or it is damaged.
+    """
+    with open(path, "rb") as file:
+        magic, version, _, length = (file.read(count) for count in (6, 1, 1, 4))
+    # Version 1 has two bytes for the length of the header; NumPy takes the memory for those that the others declare.
+    if magic == np.lib.format.MAGIC_PREFIX and version > b"\1" and int.from_bytes(length, "little") > _LONGEST_HEADER:
+        raise ValueError(f"its header declares more than {_LONGEST_HEADER} bytes")
+    return np.load(path, mmap_mode=mode, allow_pickle=False)
 
 
 def names(path, what):

@@ -75,6 +75,19 @@ def test_archives_that_zipfile_fails_on(tmp_path, make):
         read_split(file)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_array_whose_header_takes_the_memory(tmp_path, version):
+    """Read as of a later version, the length of its header takes in the first of its letters."""
+    file = tmp_path / "train.npy"
+    np.save(file, np.ones((12, 4), np.float32))
+    content = bytearray(file.read_bytes())
+    content[6] = version
+    file.write_bytes(content)
+    (tmp_path / "train.json").write_text("[]")
+    with little_memory(32e6), pytest.raises(InputError, match=r"train\.npy: cannot be read \(its header declares more"):
+        read_split(file)
+
+
 def test_paths_of_a_damaged_archive(tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "train.npz").write_bytes(b"no archive")

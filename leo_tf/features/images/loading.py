@@ -14,7 +14,7 @@ from leo_tf.evaluation.progress import Progress
 from leo_tf.features.images import pixels
 from leo_tf.features.images.checks import Inspected, keep, refuse_empty, report_unreadable
 from leo_tf.features.images.preprocessing import decode
-from leo_tf.files import replace_file, write_json, writing
+from leo_tf.files import npz, replace_file, write_json, writing
 
 _FORMAT = 2  # goes up when entries written before must not be used any more
 _AHEAD = 2  # batches: memory does not grow, however slow the network is
@@ -144,7 +144,7 @@ def _open_entry(entry, shape):
     """Return (squares, {number: why it is unreadable}) of an entry; None if it is missing or damaged."""
     try:
         note = json.loads(entry.with_suffix(".json").read_bytes())
-        squares = np.load(entry, mmap_mode="r", allow_pickle=False)
+        squares = npz.mapped(entry)
         reasons = {int(number): str(reason) for number, reason in note["reasons"].items()}
         fits = squares.dtype == np.uint8 and squares.shape == shape and all(0 <= n < shape[0] for n in reasons)
         if fits and checksum(squares) == note["checksum"]:

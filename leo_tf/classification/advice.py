@@ -11,7 +11,7 @@ class Circumstances(NamedTuple):
     train_classes: int | None  # that it was trained on
     trained_shots: int
     shots: int  # of the evaluation
-    trained_ways: int | None  # None too where others than asked for were meant
+    trained_ways: int | None  # None too for a run of metatrain_ways, which are others on purpose
     ways: int
     best_step: int
     last_step: int | None

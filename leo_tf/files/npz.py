@@ -1,4 +1,4 @@
-"""Archives of plain arrays: written whole or not at all, read without pickle, checked before they are believed."""
+"""Files of plain arrays: written whole or not at all, read without pickle, checked before they are believed."""
 
 import lzma
 import math

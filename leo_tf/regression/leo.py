@@ -122,6 +122,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return self._adapt_candidates(support_x, support_y, noise, self.regression.candidate_temperature)
 
     def _adapt_candidates(self, support_x, support_y, noise, temperature):
+        """Return Adapted as `adapt_in_training`, whose candidates are weighed at a temperature."""
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
             initial = self._mean_code(posterior)
@@ -163,7 +164,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
         log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
         fit = tf.reshape(log_likelihood, drawn.log_shares.shape)
-        fit -= tf.stop_gradient(tf.reduce_max(fit, axis=2, keepdims=True))  # so that none is infinite at 1e-38
+        fit -= tf.stop_gradient(tf.reduce_max(fit, axis=2, keepdims=True))  # or near a temperature of 0 all were -inf
         return tf.nn.softmax(drawn.log_shares + fit / temperature, axis=2)
 
     def sample_with(self, support_x, support_y, noise):

@@ -224,6 +224,10 @@ class Problem:
         """Say in one line that a Validation is worse than a yardstick and why that may be; empty if it is not."""
         return ""
 
+    def standing(self, best) -> str:
+        """Say, to end a sentence, that a run's best validation is worse than a yardstick; empty if it is not."""
+        return ""
+
     @staticmethod
     def text(value, half_width=None) -> str:
         """Write a value of the measure, with the half-width of its interval if given."""

@@ -16,11 +16,15 @@ from leo_tf.evaluation.calibration import fit_temperature
 
 SHARES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)  # of the means' best scale, at which the support is judged
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # at these scales, down the loss summed over the support
+BIAS_SHARES = (0.0, 1.0)  # of these, the rates of a bias
 _NO_COST = 5e-4  # nats
 
 
 class Products(NamedTuple):
-    """All that gradient steps on the support need: they stay in its span, and each moves every class along it."""
+    """All that gradient steps on the support need: they stay in its span, and each moves every class along it.
+
+    Of embeddings that a constant has joined, for a bias, the products are without it.
+    """
 
     gram: np.ndarray  # [tasks, support, support], of the support with itself
     cross: np.ndarray  # [tasks, queries, support], of the queries with it
@@ -37,7 +41,7 @@ def products(support_x, labels, means, query_x, biased):
       labels: [tasks, support].
       means: of the classes, less their mean over the classes, [tasks, ways, dim].
       query_x: [tasks, queries, dim].
-      biased: whether the last coordinate is a constant, whose weight does not move.
+      biased: whether the last coordinate is a constant.
     """
     moved = support_x[..., :-1] if biased else support_x
     moved_queries = query_x[..., :-1] if biased else query_x
@@ -45,21 +49,23 @@ def products(support_x, labels, means, query_x, biased):
     return Products(moved @ columns, moved_queries @ columns, support_x @ of_classes, query_x @ of_classes, labels)
 
 
-def fine_tuned(given, scale, rate, steps):
+def fine_tuned(given, scale, rate, bias_share, steps):
     """Return the logits of the queries [tasks, queries, ways] after gradient steps on the support.
 
     Args:
       given: Products.
       scale: of the class means that the steps start from.
       rate: of the steps, down the cross-entropy summed over the support.
+      bias_share: the rate of the bias, as a share of this one.
       steps: number of them.
     """
     ways = given.support.shape[-1]
     targets, along = np.eye(ways, dtype=np.float32)[given.labels], np.zeros_like(given.support)
+    gram, cross = given.gram + np.float32(bias_share), given.cross + np.float32(bias_share)  # with the constant's
     for _ in range(steps):
-        logits = scale * given.support + given.gram @ along
+        logits = scale * given.support + gram @ along
         along -= rate * (special.softmax(logits, axis=-1) - targets)
-    return scale * given.queries + given.cross @ along
+    return scale * given.queries + cross @ along
 
 
 class Steps(NamedTuple):
@@ -68,9 +74,10 @@ class Steps(NamedTuple):
     scale: float  # of the class means
     temperature: float  # of the support's logits
     rate: float  # of the steps
+    bias_share: float  # of this rate, that of a bias
 
 
-def choose(given, labels, scale, steps):
+def choose(given, labels, scale, steps, biased):
     """Choose what fine-tuning starts from by the least loss of the queries after it, at its own best temperature.
 
     Class means at a share of their scale take steps on the support. The scale of the outcome that suits the queries is
@@ -82,20 +89,22 @@ def choose(given, labels, scale, steps):
       labels: of the queries, [tasks, queries].
       scale: of the means alone, that suits the queries best.
       steps: number of steps.
+      biased: whether there is a bias, whose rate is to be chosen too.
 
     Returns:
       Steps.
     """
 
-    def fitted(share, rate):
-        temperature, loss = fit_temperature(fine_tuned(given, share * scale, rate, steps), labels)
+    def fitted(share, rate, bias_share):
+        temperature, loss = fit_temperature(fine_tuned(given, share * scale, rate, bias_share, steps), labels)
         longer = 1 / temperature
-        return loss, Steps(share * scale * longer, longer, rate * longer**2)
+        return loss, Steps(share * scale * longer, longer, rate * longer**2, bias_share)
 
-    none = fitted(1.0, 0.0)
-    found = {tried: fitted(*tried) for tried in itertools.product(SHARES, RATES)}
+    none = fitted(1.0, 0.0, 0.0)
+    bias_shares = BIAS_SHARES if biased else (0.0,)
+    found = {tried: fitted(*tried) for tried in itertools.product(SHARES, RATES, bias_shares)}
     best = min(found.values())
     if best[0] < none[0]:
         return best[1]
-    harmless = [rate for rate in RATES if found[1.0, rate][0] < none[0] + _NO_COST]
-    return found[1.0, harmless[-1]][1] if harmless else none[1]
+    harmless = [rate for rate in RATES if found[1.0, rate, 0.0][0] < none[0] + _NO_COST]
+    return found[1.0, harmless[-1], 0.0][1] if harmless else none[1]

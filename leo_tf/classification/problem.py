@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import importlib.util
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.advice import Circumstances, below_yardsticks
+from leo_tf.classification.advice import Circumstances, below_yardsticks, best_above, possessive
 from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
@@ -16,7 +18,7 @@ from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.start import choose_start
 from leo_tf.classification.tasks import draw_from
-from leo_tf.classification.yardsticks import NEAREST_MEANS, RAW, Scoring, space_of_model
+from leo_tf.classification.yardsticks import FITTED, NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.config import LEOConfig
 from leo_tf.data import EpisodeSampler, most_ways
 from leo_tf.data.card import FILES, find_card_folder
@@ -29,11 +31,14 @@ from leo_tf.problem import Problem, Validation
 _logger = logging.getLogger("leo_tf")
 _FIGURE_TASKS, _FIGURE_QUERIES = 200, 15
 _MOST_DIM = 1_000_000  # of embeddings: a damaged record must not take the memory
+_MOST_OF_NEWTON = 10 * (10 * 10) ** 3  # of a task; logistic regression of larger ones takes minutes
 _LEARNERS = {"leo": LEO, "maml": MAML, "metasgd": MetaSGD}
 
 
 class Classification(Problem):
     """Classification of a data set's classes, judged by accuracy on its validation classes."""
+
+    _yardsticks: Mapping[str, float] = MappingProxyType({})  # of the validation tasks
 
     measure = "accuracy"
     other_measures = ("loss",)
@@ -124,7 +129,7 @@ class Classification(Problem):
         start = choose_start(model, self._train, self._validation, ways, shots, episodes.tasks_within)
         learner.fit_transform(self._train, shots, start.shrinkage, start.between)
         if "support_temperature" in left:
-            learner.start_at(start.scale, start.temperature, start.rate, shots)
+            learner.start_at(start.scale, start.temperature, start.rate, start.bias_share, shots)
         elif "prototype_scale_init" in left:
             learner.start_at(start.scale)
         values = {
@@ -151,9 +156,10 @@ class Classification(Problem):
         )
         batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
-        scoring, nearest = Scoring(table, tasks, batch_size), NEAREST_MEANS["nearest_class_mean"]
-        measured = [scoring.measure(nearest, space, workers) for space in (RAW, space_of_model(learner)) if space]
-        yardsticks = {each.title: float(each.accuracy.mean()) for each in measured}
+        scoring = Scoring(table, tasks, batch_size, lambda: table)
+        planned = self._planned(learner, tasks)
+        measured = [scoring.measure(yardstick, space, workers) for yardstick, space in planned]
+        self._yardsticks = yardsticks = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 
         def validate():
@@ -164,6 +170,15 @@ class Classification(Problem):
             return Validation(confidence_interval(accuracy), others, draw(), yardsticks, accuracy)
 
         return validate
+
+    def _planned(self, learner, tasks):
+        """Yield (Yardstick, Space) of what stands beside every validation."""
+        nearest, own = NEAREST_MEANS["nearest_class_mean"], space_of_model(learner)
+        yield nearest, RAW
+        if own:
+            yield nearest, own
+        if own and self.config.model.chosen_at_start and tasks.ways**4 * tasks.shots**3 <= _MOST_OF_NEWTON:
+            yield FITTED["logistic_regression"], own
 
     @property
     def _validation_shape(self):
@@ -220,6 +235,10 @@ class Classification(Problem):
         )
         algorithm = _LEARNERS[self.config.algorithm].algorithm
         return below_yardsticks(algorithm, validation.interval.mean, validation.yardsticks, circumstances)
+
+    def standing(self, best):
+        above = best_above(best, self._yardsticks)
+        return f", below {possessive(above)}, {self.text(self._yardsticks[above])}" if above else ""
 
     @staticmethod
     def text(value, half_width=None):

@@ -9,17 +9,19 @@ import tensorflow as tf
 from leo_tf.classification.learner import ClassificationLearner
 from leo_tf.classification.transform import EmbeddingTransform
 from leo_tf.config import LEOConfig
+from leo_tf.gradients import Hold
 
 
-def centred(means, bias=0.0):
+def classifier_of(means, bias=0.0, scale=1.0):
     """Return class means as a linear classifier, less their mean over the classes: [tasks, ways, dim] -> the same.
 
     What all classes share moves no softmax.
 
     Args:
       means: of each class's support.
-      bias: above 0 the last coordinate is a constant 1, and gets the weight -bias |m|^2 / 2 of the others' mean m: at 1
-        logits are those of squared Euclidean distance, -|x - m|^2 / 2.
+      bias: above 0 the last coordinate is a constant 1, and gets the weight -bias s |m|^2 / 2 of the others' mean m: at
+        1 logits are those of squared Euclidean distance, -s |x - m|^2 / 2.
+      scale: s, a scalar, or one for each of the other coordinates: squares are then weighed by it.
 
     References:
       Beyond the paper. Proto-MAML (Triantafillou et al., ICLR 2020, section 3.3) starts its classifier from prototypes,
@@ -27,8 +29,10 @@ def centred(means, bias=0.0):
     """
     if bias:
         means = means[..., :-1]
-        means = tf.concat([means, -0.5 * bias * tf.reduce_sum(means**2, axis=-1, keepdims=True)], axis=-1)
-    return means - tf.reduce_mean(means, axis=1, keepdims=True)
+    weights = scale * means
+    if bias:
+        weights = tf.concat([weights, -0.5 * bias * tf.reduce_sum(weights * means, axis=-1, keepdims=True)], axis=-1)
+    return weights - tf.reduce_mean(weights, axis=1, keepdims=True)
 
 
 class PrototypeStart(ClassificationLearner):
@@ -45,9 +49,9 @@ class PrototypeStart(ClassificationLearner):
         """Create what the configuration has of: prototypes' scale, support's temperature, embedding transform."""
         config = self.config
         if config.prototype_residual:
-            self.prototype_log_scale = self._add_logarithm(
-                "prototype_log_scale", config.prototype_scale_init or LEOConfig.prototype_scale_init
-            )
+            initial = config.prototype_scale_init or LEOConfig.prototype_scale_init
+            shape = (self.embedding_dim,) if config.prototype_scale_per_dimension else ()
+            self.prototype_log_scale = self._add_logarithm("prototype_log_scale", initial, shape)
         if config.support_temperature != 1:
             self.support_log_temperature = self._add_logarithm(
                 "support_log_temperature", config.support_temperature or 1.0
@@ -57,9 +61,9 @@ class PrototypeStart(ClassificationLearner):
                 self.embedding_dim, config.prototype_bias > 0, name="embedding_transform", dtype=self.dtype_policy
             )
 
-    def _add_logarithm(self, name, value):
+    def _add_logarithm(self, name, value, shape=()):
         """Create the variable that is a number's logarithm, so that a step of Adam changes the number by a share."""
-        return self.add_weight(name=name, shape=(), initializer=keras.initializers.Constant(math.log(value)))
+        return self.add_weight(name=name, shape=shape, initializer=keras.initializers.Constant(math.log(value)))
 
     @property
     def feature_dim(self):
@@ -77,22 +81,28 @@ class PrototypeStart(ClassificationLearner):
         """The logarithms of the prototypes' scale and of the support's temperature, if the configuration has them."""
         return [scale for scale in (self.prototype_log_scale, self.support_log_temperature) if scale is not None]
 
-    def start_at(self, scale, temperature=None, rate=0.0, shots=1):
+    @property
+    def hold(self):
+        """All but the scales waits in the first steps, where the configuration has it so."""
+        return Hold(self.config.prototype_steps, len(self.meta_variables) - len(self.scales))
+
+    def start_at(self, scale, temperature=None, rate=0.0, bias_share=0.0, shots=1):
         """Set what training starts from.
 
         Args:
           scale: float above 0, of the prototypes that a prototype_residual adds.
           temperature: float above 0, that logits of the support are divided by; None leaves it, and the rate.
           rate: of fine-tuning steps down the loss summed over a support of `shots` examples a class.
+          bias_share: the rate of a bias, as a share of this one.
         """
-        self.prototype_log_scale.assign(math.log(scale))
+        self.prototype_log_scale.assign(tf.fill(self.prototype_log_scale.shape, math.log(scale)))
         if temperature is not None:
             self.support_log_temperature.assign(math.log(temperature))
-            self.start_fine_tuning_at(rate * self.config.copies(shots))
+            self.start_fine_tuning_at(rate * self.config.copies(shots), bias_share)
 
-    def start_fine_tuning_at(self, rate):
-        """Set all rates of fine-tuning, but a bias's to 0: it is learned, if it pays; from the first it would harm."""
-        rates = [rate] * self.embedding_dim + [0.0] * (self.feature_dim - self.embedding_dim)
+    def start_fine_tuning_at(self, rate, bias_share=0.0):
+        """Set all rates of fine-tuning; a bias's is 0 unless it is known to pay: it is learned, if it does."""
+        rates = [rate] * self.embedding_dim + [bias_share * rate] * (self.feature_dim - self.embedding_dim)
         self.finetuning_learning_rate.assign(rates)
 
     def tempered(self, logits):
@@ -104,4 +114,5 @@ class PrototypeStart(ClassificationLearner):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
         if self.prototype_log_scale is None:
             return 0.0
-        return tf.exp(tf.convert_to_tensor(self.prototype_log_scale)) * centred(means, self.config.prototype_bias)
+        scale = tf.exp(tf.convert_to_tensor(self.prototype_log_scale))
+        return classifier_of(means, self.config.prototype_bias, scale)

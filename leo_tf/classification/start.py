@@ -42,6 +42,7 @@ class Start(NamedTuple):
     scale: float
     temperature: float  # of the support's logits; 1 where it was not to be chosen
     rate: float  # of fine-tuning, down the loss summed over the support; 0 where it was not to be chosen
+    bias_share: float  # of this rate, that of a bias
     losses: dict[tuple[float, float], float]  # nats by shrinkage and between, each at its best scale
 
 
@@ -73,15 +74,15 @@ def choose_start(model, training, validation, ways, shots, within="all"):
         scales[tried] = _UNIT / temperature
     best = min(found, key=lambda tried: found[tried])
     if model.support_temperature:
-        return Start(*best, scales[best], 1.0, 0.0, found)
+        return Start(*best, scales[best], 1.0, 0.0, 0.0, found)
     count = int(np.clip(_FLOATS_OF_PRODUCTS // (ways**2 * shots * (shots + queries)), *_TASKS_OF_STEPS))
     embeddings, rows, labels = _tasks_of(sampler, validation, count)
     parts = _parts(space.transformed(space.principal(embeddings), *best), rows, shots, model.prototype_bias)
     biased = model.prototype_bias > 0
     products = [fine_tuning_start.products(x, y, means, others, biased) for x, y, means, others in parts]
     joined = fine_tuning_start.Products(*(np.concatenate(each) for each in zip(*products, strict=True)))
-    scale, temperature, rate = fine_tuning_start.choose(joined, labels, scales[best], model.finetuning_unroll_length)
-    return Start(*best, scale, temperature, rate, found)
+    steps = fine_tuning_start.choose(joined, labels, scales[best], model.finetuning_unroll_length, biased)
+    return Start(*best, steps.scale, steps.temperature, steps.rate, steps.bias_share, found)
 
 
 def _tasks_of(sampler, table, count):
@@ -130,7 +131,7 @@ def prototype_logits(embeddings, rows, shots, bias=0.0):
       embeddings: [rows of a table, dim].
       rows: of every task, [tasks, ways, shots + queries].
       shots: so many of them are support.
-      bias: as prototypes.centred's.
+      bias: as prototypes.classifier_of's.
 
     Returns:
       [tasks, ways * queries, ways].
@@ -147,7 +148,7 @@ def _parts(embeddings, rows, shots, bias):
         gathered = embeddings[rows[first : first + at_once]]
         support, queries = np.split(gathered, [shots], axis=2)
         labels = np.broadcast_to(np.repeat(np.arange(ways), shots), (len(gathered), ways * shots))
-        means = prototypes.centred(support.mean(axis=2), bias).numpy()
+        means = prototypes.classifier_of(support.mean(axis=2), bias).numpy()
         yield _joined(support), labels, means, _joined(queries)
 
 

@@ -72,6 +72,7 @@ def last_words(trainer, steps):
             f"--patience={settings.patience}"
         )
     found = f"best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}"
+    found += work.problem.standing(best)
     more = "".join(f" --{name}={value}" for name, value in work.problem.evaluation_settings(work.learner).items())
     return (
         f"{'Trained' if steps else 'Nothing to do: already trained'} {done}; "

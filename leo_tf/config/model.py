@@ -91,6 +91,12 @@ class LEOConfig(Section):
         high=1e6,
         expected="a number from 0 to 1e6",
     )
+    prototype_scale_per_dimension: bool = setting(
+        False, "learn a scale of these means for each dimension, in place of one; beyond the paper"
+    )
+    prototype_steps: int = count(
+        0, "first steps, in which only the scale and support_temperature learn; beyond the paper", low=0
+    )
     prototype_bias: float = weight(
         0.0,
         "share of the bias -|mean|^2 / 2 that makes the class means those of least distance (1); a constant joins the "
@@ -117,8 +123,13 @@ class LEOConfig(Section):
         super().__post_init__()
         if self.codes_from == "prior":
             require(self.stochastic, self, "stochastic", "true with codes_from=prior, whose codes are noise")
-        if self.decoder_init == "zero":
-            require(self.prototype_residual, self, "decoder_init", "glorot without prototype_residual")
+        if not self.prototype_residual:
+            without = "{} without prototype_residual"
+            require(
+                not self.prototype_scale_per_dimension, self, "prototype_scale_per_dimension", without.format("false")
+            )
+            require(not self.prototype_steps, self, "prototype_steps", without.format("0"))
+            require(self.decoder_init != "zero", self, "decoder_init", without.format("glorot"))
         if self.prototype_bias:
             has_both = self.prototype_residual and self.embedding_transform != "none"
             require(has_both, self, "prototype_bias", "0 without prototype_residual and an embedding_transform")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from leo_tf import objective, randomness
+from leo_tf import gradients, objective, randomness
 from leo_tf.errors import InputError
 from leo_tf.learners.keras_fit import KerasFit
 
@@ -77,6 +77,11 @@ class MetaLearner(KerasFit):
     def scales(self):
         """What else is learned: no weights that the L2 penalty is on, no rates of steps."""
         return []
+
+    @property
+    def hold(self):
+        """The gradients.Hold of the meta-variables, which training keeps to."""
+        return gradients.Hold()
 
     @property
     def fixed_variables(self):

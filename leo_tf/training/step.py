@@ -29,6 +29,7 @@ class MetaSteps:
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
         self._variables, self._num_matrices = learner.meta_variables, len(learner.matrices)
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
+        self._hold = learner.hold
         jit = compiles(training.jit)
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
         self._compiled_gradient = tf.function(self._gradient, jit_compile=jit)
@@ -66,13 +67,25 @@ class MetaSteps:
         *values, terms = _mean(context, [*values, tf.stack(list(metrics.values()))])
         metrics = dict(zip(metrics, tf.unstack(terms), strict=True))
         update = gradients.apply(
-            self._optimizer, self._variables, self._num_matrices, metrics["loss"], values, self._limits, replicas
+            self._optimizer,
+            self._variables,
+            self._num_matrices,
+            metrics["loss"],
+            values,
+            self._limits,
+            self._hold,
+            replicas,
         )
         return metrics | _reported(update)
 
     def _whole_step(self, episode, bits):
         outcome, update = gradients.meta_step(
-            lambda: self._loss(episode, bits), self._optimizer, self._variables, self._num_matrices, self._limits
+            lambda: self._loss(episode, bits),
+            self._optimizer,
+            self._variables,
+            self._num_matrices,
+            self._limits,
+            self._hold,
         )
         return _averaged(outcome) | _reported(update)
 

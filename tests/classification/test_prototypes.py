@@ -1,12 +1,14 @@
 """LEO whose decoder gives a correction to the class prototypes."""
 
 import dataclasses
+import functools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, LEOConfig, RunConfig
+from leo_tf import LEO, LEOConfig, RunConfig, gradients
 from leo_tf.data import Episode
 from leo_tf.errors import InputError
 
@@ -71,11 +73,44 @@ def test_a_share_of_the_bias_and_with_all_of_it_nearest_class_mean_by_distance(s
     np.testing.assert_allclose(*relative, rtol=1e-6, atol=1e-8)
 
 
+def test_a_scale_for_each_dimension_weighs_squared_distances():
+    changes = BIAS | {"prototype_bias": 1.0, "inner_unroll_length": 0, "finetuning_unroll_length": 0}
+    model, episode = make_model(**changes, prototype_scale_per_dimension=True), make_episode(3, constant=True)
+    assert model.prototype_log_scale.shape == (DIM,)
+    scales = np.linspace(0.5, 3.0, DIM)
+    model.prototype_log_scale.assign(np.log(scales))
+    model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
+    classifier = model.adapt(episode.support_x, episode.support_y)
+    queries = episode.query_x.reshape(TASKS, -1, DIM + 1)
+    means = episode.support_x.mean(axis=2)
+    distances = (scales * (queries[:, :, np.newaxis] - means[:, np.newaxis])[..., :-1] ** 2).sum(axis=-1)
+    logits, expected = model.classify(queries, classifier).numpy(), -distances / 2
+    relative = [each - each.mean(axis=-1, keepdims=True) for each in (logits, expected)]
+    np.testing.assert_allclose(*relative, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_in_the_first_steps_the_scales_alone_learn(steps):
+    changes = BIAS | {"support_temperature": 2.0, "prototype_scale_per_dimension": True, "prototype_steps": steps}
+    model, episode = make_model(**changes), make_episode(3, constant=True)
+    optimizer = keras.optimizers.Adam(0.01)
+    optimizer.build(model.meta_variables)
+    learned = []
+    for seed in range(3):
+        before = [variable.numpy() for variable in model.meta_variables]
+        loss_of = functools.partial(model.meta_loss, episode, True, seed=seed)
+        hold = model.hold
+        gradients.meta_step(loss_of, optimizer, model.meta_variables, len(model.matrices), gradients.Limits(), hold)
+        moved = [np.any(variable.numpy() != old) for variable, old in zip(model.meta_variables, before, strict=True)]
+        learned.append((moved[-2:], any(moved[:-2]), all(moved[:-2])))
+    assert learned == [([True, True], step >= steps, step >= steps) for step in range(3)]
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shots", [1, 3])
 def test_training_evaluation_and_unequal_adaptation_agree(shots, bias):
     """Three ways to the same numbers: decoding in every step, scoring projected embeddings, and lists of examples."""
-    changes = BIAS | {"support_temperature": 2.0} if bias else {}
+    changes = BIAS | {"support_temperature": 2.0, "prototype_scale_per_dimension": True} if bias else {}
     model, episode = make_model(**changes), make_episode(shots, constant=bias)
     trained, evaluated = (model.meta_loss(episode, training, seed=0) for training in (True, False))
     np.testing.assert_allclose(trained.query_loss, evaluated.query_loss, rtol=1e-9)
@@ -122,3 +157,16 @@ def test_it_is_off_by_default_and_no_setting_of_regression():
         RunConfig(LEOConfig(prototype_residual=True, dropout_rate=0.0), problem="regression")
     with pytest.raises(InputError, match=r"support_temperature=2\.0 was given; expected 1 with problem=regression"):
         RunConfig(LEOConfig(support_temperature=2, dropout_rate=0.0), problem="regression")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"prototype_scale_per_dimension": True}, "expected false"),
+        ({"prototype_steps": 5}, "expected 0"),
+        ({"decoder_init": "zero"}, "expected glorot"),
+    ],
+)
+def test_settings_of_the_prototypes_need_them(setting, expected):
+    with pytest.raises(InputError, match=f"was given; {expected} without prototype_residual"):
+        LEOConfig(**setting)

@@ -93,7 +93,7 @@ def test_a_model_fine_tunes_as_was_chosen(shots, gain):
     start = choose_start(config, training, validation, 5, shots)
     model = LEO(config, training.dim, seed=0)
     model.fit_transform(training, shots, start.shrinkage, start.between)
-    model.start_at(start.scale, start.temperature, start.rate, shots)
+    model.start_at(start.scale, start.temperature, start.rate, start.bias_share, shots)
     table = model.transform_table(validation)
     sampler = EpisodeSampler(table, 5, shots, 15)
     tasks = draw_from(sampler, validation.digest, 1000, 0, randomness.VALIDATION)  # as choose_start draws them
@@ -108,7 +108,7 @@ def test_a_model_fine_tunes_as_was_chosen(shots, gain):
 
     chosen = fit()
     assert chosen.temperature == pytest.approx(1, rel=0.01)
-    model.start_at(start.scale, start.temperature, 0.0, shots)
+    model.start_at(start.scale, start.temperature, 0.0, 0.0, shots)
     assert chosen.loss <= fit().loss - gain
 
 
@@ -135,6 +135,13 @@ def test_a_run_with_plda_starts_with_what_was_chosen():
     matrix = transform.fit_transform(training, "plda", 0.1, start.between, 1)[1]
     np.testing.assert_allclose(work.learner.embedding_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
     assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(10.0)  # the default, not left to be chosen
+
+
+def test_a_run_whose_start_was_chosen_is_validated_beside_logistic_regression():
+    chosen, given = (MetaTraining(_config(transform_shrinkage=shrinkage)) for shrinkage in (0.0, 0.3))
+    means = ["nearest class mean", "nearest class mean, whitened"]
+    assert list(chosen.validate().yardsticks) == [*means, "logistic regression, whitened"]
+    assert list(given.validate().yardsticks) == means
 
 
 def test_only_what_is_left_to_be_chosen_is():

@@ -1,4 +1,4 @@
-"""The way of a meta-gradient: loss, gradient, NaN guard, two limits, what waits, optimizer. The one place for it."""
+"""The way of a meta-gradient: loss, gradient, NaN guard, two limits, optimizer. The one place for it."""
 
 from typing import Any, NamedTuple
 
@@ -14,14 +14,14 @@ class Limits(NamedTuple):
     norm: float = 0.1  # of every variable's L2 norm
 
 
-class Hold(NamedTuple):
-    """Variables that do not learn yet."""
+class Alone(NamedTuple):
+    """A variable that learns alone in the first steps; after them all others do, and it has no gradient."""
 
-    steps: int = 0  # so many, from the first step on
-    variables: int = 0  # so many, from the first variable on
+    steps: int = 0  # 0: there is none
+    place: int = 0  # of the variable among all
 
 
-_NOTHING = Hold()
+_NONE = Alone()
 
 
 class Update(NamedTuple):
@@ -50,7 +50,7 @@ def meta_gradient(loss_of, variables):
     return outcome, tape.gradient(outcome.loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def apply(optimizer, variables, num_matrices, loss, gradients, limits, hold=_NOTHING, replicas=1):
+def apply(optimizer, variables, num_matrices, loss, gradients, limits, alone=_NONE, replicas=1):
     """Guard, limit and apply a gradient.
 
     Args:
@@ -58,7 +58,7 @@ def apply(optimizer, variables, num_matrices, loss, gradients, limits, hold=_NOT
       variables, num_matrices: as in `guard`.
       loss, gradients: from `meta_gradient`; equal on all replicas.
       limits: Limits.
-      hold: Hold. Adam's averages of what waits stay zero.
+      alone: Alone. Adam does not move what has had no gradient yet, and by its momentum for some steps what had one.
       replicas: number of replicas; Keras' optimizers sum over them what they are given.
 
     Returns:
@@ -67,22 +67,22 @@ def apply(optimizer, variables, num_matrices, loss, gradients, limits, hold=_NOT
     update_norms = norms(gradients)
     gradients, replaced = guard(loss, gradients, variables, num_matrices)
     gradients = clip(gradients, *limits)
-    if hold.steps:
-        learns = optimizer.iterations >= hold.steps
-        waiting = [tf.where(learns, value, tf.zeros_like(value)) for value in gradients[: hold.variables]]
-        gradients = [*waiting, *gradients[hold.variables :]]
+    if alone.steps:
+        is_first = optimizer.iterations < alone.steps
+        learns = [is_first == (place == alone.place) for place in range(len(gradients))]
+        gradients = [tf.where(some, g, tf.zeros_like(g)) for some, g in zip(learns, gradients, strict=True)]
     optimizer.apply([value / replicas for value in gradients] if replicas > 1 else gradients, variables)
     return Update(update_norms, replaced)
 
 
-def meta_step(loss_of, optimizer, variables, num_matrices, limits, hold=_NOTHING) -> tuple[Any, Update]:
+def meta_step(loss_of, optimizer, variables, num_matrices, limits, alone=_NONE) -> tuple[Any, Update]:
     """Take one step on one device: `meta_gradient`, then `apply`.
 
     Returns:
       (outcome, Update).
     """
     outcome, gradients = meta_gradient(loss_of, variables)
-    return outcome, apply(optimizer, variables, num_matrices, outcome.loss, gradients, limits, hold)
+    return outcome, apply(optimizer, variables, num_matrices, outcome.loss, gradients, limits, alone)
 
 
 def guard(loss, gradients, variables, num_matrices):

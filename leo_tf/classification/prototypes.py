@@ -9,7 +9,7 @@ import tensorflow as tf
 from leo_tf.classification.learner import ClassificationLearner
 from leo_tf.classification.transform import EmbeddingTransform
 from leo_tf.config import LEOConfig
-from leo_tf.gradients import Hold
+from leo_tf.gradients import Alone
 
 
 def classifier_of(means, bias=0.0, scale=1.0):
@@ -50,7 +50,7 @@ class PrototypeStart(ClassificationLearner):
         config = self.config
         if config.prototype_residual:
             initial = config.prototype_scale_init or LEOConfig.prototype_scale_init
-            shape = (self.embedding_dim,) if config.prototype_scale_per_dimension else ()
+            shape = (self.embedding_dim,) if config.prototype_scale_steps else ()
             self.prototype_log_scale = self._add_logarithm("prototype_log_scale", initial, shape)
         if config.support_temperature != 1:
             self.support_log_temperature = self._add_logarithm(
@@ -82,9 +82,9 @@ class PrototypeStart(ClassificationLearner):
         return [scale for scale in (self.prototype_log_scale, self.support_log_temperature) if scale is not None]
 
     @property
-    def hold(self):
-        """All but the scales waits in the first steps, where the configuration has it so."""
-        return Hold(self.config.prototype_steps, len(self.meta_variables) - len(self.scales))
+    def alone(self):
+        """The prototypes' scales, where the configuration has one for each dimension."""
+        return Alone(self.config.prototype_scale_steps, len(self.matrices) + len(self.learning_rates))
 
     def start_at(self, scale, temperature=None, rate=0.0, bias_share=0.0, shots=1):
         """Set what training starts from.

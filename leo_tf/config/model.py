@@ -91,11 +91,11 @@ class LEOConfig(Section):
         high=1e6,
         expected="a number from 0 to 1e6",
     )
-    prototype_scale_per_dimension: bool = setting(
-        False, "learn a scale of these means for each dimension, in place of one; beyond the paper"
-    )
-    prototype_steps: int = count(
-        0, "first steps, in which only the scale and support_temperature learn; beyond the paper", low=0
+    prototype_scale_steps: int = count(
+        0,
+        "first steps, in which a scale of these means for each dimension is all that learns, and then stays; 0: one "
+        "scale, which learns with the rest; beyond the paper",
+        low=0,
     )
     prototype_bias: float = weight(
         0.0,
@@ -125,10 +125,7 @@ class LEOConfig(Section):
             require(self.stochastic, self, "stochastic", "true with codes_from=prior, whose codes are noise")
         if not self.prototype_residual:
             without = "{} without prototype_residual"
-            require(
-                not self.prototype_scale_per_dimension, self, "prototype_scale_per_dimension", without.format("false")
-            )
-            require(not self.prototype_steps, self, "prototype_steps", without.format("0"))
+            require(not self.prototype_scale_steps, self, "prototype_scale_steps", without.format("0"))
             require(self.decoder_init != "zero", self, "decoder_init", without.format("glorot"))
         if self.prototype_bias:
             has_both = self.prototype_residual and self.embedding_transform != "none"

@@ -12,7 +12,7 @@ _NOT_TAKEN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class KerasFit(keras.Model):
-    """What `fit` needs of a model that has `meta_loss`, `meta_variables`, `hold`, `episode_type` and `judged_by`.
+    """What `fit` needs of a model that has `meta_loss`, `meta_variables`, `alone`, `episode_type` and `judged_by`.
 
     The commands use training.Trainer instead, which resumes exactly and spreads over devices.
     """
@@ -88,7 +88,7 @@ class KerasFit(keras.Model):
             self.meta_variables,
             len(self.matrices),
             self._gradient_limits,
-            self.hold,
+            self.alone,
         )
         return outcome
 

@@ -79,9 +79,9 @@ class MetaLearner(KerasFit):
         return []
 
     @property
-    def hold(self):
-        """The gradients.Hold of the meta-variables, which training keeps to."""
-        return gradients.Hold()
+    def alone(self):
+        """The gradients.Alone among the meta-variables, which training keeps to."""
+        return gradients.Alone()
 
     @property
     def fixed_variables(self):

@@ -29,7 +29,7 @@ class MetaSteps:
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
         self._variables, self._num_matrices = learner.meta_variables, len(learner.matrices)
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
-        self._hold = learner.hold
+        self._alone = learner.alone
         jit = compiles(training.jit)
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
         self._compiled_gradient = tf.function(self._gradient, jit_compile=jit)
@@ -73,7 +73,7 @@ class MetaSteps:
             metrics["loss"],
             values,
             self._limits,
-            self._hold,
+            self._alone,
             replicas,
         )
         return metrics | _reported(update)
@@ -85,7 +85,7 @@ class MetaSteps:
             self._variables,
             self._num_matrices,
             self._limits,
-            self._hold,
+            self._alone,
         )
         return _averaged(outcome) | _reported(update)
 

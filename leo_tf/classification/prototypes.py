@@ -43,15 +43,17 @@ class PrototypeStart(ClassificationLearner):
     """
 
     prototype_log_scale: Any = None  # variables, where the configuration has them
+    dimension_log_scales: Any = None
     support_log_temperature: Any = None
 
     def add_prototype_start(self):
-        """Create what the configuration has of: prototypes' scale, support's temperature, embedding transform."""
+        """Create what the configuration has of: prototypes' scales, support's temperature, embedding transform."""
         config = self.config
         if config.prototype_residual:
             initial = config.prototype_scale_init or LEOConfig.prototype_scale_init
-            shape = (self.embedding_dim,) if config.prototype_scale_steps else ()
-            self.prototype_log_scale = self._add_logarithm("prototype_log_scale", initial, shape)
+            self.prototype_log_scale = self._add_logarithm("prototype_log_scale", initial)
+        if config.prototype_scale_steps:
+            self.dimension_log_scales = self._add_logarithm("dimension_log_scales", 1.0, (self.embedding_dim,))
         if config.support_temperature != 1:
             self.support_log_temperature = self._add_logarithm(
                 "support_log_temperature", config.support_temperature or 1.0
@@ -78,13 +80,14 @@ class PrototypeStart(ClassificationLearner):
 
     @property
     def scales(self):
-        """The logarithms of the prototypes' scale and of the support's temperature, if the configuration has them."""
-        return [scale for scale in (self.prototype_log_scale, self.support_log_temperature) if scale is not None]
+        """The logarithms of the prototypes' scales and of the support's temperature, if the configuration has them."""
+        all_of_them = self.prototype_log_scale, self.support_log_temperature, self.dimension_log_scales
+        return [scale for scale in all_of_them if scale is not None]
 
     @property
     def alone(self):
-        """The prototypes' scales, where the configuration has one for each dimension."""
-        return Alone(self.config.prototype_scale_steps, len(self.matrices) + len(self.learning_rates))
+        """The scales of the dimensions, the last of the meta-variables, where the configuration has them."""
+        return Alone(self.config.prototype_scale_steps, len(self.meta_variables) - 1)
 
     def start_at(self, scale, temperature=None, rate=0.0, bias_share=0.0, shots=1):
         """Set what training starts from.
@@ -95,7 +98,7 @@ class PrototypeStart(ClassificationLearner):
           rate: of fine-tuning steps down the loss summed over a support of `shots` examples a class.
           bias_share: the rate of a bias, as a share of this one.
         """
-        self.prototype_log_scale.assign(tf.fill(self.prototype_log_scale.shape, math.log(scale)))
+        self.prototype_log_scale.assign(math.log(scale))
         if temperature is not None:
             self.support_log_temperature.assign(math.log(temperature))
             self.start_fine_tuning_at(rate * self.config.copies(shots), bias_share)
@@ -114,5 +117,7 @@ class PrototypeStart(ClassificationLearner):
         """Return what is added to decoded weights, from class means [tasks, ways, dim]; zeros without the setting."""
         if self.prototype_log_scale is None:
             return 0.0
-        scale = tf.exp(tf.convert_to_tensor(self.prototype_log_scale))
-        return classifier_of(means, self.config.prototype_bias, scale)
+        log_scale = tf.convert_to_tensor(self.prototype_log_scale)
+        if self.dimension_log_scales is not None:
+            log_scale += tf.convert_to_tensor(self.dimension_log_scales)
+        return classifier_of(means, self.config.prototype_bias, tf.exp(log_scale))

@@ -93,8 +93,8 @@ class LEOConfig(Section):
     )
     prototype_scale_steps: int = count(
         0,
-        "first steps, in which a scale of these means for each dimension is all that learns, and then stays; 0: one "
-        "scale, which learns with the rest; beyond the paper",
+        "first steps, in which a factor of this scale for each dimension is all that learns, and then stays; beyond "
+        "the paper",
         low=0,
     )
     prototype_bias: float = weight(

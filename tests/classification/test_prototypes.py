@@ -76,15 +76,14 @@ def test_a_share_of_the_bias_and_with_all_of_it_nearest_class_mean_by_distance(s
 def test_a_scale_for_each_dimension_weighs_squared_distances():
     changes = BIAS | {"prototype_bias": 1.0, "inner_unroll_length": 0, "finetuning_unroll_length": 0}
     model, episode = make_model(**changes, prototype_scale_steps=1), make_episode(3, constant=True)
-    assert model.prototype_log_scale.shape == (DIM,)
-    scales = np.linspace(0.5, 3.0, DIM)
-    model.prototype_log_scale.assign(np.log(scales))
+    factors = np.linspace(0.5, 3.0, DIM)
+    model.dimension_log_scales.assign(np.log(factors))
     model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
     classifier = model.adapt(episode.support_x, episode.support_y)
     queries = episode.query_x.reshape(TASKS, -1, DIM + 1)
     means = episode.support_x.mean(axis=2)
-    distances = (scales * (queries[:, :, np.newaxis] - means[:, np.newaxis])[..., :-1] ** 2).sum(axis=-1)
-    logits, expected = model.classify(queries, classifier).numpy(), -distances / 2
+    distances = (factors * (queries[:, :, np.newaxis] - means[:, np.newaxis])[..., :-1] ** 2).sum(axis=-1)
+    logits, expected = model.classify(queries, classifier).numpy(), -4.0 * distances / 2
     relative = [each - each.mean(axis=-1, keepdims=True) for each in (logits, expected)]
     np.testing.assert_allclose(*relative, rtol=1e-6, atol=1e-8)
 
@@ -101,8 +100,8 @@ def test_the_scales_of_dimensions_learn_alone_at_first_and_then_stay():
         gradients.meta_step(loss_of, *of_step)
         pairs = zip(model.meta_variables, before, strict=True)
         moved.append({variable.name for variable, old in pairs if np.any(variable.numpy() != old)})
-    others = {variable.name for variable in model.meta_variables} - {"prototype_log_scale"}
-    assert moved == [{"prototype_log_scale"}] * 2 + [others] * 2
+    others = {variable.name for variable in model.meta_variables} - {"dimension_log_scales"}
+    assert moved == [{"dimension_log_scales"}] * 2 + [others] * 2
 
 
 @pytest.mark.parametrize("bias", [False, True])

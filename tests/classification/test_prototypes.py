@@ -133,16 +133,18 @@ def test_the_supports_temperature_is_of_the_inner_loops_alone():
     np.testing.assert_allclose(model.adapt(*episode[:2]), expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["prototype_log_scale", "support_log_temperature"])
+@pytest.mark.parametrize("name", ["prototype_log_scale", "support_log_temperature", "dimension_log_scales"])
 def test_meta_gradients_of_the_scales_are_finite_differences(name):
-    model, episode = make_model(support_temperature=2.0), make_episode(2)
+    model, episode = make_model(support_temperature=2.0, prototype_scale_steps=1), make_episode(2)
     variable = getattr(model, name)
     with tf.GradientTape() as tape:
         loss = model.meta_loss(episode, True, seed=0).loss
-    found = float(tape.gradient(loss, variable.value))
-    start, losses = float(variable.numpy()), []
+    found = np.ravel(tape.gradient(loss, variable.value))[0]
+    start, losses = np.array(variable.numpy()), []
     for change in (1e-6, -1e-6):
-        variable.assign(start + change)
+        changed = np.array(start)
+        changed[(0,) * start.ndim] += change
+        variable.assign(changed)
         losses.append(float(model.meta_loss(episode, True, seed=0).loss))
     assert abs(found) > 1e-3
     assert found == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-5)

@@ -15,7 +15,7 @@ class Limits(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """A variable that learns alone in the first steps; after them all others do, and it has no gradient."""
+    """A variable that learns alone in the first steps, from zero; after them it is set back, and all others learn."""
 
     steps: int = 0  # 0: there is none
     place: int = 0  # of the variable among all
@@ -58,7 +58,7 @@ def apply(optimizer, variables, num_matrices, loss, gradients, limits, alone=_NO
       variables, num_matrices: as in `guard`.
       loss, gradients: from `meta_gradient`; equal on all replicas.
       limits: Limits.
-      alone: Alone. Adam does not move what has had no gradient yet, and by its momentum for some steps what had one.
+      alone: Alone; setting back is the caller's.
       replicas: number of replicas; Keras' optimizers sum over them what they are given.
 
     Returns:

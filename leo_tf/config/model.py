@@ -93,8 +93,8 @@ class LEOConfig(Section):
     )
     prototype_scale_steps: int = count(
         0,
-        "first steps, in which a factor of this scale for each dimension is all that learns, and then stays; beyond "
-        "the paper",
+        "first steps, in which a factor of this scale for each dimension is all that learns; training then begins "
+        "anew without them, and the best is kept; beyond the paper",
         low=0,
     )
     prototype_bias: float = weight(

@@ -76,6 +76,11 @@ class KerasFit(keras.Model):
 
     def train_step(self, data):
         """Take one meta-training step on a batch of tasks."""
+        if self.alone.steps:
+            raise InputError(
+                f"fit got a {self.algorithm} with {self.alone.steps} steps in which one variable learns alone; expected "
+                "none (prototype_scale_steps=0), or the Trainer, which train.py uses: it begins anew after them."
+            )
         step = tf.cast(self.optimizer.iterations, tf.int64)
         episode = self.episode_type(*data)
         bits = self.draw_bits(episode, self._fit_seed, step * episode.support_x.shape[0])
@@ -88,7 +93,6 @@ class KerasFit(keras.Model):
             self.meta_variables,
             len(self.matrices),
             self._gradient_limits,
-            self.alone,
         )
         return outcome
 

@@ -101,6 +101,23 @@ class MetaTraining:
         Returns:
           Means over the steps of `columns`, floats, and `gradient_norms`, a NumPy array [variables].
         """
+        left = self.learner.alone.steps - self.steps_taken
+        if left == 0:
+            self._begin_anew()
+        if not 0 < left < count:
+            return self._take(count)
+        parts = [(left, self._take(left)), (count - left, self.step(count - left))]
+        return {name: sum(steps * means[name] for steps, means in parts) / count for name in parts[0][1]}
+
+    def _begin_anew(self):
+        """Set back what has learned alone, and what Adam remembers of it."""
+        if self.learner.alone.steps:
+            alone = self.learner.meta_variables[self.learner.alone.place]
+            of_it = [variable for variable in self.optimizer.variables if variable.name.startswith(f"{alone.name}_")]
+            for variable in (alone, *of_it):
+                variable.assign(tf.zeros_like(variable))
+
+    def _take(self, count):
         metrics = self._steps.run(tf.constant(count))
         norms = metrics.pop("gradient_norms").numpy()
         return {**{name: float(value) for name, value in metrics.items()}, "gradient_norms": norms}

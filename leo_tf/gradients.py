@@ -14,16 +14,6 @@ class Limits(NamedTuple):
     norm: float = 0.1  # of every variable's L2 norm
 
 
-class Alone(NamedTuple):
-    """A variable that learns alone in the first steps, from zero; after them it is set back, and all others learn."""
-
-    steps: int = 0  # 0: there is none
-    place: int = 0  # of the variable among all
-
-
-_NONE = Alone()
-
-
 class Update(NamedTuple):
     """What an update reports."""
 
@@ -50,7 +40,7 @@ def meta_gradient(loss_of, variables):
     return outcome, tape.gradient(outcome.loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def apply(optimizer, variables, num_matrices, loss, gradients, limits, alone=_NONE, replicas=1):
+def apply(optimizer, variables, num_matrices, loss, gradients, limits, replicas=1):
     """Guard, limit and apply a gradient.
 
     Args:
@@ -58,7 +48,6 @@ def apply(optimizer, variables, num_matrices, loss, gradients, limits, alone=_NO
       variables, num_matrices: as in `guard`.
       loss, gradients: from `meta_gradient`; equal on all replicas.
       limits: Limits.
-      alone: Alone; setting back is the caller's.
       replicas: number of replicas; Keras' optimizers sum over them what they are given.
 
     Returns:
@@ -67,22 +56,18 @@ def apply(optimizer, variables, num_matrices, loss, gradients, limits, alone=_NO
     update_norms = norms(gradients)
     gradients, replaced = guard(loss, gradients, variables, num_matrices)
     gradients = clip(gradients, *limits)
-    if alone.steps:
-        is_first = optimizer.iterations < alone.steps
-        learns = [is_first == (place == alone.place) for place in range(len(gradients))]
-        gradients = [tf.where(some, g, tf.zeros_like(g)) for some, g in zip(learns, gradients, strict=True)]
     optimizer.apply([value / replicas for value in gradients] if replicas > 1 else gradients, variables)
     return Update(update_norms, replaced)
 
 
-def meta_step(loss_of, optimizer, variables, num_matrices, limits, alone=_NONE) -> tuple[Any, Update]:
+def meta_step(loss_of, optimizer, variables, num_matrices, limits) -> tuple[Any, Update]:
     """Take one step on one device: `meta_gradient`, then `apply`.
 
     Returns:
       (outcome, Update).
     """
     outcome, gradients = meta_gradient(loss_of, variables)
-    return outcome, apply(optimizer, variables, num_matrices, outcome.loss, gradients, limits, alone)
+    return outcome, apply(optimizer, variables, num_matrices, outcome.loss, gradients, limits)
 
 
 def guard(loss, gradients, variables, num_matrices):

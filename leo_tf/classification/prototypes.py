@@ -9,7 +9,6 @@ import tensorflow as tf
 from leo_tf.classification.learner import ClassificationLearner
 from leo_tf.classification.transform import EmbeddingTransform
 from leo_tf.config import LEOConfig
-from leo_tf.gradients import Alone
 
 
 def classifier_of(means, bias=0.0, scale=1.0):
@@ -85,9 +84,13 @@ class PrototypeStart(ClassificationLearner):
         return [scale for scale in all_of_them if scale is not None]
 
     @property
-    def alone(self):
-        """The scales of the dimensions, the last of the meta-variables, where the configuration has them."""
-        return Alone(self.config.prototype_scale_steps, len(self.meta_variables) - 1)
+    def first_steps(self):
+        return self.config.prototype_scale_steps
+
+    @property
+    def first_variables(self):
+        """The scales of the dimensions, if the configuration has them."""
+        return [] if self.dimension_log_scales is None else [self.dimension_log_scales]
 
     def start_at(self, scale, temperature=None, rate=0.0, bias_share=0.0, shots=1):
         """Set what training starts from.

@@ -12,7 +12,7 @@ _NOT_TAKEN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class KerasFit(keras.Model):
-    """What `fit` needs of a model that has `meta_loss`, `meta_variables`, `alone`, `episode_type` and `judged_by`.
+    """What `fit` needs of a model with `meta_loss`, `meta_variables`, `matrices`, `episode_type` and `judged_by`.
 
     The commands use training.Trainer instead, which resumes exactly and spreads over devices.
     """
@@ -76,10 +76,10 @@ class KerasFit(keras.Model):
 
     def train_step(self, data):
         """Take one meta-training step on a batch of tasks."""
-        if self.alone.steps:
+        if self.first_steps:
             raise InputError(
-                f"fit got a {self.algorithm} with {self.alone.steps} steps in which one variable learns alone; expected "
-                "none (prototype_scale_steps=0), or the Trainer, which train.py uses: it begins anew after them."
+                f"fit got a {self.algorithm} with {self.first_steps} first steps in which scales alone learn; expected "
+                "none (prototype_scale_steps=0). train.py trains it: its Trainer begins anew after them."
             )
         step = tf.cast(self.optimizer.iterations, tf.int64)
         episode = self.episode_type(*data)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from leo_tf import gradients, objective, randomness
+from leo_tf import objective, randomness
 from leo_tf.errors import InputError
 from leo_tf.learners.keras_fit import KerasFit
 
@@ -79,9 +79,14 @@ class MetaLearner(KerasFit):
         return []
 
     @property
-    def alone(self):
-        """The gradients.Alone among the meta-variables, which training keeps to."""
-        return gradients.Alone()
+    def first_steps(self):
+        """So many first steps of training, in which `first_variables` alone learn; it then begins anew without them."""
+        return 0
+
+    @property
+    def first_variables(self):
+        """Those of `meta_variables` that learn in the first steps, and are zero at the start and after them."""
+        return []
 
     @property
     def fixed_variables(self):

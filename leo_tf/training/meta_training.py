@@ -1,6 +1,7 @@
 """Meta-training of a run's learner, as work for the Trainer."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from leo_tf.evaluation.sharing import ALONE
@@ -48,11 +49,20 @@ class MetaTraining:
         with strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
             sampler = self.problem.make_sampler(self.learner)
-            self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
-            self.optimizer.build(self.learner.meta_variables)
-        self.validate = self.problem.make_validator(self.learner, council or ALONE)
-        self._steps = MetaSteps(self.learner, self.optimizer, sampler, strategy, self.settings)
-        self.state = {"model": self.learner, "optimizer": self.optimizer}
+            learner, settings = self.learner, self.settings
+            first, all_of_them = learner.first_variables, learner.meta_variables
+            others = [each for each in all_of_them if all(each is not other for other in first)]
+            self.optimizer = keras.optimizers.Adam(_learning_rate(settings, learner.first_steps), epsilon=ADAM_EPSILON)
+            self.optimizer.build(others)
+            self._first_optimizer = keras.optimizers.Adam(settings.outer_lr, epsilon=ADAM_EPSILON)
+            self._first_optimizer.build(first)
+        self.validate = self.problem.make_validator(learner, council or ALONE)
+        of_both = sampler, strategy, settings
+        self._steps = MetaSteps(learner, self.optimizer, *of_both, others, learner.first_steps)
+        self._first = MetaSteps(learner, self._first_optimizer, *of_both, first)
+        self.state = {"model": learner, "optimizer": self.optimizer}
+        if first:
+            self.state["first_optimizer"] = self._first_optimizer
         self.columns = terms_of(self.learner)
         self._strategy = strategy
 
@@ -82,7 +92,7 @@ class MetaTraining:
     @property
     def steps_taken(self):
         """Optimizer steps since the run's beginning, int."""
-        return int(self.optimizer.iterations.numpy())
+        return int(self._first_optimizer.iterations.numpy() + self.optimizer.iterations.numpy())
 
     def start(self):
         """Begin with the weights of the run that `start_from` names; return whether it names one.
@@ -101,29 +111,25 @@ class MetaTraining:
         Returns:
           Means over the steps of `columns`, floats, and `gradient_norms`, a NumPy array [variables].
         """
-        left = self.learner.alone.steps - self.steps_taken
-        if left == 0:
-            self._begin_anew()
+        left = self.learner.first_steps - self.steps_taken
         if not 0 < left < count:
-            return self._take(count)
-        parts = [(left, self._take(left)), (count - left, self.step(count - left))]
+            return self._take(count, self._first if left > 0 else self._steps)
+        parts = [(left, self._take(left, self._first)), (count - left, self._take(count - left, self._steps))]
         return {name: sum(steps * means[name] for steps, means in parts) / count for name in parts[0][1]}
 
-    def _begin_anew(self):
-        """Set back what has learned alone, and what Adam remembers of it."""
-        if self.learner.alone.steps:
-            alone = self.learner.meta_variables[self.learner.alone.place]
-            of_it = [variable for variable in self.optimizer.variables if variable.name.startswith(f"{alone.name}_")]
-            for variable in (alone, *of_it):
+    def _take(self, count, steps):
+        if steps is self._steps and self.optimizer.iterations == 0:  # training begins anew
+            for variable in self.learner.first_variables:
                 variable.assign(tf.zeros_like(variable))
-
-    def _take(self, count):
-        metrics = self._steps.run(tf.constant(count))
-        norms = metrics.pop("gradient_norms").numpy()
+        metrics = steps.run(tf.constant(count))
+        norms = np.zeros(len(self.learner.meta_variables), np.float32)
+        learning = [any(each is other for other in steps.variables) for each in self.learner.meta_variables]
+        norms[learning] = metrics.pop("gradient_norms").numpy()
         return {**{name: float(value) for name, value in metrics.items()}, "gradient_norms": norms}
 
 
-def _learning_rate(training):
+def _learning_rate(training, first_steps):
     if training.outer_lr_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(training.outer_lr, training.num_steps_limit)
+        steps = max(1, training.num_steps_limit - first_steps)
+        return keras.optimizers.schedules.CosineDecay(training.outer_lr, steps)
     return training.outer_lr

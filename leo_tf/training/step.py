@@ -17,19 +17,22 @@ class MetaSteps:
 
     Args:
       learner: MetaLearner.
-      optimizer: Keras optimizer, built for the learner's meta-variables; its `iterations` count the run's steps.
+      optimizer: Keras optimizer, built for the learner's meta-variables; its `iterations` count the steps.
       sampler: EpisodeSampler or RegressionSampler.
       strategy: tf.distribute.Strategy.
       training: TrainingConfig.
+      variables: those of the learner's meta-variables that learn, which the optimizer was built for; default all.
+      first_step: of the run, at which the optimizer's steps begin.
     """
 
-    def __init__(self, learner, optimizer, sampler, strategy, training):
+    def __init__(self, learner, optimizer, sampler, strategy, training, variables=None, first_step=0):
         self._learner, self._optimizer, self._sampler = learner, optimizer, sampler
         self._strategy, self._config = strategy, training
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
-        self._variables, self._num_matrices = learner.meta_variables, len(learner.matrices)
+        self.variables = learner.meta_variables if variables is None else variables
+        self._num_matrices = sum(any(each is matrix for matrix in learner.matrices) for each in self.variables)
+        self._first_step = first_step
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
-        self._alone = learner.alone
         jit = compiles(training.jit)
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
         self._compiled_gradient = tf.function(self._gradient, jit_compile=jit)
@@ -43,7 +46,7 @@ class MetaSteps:
           Dict of float32 scalars averaged over the steps (`gradient_norms`: one for each variable).
         """
         totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._learner)}
-        totals["gradient_norms"] = tf.zeros([len(self._variables)], tf.float32)
+        totals["gradient_norms"] = tf.zeros([len(self.variables)], tf.float32)
         for _ in tf.range(steps):
             outcome = self._strategy.run(self._step)  # equal on all replicas
             outcome = {name: self._strategy.experimental_local_results(v)[0] for name, v in outcome.items()}
@@ -52,7 +55,7 @@ class MetaSteps:
 
     def _step(self):
         context = tf.distribute.get_replica_context()
-        step = tf.cast(self._optimizer.iterations, tf.int64)
+        step = self._first_step + tf.cast(self._optimizer.iterations, tf.int64)
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         first_task = step * self._config.metatrain_batch_size + replica * self._tasks
         episode = self._sampler.sample(
@@ -67,30 +70,18 @@ class MetaSteps:
         *values, terms = _mean(context, [*values, tf.stack(list(metrics.values()))])
         metrics = dict(zip(metrics, tf.unstack(terms), strict=True))
         update = gradients.apply(
-            self._optimizer,
-            self._variables,
-            self._num_matrices,
-            metrics["loss"],
-            values,
-            self._limits,
-            self._alone,
-            replicas,
+            self._optimizer, self.variables, self._num_matrices, metrics["loss"], values, self._limits, replicas
         )
         return metrics | _reported(update)
 
     def _whole_step(self, episode, bits):
         outcome, update = gradients.meta_step(
-            lambda: self._loss(episode, bits),
-            self._optimizer,
-            self._variables,
-            self._num_matrices,
-            self._limits,
-            self._alone,
+            lambda: self._loss(episode, bits), self._optimizer, self.variables, self._num_matrices, self._limits
         )
         return _averaged(outcome) | _reported(update)
 
     def _gradient(self, episode, bits):
-        outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self._variables)
+        outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self.variables)
         return _averaged(outcome), values
 
     def _loss(self, episode, bits):

@@ -1,14 +1,12 @@
 """LEO whose decoder gives a correction to the class prototypes."""
 
 import dataclasses
-import functools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, LEOConfig, RunConfig, gradients
+from leo_tf import LEO, LEOConfig, RunConfig
 from leo_tf.data import Episode
 from leo_tf.errors import InputError
 
@@ -86,22 +84,6 @@ def test_a_scale_for_each_dimension_weighs_squared_distances():
     logits, expected = model.classify(queries, classifier).numpy(), -4.0 * distances / 2
     relative = [each - each.mean(axis=-1, keepdims=True) for each in (logits, expected)]
     np.testing.assert_allclose(*relative, rtol=1e-6, atol=1e-8)
-
-
-def test_the_scales_of_dimensions_learn_alone_at_first_and_then_stay():
-    model, episode = make_model(prototype_scale_steps=2, support_temperature=2.0), make_episode(3)
-    optimizer = keras.optimizers.SGD(0.01)
-    optimizer.build(model.meta_variables)
-    moved = []
-    for seed in range(4):
-        before = [variable.numpy() for variable in model.meta_variables]
-        loss_of = functools.partial(model.meta_loss, episode, True, seed=seed)
-        of_step = optimizer, model.meta_variables, len(model.matrices), gradients.Limits(), model.alone
-        gradients.meta_step(loss_of, *of_step)
-        pairs = zip(model.meta_variables, before, strict=True)
-        moved.append({variable.name for variable, old in pairs if np.any(variable.numpy() != old)})
-    others = {variable.name for variable in model.meta_variables} - {"dimension_log_scales"}
-    assert moved == [{"dimension_log_scales"}] * 2 + [others] * 2
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -1,4 +1,4 @@
-"""How far fine-tuning moves scaled class means before any training: the temperature of the support, and the rate.
+"""How far fine-tuning moves scaled class means before any training: temperature of the support, rates.
 
 A support example is part of its class's mean, which therefore fits it better than it fits a query: at the scale that
 suits queries the support's loss is next to nothing, and so are its gradients. Logits of the support divided by a
@@ -23,7 +23,7 @@ _NO_COST = 5e-4  # nats
 class Products(NamedTuple):
     """All that gradient steps on the support need: they stay in its span, and each moves every class along it.
 
-    Of embeddings that a constant has joined, for a bias, the products are without it.
+    Where a constant has joined the embeddings, for a bias, gram and cross are without it.
     """
 
     gram: np.ndarray  # [tasks, support, support], of the support with itself
@@ -61,11 +61,10 @@ def fine_tuned(given, scale, rate, bias_share, steps):
     """
     ways = given.support.shape[-1]
     targets, along = np.eye(ways, dtype=np.float32)[given.labels], np.zeros_like(given.support)
-    gram, cross = given.gram + np.float32(bias_share), given.cross + np.float32(bias_share)  # with the constant's
     for _ in range(steps):
-        logits = scale * given.support + gram @ along
+        logits = scale * given.support + given.gram @ along + bias_share * along.sum(axis=1, keepdims=True)
         along -= rate * (special.softmax(logits, axis=-1) - targets)
-    return scale * given.queries + cross @ along
+    return scale * given.queries + given.cross @ along + bias_share * along.sum(axis=1, keepdims=True)
 
 
 class Steps(NamedTuple):

@@ -63,7 +63,8 @@ class LEO(LatentLearner, PrototypeStart):
         self.start_fine_tuning_at(self.config.finetuning_lr_init)
         if self.config.decoder_init == "zero":
             # Not of the spread's columns: the orthogonality penalty has no gradient where a whole row is zero.
-            self.decoder.kernel.assign(tf.concat([tf.zeros([latents, dim]), self.decoder.kernel[:, dim:]], axis=1))
+            kernel = tf.convert_to_tensor(self.decoder.kernel)
+            self.decoder.kernel.assign(tf.concat([tf.zeros_like(kernel[:, :dim]), kernel[:, dim:]], axis=1))
 
     def encode(self, support_x):
         """Encode support sets (paper equation 3).

@@ -140,7 +140,8 @@ class Classification(Problem):
             "finetuning_lr_init": start.rate * model.copies(shots),
         }
         named = [*left, "finetuning_lr_init"] if "support_temperature" in left else left
-        _logger.info("Chosen on validation tasks: %s.", ", ".join(f"{name}={values[name]:.3g}" for name in named))
+        texts = [f"{name}={values[name]:.3g}" for name in named] + ["for the bias too"] * (start.bias_share > 0)
+        _logger.info("Chosen on validation tasks: %s.", ", ".join(texts))
 
     def make_validator(self, learner, workers=ALONE):
         training, table = self.config.training, self._validation

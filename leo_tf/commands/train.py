@@ -50,6 +50,9 @@ def train(work, path):
     log = logging.getLogger("leo_tf")
     log.info("%s", work.problem.summary())
     log.info("Computing on %s.", work.devices())
+    if work.first_steps >= work.settings.num_steps_limit:
+        text = "All %d steps are first steps, in which scales alone learn (prototype_scale_steps=%d); more follow them."
+        log.info(text, work.settings.num_steps_limit, work.first_steps)
     if work.validate is None:
         log.info("No validation (metavalid_tasks=0): the last checkpoint is taken for the best.")
     try:

@@ -105,7 +105,7 @@ class LEOConfig(Section):
     support_temperature: float = setting(
         1.0,
         "what logits of the support are divided by in the inner loops (meta-learned, unless it is 1); 0: chosen on "
-        "validation tasks, and the initial rate of fine-tuning with it; beyond the paper",
+        "validation tasks, with the initial rate of fine-tuning and whether a bias has it too; beyond the paper",
         high=1e6,
         expected="a number from 0 to 1e6",
     )

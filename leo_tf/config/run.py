@@ -98,6 +98,10 @@ class RunConfig:
             if self.algorithm != "leo" or not self.model.stochastic:
                 self.regression.require_one_sample()
 
+        if getattr(self.model, "prototype_scale_steps", 0):
+            what = "0 with metavalid_tasks=0: validation tasks decide what they are worth"
+            require(self.training.metavalid_tasks, self.model, "prototype_scale_steps", what)
+
     def flat(self):
         """Return every setting that means something here by its name, {name: bool, int, float or text}."""
         names = section_types(self.algorithm).keys() - ({"regression"} if self.problem != "regression" else set())

@@ -19,7 +19,7 @@ _logger = logging.getLogger("leo_tf")
 class Checkpoints:
     """The run's state on disk.
 
-    The state is the work's (model, optimizer, whose iterations are the step) and the best validation so far; nothing
+    The state is the work's (model, optimizers, whose iterations are the steps) and the best validation so far; nothing
     random is in it, for draws are functions of the step. A new checkpoint is complete before an old one goes.
 
     Args:

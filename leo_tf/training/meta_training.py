@@ -19,10 +19,11 @@ class MetaTraining:
     num_steps_limit, checkpoint_steps, log_steps and patience; `data_record`; `measured`, a Problem or alike, with
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
-    there is no validation. `settings` may have metavalid_first. It may have `attachments`, files that the run keeps,
-    {name in its folder: path}; `start`, called before a run's first step, which says whether it changed the state; and
-    `signal`, the number of a signal that has come from elsewhere and ends the run as one of its own would. Of many
-    workers all call `step` and `validate`.
+    there is no validation. `settings` may have metavalid_first. It may have `first_steps`, so many that end with
+    a validation and do not count for patience; `attachments`, files that the run keeps, {name in its folder: path};
+    `start`, called before a run's first step, which says whether it changed the state; and `signal`, the number of a
+    signal that has come from elsewhere and ends the run as one of its own would. Of many workers all call `step` and
+    `validate`.
 
     Args:
       config: RunConfig.
@@ -88,6 +89,11 @@ class MetaTraining:
         if settings.distribution == "mirrored" and self._strategy.num_replicas_in_sync == 1:
             line += "; distribution=mirrored finds one device, and trains on it as distribution=none does"
         return line
+
+    @property
+    def first_steps(self):
+        """So many first steps, in which the learner's `first_variables` alone learn."""
+        return self.learner.first_steps
 
     @property
     def steps_taken(self):

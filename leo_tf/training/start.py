@@ -29,6 +29,8 @@ def begin(learner, config):
     """
     folder = run_to_start_from(config)
     mine, theirs = named_variables(learner), named_variables(load(folder.path))
+    for name in [name for name, each in mine.items() if any(each is first for first in learner.first_variables)]:
+        theirs.pop(name, None)  # they learn from zero
     shared = [name for name in mine if name in theirs]
     for name in shared:
         ours, found = tuple(mine[name].shape), tuple(theirs[name].shape)

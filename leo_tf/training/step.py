@@ -17,7 +17,7 @@ class MetaSteps:
 
     Args:
       learner: MetaLearner.
-      optimizer: Keras optimizer, built for the learner's meta-variables; its `iterations` count the steps.
+      optimizer: Keras optimizer, built for the variables; its `iterations` count the steps.
       sampler: EpisodeSampler or RegressionSampler.
       strategy: tf.distribute.Strategy.
       training: TrainingConfig.

@@ -86,8 +86,12 @@ class Trainer:
     def has_lost_patience(self):
         """Whether as many validations as `patience` says, and none of them the best, ended at this step."""
         settings, step = self.work.settings, self.checkpoints.step
-        waited = step - max(0, self.checkpoints.best[1])
+        waited = step - max(self._first_steps, self.checkpoints.best[1])
         return 0 < settings.patience * settings.checkpoint_steps <= waited and step % settings.checkpoint_steps == 0
+
+    @property
+    def _first_steps(self):
+        return getattr(self.work, "first_steps", 0)
 
     def _start(self):
         """Let the work begin from elsewhere, if it can and is to; return whether it did."""
@@ -138,6 +142,7 @@ class Trainer:
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
             until = min(last, step - step % log_every + log_every, step - step % every + every)
+            until = min(until, self._first_steps) if step < self._first_steps else until
             start = time.perf_counter()
             metrics = self.work.step(until - step)
             steps_per_second = (until - step) / (time.perf_counter() - start)
@@ -145,7 +150,7 @@ class Trainer:
             step = until
             with writing(self.folder.path):
                 monitor.steps(step, metrics, steps_per_second)
-            if step % every == 0 or step == last:
+            if step % every == 0 or step in (last, self._first_steps):
                 validated |= self._validate(step, monitor)
                 if self.has_lost_patience:
                     break

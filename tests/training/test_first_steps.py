@@ -1,5 +1,7 @@
 """What learns alone in the first steps: set back after them, wherever calls and interruptions fall."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -64,6 +66,30 @@ def test_a_run_that_stops_around_their_end_goes_on_bit_for_bit(tmp_path, stop):
     train("parts", stop)
     for one, other in zip(train("parts", 5), train("whole", 5), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_they_end_with_a_validation_and_do_not_count_for_patience(tmp_path):
+    seen = []
+    work = make_work(num_steps_limit=40, checkpoint_steps=2, log_steps=5, patience=2)
+    work.validate = functools.partial(as_bad_as_ever, work.validate)
+    Trainer(work, tmp_path / "run", lambda step, validation: seen.append(step)).run()
+    assert seen == [
+        2,
+        3,
+        4,
+        6,
+        8,
+    ]  # the last one as the first whose best, the end of the first steps, is 2 * 2 steps old
+
+
+def as_bad_as_ever(validate):
+    found = validate()
+    return found._replace(interval=found.interval._replace(mean=0.2), scores=np.full_like(found.scores, 0.2))
+
+
+def test_they_need_validation_tasks():
+    with pytest.raises(InputError, match=r"prototype_scale_steps=3 was given; expected 0 with metavalid_tasks=0"):
+        make_work(metavalid_tasks=0)
 
 
 def test_keras_fit_refuses_them():

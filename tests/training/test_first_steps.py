@@ -1,12 +1,13 @@
 """What learns alone in the first steps: set back after them, wherever calls and interruptions fall."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, LEOConfig, RunConfig
+from leo_tf import LEO, LEOConfig, RunConfig, load
 from leo_tf.config import DataConfig, TrainingConfig
 from leo_tf.errors import InputError
 from leo_tf.training import MetaTraining, Trainer
@@ -71,7 +72,7 @@ def test_a_run_that_stops_around_their_end_goes_on_bit_for_bit(tmp_path, stop):
 def test_they_end_with_a_validation_and_do_not_count_for_patience(tmp_path):
     seen = []
     work = make_work(num_steps_limit=40, checkpoint_steps=2, log_steps=5, patience=2)
-    work.validate = functools.partial(as_bad_as_ever, work.validate)
+    work.validate = functools.partial(as_good_as, work.validate, itertools.repeat(0.2))
     Trainer(work, tmp_path / "run", lambda step, validation: seen.append(step)).run()
     assert seen == [
         2,
@@ -82,9 +83,20 @@ def test_they_end_with_a_validation_and_do_not_count_for_patience(tmp_path):
     ]  # the last one as the first whose best, the end of the first steps, is 2 * 2 steps old
 
 
-def as_bad_as_ever(validate):
-    found = validate()
-    return found._replace(interval=found.interval._replace(mean=0.2), scores=np.full_like(found.scores, 0.2))
+def as_good_as(validate, values):
+    found, value = validate(), next(values)
+    return found._replace(interval=found.interval._replace(mean=value), scores=np.full_like(found.scores, value))
+
+
+def test_a_run_that_starts_from_another_learns_its_scales_from_zero(tmp_path):
+    other = make_work(num_steps_limit=2, checkpoint_steps=1)
+    other.validate = functools.partial(as_good_as, other.validate, iter([0.1, 0.2]))
+    Trainer(other, tmp_path / "other").run()
+    assert np.any(load(tmp_path / "other").dimension_log_scales.numpy())
+    work = make_work(start_from=str(tmp_path / "other"), seed=1)
+    assert work.start()
+    assert not np.any(work.learner.dimension_log_scales.numpy())
+    np.testing.assert_array_equal(work.learner.decoder.kernel.numpy(), other.learner.decoder.kernel.numpy())
 
 
 def test_they_need_validation_tasks():

@@ -42,7 +42,7 @@ class PrototypeStart(ClassificationLearner):
     """
 
     prototype_log_scale: Any = None  # variables, where the configuration has them
-    dimension_log_scales: Any = None
+    dimension_log_scales: Any = None  # of factors of this scale
     support_log_temperature: Any = None
 
     def add_prototype_start(self):

@@ -41,9 +41,10 @@ def begin(learner, config):
             )
     for name in shared:
         mine[name].assign(theirs[name])
-    left = [name for name in mine if name not in theirs]
+    left, unused = ([name for name in one if name not in other] for one, other in ((mine, theirs), (theirs, mine)))
     _logger.info(
-        "Starting from step %d of %s; %s.",
+        "Starting from step %d of %s; %s%s.",
         *(folder.best_step(), folder.path),
         f"{', '.join(left)} {'keep' if len(left) > 1 else 'keeps'} initial values" if left else "all variables are its",
+        f"; its {', '.join(unused)} not used" if unused else "",
     )

@@ -74,13 +74,7 @@ def test_they_end_with_a_validation_and_do_not_count_for_patience(tmp_path):
     work = make_work(num_steps_limit=40, checkpoint_steps=2, log_steps=5, patience=2)
     work.validate = functools.partial(as_good_as, work.validate, itertools.repeat(0.2))
     Trainer(work, tmp_path / "run", lambda step, validation: seen.append(step)).run()
-    assert seen == [
-        2,
-        3,
-        4,
-        6,
-        8,
-    ]  # the last one as the first whose best, the end of the first steps, is 2 * 2 steps old
+    assert seen == [2, 3, 4, 6, 8]  # the first steps end at 3; 8 is the first that comes 2 * 2 steps or more after them
 
 
 def as_good_as(validate, values):

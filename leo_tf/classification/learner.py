@@ -71,6 +71,7 @@ class ClassificationLearner(MetaLearner):
         raise NotImplementedError
 
     embedding_transform: Any = None  # an EmbeddingTransform, where the model has one
+    drops_queries = True  # whether dropout takes dimensions of the queries too
 
     def fit_transform(self, table, shots=1, shrinkage=None, between=None):
         """Fit the embedding transform, if there is one, to the EmbeddingTable of the meta-training classes.
@@ -110,7 +111,8 @@ class ClassificationLearner(MetaLearner):
         """Return query loss and accuracy of an Adapted with classifiers [tasks, ways, dim]; see MetaLearner."""
         query_x = episode.query_x
         if noise is not None:
-            query_x = noises.dropout(query_x, noise.query_mask, self.config.dropout_rate)
+            mask = noise.query_mask if self.drops_queries else None
+            query_x = noises.dropout(query_x, mask, self.config.dropout_rate)
         logits, labels = self.classify(join_examples(query_x), adapted.parameters), join_examples(episode.query_y)
         return {
             "query_loss": tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1),

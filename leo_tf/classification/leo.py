@@ -49,6 +49,7 @@ class LEO(LatentLearner, PrototypeStart):
     def __init__(self, config=None, embedding_dim=640, seed=None, **kwargs):
         super().__init__(config, embedding_dim, **kwargs)
         policy, latents, dim = self.dtype_policy, self.config.num_latents, self.feature_dim
+        self.drops_queries = self.config.query_dropout != "none"
         self.encoder = None
         if self.config.codes_from == "encoder":
             self.encoder = StochasticEncoder(latents, name="encoder", dtype=policy)

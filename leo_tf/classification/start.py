@@ -21,6 +21,7 @@ SHRINKAGES = tuple(float(f"{10**power:.1g}") for power in np.arange(-3, 2.1, 0.5
 BETWEENS = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5))  # 0.003, 0.01, 0.03, ... 10
 _TASKS, _MOST_QUERIES, _SEED = 200, 15, 0
 _UNIT = 10.0  # scale of the logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
+_EASY = 0.97  # accuracy
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 _TASKS_OF_STEPS, _FLOATS_OF_PRODUCTS = (50, 1000), 2**26  # fewest and most tasks that the steps are chosen on, and room
 
@@ -44,6 +45,12 @@ class Start(NamedTuple):
     rate: float  # of fine-tuning, down the loss summed over the support; 0 where it was not to be chosen
     bias_share: float  # of this rate, that of a bias
     losses: dict[tuple[float, float], float]  # nats by shrinkage and between, each at its best scale
+    accuracy: float  # of the scaled means alone, in [0, 1]
+
+    @property
+    def is_easy(self):
+        """Whether the scaled means answer so many queries that there is little left to learn from."""
+        return self.accuracy >= _EASY
 
 
 def choose_start(model, training, validation, ways, shots, within="all"):
@@ -66,15 +73,15 @@ def choose_start(model, training, validation, ways, shots, within="all"):
     space = _Space(model, training, shots)
     embeddings, rows, labels = _tasks_of(sampler, validation, _TASKS)
     principal = space.principal(embeddings)
-    found, scales = {}, {}
+    found, scales, accuracies = {}, {}, {}
     shrinkages = (model.transform_shrinkage,) if model.transform_shrinkage else SHRINKAGES
     for tried in itertools.product(shrinkages, space.betweens):
         logits = prototype_logits(space.transformed(principal, *tried), rows, shots, model.prototype_bias)
         temperature, found[tried] = fit_temperature(_UNIT * logits, labels)
-        scales[tried] = _UNIT / temperature
+        scales[tried], accuracies[tried] = _UNIT / temperature, float(np.mean(logits.argmax(axis=-1) == labels))
     best = min(found, key=lambda tried: found[tried])
     if model.support_temperature:
-        return Start(*best, scales[best], 1.0, 0.0, 0.0, found)
+        return Start(*best, scales[best], 1.0, 0.0, 0.0, found, accuracies[best])
     count = int(np.clip(_FLOATS_OF_PRODUCTS // (ways**2 * shots * (shots + queries)), *_TASKS_OF_STEPS))
     embeddings, rows, labels = _tasks_of(sampler, validation, count)
     parts = _parts(space.transformed(space.principal(embeddings), *best), rows, shots, model.prototype_bias)
@@ -82,7 +89,7 @@ def choose_start(model, training, validation, ways, shots, within="all"):
     products = [fine_tuning_start.products(x, y, means, others, biased) for x, y, means, others in parts]
     joined = fine_tuning_start.Products(*(np.concatenate(each) for each in zip(*products, strict=True)))
     steps = fine_tuning_start.choose(joined, labels, scales[best], model.finetuning_unroll_length, biased)
-    return Start(*best, steps.scale, steps.temperature, steps.rate, steps.bias_share, found)
+    return Start(*best, steps.scale, steps.temperature, steps.rate, steps.bias_share, found, accuracies[best])
 
 
 def _tasks_of(sampler, table, count):

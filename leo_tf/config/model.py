@@ -6,6 +6,7 @@ from leo_tf.config.section import Section, count, require, setting, weight
 
 CODE_SOURCES = ("encoder", "prior")
 DECODER_INITS = ("glorot", "zero")
+QUERY_DROPOUTS = ("all", "none", "easy")
 TRANSFORMS = ("none", "center", "whiten", "plda")
 CODES_PER_CLASS = ("example", "class")
 KL_KINDS = ("sampled", "analytic")
@@ -46,6 +47,12 @@ class LEOConfig(Section):
         "probability of dropping an embedding dimension while meta-training",
         high=0.999,
         expected="a probability in [0, 0.999]",
+    )
+    query_dropout: str = setting(
+        "all",
+        "queries that have dimensions dropped too: all (official code), none, or easy: all of data where scaled class "
+        "means answer 97 % of validation queries, else none; none and easy are beyond the paper",
+        choices=QUERY_DROPOUTS,
     )
     kl_weight: float = weight(1e-3, "weight (beta) of KL(q(z|support) || N(0, I))")
     kl: str = setting("sampled", "this KL: from one sample (official code), or in closed form", choices=KL_KINDS)
@@ -137,7 +144,11 @@ class LEOConfig(Section):
                 "prototype_scale_init",
                 "a number above 0, unless embedding_transform is whiten or plda",
             )
-
+        if self.query_dropout == "easy":
+            chosen = self.prototype_residual and not self.prototype_scale_init
+            require(
+                chosen, self, "query_dropout", "all or none, unless prototype_scale_init is 0 with a prototype_residual"
+            )
         if not self.support_temperature:
             chosen = self.prototype_residual and not self.prototype_scale_init and self.finetuning_unroll_length > 0
             require(

@@ -94,6 +94,7 @@ class RunConfig:
                 require(not self.model.prototype_residual, self.model, "prototype_residual", no_such.format("false"))
                 temperature = self.model.support_temperature
                 require(temperature == 1, self.model, "support_temperature", no_such.format("1"))
+                require(self.model.query_dropout == "all", self.model, "query_dropout", no_such.format("all"))
                 require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
             if self.algorithm != "leo" or not self.model.stochastic:
                 self.regression.require_one_sample()

@@ -1,5 +1,7 @@
 """Every number of a pass through LEO against the independent NumPy computation in oracle.py, in float64."""
 
+import dataclasses
+
 import numpy as np
 import oracle
 import pytest
@@ -176,13 +178,18 @@ def test_stochastic_pass(model, weights, make_episode, shots):
     assert_equal_terms(model.meta_loss(episode, True, noise=noise), expected_terms(weights, episode, noise), weights)
 
 
-def test_stochastic_pass_without_dropout(weights, make_episode):
-    noise = make_noise(3)._replace(support_masks=None, query_mask=None)
-    episode = make_episode(shots=3)
-    model = LEO(LEOConfig(**{**CONFIG.__dict__, "dropout_rate": 0.0}), DIM, dtype="float64")
+@pytest.mark.parametrize(
+    ("settings", "without"),
+    [({"dropout_rate": 0.0}, ["support_masks", "query_mask"]), ({"query_dropout": "none"}, ["query_mask"])],
+)
+def test_stochastic_pass_without_dropout(weights, make_episode, settings, without):
+    episode, noise = make_episode(shots=3), make_noise(3)
+    model = LEO(dataclasses.replace(CONFIG, **settings), DIM, dtype="float64")
     for variable, value in zip(model.meta_variables, weights, strict=True):
         variable.assign(value)
-    assert_equal_terms(model.meta_loss(episode, True, noise=noise), expected_terms(weights, episode, noise), weights)
+    expected = noise._replace(**dict.fromkeys(without))
+    given = expected if "dropout_rate" in settings else noise  # whose mask of the queries is not used
+    assert_equal_terms(model.meta_loss(episode, True, noise=given), expected_terms(weights, episode, expected), weights)
 
 
 @pytest.mark.parametrize("shots", [1, 3])

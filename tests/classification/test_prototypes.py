@@ -139,6 +139,8 @@ def test_it_is_off_by_default_and_no_setting_of_regression():
         RunConfig(LEOConfig(prototype_residual=True, dropout_rate=0.0), problem="regression")
     with pytest.raises(InputError, match=r"support_temperature=2\.0 was given; expected 1 with problem=regression"):
         RunConfig(LEOConfig(support_temperature=2, dropout_rate=0.0), problem="regression")
+    with pytest.raises(InputError, match="query_dropout='none' was given; expected all with problem=regression"):
+        RunConfig(LEOConfig(query_dropout="none", dropout_rate=0.0), problem="regression")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import tensorflow as tf
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig, Trainer, randomness
 from leo_tf.classification.start import choose_start, prototype_logits
 from leo_tf.classification.tasks import draw_from
-from leo_tf.config import DataConfig, TrainingConfig
+from leo_tf.config import DataConfig, EpisodeConfig, TrainingConfig
 from leo_tf.data import transform
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import fit_temperature
@@ -144,6 +144,22 @@ def test_a_run_whose_start_was_chosen_is_validated_beside_logistic_regression():
     assert list(given.validate().yardsticks) == means
 
 
+@pytest.mark.parametrize(("shots", "easy"), [(1, False), (5, True)])
+def test_queries_are_dropped_where_class_means_answer_nearly_all(shots, easy, caplog):
+    episodes = EpisodeConfig(num_tr_examples_per_class=shots)
+    config = _config(
+        embedding_transform="plda", transform_shrinkage=0.01, transform_between=0.01, prototype_scale_init=0.0,
+        query_dropout="easy",
+    )  # fmt: skip
+    with caplog.at_level("INFO", "leo_tf"):
+        work = MetaTraining(dataclasses.replace(config, episodes=episodes))
+    assert work.learner.drops_queries == easy
+    assert f"query_dropout={'all (9' if easy else 'none (9'}" in caplog.text
+    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
+    start = choose_start(config.model, training, validation, 5, shots)
+    assert start.is_easy == easy and (0.97 < start.accuracy < 0.995 if easy else 0.9 < start.accuracy < 0.97)
+
+
 def test_only_what_is_left_to_be_chosen_is():
     work = MetaTraining(_config(transform_shrinkage=0.0, prototype_scale_init=7.0))
     assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(7.0, rel=1e-5)
@@ -158,6 +174,8 @@ def test_without_validation_tasks_numbers_are_asked_for():
 def test_refuses_a_scale_to_choose_without_whitening():
     with pytest.raises(InputError, match=r"prototype_scale_init=0\.0 was given; expected .*whiten"):
         LEOConfig(prototype_residual=True, prototype_scale_init=0)
+    with pytest.raises(InputError, match="query_dropout='easy' was given; expected all or none, unless proto"):
+        LEOConfig(prototype_residual=True, query_dropout="easy")
     with pytest.raises(InputError, match="decoder_init='zero' was given; expected glorot without"):
         LEOConfig(decoder_init="zero")
     with pytest.raises(InputError, match=r"prototype_bias=1\.0 was given; expected 0 without prototype_residual and"):

@@ -71,7 +71,7 @@ class ClassificationLearner(MetaLearner):
         raise NotImplementedError
 
     embedding_transform: Any = None  # an EmbeddingTransform, where the model has one
-    drops_queries = True  # whether dropout takes dimensions of the queries too
+    drops_queries: Any = True  # whether dropout takes dimensions of the queries too; a variable where data decide it
 
     def fit_transform(self, table, shots=1, shrinkage=None, between=None):
         """Fit the embedding transform, if there is one, to the EmbeddingTable of the meta-training classes.
@@ -111,8 +111,8 @@ class ClassificationLearner(MetaLearner):
         """Return query loss and accuracy of an Adapted with classifiers [tasks, ways, dim]; see MetaLearner."""
         query_x = episode.query_x
         if noise is not None:
-            mask = noise.query_mask if self.drops_queries else None
-            query_x = noises.dropout(query_x, mask, self.config.dropout_rate)
+            dropped = noises.dropout(query_x, noise.query_mask, self.config.dropout_rate)
+            query_x = tf.where(tf.cast(self.drops_queries, tf.bool), dropped, query_x)
         logits, labels = self.classify(join_examples(query_x), adapted.parameters), join_examples(episode.query_y)
         return {
             "query_loss": tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1),

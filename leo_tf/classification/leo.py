@@ -49,7 +49,6 @@ class LEO(LatentLearner, PrototypeStart):
     def __init__(self, config=None, embedding_dim=640, seed=None, **kwargs):
         super().__init__(config, embedding_dim, **kwargs)
         policy, latents, dim = self.dtype_policy, self.config.num_latents, self.feature_dim
-        self.drops_queries = self.config.query_dropout != "none"
         self.encoder = None
         if self.config.codes_from == "encoder":
             self.encoder = StochasticEncoder(latents, name="encoder", dtype=policy)
@@ -58,6 +57,9 @@ class LEO(LatentLearner, PrototypeStart):
         self.decoder.build((None, None, None, latents))
         self.add_learning_rates(dim)
         self.add_prototype_start()
+        self.drops_queries = self.config.query_dropout != "none"
+        if self.config.query_dropout == "easy":
+            self.drops_queries = self.add_weight(name="drops_queries", shape=(), initializer="ones", trainable=False)
         self.built = True
         if seed is not None:
             self.initialize(seed)

@@ -133,7 +133,7 @@ class Classification(Problem):
         elif "prototype_scale_init" in left:
             learner.start_at(start.scale)
         if model.query_dropout == "easy":
-            learner.drops_queries = start.is_easy
+            learner.drops_queries.assign(float(start.is_easy))
         values = {
             "transform_shrinkage": start.shrinkage,
             "transform_between": start.between,
@@ -144,9 +144,8 @@ class Classification(Problem):
         named = [*left, "finetuning_lr_init"] if "support_temperature" in left else left
         texts = [f"{name}={values[name]:.3g}" for name in named] + ["for the bias too"] * (start.bias_share > 0)
         if model.query_dropout == "easy":
-            texts.append(
-                f"query_dropout={'all' if learner.drops_queries else 'none'} ({100 * start.accuracy:.1f} % answered)"
-            )
+            dropped = "all" if start.is_easy else "none"
+            texts.append(f"query_dropout={dropped} (class means: {100 * start.accuracy:.1f} % correct)")
         _logger.info("Chosen on validation tasks: %s.", ", ".join(texts))
 
     def make_validator(self, learner, workers=ALONE):

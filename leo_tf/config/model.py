@@ -50,8 +50,9 @@ class LEOConfig(Section):
     )
     query_dropout: str = setting(
         "all",
-        "queries that have dimensions dropped too: all (official code), none, or easy: all of data where scaled class "
-        "means answer 97 % of validation queries, else none; none and easy are beyond the paper",
+        "whether dropout takes dimensions of queries too: all (official code); none; or easy: all if scaled class "
+        "means are right for 97 % of validation queries, else none; easy needs prototype_scale_init=0; none and easy "
+        "are beyond the paper",
         choices=QUERY_DROPOUTS,
     )
     kl_weight: float = weight(1e-3, "weight (beta) of KL(q(z|support) || N(0, I))")

@@ -1,5 +1,6 @@
 """What a model beyond the paper starts from, chosen on validation tasks."""
 
+import copy
 import csv
 import dataclasses
 
@@ -144,20 +145,33 @@ def test_a_run_whose_start_was_chosen_is_validated_beside_logistic_regression():
     assert list(given.validate().yardsticks) == means
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize(("shots", "easy"), [(1, False), (5, True)])
-def test_queries_are_dropped_where_class_means_answer_nearly_all(shots, easy, caplog):
-    episodes = EpisodeConfig(num_tr_examples_per_class=shots)
-    config = _config(
-        embedding_transform="plda", transform_shrinkage=0.01, transform_between=0.01, prototype_scale_init=0.0,
-        query_dropout="easy",
+def test_dimensions_of_queries_are_dropped_where_class_means_are_nearly_always_right(shots, easy, temperature, caplog):
+    config = dataclasses.replace(
+        _config(
+            embedding_transform="plda", transform_shrinkage=0.01, transform_between=0.01, prototype_scale_init=0.0,
+            query_dropout="easy", support_temperature=temperature,
+        ),
+        episodes=EpisodeConfig(num_tr_examples_per_class=shots),
     )  # fmt: skip
     with caplog.at_level("INFO", "leo_tf"):
-        work = MetaTraining(dataclasses.replace(config, episodes=episodes))
-    assert work.learner.drops_queries == easy
-    assert f"query_dropout={'all (9' if easy else 'none (9'}" in caplog.text
+        learner = MetaTraining(config).learner
+    assert learner.drops_queries.numpy() == easy
+    assert f"query_dropout={'all' if easy else 'none'} (class means: 9" in caplog.text
     training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
     start = choose_start(config.model, training, validation, 5, shots)
     assert start.is_easy == easy and (0.97 < start.accuracy < 0.995 if easy else 0.9 < start.accuracy < 0.97)
+
+    sampler = EpisodeSampler(learner.transform_table(training), 5, shots, 5)
+    episode = sampler.sample(seed=0, first_task=0, num_tasks=4)
+    always = LEO(dataclasses.replace(config.model, query_dropout="all" if easy else "none"), training.dim, seed=0)
+    always.fit_transform(training, shots, 0.01, 0.01)
+    for variable, value in zip(always.meta_variables, learner.meta_variables, strict=True):
+        variable.assign(value)
+    losses = [each.meta_loss(episode, True, seed=0).query_loss for each in (learner, copy.deepcopy(learner), always)]
+    np.testing.assert_allclose(losses[0], losses[2], rtol=1e-5)
+    np.testing.assert_allclose(losses[1], losses[2], rtol=1e-5)
 
 
 def test_only_what_is_left_to_be_chosen_is():

@@ -18,7 +18,7 @@ _HOMES = {
     "LEO": "leo_tf.classification.leo",
     "LEOConfig": "leo_tf.config",
     "MAMLConfig": "leo_tf.config",
-    "MetaLoss": "leo_tf.classification.learner",
+    "MetaLossOutput": "leo_tf.classification.learner",
     "MetaTraining": "leo_tf.training",
     "RunConfig": "leo_tf.config",
     "Trainer": "leo_tf.training",

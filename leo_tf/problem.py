@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.evaluation.intervals import Interval
 from leo_tf.evaluation.results import require_of_tasks
-from leo_tf.evaluation.sharing import ALONE
-from leo_tf.subject import Subject
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 
 
 class Validation(NamedTuple):
@@ -17,8 +17,8 @@ class Validation(NamedTuple):
     interval: Interval  # of the problem's measure
     others: Mapping[str, float] = MappingProxyType({})  # more numbers, those that the problem names
     figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
-    yardsticks: Mapping[str, float] = MappingProxyType({})  # the measure of what is to be beaten, on the same tasks
-    scores: Any = None  # the measure task by task, a NumPy array [tasks], where metavalid_first needs it
+    baselines: Mapping[str, float] = MappingProxyType({})  # the measure of what is to be beaten, on the same tasks
+    scores: Any = None  # the measure task by task, a NumPy array [tasks], where metavalid_at_start needs it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class EvaluationRequest:
     tasks_file: str = ""  # evaluate on the tasks in this file
     samples: int | None = None  # functions for each task
     shots: tuple[int, ...] = ()  # evaluate at each of these
-    yardsticks: tuple[str, ...] = ()  # more of them, by name
+    baselines: tuple[str, ...] = ()  # more of them, by name
 
 
 class Extras(NamedTuple):
@@ -53,7 +53,7 @@ class Evaluation:
       request: EvaluationRequest.
       trained: RunConfig that the learner was trained with; default `config`.
       data_record: what the learner was trained on, as Problem.data_record; empty where that is not known.
-      workers: Council that the tasks of `evaluate` are spread over; all of its workers call that.
+      workers: Collectives that the tasks of `evaluate` are spread over; all of its workers call that.
 
     Raises:
       InputError: the request asks for what there is not.
@@ -62,7 +62,7 @@ class Evaluation:
     result_type: Any = None  # a Result
     title = ""  # of the data, for the printed line
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=SINGLE_PROCESS):
         self.config, self.request, self.trained = config, request, trained or config
         self.data_record, self.workers = data_record, workers
 
@@ -102,7 +102,7 @@ class Evaluation:
         return self.config.episodes == self.trained.episodes and self.config.data == self.trained.data
 
     def advice(self, result, best_step, last_step) -> str:
-        """Say in one line that a Result is worse than a yardstick and why that may be; empty if it is not.
+        """Say in one line that a Result is worse than a baseline and why that may be; empty if it is not.
 
         Args:
           result: of `result_type`.
@@ -121,8 +121,8 @@ class Evaluation:
         """
         raise NotImplementedError
 
-    def subject(self, learner) -> Subject:
-        """Return a Subject of the tasks for analyses.
+    def subject(self, learner) -> AnalysisTarget:
+        """Return a AnalysisTarget of the tasks for analyses.
 
         Raises:
           InputError: the tasks do not fit the learner.
@@ -137,7 +137,7 @@ class Evaluation:
         """Return whether a stored Result is what `evaluate` would give for the learner with this fingerprint."""
         return result.tasks_digest == self.tasks.digest and result.model_fingerprint == fingerprint
 
-    def yardsticks(self) -> list:
+    def baselines(self) -> list:
         """Return the Results, on the same tasks, of what the learner is compared with."""
         return []
 
@@ -163,7 +163,7 @@ class Problem:
     other_measures: tuple[str, ...] = ()  # names in Validation.others
     evaluation_type: Any = None  # an Evaluation
     evaluation_flags: frozenset[str] = frozenset()  # of evaluate.py, those that have a meaning here and not everywhere
-    yardsticks: tuple[str, ...] = ()  # names that an EvaluationRequest may ask for
+    baselines: tuple[str, ...] = ()  # names that an EvaluationRequest may ask for
 
     def __init__(self, config):
         self.config = config
@@ -205,14 +205,14 @@ class Problem:
         """Return what samples meta-training tasks, in the current strategy's scope: `sample(seed, first_task, n)`."""
         raise NotImplementedError
 
-    def make_validator(self, learner, workers=ALONE) -> Callable[[], Validation] | None:
+    def make_validator(self, learner, workers=SINGLE_PROCESS) -> Callable[[], Validation] | None:
         """Return a function that judges the learner as it is then on the run's fixed validation tasks.
 
         None where metavalid_tasks is 0.
 
         Args:
           learner: of the problem.
-          workers: Council that the tasks are spread over; all of its workers call the function.
+          workers: Collectives that the tasks are spread over; all of its workers call the function.
         """
         raise NotImplementedError
 
@@ -221,11 +221,11 @@ class Problem:
         return {}
 
     def advice(self, validation, step, best_step) -> str:
-        """Say in one line that a Validation is worse than a yardstick and why that may be; empty if it is not."""
+        """Say in one line that a Validation is worse than a baseline and why that may be; empty if it is not."""
         return ""
 
     def standing(self, best) -> str:
-        """Say, to end a sentence, that a run's best validation is worse than a yardstick; empty if it is not."""
+        """Say, to end a sentence, that a run's best validation is worse than a baseline; empty if it is not."""
         return ""
 
     @staticmethod

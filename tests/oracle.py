@@ -147,7 +147,7 @@ def orthogonality(decoder):
     return total / rows**2
 
 
-def adapt_unequal(weights, support, labels, steps):
+def adapt_imbalanced(weights, support, labels, steps):
     """Classifier [ways, dim] of one task's support [examples, dim], in any order and number: an average over a class is
     over its own examples, everywhere."""
     projection, *relation, decoder, latent_rate, weight_rate = weights

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import keras
 
-from leo_tf.runs.folder import RunFolder
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
+from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.checkpoints import Checkpoints
 
 
 def save_run(path, config, data_record, seed=0, step=7, value=0.5):
-    """Write the folder of a run of untrained weights, its latest state at `step` and best; return its RunFolder."""
-    folder, problem = RunFolder(path), problem_of(config)
+    """Write the folder of a run of untrained weights, its latest state at `step` and best; return its RunDirectory."""
+    folder, problem = RunDirectory(path), problem_of(config)
     folder.claim(config, data_record)
     learner, optimizer = problem.build_learner(data_record, seed), keras.optimizers.Adam()
     optimizer.build(learner.meta_variables)

@@ -12,10 +12,10 @@ TASKS = 1000
 
 def measure(data, layer):
     """Return {space: Interval} of nearest class mean in 20-way 1-shot tasks of the validation alphabet, and the dim."""
+    from leo_tf.classification.baselines.feature_spaces import RAW, whitened_by
+    from leo_tf.classification.baselines.nearest_mean import nearest_class_mean
     from leo_tf.classification.evaluator import Evaluator, sampler_of
     from leo_tf.classification.tasks import draw_from
-    from leo_tf.classification.yardsticks.nearest_mean import nearest_class_mean
-    from leo_tf.classification.yardsticks.spaces import RAW, whitened_by
     from leo_tf.data import EmbeddingTable, EpisodeSampler
     from leo_tf.evaluation.intervals import confidence_interval
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import leo_tf
 from leo_tf.commands.logs import load_tensorflow
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 TASKS = 2000
 
@@ -18,14 +18,14 @@ TASKS = 2000
 def main(run):
     from leo_tf.classification.evaluation import evaluate, load_table
 
-    model, data = leo_tf.load(run), RunFolder(run).config().data
+    model, data = leo_tf.load(run), RunDirectory(run).config().data
     table, rows = load_table(data, "test"), []
     for alphabet in sorted(set(table.class_groups)):
         characters = table.of_classes(lambda name, start=f"{alphabet}/": name.startswith(start))
         result = evaluate(model, characters, ways=min(20, characters.num_classes), num_tasks=TASKS)
-        errors = [result.accuracy, *result.yardsticks.values()]
+        errors = [result.accuracy, *result.baselines.values()]
         rows.append([f"{alphabet}, {result.ways}-way", [100 * (1 - each.mean) for each in errors], errors])
-        names = ["LEO", *result.yardsticks]
+        names = ["LEO", *result.baselines]
     print(f"Error in 1-shot tasks within an alphabet, %, {TASKS} tasks each, 95 % intervals:\n")
     print(f"| | {' | '.join(names)} |\n|---{'|---' * len(names)}|")
     for name, means, intervals in rows:

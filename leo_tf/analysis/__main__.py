@@ -12,7 +12,7 @@ from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.files import expanded
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 _USAGE = "python -m leo_tf.analysis"
 _LEAST_TASKS = 10
@@ -61,24 +61,24 @@ def define_flags(values=flags.FLAGS):
 
 def run(values=flags.FLAGS):
     """Analyse and write, as the parsed flags say; return the exit status. What can be known to be wrong comes first."""
-    folder = RunFolder(values.checkpoint_path)
+    folder = RunDirectory(values.checkpoint_path)
     trained = folder.config()
     if values.num_tasks < _LEAST_TASKS:
         raise InputError(
             f"Got num_tasks={values.num_tasks}; expected at least {_LEAST_TASKS} to analyse, and 1000 for intervals as "
             "narrow as the paper's."
         )
-    config, others = override(trained, values), [RunFolder(path) for path in values.compare_to]
+    config, others = override(trained, values), [RunDirectory(path) for path in values.compare_to]
     for other in others:
         _require_same_problem(other, folder)
     load_tensorflow()
     from leo_tf import runs
     from leo_tf.analysis import catalogue
     from leo_tf.analysis.analysed import Analysed, tasks_in_words
-    from leo_tf.analysis.checks import require_analysable
     from leo_tf.analysis.report import require_report, write_report
+    from leo_tf.analysis.validation import require_analysable
     from leo_tf.problem import EvaluationRequest
-    from leo_tf.runs.problems import flags_of_other_problems, problem_of
+    from leo_tf.runs.registry import flags_of_other_problems, problem_of
 
     foreign = [
         f"--{name}" for name in flags_of_other_problems(config.problem) if name in values and values[name].present

@@ -18,7 +18,7 @@ class Adaptation:
 
     Attributes:
       latent_steps: how many of the steps are latent ones, which come first.
-      scores: {measure: [steps + 1, tasks]}, from Subject.scores.
+      scores: {measure: [steps + 1, tasks]}, from AnalysisTarget.scores.
       rates: {name: [n]}, learned rates.
     """
 
@@ -50,7 +50,7 @@ class Adaptation:
 
 
 def adaptation_of(subject):
-    """Measure a Subject's learner at the start and after every step, in one pass; return Adaptation."""
+    """Measure a AnalysisTarget's learner at the start and after every step, in one pass; return Adaptation."""
     learner = subject.learner
     latent, finetuning = learner.inner_steps
     taken = [latent, finetuning] if subject.has_decoder else [finetuning]

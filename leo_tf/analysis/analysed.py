@@ -4,8 +4,8 @@ import dataclasses
 import functools
 from typing import Any
 
+from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.problem import Evaluation
-from leo_tf.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class Analysed:
         """Return the Evaluation of the split asked for, or else of `split`."""
         return self.evaluation_of(self.split or split)
 
-    def subject(self, split) -> Subject:
-        """Return the Subject of the run's learner; split as in `evaluation`."""
+    def subject(self, split) -> AnalysisTarget:
+        """Return the AnalysisTarget of the run's learner; split as in `evaluation`."""
         return self.evaluation(split).subject(self.learner)
 
     def about(self, split) -> dict:

@@ -2,9 +2,9 @@
 
 import dataclasses
 
+from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.evaluation import evaluate_tasks
 from leo_tf.classification.evaluator import require_fits
-from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
@@ -63,7 +63,7 @@ def steps_curve(model, table, tasks, latent_steps=None, finetuning_steps=None):
     finetuning = model.inner_steps[1] if finetuning_steps is None else finetuning_steps
     if (latent, finetuning) != tuple(model.inner_steps):
         model = with_steps(model, latent, finetuning)
-    scores = ClassificationSubject(model, table, tasks).scores()
+    scores = ClassificationTarget(model, table, tasks).scores()
     steps = [(n, 0) for n in range(latent + 1)] + [(latent, n) for n in range(1, finetuning + 1)]
     gains = scores["accuracy"] - scores["accuracy"][0]
     measured = zip(scores["accuracy"], scores["loss"], gains, scores["entropy"], strict=True)

@@ -37,7 +37,7 @@ def geometry_of(subject, name):
     """Measure a learner's Geometry.
 
     Args:
-      subject: subject.Subject.
+      subject: subject.AnalysisTarget.
       name: of the model.
 
     Returns:

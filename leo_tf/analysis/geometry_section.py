@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from leo_tf.analysis.boxes import draw_boxes
+from leo_tf.analysis.boxplots import draw_boxes
 from leo_tf.analysis.geometry import POINTS, SPACES, claims, geometry_of
 from leo_tf.analysis.section import SPREAD_HEADER, Picture, Section, Table, spread, spread_cells
 from leo_tf.evaluation import plots

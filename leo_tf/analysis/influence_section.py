@@ -11,7 +11,7 @@ def section(analysed, leave_one_out, words):
 
     Args:
       analysed: Analysed.
-      leave_one_out: function from a Subject to a NamedTuple of arrays, the first axis tasks.
+      leave_one_out: function from a AnalysisTarget to a NamedTuple of arrays, the first axis tasks.
       words: {field: what it is}.
     """
     found, split = leave_one_out(analysed.subject("test")), analysed.evaluation("test").request.split

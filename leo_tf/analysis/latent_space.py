@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from leo_tf.analysis import layouts
+from leo_tf.analysis import projection
 from leo_tf.analysis.separation import Separation, explained_by_neighbours, separation
 from leo_tf.errors import InputError
 
@@ -62,7 +62,7 @@ def latent_space_of(subject, seed=0):
     The codes are the means that evaluation uses: the encoder's before, and those after all latent steps.
 
     Args:
-      subject: subject.Subject.
+      subject: subject.AnalysisTarget.
       seed: int, of t-SNE and UMAP.
 
     Returns:
@@ -86,10 +86,10 @@ def latent_space_of(subject, seed=0):
     separated = {name: texts for name, texts in labels.items() if len(set(texts)) > 1}
     shown = min(codes.shape[1], _POINTS // 2)
     joined = codes[:, :shown].reshape(-1, width).astype(np.float64)
-    pca = layouts.pca(joined)
-    laid = {"PCA": pca, "t-SNE": layouts.tsne(joined, seed)}
-    if layouts.has_umap():
-        laid["UMAP"] = layouts.umap(joined, seed)
+    pca = projection.pca(joined)
+    laid = {"PCA": pca, "t-SNE": projection.tsne(joined, seed)}
+    if projection.has_umap():
+        laid["UMAP"] = projection.umap(joined, seed)
     return LatentSpace(
         codes=codes,
         tasks=tasks,

@@ -7,7 +7,7 @@ from leo_tf.analysis.section import Section
 from leo_tf.errors import InputError, require_package
 from leo_tf.evaluation import plots
 from leo_tf.files import require_writable, write_bytes, write_json, write_text, writing
-from leo_tf.files.pages import render, require_pages, write_page
+from leo_tf.files.html_report import render, require_pages, write_page
 from leo_tf.files.reports import versions
 
 _TEXT, _PAGE, _NUMBERS = "report.md", "report.html", "report.json"

@@ -64,20 +64,20 @@ _ANALYSES: dict[str, dict[str, Any]] = {
 }
 
 
-def require_analyses(names, config, yardsticks=(), ways=()):
+def require_analyses(names, config, baselines=(), ways=()):
     """Check, before any work, that the analyses can be done.
 
     Args:
       names: analyses asked for.
       config: RunConfig.
-      yardsticks: names that are yardsticks of the problem, asked for with the same flag.
+      baselines: names that are baselines of the problem, asked for with the same flag.
       ways: of the grid.
 
     Raises:
       InputError: there is no such analysis of the problem, a baseline cannot take the grid's ways, or pictures cannot
         be drawn.
     """
-    known = [*_ANALYSES[config.problem], *yardsticks]
+    known = [*_ANALYSES[config.problem], *baselines]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(
@@ -88,7 +88,7 @@ def require_analyses(names, config, yardsticks=(), ways=()):
             f"analysis=grid takes several numbers of ways, and the run's {config.algorithm} fits "
             f"{config.episodes.num_classes} only; give ways_grid={config.episodes.num_classes}, or leave it out."
         )
-    if set(names) - set(yardsticks):
+    if set(names) - set(baselines):
         plots.require_drawing()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.benchmark.memory import resident_megabytes
-from leo_tf.export.checks import reason_of
+from leo_tf.export.validation import reason_of
 
 _MALFORMED = 0.01  # share of the requests
 _MOST_WAYS, _MOST_SHOTS, _MOST_QUERIES = 10, 5, 50

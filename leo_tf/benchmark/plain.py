@@ -1,6 +1,6 @@
 """LEO as one would first write it: one task at a time through `tf.map_fn`, every pair and every copy spelled out.
 
-The yardstick of the benchmark, built as the official code is built: tasks put together one by one in Python from a
+The baseline of the benchmark, built as the official code is built: tasks put together one by one in Python from a
 dictionary of embeddings, graph mode, nested gradients, noise and dropout drawn where they are used, relation pairs
 concatenated, one code and one classifier for each support example with their logits averaged. It shares the model's
 variables and configuration and nothing else.

@@ -1,20 +1,20 @@
 """Few-shot classification on embeddings (paper section 4.2), with what there is to compare with."""
 
+from leo_tf.classification.baselines import logistic_regression, nearest_class_mean
 from leo_tf.classification.evaluation import evaluate, evaluate_tasks
 from leo_tf.classification.evaluator import Evaluator, adapted_by
-from leo_tf.classification.learner import MetaLoss
+from leo_tf.classification.learner import MetaLossOutput
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_tasks
-from leo_tf.classification.yardsticks import logistic_regression, nearest_class_mean
 
 __all__ = [
     "LEO",
     "MAML",
     "EvaluationResult",
     "Evaluator",
-    "MetaLoss",
+    "MetaLossOutput",
     "MetaSGD",
     "Tasks",
     "adapted_by",

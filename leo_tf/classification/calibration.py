@@ -3,7 +3,7 @@
 import numpy as np
 
 from leo_tf.classification.evaluator import adapted_by, require_fits, sampler_of
-from leo_tf.classification.scoring import query_logits
+from leo_tf.classification.metrics import query_logits
 from leo_tf.evaluation.calibration import BINS, Tallies, calibration, fit_temperature, tally
 
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings

@@ -1,4 +1,4 @@
-"""Evaluate a classification learner on fixed tasks, beside yardsticks on the same ones."""
+"""Evaluate a classification learner on fixed tasks, beside baselines on the same ones."""
 
 import dataclasses
 import functools
@@ -10,19 +10,19 @@ from types import MappingProxyType
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.advice import Circumstances, below_yardsticks
+from leo_tf.classification.analysis_target import ClassificationTarget
+from leo_tf.classification.baselines import Scoring, TrainingClasses, planned, requested, title_of
+from leo_tf.classification.baselines.model_selection import VALIDATION_TASKS
 from leo_tf.classification.calibration import calibrate, temperature_of
+from leo_tf.classification.diagnostics import Circumstances, below_baselines
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import Tasks, draw_from
-from leo_tf.classification.yardsticks import Scoring, TrainingClasses, planned, requested, title_of
-from leo_tf.classification.yardsticks.choice import VALIDATION_TASKS
 from leo_tf.data import EmbeddingTable
-from leo_tf.data.card import find_card_folder, read_card, what_the_extractor_saw
 from leo_tf.data.episodes import EpisodeSampler
+from leo_tf.data.extractor_metadata import find_card_folder, read_card, what_the_extractor_saw
 from leo_tf.evaluation.fingerprint import fingerprint
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, Extras
 
 _logger = logging.getLogger("leo_tf")
@@ -78,7 +78,7 @@ def evaluate_tasks(model, table, tasks, batch_size=200):
     return _evaluate(model, table, tasks, batch_size)
 
 
-def _evaluate(model, table, tasks, batch_size, measured=None, workers=ALONE):
+def _evaluate(model, table, tasks, batch_size, measured=None, workers=SINGLE_PROCESS):
     model.require_ways(tasks.ways)
     sampler, start = sampler_of(table, tasks, model), time.perf_counter()
     evaluator = Evaluator(adapted_by(model), sampler, workers.batch_size(len(tasks), batch_size))
@@ -90,8 +90,8 @@ def _evaluate(model, table, tasks, batch_size, measured=None, workers=ALONE):
     return EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,
-        yardstick_names=np.array([each.title for each in measured]),
-        task_yardsticks=np.stack([each.accuracy for each in measured]),
+        baseline_names=np.array([each.title for each in measured]),
+        task_baselines=np.stack([each.accuracy for each in measured]),
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,
@@ -110,9 +110,9 @@ class ClassificationEvaluation(Evaluation):
 
     result_type = EvaluationResult
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=SINGLE_PROCESS):
         super().__init__(config, request, trained, data_record, workers)
-        self._requested, self._last_measured = requested(request.yardsticks), []
+        self._requested, self._last_measured = requested(request.baselines), []
         self.title = f"{config.data.dataset_name} {request.split}: "
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         seen = {"train", "val"} if self.trained.data.train_on_val else {"train"}
@@ -173,7 +173,7 @@ class ClassificationEvaluation(Evaluation):
         return draw_from(sampler, self.table.digest, self._num_tasks, request.seed)
 
     def subject(self, learner):
-        return ClassificationSubject(learner, self.table, self.tasks)
+        return ClassificationTarget(learner, self.table, self.tasks)
 
     def advice(self, result, best_step, last_step):
         trained = self.trained.episodes
@@ -186,8 +186,8 @@ class ClassificationEvaluation(Evaluation):
             best_step=best_step,
             last_step=last_step,
         )
-        yardsticks = {name: interval.mean for name, interval in result.yardsticks.items()}
-        return below_yardsticks(result.algorithm, result.accuracy.mean, yardsticks, circumstances)
+        baselines = {name: interval.mean for name, interval in result.baselines.items()}
+        return below_baselines(result.algorithm, result.accuracy.mean, baselines, circumstances)
 
     def calibrate(self, learner):
         table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training
@@ -211,20 +211,20 @@ class ClassificationEvaluation(Evaluation):
         digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
         if self._requested:  # before the work, for what may be wrong with it
             digests["validation_digest"] = self._scoring.validation()[0].digest
-        yardsticks = list(planned(learner, self._requested, self._training_classes, self._plda))
+        baselines = list(planned(learner, self._requested, self._training_classes, self._plda))
         # What one worker cannot read is said before all wait for what only some do.
-        titles = "; ".join(title_of(*each) for each in yardsticks)
-        self.workers.agree({**digests, "yardsticks": titles})
-        self._last_measured = [self._scoring.measure(*each, self.workers) for each in yardsticks]
+        titles = "; ".join(title_of(*each) for each in baselines)
+        self.workers.assert_equal({**digests, "baselines": titles})
+        self._last_measured = [self._scoring.measure(*each, self.workers) for each in baselines]
         batch_size = self.config.training.metatest_batch_size
         return _evaluate(learner, self.table, self.tasks, batch_size, self._last_measured, self.workers)
 
     def extras(self, learner, title):
-        """Return what was chosen for the yardsticks of the last evaluation."""
+        """Return what was chosen for the baselines of the last evaluation."""
         chosen = [each for each in self._last_measured if each.choice]
         text = "; ".join(f"{each.title} {each.strength}={each.choice.strength:g}" for each in chosen)
         text = f"chosen on {VALIDATION_TASKS} validation tasks: {text}" if text else ""
-        return Extras(text, {"yardstick_choices": {each.title: each.summary() for each in self._last_measured}}, {})
+        return Extras(text, {"baseline_choices": {each.title: each.summary() for each in self._last_measured}}, {})
 
     def _plda(self):
         table, tasks = self._scoring.validation()

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.classification import scoring
+from leo_tf.classification import metrics
 from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
@@ -62,21 +62,21 @@ class Evaluator:
         support_y = sampler.labels(tasks, sampler.shots)
         if self._reads_blocks:
             support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
-            return scoring.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
+            return metrics.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
         parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
         support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
         episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
-        return scoring.score_episode(self._make_classifier(support_x, support_y), episode)
+        return metrics.score_episode(self._make_classifier(support_x, support_y), episode)
 
 
 def _joined(batches, num_tasks):
     parts = zip(*batches, strict=True)
-    return scoring.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
+    return metrics.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
 
 
 def adapted_by(model):
     """Return the `make_classifier` of a classification.ClassificationLearner."""
-    return lambda support_x, support_y: scoring.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
+    return lambda support_x, support_y: metrics.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
 
 
 def sampler_of(table, tasks, model=None):

@@ -73,7 +73,7 @@ class Failures:
 
 
 def failures_of(subject):
-    """Answer all queries of a ClassificationSubject's tasks and return the Failures; a tie takes the first class."""
+    """Answer all queries of a ClassificationTarget's tasks and return the Failures; a tie takes the first class."""
     table = subject.table
     classes, rows = table.num_classes, table.num_rows
     answered, asked = np.zeros([classes, classes], np.int64), np.zeros([classes, classes], np.int64)

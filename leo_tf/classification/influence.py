@@ -23,7 +23,7 @@ def leave_one_out(subject):
     """Adapt to tasks with each support example left out in turn.
 
     Args:
-      subject: ClassificationSubject; its first 100 tasks are taken, with 15 queries a class.
+      subject: ClassificationTarget; its first 100 tasks are taken, with 15 queries a class.
 
     Returns:
       Influence.
@@ -52,7 +52,7 @@ def _of_task(learner, support_x, support_y, query_x, query_y):
     whole = learner.adapt_in_evaluation(support_x, support_y)
     without = tf.concat(
         [
-            learner.adapt_unequal(tf.gather(examples, some), tf.gather(labels, some), ways)
+            learner.adapt_imbalanced(tf.gather(examples, some), tf.gather(labels, some), ways)
             for some in np.split(kept, range(_AT_ONCE, count, _AT_ONCE))
         ],
         axis=0,

@@ -13,7 +13,7 @@ from leo_tf.errors import InputError
 from leo_tf.learners.meta_learner import MetaLearner, noise_seed
 
 
-class MetaLoss(NamedTuple):
+class MetaLossOutput(NamedTuple):
     """What one meta-batch gives; `loss` is what the outer loop minimises.
 
     Example:
@@ -35,7 +35,7 @@ class MetaLoss(NamedTuple):
 class ClassificationLearner(MetaLearner):
     """A model that adapts a linear classifier over fixed embeddings to N-way tasks.
 
-    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `noise_needs`,
+    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `noise_spec`,
     `adapt_in_training` and `adapt_in_evaluation`. Classes of an Episode are in the order of their labels.
 
     Args:
@@ -43,7 +43,7 @@ class ClassificationLearner(MetaLearner):
       embedding_dim: dimensions of an embedding.
     """
 
-    episode_type, outcome_type, judged_by = Episode, MetaLoss, "accuracy"
+    episode_type, outcome_type, metric_name = Episode, MetaLossOutput, "accuracy"
 
     def __init__(self, config, embedding_dim, **kwargs):
         super().__init__(config, **kwargs)
@@ -66,11 +66,11 @@ class ClassificationLearner(MetaLearner):
         size = sum(int(np.prod(variable.shape)) for variable in self.meta_variables)
         return f"<{self.algorithm} for embeddings of {self.embedding_dim}, {steps} inner steps, {size:,} parameters>"
 
-    def noise_needs(self, shots):
-        """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
+    def noise_spec(self, shots):
+        """Return the noise.NoiseSpec of a pass over tasks of `shots` support examples a class."""
         raise NotImplementedError
 
-    embedding_transform: Any = None  # an EmbeddingTransform, where the model has one
+    feature_transform: Any = None  # an FeatureTransform, where the model has one
     drops_queries: Any = True  # whether dropout takes dimensions of the queries too; a variable where data decide it
 
     def fit_transform(self, table, shots=1, shrinkage=None, between=None):
@@ -79,36 +79,36 @@ class ClassificationLearner(MetaLearner):
         Args:
           table: EmbeddingTable.
           shots: examples of a class that plda is to suit.
-          shrinkage, between: see `data.transform.fit_transform`; default the configuration's transform_shrinkage and
-            transform_between, or 0.3 where these are 0.
+          shrinkage, between: see `data.transform.fit_transform`; default the configuration's within_class_shrinkage and
+            between_class_shrinkage, or 0.3 where these are 0.
         """
-        if self.embedding_transform is not None:
+        if self.feature_transform is not None:
             config = self.config
-            shrinkage = shrinkage or config.transform_shrinkage or SHRINKAGE
-            between = between or config.transform_between or BETWEEN
-            self.embedding_transform.fit(table, config.embedding_transform, shrinkage, between, shots)
+            shrinkage = shrinkage or config.within_class_shrinkage or SHRINKAGE
+            between = between or config.between_class_shrinkage or BETWEEN
+            self.feature_transform.fit(table, config.feature_transform, shrinkage, between, shots)
 
     def transform(self, embeddings):
         """Return embeddings [..., dim] as `adapt` and `classify` take them: as they are without a transform."""
-        return embeddings if self.embedding_transform is None else self.embedding_transform(embeddings)
+        return embeddings if self.feature_transform is None else self.feature_transform(embeddings)
 
     def transform_table(self, table):
         """Return an EmbeddingTable as the model takes it; the same table without a transform."""
-        return table if self.embedding_transform is None else self.embedding_transform.of_table(table)
+        return table if self.feature_transform is None else self.feature_transform.of_table(table)
 
     def require_ways(self, ways):
         """Raise InputError if the model cannot adapt to tasks of this many classes."""
 
     def draw_bits(self, episode, seed, first_task=0):
-        """Draw noise.Bits; see MetaLearner."""
-        return noises.draw_bits(self.noise_needs(episode.support_x.shape[2]), episode, noise_seed(seed), first_task)
+        """Draw noise.RandomBits; see MetaLearner."""
+        return noises.draw_bits(self.noise_spec(episode.support_x.shape[2]), episode, noise_seed(seed), first_task)
 
     def noise_from_bits(self, episode, bits):
         """Return the noise.Noise of an episode; see MetaLearner."""
-        return noises.noise_from_bits(self.noise_needs(episode.support_x.shape[2]), episode, bits)
+        return noises.noise_from_bits(self.noise_spec(episode.support_x.shape[2]), episode, bits)
 
-    def judge(self, episode, adapted, noise):
-        """Return query loss and accuracy of an Adapted with classifiers [tasks, ways, dim]; see MetaLearner."""
+    def query_metrics(self, episode, adapted, noise):
+        """Return query loss and accuracy of an AdaptationOutput with classifiers [tasks, ways, dim]; see MetaLearner."""
         query_x = episode.query_x
         if noise is not None:
             dropped = noises.dropout(query_x, noise.query_mask, self.config.dropout_rate)
@@ -216,7 +216,7 @@ def _require_possible(support_x, support_y):
         listed = ", ".join(f"{n} of {label}" for label, n in zip(labels[:8], counts[:8], strict=True))
         raise InputError(
             f"Task {wrong[0]} has support labels {listed}; expected {shots} of each of 0 to {ways - 1}. For other "
-            "numbers of examples use adapt_unequal."
+            "numbers of examples use adapt_imbalanced."
         )
     if not np.isfinite(support_x).all():
         task = int(np.argmin(np.isfinite(support_x).reshape(tasks, -1).all(axis=1)))

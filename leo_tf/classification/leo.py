@@ -5,11 +5,11 @@ import tensorflow as tf
 
 from leo_tf import adaptation, objective
 from leo_tf.classification.learner import join_examples
-from leo_tf.classification.noise import Needs, dropout, prior_codes
+from leo_tf.classification.noise import NoiseSpec, dropout, prior_codes
 from leo_tf.classification.prototypes import PrototypeStart
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
-from leo_tf.learners import Adapted, LatentLearner, Trace
+from leo_tf.learners import AdaptationOutput, LatentLearner, Trace
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
@@ -101,10 +101,10 @@ class LEO(LatentLearner, PrototypeStart):
         """Return the spread that decoded weights start with: of a Glorot-initialised [ways, dim] classifier."""
         return distributions.glorot_stddev(ways, self.feature_dim)
 
-    def noise_needs(self, shots):
-        """Return the noise.Needs of a pass over tasks of `shots` support examples a class."""
+    def noise_spec(self, shots):
+        """Return the noise.NoiseSpec of a pass over tasks of `shots` support examples a class."""
         config = self.config
-        return Needs(
+        return NoiseSpec(
             num_latents=config.num_latents if config.stochastic else 0,
             copies=config.copies(shots),
             decodes=config.inner_unroll_length + 1,
@@ -113,7 +113,7 @@ class LEO(LatentLearner, PrototypeStart):
         )
 
     def adapt_in_training(self, support_x, support_y, noise):
-        """Return Adapted, with classifiers [tasks, ways, dim]; see MetaLearner.
+        """Return AdaptationOutput, with classifiers [tasks, ways, dim]; see MetaLearner.
 
         Each class has one sampled code for each of its K support examples. The K weight vectors that they decode to are
         averaged, which equals averaging their logits; each follows the gradient of that average, 1/K of the class's.
@@ -161,7 +161,7 @@ class LEO(LatentLearner, PrototypeStart):
             penalty = objective.encoder_penalty(initial, path.latents[-1])
             if config.stochastic:
                 kl = self.kl(posterior, noise.latents)
-        return Adapted(path.parameters[-1], kl, penalty)
+        return AdaptationOutput(path.parameters[-1], kl, penalty)
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the classifier [tasks, ways, dim]: means instead of samples, no dropout.
@@ -186,7 +186,7 @@ class LEO(LatentLearner, PrototypeStart):
         start = self.prototypes(tf.reduce_mean(support_x, axis=2))
         return self._adapt_means(latents, start, join_examples(support_x), join_examples(support_y), multiplier)
 
-    def adapt_unequal(self, support_x, support_y, ways=None):
+    def adapt_imbalanced(self, support_x, support_y, ways=None):
         """Adapt, deterministically, to support sets given as lists: any order, any number of examples of each class.
 
         Where `adapt` averages over K shots, every class is averaged over its own examples: in its code, and in the
@@ -215,7 +215,7 @@ class LEO(LatentLearner, PrototypeStart):
             tasks = tf.shape(support_x)[0]
             latents = prior_codes(tasks, ways, self.config.num_latents, tf.math.reciprocal_no_nan(codes))
         else:
-            latents = self.encoder.unequal(support_x, membership).mean()
+            latents = self.encoder.imbalanced(support_x, membership).mean()
         # With one code a class, `adapt` descends the sum over its K examples: K times their mean.
         scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
         weights = scale * tf.reduce_sum(membership, axis=1)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from leo_tf import objective
 from leo_tf.classification.learner import ClassificationLearner
-from leo_tf.classification.noise import Needs, dropout
+from leo_tf.classification.noise import NoiseSpec, dropout
 from leo_tf.errors import InputError
 from leo_tf.learners import DescentLearner, LearnedRates
 
@@ -35,12 +35,12 @@ class MAML(DescentLearner, ClassificationLearner):
         self.add_initial_parameters((ways, embedding_dim))
         self.built = True
 
-    def noise_needs(self, shots):
-        """Return the noise.Needs of a pass: nothing is sampled, dropout is anew in every step."""
-        return Needs(0, 0, 0, self.config.maml_steps, self.config.dropout_rate)
+    def noise_spec(self, shots):
+        """Return the noise.NoiseSpec of a pass: nothing is sampled, dropout is anew in every step."""
+        return NoiseSpec(0, 0, 0, self.config.maml_steps, self.config.dropout_rate)
 
     def adapt_in_training(self, support_x, support_y, noise):
-        """Return Adapted, with classifiers [tasks, ways, dim]; see MetaLearner."""
+        """Return AdaptationOutput, with classifiers [tasks, ways, dim]; see MetaLearner."""
         rate = self.config.dropout_rate
         # Use 0 of the support is LEO's encoder's.
         classifier = self._descend(
@@ -48,8 +48,8 @@ class MAML(DescentLearner, ClassificationLearner):
         )[-1]
         return self.without_penalties(classifier)
 
-    def adapt_unequal(self, support_x, support_y, ways=None):
-        """Adapt, deterministically, to support sets given as lists; as LEO.adapt_unequal: every class weighs the same.
+    def adapt_imbalanced(self, support_x, support_y, ways=None):
+        """Adapt, deterministically, to support sets given as lists; as LEO.adapt_imbalanced: every class weighs the same.
 
         Args:
           support_x: embeddings [tasks, examples, dim].

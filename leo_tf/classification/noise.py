@@ -28,14 +28,14 @@ class Noise(NamedTuple):
         return None if self.support_masks is None else self.support_masks[:, use]
 
 
-class Bits(NamedTuple):
+class RandomBits(NamedTuple):
     """The random bits that Noise is made of."""
 
     normals: tf.Tensor | None  # uint16 [tasks, numbers]
     masks: tf.Tensor | None  # uint8 [tasks, numbers]
 
 
-class Needs(NamedTuple):
+class NoiseSpec(NamedTuple):
     """What a pass needs noise for."""
 
     num_latents: int  # 0: nothing is sampled
@@ -49,13 +49,13 @@ def draw_bits(needs, episode, seed, first_task):
     """Draw the random bits that the noise of an episode is made of.
 
     Args:
-      needs: Needs.
+      needs: NoiseSpec.
       episode: Episode of static shape.
       seed: [2] from `randomness.stream_seed`.
       first_task: index of the episode's first task in the run, scalar integer.
 
     Returns:
-      Bits.
+      RandomBits.
     """
 
     def draw(shapes, dtype):
@@ -63,7 +63,7 @@ def draw_bits(needs, episode, seed, first_task):
         return randomness.bits(seed, first_task, episode.support_x.shape[0], count, dtype)
 
     normals, masks = _shapes(needs, episode)
-    return Bits(
+    return RandomBits(
         draw(normals, tf.uint16) if needs.num_latents else None, draw(masks, tf.uint8) if needs.dropout_rate else None
     )
 

@@ -10,22 +10,22 @@ from types import MappingProxyType
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.advice import Circumstances, below_yardsticks, best_above, possessive
+from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.classification.calibration import calibrate
+from leo_tf.classification.diagnostics import Circumstances, below_baselines, best_above, possessive
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.start import choose_start
+from leo_tf.classification.prototype_init import choose_start
 from leo_tf.classification.tasks import draw_from
-from leo_tf.classification.yardsticks import FITTED, NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.config import LEOConfig
 from leo_tf.data import EpisodeSampler, most_ways
-from leo_tf.data.card import FILES, find_card_folder
+from leo_tf.data.extractor_metadata import FILES, find_card_folder
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Problem, Validation
 
 _logger = logging.getLogger("leo_tf")
@@ -38,7 +38,7 @@ _LEARNERS = {"leo": LEO, "maml": MAML, "metasgd": MetaSGD}
 class Classification(Problem):
     """Classification of a data set's classes, judged by accuracy on its validation classes."""
 
-    _yardsticks: Mapping[str, float] = MappingProxyType({})  # of the validation tasks
+    _baselines: Mapping[str, float] = MappingProxyType({})  # of the validation tasks
 
     measure = "accuracy"
     other_measures = ("loss",)
@@ -46,7 +46,7 @@ class Classification(Problem):
     evaluation_flags = frozenset(
         {
             *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
-            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "yardsticks", "tasks_within"),
+            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "baselines", "tasks_within"),
         }
     )
 
@@ -130,14 +130,14 @@ class Classification(Problem):
         learner.fit_transform(self._train, shots, start.shrinkage, start.between)
         if "support_temperature" in left:
             learner.start_at(start.scale, start.temperature, start.rate, start.bias_share, shots)
-        elif "prototype_scale_init" in left:
+        elif "prototype_scale" in left:
             learner.start_at(start.scale)
         if model.query_dropout == "easy":
             learner.drops_queries.assign(float(start.is_easy))
         values = {
-            "transform_shrinkage": start.shrinkage,
-            "transform_between": start.between,
-            "prototype_scale_init": start.scale,
+            "within_class_shrinkage": start.shrinkage,
+            "between_class_shrinkage": start.between,
+            "prototype_scale": start.scale,
             "support_temperature": start.temperature,
             "finetuning_lr_init": start.rate * model.copies(shots),
         }
@@ -148,7 +148,7 @@ class Classification(Problem):
             texts.append(f"query_dropout={dropped} (class means: {100 * start.accuracy:.1f} % correct)")
         _logger.info("Chosen on validation tasks: %s.", ", ".join(texts))
 
-    def make_validator(self, learner, workers=ALONE):
+    def make_validator(self, learner, workers=SINGLE_PROCESS):
         training, table = self.config.training, self._validation
         if table is None:
             return None
@@ -164,8 +164,8 @@ class Classification(Problem):
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
         scoring = Scoring(table, tasks, batch_size, lambda: table)
         planned = self._planned(learner, tasks)
-        measured = [scoring.measure(yardstick, space, workers) for yardstick, space in planned]
-        self._yardsticks = yardsticks = {each.title: float(each.accuracy.mean()) for each in measured}
+        measured = [scoring.measure(baseline, space, workers) for baseline, space in planned]
+        self._baselines = baselines = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 
         def validate():
@@ -173,12 +173,12 @@ class Classification(Problem):
             # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
             others = {"loss": float(scores.loss.mean())}
-            return Validation(confidence_interval(accuracy), others, draw(), yardsticks, accuracy)
+            return Validation(confidence_interval(accuracy), others, draw(), baselines, accuracy)
 
         return validate
 
     def _planned(self, learner, tasks):
-        """Yield (Yardstick, Space) of what stands beside every validation."""
+        """Yield (Baseline, Space) of what stands beside every validation."""
         nearest, own = NEAREST_MEANS["nearest_class_mean"], space_of_model(learner)
         yield nearest, RAW
         if own:
@@ -240,11 +240,11 @@ class Classification(Problem):
             last_step=step,
         )
         algorithm = _LEARNERS[self.config.algorithm].algorithm
-        return below_yardsticks(algorithm, validation.interval.mean, validation.yardsticks, circumstances)
+        return below_baselines(algorithm, validation.interval.mean, validation.baselines, circumstances)
 
     def standing(self, best):
-        above = best_above(best, self._yardsticks)
-        return f", below {possessive(above)}, {self.text(self._yardsticks[above])}" if above else ""
+        above = best_above(best, self._baselines)
+        return f", below {possessive(above)}, {self.text(self._baselines[above])}" if above else ""
 
     @staticmethod
     def text(value, half_width=None):

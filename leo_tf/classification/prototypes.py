@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf.classification.learner import ClassificationLearner
-from leo_tf.classification.transform import EmbeddingTransform
+from leo_tf.classification.transform import FeatureTransform
 from leo_tf.config import LEOConfig
 
 
@@ -49,17 +49,17 @@ class PrototypeStart(ClassificationLearner):
         """Create what the configuration has of: prototypes' scales, support's temperature, embedding transform."""
         config = self.config
         if config.prototype_residual:
-            initial = config.prototype_scale_init or LEOConfig.prototype_scale_init
+            initial = config.prototype_scale or LEOConfig.prototype_scale
             self.prototype_log_scale = self._add_logarithm("prototype_log_scale", initial)
-        if config.prototype_scale_steps:
+        if config.warmup_steps:
             self.dimension_log_scales = self._add_logarithm("dimension_log_scales", 1.0, (self.embedding_dim,))
         if config.support_temperature != 1:
             self.support_log_temperature = self._add_logarithm(
                 "support_log_temperature", config.support_temperature or 1.0
             )
-        if config.embedding_transform != "none":
-            self.embedding_transform = EmbeddingTransform(
-                self.embedding_dim, config.prototype_bias > 0, name="embedding_transform", dtype=self.dtype_policy
+        if config.feature_transform != "none":
+            self.feature_transform = FeatureTransform(
+                self.embedding_dim, config.prototype_bias > 0, name="feature_transform", dtype=self.dtype_policy
             )
 
     def _add_logarithm(self, name, value, shape=()):
@@ -73,9 +73,7 @@ class PrototypeStart(ClassificationLearner):
     @property
     def fixed_variables(self):
         """Mean and matrix of the embedding transform, if the configuration has one."""
-        return (
-            [] if self.embedding_transform is None else [self.embedding_transform.mean, self.embedding_transform.matrix]
-        )
+        return [] if self.feature_transform is None else [self.feature_transform.mean, self.feature_transform.matrix]
 
     @property
     def scales(self):
@@ -84,11 +82,11 @@ class PrototypeStart(ClassificationLearner):
         return [scale for scale in all_of_them if scale is not None]
 
     @property
-    def first_steps(self):
-        return self.config.prototype_scale_steps
+    def warmup_steps(self):
+        return self.config.warmup_steps
 
     @property
-    def first_variables(self):
+    def warmup_variables(self):
         """The scales of the dimensions, if the configuration has them."""
         return [] if self.dimension_log_scales is None else [self.dimension_log_scales]
 

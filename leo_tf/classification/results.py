@@ -19,7 +19,7 @@ _OLDER = (("task_nearest_class_mean", _NEAREST), ("task_transformed_mean", f"{_N
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationResult(Result):
-    """What a model scored on a set of tasks, beside yardsticks on the very same ones.
+    """What a model scored on a set of tasks, beside baselines on the very same ones.
 
     Example:
       >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "test")
@@ -37,8 +37,8 @@ class EvaluationResult(Result):
 
     task_accuracy: np.ndarray = field(repr=False, metadata=stored())
     task_loss: np.ndarray = field(repr=False, metadata=stored())  # nats
-    yardstick_names: np.ndarray = field(repr=False, metadata=stored("U", ("yardsticks",)))
-    task_yardsticks: np.ndarray = field(repr=False, metadata=stored(axes=("yardsticks", "tasks")))  # accuracies
+    baseline_names: np.ndarray = field(repr=False, metadata=stored("U", ("baselines",)))
+    task_baselines: np.ndarray = field(repr=False, metadata=stored(axes=("baselines", "tasks")))  # accuracies
     ways: int
     shots: int
     queries: int
@@ -69,26 +69,26 @@ class EvaluationResult(Result):
         return confidence_interval(self.task_accuracy)
 
     @functools.cached_property
-    def yardsticks(self):
-        """{name: Interval} of the accuracy of each yardstick."""
-        pairs = zip(self.yardstick_names.tolist(), self.task_yardsticks, strict=True)
+    def baselines(self):
+        """{name: Interval} of the accuracy of each baseline."""
+        pairs = zip(self.baseline_names.tolist(), self.task_baselines, strict=True)
         return {name: confidence_interval(scores) for name, scores in pairs}
 
     @property
     def nearest_class_mean(self):
         """Interval of nearest class mean's accuracy."""
-        return self.yardsticks[_NEAREST]
+        return self.baselines[_NEAREST]
 
     @property
-    def best_yardstick(self):
-        """The name of the yardstick of highest accuracy."""
-        return max(self.yardsticks, key=lambda name: self.yardsticks[name].mean)
+    def best_baseline(self):
+        """The name of the baseline of highest accuracy."""
+        return max(self.baselines, key=lambda name: self.baselines[name].mean)
 
     @functools.cached_property
-    def less_best_yardstick(self):
-        """Paired Comparison of the model with the best yardstick."""
-        best = self.yardstick_names.tolist().index(self.best_yardstick)
-        return compare_paired(self.task_accuracy, self.task_yardsticks[best])
+    def less_best_baseline(self):
+        """Paired Comparison of the model with the best baseline."""
+        best = self.baseline_names.tolist().index(self.best_baseline)
+        return compare_paired(self.task_accuracy, self.task_baselines[best])
 
     @functools.cached_property
     def loss(self):
@@ -100,22 +100,22 @@ class EvaluationResult(Result):
         intervals = {"accuracy": self.accuracy, "nearest_class_mean": self.nearest_class_mean, "loss": self.loss}
         return {
             **{name: interval._asdict() for name, interval in intervals.items()},
-            "yardsticks": {name: interval._asdict() for name, interval in self.yardsticks.items()},
-            "best_yardstick": self.best_yardstick,
-            "less_best_yardstick": self.less_best_yardstick.summary(),
+            "baselines": {name: interval._asdict() for name, interval in self.baselines.items()},
+            "best_baseline": self.best_baseline,
+            "less_best_baseline": self.less_best_baseline.summary(),
             "num_tasks": self.num_tasks,
             **fields,
         }
 
     def __str__(self):
-        width = max(map(len, self.yardsticks))
-        difference = self.less_best_yardstick.difference
+        width = max(map(len, self.baselines))
+        difference = self.less_best_baseline.difference
         return "\n".join(
             [
                 f"{self.algorithm} {self.accuracy.percent()} ({self.ways}-way {self.shots}-shot, {self.queries} "
                 f"queries a class, {self.num_tasks} tasks, 95 % confidence intervals)",
-                *(f"  {name:<{width}}  {interval.percent()}" for name, interval in self.yardsticks.items()),
-                f"{self.algorithm} less {self.best_yardstick}, the best of these: {100 * difference.mean:+.2f} +- "
+                *(f"  {name:<{width}}  {interval.percent()}" for name, interval in self.baselines.items()),
+                f"{self.algorithm} less {self.best_baseline}, the best of these: {100 * difference.mean:+.2f} +- "
                 f"{100 * difference.half_width:.2f} points, paired over the tasks",
             ]
         )
@@ -132,8 +132,8 @@ class EvaluationResult(Result):
 
 
 def _load_older(kind, path):
-    """Return what a file holds that has each yardstick in a field of its own, or None."""
-    fields = {name: how for name, how in kind.kinds().items() if name not in ("yardstick_names", "task_yardsticks")}
+    """Return what a file holds that has each baseline in a field of its own, or None."""
+    fields = {name: how for name, how in kind.kinds().items() if name not in ("baseline_names", "task_baselines")}
     for names in (_OLDER, _OLDER[:1]):
         try:
             found = npz.read(path, kind.what, **fields, **{field: ("f", 1) for field, _ in names})
@@ -143,7 +143,7 @@ def _load_older(kind, path):
         scores = {name: each for name, each in scores.items() if each.size}
         tasks = found["task_accuracy"].size
         if any(each.size != tasks for each in scores.values()):
-            raise npz.damaged(path, "its yardsticks are of other numbers of tasks", kind.what)
+            raise npz.damaged(path, "its baselines are of other numbers of tasks", kind.what)
         rows = np.array(list(scores.values())).reshape(len(scores), tasks)
-        return kind.of_fields(path, found | {"yardstick_names": np.array(list(scores)), "task_yardsticks": rows})
+        return kind.of_fields(path, found | {"baseline_names": np.array(list(scores)), "task_baselines": rows})
     return None

@@ -6,7 +6,7 @@ import tensorflow as tf
 from leo_tf.data import transform
 
 
-class EmbeddingTransform(keras.layers.Layer):
+class FeatureTransform(keras.layers.Layer):
     """Unit length, centre, multiply, unit length; see data.transform.
 
     Its numbers are variables that no gradient changes, so that checkpoints and SavedModels have them.

@@ -7,7 +7,7 @@ from absl import flags
 from leo_tf.commands.flags import define_override_flags
 from leo_tf.commands.workers import define_sharing_flags, run_shared
 from leo_tf.errors import InputError
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 
 def define_flags(values=flags.FLAGS):
@@ -42,7 +42,7 @@ def _define_own_flags(values):
     number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
     text("tasks", "", "evaluate on exactly the tasks of this file, by --write_tasks")
     define(flags.DEFINE_list, "Tasks")(
-        "yardsticks",
+        "baselines",
         [],
         "more to compare with than nearest class mean: all, or some of logistic_regression, ridge, lda",
     )
@@ -83,13 +83,13 @@ def run(values=flags.FLAGS):
     """
 
     def refuse_early():
-        folder = RunFolder(values.checkpoint_path)
+        folder = RunDirectory(values.checkpoint_path)
         given, trained = values["problem"].value, folder.config()
         if given not in (None, trained.problem):
             raise InputError(f"{folder.path} is a {trained.problem} run; --problem={given} was given. Leave it out.")
 
     def share(workers):
-        from leo_tf.commands.evaluated import evaluated_by
+        from leo_tf.commands.evaluation_job import evaluated_by
 
         return evaluated_by(values, workers)
 

@@ -1,10 +1,10 @@
-"""What evaluate.py prints and writes of an evaluation: result, yardsticks, comparisons, analyses."""
+"""What evaluate.py prints and writes of an evaluation: result, baselines, comparisons, analyses."""
 
 import logging
 import os
 
 from leo_tf import analysis
-from leo_tf.commands.evaluated import whole_numbers
+from leo_tf.commands.evaluation_job import whole_numbers
 from leo_tf.commands.help import as_flags
 from leo_tf.evaluation import compare, plots, seed_summary
 from leo_tf.files import write_json
@@ -30,10 +30,10 @@ def report(found, values):
     result.save(output.with_suffix(".npz"))
     about = {"checkpoint_path": str(folder.path), "step": step, **evaluation.about}
     summary = {**about, "versions": versions(), **result.summary()}
-    yardsticks = evaluation.yardsticks()
-    if yardsticks:
-        summary["yardsticks"] = {each.algorithm: each.summary() for each in yardsticks}
-        print("", *yardsticks, sep="\n\n")
+    baselines = evaluation.baselines()
+    if baselines:
+        summary["baselines"] = {each.algorithm: each.summary() for each in baselines}
+        print("", *baselines, sep="\n\n")
     if values.calibrate:
         _calibrate(evaluation, learner, folder, step)
     extras = evaluation.extras(learner, f"{learner.algorithm}, step {step}")
@@ -99,7 +99,7 @@ def _over_seeds(results, values, output, about):
 
 def _analyse(found, values, about, events, step):
     evaluation, config = found.evaluation, found.problem.config
-    names = [name for name in values.analysis if name not in found.problem.yardsticks]
+    names = [name for name in values.analysis if name not in found.problem.baselines]
     if not names:
         return
     some = evaluation.tasks.take(slice(values.analysis_tasks))

@@ -7,8 +7,8 @@ from absl import flags
 
 from leo_tf.commands.flags import define_run_flags, run_config
 from leo_tf.commands.workers import define_worker_flags, run_work
-from leo_tf.runs.folder import RunFolder
-from leo_tf.runs.start import run_to_start_from
+from leo_tf.runs.run_dir import RunDirectory
+from leo_tf.runs.warm_start import run_to_init_from
 
 
 def define_flags(values=flags.FLAGS):
@@ -29,15 +29,15 @@ def run(values=flags.FLAGS):
     config, path = run_config(values), values.checkpoint_path
 
     def refuse_early():
-        folder = RunFolder(path)
+        folder = RunDirectory(path)
         folder.refuse_other(config)
-        if config.training.start_from and not folder.config_file.exists():
-            run_to_start_from(config)
+        if config.training.init_from and not folder.config_file.exists():
+            run_to_init_from(config)
 
-    def make_work(council):
+    def make_work(collectives):
         from leo_tf.training import MetaTraining
 
-        return MetaTraining(config, council)
+        return MetaTraining(config, collectives)
 
     return run_work(config, values, refuse_early, make_work, lambda work: train(work, path))
 
@@ -50,9 +50,9 @@ def train(work, path):
     log = logging.getLogger("leo_tf")
     log.info("%s", work.problem.summary())
     log.info("Computing on %s.", work.devices())
-    if work.first_steps >= work.settings.num_steps_limit:
-        text = "All %d steps are first steps, in which scales alone learn (prototype_scale_steps=%d); more follow them."
-        log.info(text, work.settings.num_steps_limit, work.first_steps)
+    if work.warmup_steps >= work.settings.num_steps_limit:
+        text = "All %d steps are first steps, in which scales alone learn (warmup_steps=%d); more follow them."
+        log.info(text, work.settings.num_steps_limit, work.warmup_steps)
     if work.validate is None:
         log.info("No validation (metavalid_tasks=0): the last checkpoint is taken for the best.")
     try:

@@ -61,7 +61,7 @@ def run_work(config, values, refuse_early, make_work, train):
       config: the run's configuration.
       values: parsed flags, with those of `define_worker_flags`.
       refuse_early: function that raises InputError for what can be known of the run's folder before anything is loaded.
-      make_work: function of a Council, or of None, to the work for a Trainer.
+      make_work: function of a Collectives, or of None, to the work for a Trainer.
       train: function of the work to the exit status.
 
     Raises:
@@ -73,7 +73,7 @@ def run_work(config, values, refuse_early, make_work, train):
         load_tensorflow()
         return train(make_work(None))
     fault = _begun(cluster, refuse_early)
-    from leo_tf.training.together import together
+    from leo_tf.training.distributed.launch import together
 
     with _ended_in_time():
         return together(cluster, config.flat(), values.worker_timeout, fault, make_work, train)
@@ -85,7 +85,7 @@ def run_shared(values, refuse_early, share, finish):
     Args:
       values: parsed flags, with those of `define_sharing_flags`.
       refuse_early: function that raises InputError for what the chief can know before anything is loaded.
-      share: function of a Council, or of ALONE, to what is found; all workers call it.
+      share: function of a Collectives, or of SINGLE_PROCESS, to what is found; all workers call it.
       finish: function of what is found to the exit status; the chief alone calls it.
 
     Raises:
@@ -95,11 +95,11 @@ def run_shared(values, refuse_early, share, finish):
     if cluster is None:
         refuse_early()
         load_tensorflow()
-        from leo_tf.evaluation.sharing import ALONE
+        from leo_tf.evaluation.single_process import SINGLE_PROCESS
 
-        return finish(share(ALONE))
+        return finish(share(SINGLE_PROCESS))
     fault = _begun(cluster, refuse_early)
-    from leo_tf.training.together import once
+    from leo_tf.training.distributed.launch import once
 
     own = {group: chosen for group, chosen in grouped(values).items() if group != _GROUP}
     settings = {flag.name: flag.value for chosen in own.values() for flag in chosen}

@@ -4,9 +4,9 @@ Field names are the flag names of the official code, so that a command for it ca
 TensorFlow: `--help`, a typing mistake in a flagfile or a refused run folder answer at once.
 """
 
-from leo_tf.config.baseline import MAMLConfig
 from leo_tf.config.data import DataConfig, EpisodeConfig
-from leo_tf.config.model import LEOConfig
+from leo_tf.config.leo import LEOConfig
+from leo_tf.config.maml import MAMLConfig
 from leo_tf.config.regression import RegressionConfig
 from leo_tf.config.run import ALGORITHMS, PROBLEMS, RunConfig, section_types
 from leo_tf.config.training import TrainingConfig

@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from leo_tf.config.baseline import MAMLConfig
 from leo_tf.config.data import DataConfig, EpisodeConfig
-from leo_tf.config.model import LEOConfig
+from leo_tf.config.leo import LEOConfig
+from leo_tf.config.maml import MAMLConfig
 from leo_tf.config.regression import RegressionConfig
 from leo_tf.config.section import require, setting
 from leo_tf.config.training import TrainingConfig
@@ -28,7 +28,7 @@ _FREE_ON_RESUME = frozenset(
         "metatest_batch_size",
         "distribution",
         "patience",
-        "start_from",
+        "init_from",
     }
 )
 # These too, unless validations are counted.
@@ -89,8 +89,8 @@ class RunConfig:
             require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", what)
             require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
             if self.algorithm == "leo":
-                transform = self.model.embedding_transform
-                require(transform == "none", self.model, "embedding_transform", no_such.format("none"))
+                transform = self.model.feature_transform
+                require(transform == "none", self.model, "feature_transform", no_such.format("none"))
                 require(not self.model.prototype_residual, self.model, "prototype_residual", no_such.format("false"))
                 temperature = self.model.support_temperature
                 require(temperature == 1, self.model, "support_temperature", no_such.format("1"))
@@ -99,9 +99,9 @@ class RunConfig:
             if self.algorithm != "leo" or not self.model.stochastic:
                 self.regression.require_one_sample()
 
-        if getattr(self.model, "prototype_scale_steps", 0):
+        if getattr(self.model, "warmup_steps", 0):
             what = "0 with metavalid_tasks=0: validation tasks decide what they are worth"
-            require(self.training.metavalid_tasks, self.model, "prototype_scale_steps", what)
+            require(self.training.metavalid_tasks, self.model, "warmup_steps", what)
 
     def flat(self):
         """Return every setting that means something here by its name, {name: bool, int, float or text}."""
@@ -168,8 +168,8 @@ class RunConfig:
             ) from None
 
     def as_begun(self, run):
-        """Return the configuration with what only a beginning takes, `start_from`, as the RunConfig `run` has it."""
-        training = dataclasses.replace(self.training, start_from=run.training.start_from)
+        """Return the configuration with what only a beginning takes, `init_from`, as the RunConfig `run` has it."""
+        training = dataclasses.replace(self.training, init_from=run.training.init_from)
         return dataclasses.replace(self, training=training)
 
     def differences(self, other):

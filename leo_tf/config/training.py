@@ -39,7 +39,7 @@ class TrainingConfig(Section):
     metavalid_ways: int = count(
         0, "classes in a validation task; 0: as in meta-training", low=0, high=10_000, group="Run"
     )
-    metavalid_first: bool = setting(
+    metavalid_at_start: bool = setting(
         False,
         "validate before the first step too; the start stays the best until a state is better beyond a 95 % interval, "
         "paired over the validation tasks",
@@ -70,7 +70,7 @@ class TrainingConfig(Section):
         expected="a whole number from 0 to 2^62, or -1",
         group="Run",
     )
-    start_from: str = setting(
+    init_from: str = setting(
         "",
         "folder of a run whose best weights a new run begins with; what that run lacks keeps its initial values",
         group="Run",
@@ -87,7 +87,7 @@ class TrainingConfig(Section):
         super().__post_init__()
         require(self.metavalid_tasks != 1, self, "metavalid_tasks", "at least 2, for an interval, or 0 for none")
         require(self.metavalid_ways != 1, self, "metavalid_ways", "at least 2, or 0 for as many as in meta-training")
-        if self.metavalid_first:
-            require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with metavalid_first")
+        if self.metavalid_at_start:
+            require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with metavalid_at_start")
         if self.patience:
             require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with patience, which counts validations")

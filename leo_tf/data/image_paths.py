@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leo_tf.data.card import find_card_folder
+from leo_tf.data.extractor_metadata import find_card_folder
 from leo_tf.data.layout import find_split
 from leo_tf.data.readers import read_split
 from leo_tf.data.safe_pickle import load_pickle

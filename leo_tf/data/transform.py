@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leo_tf.config.model import TRANSFORMS, LEOConfig
+from leo_tf.config.leo import TRANSFORMS, LEOConfig
 from leo_tf.data import plda
 from leo_tf.errors import InputError
 
-SHRINKAGE, BETWEEN = LEOConfig.transform_shrinkage, LEOConfig.transform_between
+SHRINKAGE, BETWEEN = LEOConfig.within_class_shrinkage, LEOConfig.between_class_shrinkage
 _ROWS_AT_ONCE = 65_536
 
 
@@ -75,7 +75,7 @@ def principal_scatter(table):
     if not np.trace(covariance) > 0:
         raise InputError(
             f"{table.source} has no two different embeddings of one class; whitening needs the scatter within classes. "
-            "Give more examples, or embedding_transform=center."
+            "Give more examples, or feature_transform=center."
         )
     variances, directions = np.linalg.eigh(covariance)
     variances = np.maximum(variances, 0.0)  # rounding leaves some a little below 0

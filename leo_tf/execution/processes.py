@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from leo_tf.execution.work import do
+from leo_tf.execution.runner import do
 
 
 class Processes:

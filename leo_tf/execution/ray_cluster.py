@@ -98,7 +98,7 @@ def _require_answer(address):
 
 def _do(job, threads, folder):
     """Do a job on whatever machine this is; relative paths are from `folder`."""
-    from leo_tf.execution.work import do
+    from leo_tf.execution.runner import do
 
     os.chdir(folder)
     return do(job, threads, job.stop_file.exists)

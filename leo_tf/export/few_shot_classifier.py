@@ -111,14 +111,14 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def _temperature(self, served):
         if not self.calibrated or served.temperature != 1:
             return served.temperature
-        from leo_tf.runs.folder import RunFolder
+        from leo_tf.runs.run_dir import RunDirectory
 
-        if not isinstance(self.model, str | os.PathLike) or not RunFolder(self.model).config_file.exists():
+        if not isinstance(self.model, str | os.PathLike) or not RunDirectory(self.model).config_file.exists():
             raise InputError(
                 f"calibrated=True was given with {self.model}, which has no temperature; expected the folder of a run, "
                 "or a SavedModel exported with calibrated=True."
             )
-        return RunFolder(self.model).temperature()
+        return RunDirectory(self.model).temperature()
 
     def _serve(self):
         from leo_tf.export.served import serve

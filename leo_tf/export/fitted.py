@@ -54,7 +54,7 @@ def fit(served, embeddings, labels, temperature):
     import tensorflow as tf
 
     from leo_tf.errors import InputError
-    from leo_tf.export.checks import reason_of
+    from leo_tf.export.validation import reason_of
 
     try:
         adapted = served.adapt(

@@ -11,7 +11,7 @@ from scipy import special
 from leo_tf.errors import InputError
 from leo_tf.export.fitted import Fitted, fit
 from leo_tf.files import expanded, npz, writing
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 _FITTED = "fitted.npz"
 _EXTRACTOR = "extractor"
@@ -28,7 +28,7 @@ class ImageFewShotClassifier:
 
     Attributes:
       classes_: [ways] the labels, sorted; there once it is fitted.
-      folder: RunFolder that it was read from.
+      folder: RunDirectory that it was read from.
 
     Raises:
       InputError: there is no such folder, or it has no extractor.
@@ -42,7 +42,7 @@ class ImageFewShotClassifier:
     """
 
     def __init__(self, model, calibrated=False):
-        self.folder, self._calibrated = RunFolder(model), calibrated
+        self.folder, self._calibrated = RunDirectory(model), calibrated
         self.folder.config()
         if not (self.folder.path / _EXTRACTOR).is_dir():
             raise InputError(

@@ -12,8 +12,8 @@ import leo_tf
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 from leo_tf.files import expanded, read_json
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
+from leo_tf.runs.run_dir import RunDirectory
 
 MAX_EXAMPLES = 2000  # of one task, two seconds on two cores
 LITERT_FILE = Path("assets.extra", "model.tflite")
@@ -146,7 +146,7 @@ def model_of(model, normalize=None):
         return model, normalize, _describe(model, normalize)
     if normalize is not None:
         raise InputError(f"normalize={normalize} was given with the run {model}; expected None: the run knows.")
-    folder = RunFolder(model)
+    folder = RunDirectory(model)
     config = folder.config()
     loaded, normalize = load(folder.path), config.data.normalize_embeddings
     require_leo(loaded)
@@ -169,7 +169,7 @@ def model_of(model, normalize=None):
 def _temperature_of(model):
     if not isinstance(model, str | os.PathLike):
         raise InputError("calibrated=True was given with a LEO; expected the folder of a run, which has a temperature.")
-    return RunFolder(model).temperature()
+    return RunDirectory(model).temperature()
 
 
 def _describe(model, normalize, **of_run):

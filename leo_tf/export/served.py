@@ -14,8 +14,8 @@ from leo_tf.errors import InputError
 from leo_tf.export.saved_model import newest_version, read_description
 from leo_tf.export.signatures import Signatures, require_leo
 from leo_tf.learners import MetaLearner
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
+from leo_tf.runs.run_dir import RunDirectory
 
 
 class Served(NamedTuple):
@@ -45,7 +45,7 @@ def serve(model):
     with _one_at_a_time:
         if isinstance(model, MetaLearner):
             return _of_model(model)
-        folder = RunFolder(model)  # expands ~
+        folder = RunDirectory(model)  # expands ~
         version = newest_version(folder.path)
         if version is not None:
             return _of_saved_model(version.resolve())
@@ -72,7 +72,7 @@ def _of_model(model):
 def _of_run(path, checkpoint):
     """`checkpoint`, the best one now, is there to tell one state of the run from another."""
     del checkpoint
-    return _of_leo(load(path), RunFolder(path).config().data.normalize_embeddings)
+    return _of_leo(load(path), RunDirectory(path).config().data.normalize_embeddings)
 
 
 @functools.lru_cache(maxsize=4)
@@ -107,7 +107,7 @@ def facts_of(path):
             f"The note beside the SavedModel in {path} has normalize_embeddings {normalize!r:.80} and temperature "
             f"{temperature!r:.80}; expected what leo_tf.export wrote. Export it again."
         )
-    if model.get("embedding_transform", "none") != "none":
+    if model.get("feature_transform", "none") != "none":
         raise InputError(
             f"The SavedModel in {path} transforms embeddings, which FewShotClassifier takes from a run only; give the "
             "checkpoint_path of its run, or call the SavedModel's own signatures."

@@ -5,7 +5,7 @@ import tensorflow as tf
 from leo_tf.classification.leo import LEO
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
-from leo_tf.export.checks import checked_classifier, checked_query, checked_support
+from leo_tf.export.validation import checked_classifier, checked_query, checked_support
 
 # For the description beside the SavedModel.
 DOCUMENTATION = {
@@ -71,7 +71,7 @@ class Signatures:
         dim = self._model.embedding_dim
         support_x, support_y, ways = checked_support(support_x, support_y, dim, self._max_examples)
         features = tf.cast(self._features(support_x), self._model.compute_dtype)
-        classifier = self._model.adapt_unequal(features, support_y, ways)
+        classifier = self._model.adapt_imbalanced(features, support_y, ways)
         return {"classifier": tf.cast(classifier, tf.float32)}
 
     def predict(self, classifier, query_x):

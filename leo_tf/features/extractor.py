@@ -15,13 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.data.card import read_card
+from leo_tf.data.extractor_metadata import read_card
 from leo_tf.errors import InputError
 from leo_tf.features.images import Loader, Preprocessing
 from leo_tf.features.images.preprocessing import IMAGENET, VIEWS
 from leo_tf.features.settings import PretrainConfig
 from leo_tf.files import expanded, replace_file, write_json, writing
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 MODEL_FILE, CARD_FILE = "extractor.keras", "card.json"
 PIXELS = {
@@ -162,7 +162,7 @@ def _of_run(path, layer, views):
     from leo_tf.features.wrn import default_layer
     from leo_tf.runs.checkpoint_files import DAMAGE, readable
 
-    folder = RunFolder(path, PretrainConfig)
+    folder = RunDirectory(path, PretrainConfig)
     config, checkpoint, record = folder.config(), folder.best_checkpoint(), folder.data()
     # Once as it was trained, to read the checkpoint into; once without dropout, in float32.
     trained = build_network(config, record["num_classes"], dropout=True)

@@ -114,12 +114,12 @@ class FeatureTrainingConfig(Section):
     )
     rotation_loss_weight: float = weight(0.0, "weight of telling by how many quarters an image was turned; 0: no turns")
     heldout_fraction: float = setting(0.1, "share of each class's images held out for early stopping", high=0.9)
-    select_by: str = setting(
+    monitor: str = setting(
         "heldout",
         "which checkpoint is the best: by accuracy on held-out images, or in 1-shot tasks of the validation classes",
         choices=SELECTIONS,
     )
-    watch_ways: int = setting(5, "classes in the 1-shot and 5-shot tasks that watch the training", low=2, high=10_000)
+    eval_ways: int = setting(5, "classes in the 1-shot and 5-shot tasks that watch the training", low=2, high=10_000)
     watch_tasks: int = setting(200, "number of these tasks", low=2, high=100_000)
     precision: str = setting("float32", "of the network's arithmetic", choices=PRECISIONS, group="Run")
     jit: bool = setting(False, "compile the step with XLA", group="Run")
@@ -137,8 +137,8 @@ class FeatureTrainingConfig(Section):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.select_by == "heldout":
-            require(self.heldout_fraction > 0, self, "heldout_fraction", "above 0 with select_by=heldout")
+        if self.monitor == "heldout":
+            require(self.heldout_fraction > 0, self, "heldout_fraction", "above 0 with monitor=heldout")
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class StochasticEncoder(keras.layers.Layer):
         """
         return self._distribution(self.relation(self.examples(support)))
 
-    def unequal(self, support, membership):
+    def imbalanced(self, support, membership):
         """Encode a support set whose classes may differ in size.
 
         Args:
@@ -83,7 +83,7 @@ class StochasticEncoder(keras.layers.Layer):
         Returns:
           As `call`.
         """
-        return self._distribution(self.relation.unequal(self.examples(support), membership))
+        return self._distribution(self.relation.imbalanced(self.examples(support), membership))
 
     def _distribution(self, raw):
         if self.components == 1:

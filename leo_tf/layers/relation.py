@@ -60,7 +60,7 @@ class RelationNetwork(keras.layers.Layer):
         by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.hidden])
         return self._last(tf.reduce_mean(by_class, axis=2))
 
-    def unequal(self, codes, membership):
+    def imbalanced(self, codes, membership):
         """Return one relation code a class for classes of any size, examples in any order.
 
         Every class counts alike, among the partners too, as in equation 3, however many examples it has.

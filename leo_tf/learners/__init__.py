@@ -7,12 +7,12 @@ Meta-SGD of both share; `keras_fit` compile, fit and evaluate.
 from leo_tf.learners.descent import DescentLearner, LearnedRates
 from leo_tf.learners.keras_fit import ADAM_EPSILON, JIT_BY_DEFAULT
 from leo_tf.learners.latent import LatentLearner
-from leo_tf.learners.meta_learner import Adapted, MetaLearner, Trace
+from leo_tf.learners.meta_learner import AdaptationOutput, MetaLearner, Trace
 
 __all__ = [
     "ADAM_EPSILON",
     "JIT_BY_DEFAULT",
-    "Adapted",
+    "AdaptationOutput",
     "DescentLearner",
     "LatentLearner",
     "LearnedRates",

@@ -12,7 +12,7 @@ _NOT_TAKEN = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class KerasFit(keras.Model):
-    """What `fit` needs of a model with `meta_loss`, `meta_variables`, `matrices`, `episode_type` and `judged_by`.
+    """What `fit` needs of a model with `meta_loss`, `meta_variables`, `matrices`, `episode_type` and `metric_name`.
 
     The commands use training.Trainer instead, which resumes exactly and spreads over devices.
     """
@@ -42,7 +42,7 @@ class KerasFit(keras.Model):
         if given:
             raise InputError(
                 f"compile got {', '.join(given)}; expected none: {self.algorithm} trains on its meta-objective, which "
-                f"`meta_loss` computes, and reports loss and {self.judged_by}. The weights of the penalties are in "
+                f"`meta_loss` computes, and reports loss and {self.metric_name}. The weights of the penalties are in "
                 f"{self.config_type.__name__}."
             )
         # The step is compiled inside: XLA draws noise slowly on CPU, and as other numbers.
@@ -55,7 +55,7 @@ class KerasFit(keras.Model):
         self._fit_seed = seed
         self._gradient_limits = gradients.Limits(gradient_threshold, gradient_norm_threshold)
         self.optimizer.build(self.meta_variables)
-        self._fit_metrics = {name: keras.metrics.Mean(name) for name in ("loss", self.judged_by)}
+        self._fit_metrics = {name: keras.metrics.Mean(name) for name in ("loss", self.metric_name)}
 
     def get_compile_config(self):
         if not self.compiled:
@@ -76,10 +76,10 @@ class KerasFit(keras.Model):
 
     def train_step(self, data):
         """Take one meta-training step on a batch of tasks."""
-        if self.first_steps:
+        if self.warmup_steps:
             raise InputError(
-                f"fit got a {self.algorithm} with {self.first_steps} first steps in which scales alone learn; expected "
-                "none (prototype_scale_steps=0). train.py trains it: its Trainer begins anew after them."
+                f"fit got a {self.algorithm} with {self.warmup_steps} first steps in which scales alone learn; expected "
+                "none (warmup_steps=0). train.py trains it: its Trainer begins anew after them."
             )
         step = tf.cast(self.optimizer.iterations, tf.int64)
         episode = self.episode_type(*data)

@@ -15,7 +15,7 @@ from leo_tf.errors import InputError
 from leo_tf.learners.keras_fit import KerasFit
 
 
-class Adapted(NamedTuple):
+class AdaptationOutput(NamedTuple):
     """What adaptation in training gives."""
 
     parameters: tf.Tensor  # [tasks, ...]: a classifier, or the parameters of a network
@@ -47,8 +47,8 @@ class MetaLearner(KerasFit):
     algorithm = "a meta-learner"  # the name in results
     config_type: Any = None  # of `config`
     episode_type: Any = None  # NamedTuple of a batch of tasks, with support_x and support_y
-    outcome_type: Any = None  # NamedTuple that `meta_loss` returns, with `loss` and the field `judged_by`
-    judged_by = "loss"
+    outcome_type: Any = None  # NamedTuple that `meta_loss` returns, with `loss` and the field `metric_name`
+    metric_name = "loss"
 
     def __init__(self, config=None, **kwargs):
         super().__init__(**kwargs)
@@ -79,12 +79,12 @@ class MetaLearner(KerasFit):
         return []
 
     @property
-    def first_steps(self):
-        """So many first steps of training, in which `first_variables` alone learn; it then begins anew without them."""
+    def warmup_steps(self):
+        """So many first steps of training, in which `warmup_variables` alone learn; it then begins anew without them."""
         return 0
 
     @property
-    def first_variables(self):
+    def warmup_variables(self):
         """Those of `meta_variables` that learn in the first steps, and are zero at the start and after them."""
         return []
 
@@ -117,7 +117,7 @@ class MetaLearner(KerasFit):
           noise: from `noise_from_bits`.
 
         Returns:
-          Adapted.
+          AdaptationOutput.
         """
         raise NotImplementedError
 
@@ -129,12 +129,12 @@ class MetaLearner(KerasFit):
         """Adapt as `adapt_in_evaluation`, whose result is the last of the trace's parameters; return the Trace."""
         raise NotImplementedError
 
-    def judge(self, episode, adapted, noise):
+    def query_metrics(self, episode, adapted, noise):
         """Measure adapted parameters on an episode's queries.
 
         Args:
           episode: of `episode_type`.
-          adapted: Adapted.
+          adapted: AdaptationOutput.
           noise: as in training, or None.
 
         Returns:
@@ -143,7 +143,7 @@ class MetaLearner(KerasFit):
         raise NotImplementedError
 
     def penalties(self, adapted):
-        """Return the weighted penalties of an Adapted, [tasks]; none unless a subclass has some."""
+        """Return the weighted penalties of an AdaptationOutput, [tasks]; none unless a subclass has some."""
         return tf.zeros_like(adapted.kl)
 
     def regularization(self):
@@ -175,7 +175,7 @@ class MetaLearner(KerasFit):
             adapted = self.adapt_in_training(episode.support_x, episode.support_y, noise)
         else:
             noise, adapted = None, self.without_penalties(self.adapt_in_evaluation(*episode[:2]))
-        measured = self.judge(episode, adapted, noise)
+        measured = self.query_metrics(episode, adapted, noise)
         regularization = self.regularization()
         return self.outcome_type(
             loss=tf.reduce_mean(measured["query_loss"] + self.penalties(adapted)) + regularization,
@@ -187,9 +187,9 @@ class MetaLearner(KerasFit):
 
     @staticmethod
     def without_penalties(parameters):
-        """Return parameters [tasks, ...] as an Adapted whose penalties are zero."""
+        """Return parameters [tasks, ...] as an AdaptationOutput whose penalties are zero."""
         zero = tf.zeros([tf.shape(parameters)[0]], parameters.dtype)
-        return Adapted(parameters, zero, zero)
+        return AdaptationOutput(parameters, zero, zero)
 
     @property
     def meta_variables(self):

@@ -8,7 +8,7 @@ from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.files import expanded, require_writable
-from leo_tf.files.pages import require_pages
+from leo_tf.files.html_report import require_pages
 
 
 def main():

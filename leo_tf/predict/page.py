@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from leo_tf.features.images.pixels import open_image, upright_rgb
-from leo_tf.files.pages import render, write_page
+from leo_tf.files.html_report import render, write_page
 
 _SIDE, _SHOWN = 128, 5
 

@@ -1,6 +1,7 @@
 """Few-shot regression of sinusoids and lines (paper section 4.1), with what there is to compare with."""
 
 from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
+from leo_tf.regression.baselines import evaluate_gaussian_process, evaluate_posterior, exact_posterior
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.evaluation import evaluate
 from leo_tf.regression.leo import RegressionLEO
@@ -8,7 +9,6 @@ from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
 from leo_tf.regression.results import RegressionResult
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks, draw_tasks
-from leo_tf.regression.yardsticks import evaluate_gaussian_process, evaluate_posterior, exact_posterior
 
 __all__ = [
     "FunctionSampler",

@@ -9,11 +9,11 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT, RegressionSampler
 from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks, grid, join
-from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs

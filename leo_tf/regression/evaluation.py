@@ -8,16 +8,16 @@ from types import MappingProxyType
 from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, Extras
 from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
+from leo_tf.regression.analysis_target import RegressionTarget
+from leo_tf.regression.baselines.evaluation import evaluate_gaussian_process, evaluate_posterior
 from leo_tf.regression.figure import choose_panels, draw_figure
+from leo_tf.regression.recalibration import evaluate_spread
 from leo_tf.regression.results import RegressionResult, score_functions
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.spread import evaluate_spread
-from leo_tf.regression.subject import RegressionSubject
 from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, draw_tasks, grid
-from leo_tf.regression.yardsticks.evaluation import evaluate_gaussian_process, evaluate_posterior
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _SAMPLES = 1000, 100
@@ -26,7 +26,7 @@ _SPREAD_TASKS = 500  # validation tasks that the calibrated spread is chosen on
 _STREAMS = {"val": randomness.VALIDATION, "test": randomness.TEST}
 
 
-def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, jit=True, workers=ALONE):
+def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, jit=True, workers=SINGLE_PROCESS):
     """Evaluate a model.
 
     Args:
@@ -35,7 +35,7 @@ def evaluate(model, tasks, shots=SHOTS, num_samples=_SAMPLES, batch_size=200, ji
       shots: numbers of support points, of 1 to 20 each.
       num_samples: functions sampled for each task; models without noise have one.
       batch_size, jit: as for FunctionSampler.
-      workers: Council that the tasks are spread over; all of its workers call this.
+      workers: Collectives that the tasks are spread over; all of its workers call this.
 
     Returns:
       RegressionResult.
@@ -54,7 +54,7 @@ class RegressionEvaluation(Evaluation):
 
     result_type = RegressionResult
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=ALONE):
+    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=SINGLE_PROCESS):
         super().__init__(config, request, trained, data_record, workers)
         if request.split not in _STREAMS:
             raise InputError(f"Got split={request.split}; expected val or test for a regression run.")
@@ -67,12 +67,12 @@ class RegressionEvaluation(Evaluation):
         self._noise = config.regression.noise_stddev
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         self._samples = request.samples or _SAMPLES
-        if request.yardsticks:
+        if request.baselines:
             if not self._noise:
                 raise InputError(
                     "The run is without noise, for which there is no analysis=gaussian_process; leave it out."
                 )
-            from leo_tf.regression.yardsticks.gaussian_process import require_scikit_learn
+            from leo_tf.regression.baselines.gaussian_process import require_scikit_learn
 
             require_scikit_learn()
 
@@ -114,7 +114,7 @@ class RegressionEvaluation(Evaluation):
         return evaluate(learner, self.tasks, self.shots, self._samples, batch_size, jit, self.workers)
 
     def subject(self, learner):
-        return RegressionSubject(learner, self.tasks, self.config.episodes.num_tr_examples_per_class)
+        return RegressionTarget(learner, self.tasks, self.config.episodes.num_tr_examples_per_class)
 
     def require_comparable(self, result):
         super().require_comparable(result)
@@ -126,11 +126,11 @@ class RegressionEvaluation(Evaluation):
         same = (result.shots_evaluated, result.num_samples) == (self.shots, count)
         return same and super().is_answered_by(result, learner, fingerprint)
 
-    def yardsticks(self):
+    def baselines(self):
         """Return the exact posterior's Result, and where asked for Gaussian processes'."""
         same = self.tasks, self.shots, self._samples, self._noise
         found = [evaluate_posterior(*same)] if self._noise else []
-        if "gaussian_process" in self.request.yardsticks:
+        if "gaussian_process" in self.request.baselines:
             found += [evaluate_gaussian_process(*same, shared) for shared in (True, False)]
         return found
 

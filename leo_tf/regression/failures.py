@@ -20,7 +20,7 @@ class Failures(NamedTuple):
 
 
 def failures_of(subject):
-    """Return the Failures of a RegressionSubject."""
+    """Return the Failures of a RegressionTarget."""
     functions = subject.adapted_functions()
     errors = np.mean((functions - subject.tasks.truth) ** 2, axis=1)
     return Failures(functions, errors, np.argsort(-errors, kind="stable"))

@@ -8,10 +8,10 @@ import numpy as np
 from leo_tf import randomness
 from leo_tf.evaluation import plots
 from leo_tf.regression.ambiguous import draw_ambiguous
+from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT
 from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.tasks import RegressionTasks, draw_tasks, join
-from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 _CERTAIN = 0.99  # posterior probability of the family
 _WIDEST_GAP = 3.0  # of the inputs in the panels of certain tasks: points all over the range

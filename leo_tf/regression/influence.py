@@ -20,7 +20,7 @@ def leave_one_out(subject):
     """Adapt to tasks with each support point left out in turn.
 
     Args:
-      subject: RegressionSubject.
+      subject: RegressionTarget.
 
     Returns:
       Influence.

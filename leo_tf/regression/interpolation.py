@@ -30,7 +30,7 @@ def interpolate(subject):
     """Decode codes between those of the first sinusoid and line, of two sinusoids, and of two lines.
 
     Args:
-      subject: RegressionSubject of a learner with codes.
+      subject: RegressionTarget of a learner with codes.
 
     Returns:
       Interpolation.

@@ -35,7 +35,7 @@ class RegressionLearner(MetaLearner):
       regression: RegressionConfig.
     """
 
-    episode_type, outcome_type, judged_by = RegressionEpisode, RegressionLoss, "query_loss"
+    episode_type, outcome_type, metric_name = RegressionEpisode, RegressionLoss, "query_loss"
 
     def __init__(self, config=None, regression=None, **kwargs):
         super().__init__(config, **kwargs)
@@ -76,8 +76,8 @@ class RegressionLearner(MetaLearner):
         """Return how many normal numbers a sample takes for the noise of its queries."""
         return episode.query_x.shape[1] if self.regression.training_loss == "energy_score" else 0
 
-    def judge(self, episode, adapted, noise):
-        """Return the query loss of an Adapted; see MetaLearner.
+    def query_metrics(self, episode, adapted, noise):
+        """Return the query loss of an AdaptationOutput; see MetaLearner.
 
         The targets have noise, so for the energy score every sample gets its own, which its candidates share: then the
         score of the noisy values is best where the functions themselves have the right distribution. Without noise, as

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from leo_tf import adaptation, objective, randomness
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
-from leo_tf.learners import Adapted, LatentLearner, Trace
-from leo_tf.regression import codes, network
+from leo_tf.learners import AdaptationOutput, LatentLearner, Trace
+from leo_tf.regression import candidates, network
 from leo_tf.regression.learner import RegressionLearner
 
 INPUT_SCALE = 5.0  # inputs reach 5, targets 18; the encoder sees both over this
@@ -19,7 +19,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
     """Latent embedding optimization of a network on one-dimensional regression (paper section 4.1).
 
     Encoder: a perceptron on the pairs (x, y), then the relation network over all pairs of support points, averaged to
-    one Gaussian over codes. Decoder: a perceptron from the code to a Gaussian over all parameters of the network.
+    one Gaussian over candidates. Decoder: a perceptron from the code to a Gaussian over all parameters of the network.
 
     Ours, as the paper gives no more: standard deviations are exp(u), times `weight_spread` and Glorot's standard
     deviation for a decoded weight. With `biases`, the last one of the decoder starts at a freshly initialised network,
@@ -118,17 +118,17 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return self.decoder(latents, initial_stddev=self.regression.weight_spread * glorot)
 
     def adapt_in_training(self, support_x, support_y, noise):
-        """Return Adapted, with a network for each candidate of each sample of each task; see MetaLearner."""
+        """Return AdaptationOutput, with a network for each candidate of each sample of each task; see MetaLearner."""
         return self._adapt_candidates(support_x, support_y, noise, self.regression.candidate_temperature)
 
     def _adapt_candidates(self, support_x, support_y, noise, temperature):
-        """Return Adapted as `adapt_in_training`, whose candidates are weighed at a temperature."""
+        """Return AdaptationOutput as `adapt_in_training`, whose candidates are weighed at a temperature."""
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
             initial = self._mean_code(posterior)
             path = self._adapt(initial, support_x, support_y, self._decode_means)
             penalty = objective.encoder_penalty(initial, path.latents[-1])
-            return Adapted(path.parameters[-1], tf.zeros_like(penalty), penalty)
+            return AdaptationOutput(path.parameters[-1], tf.zeros_like(penalty), penalty)
         candidates = self.regression.candidates
         tasks, samples = support_x.shape[0], noise.shape[0] // support_x.shape[0]
         of_codes = noise[:, self.normals_per_task - candidates * self._normals_per_code : self.normals_per_task]
@@ -136,9 +136,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             tf.reshape(of_codes, [-1, self._normals_per_code]), [self.config.num_latents, -1], axis=1
         )
         if self.is_mixture:
-            drawn = codes.of_mixture(posterior, samples, candidates)
+            drawn = candidates.of_mixture(posterior, samples, candidates)
         else:
-            drawn = codes.of_gaussian(posterior, tasks, samples, candidates)
+            drawn = candidates.of_gaussian(posterior, tasks, samples, candidates)
         every = samples * candidates
         if every > 1:
             support_x, support_y = (tf.repeat(values, every, axis=0) for values in (support_x, support_y))
@@ -146,16 +146,16 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         path = self._adapt(initial, support_x, support_y, self._decode_with(of_weights))
         kl, penalty = self.kl(drawn.distribution, of_latents), objective.encoder_penalty(initial, path.latents[-1])
         if every == 1:
-            return Adapted(path.parameters[-1], kl, penalty)
+            return AdaptationOutput(path.parameters[-1], kl, penalty)
         kl = tf.reshape(kl, drawn.log_shares.shape)
-        # A component's share stands in the density of its codes.
+        # A component's share stands in the density of its candidates.
         kl += (drawn.log_shares + math.log(candidates)) / self.config.num_latents
         kl, penalty = (
             tf.reduce_sum(tf.exp(drawn.log_shares) * tf.reshape(each, kl.shape), axis=[1, 2]) / samples
             for each in (kl, penalty)
         )
         weights = self._weights(drawn, support_x, support_y, path, temperature)
-        return Adapted(path.parameters[-1], kl, penalty, weights)
+        return AdaptationOutput(path.parameters[-1], kl, penalty, weights)
 
     def _weights(self, drawn, support_x, support_y, path, temperature):
         """Return the probabilities of each sample's candidates: their shares, and what they make of the support."""
@@ -173,7 +173,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         adapted = self._adapt_candidates(support_x, support_y, noise, temperature)
         if adapted.weights is None:
             return adapted.parameters
-        return codes.chosen(adapted.parameters, adapted.weights[:, 0], noise[:, 0])
+        return candidates.chosen(adapted.parameters, adapted.weights[:, 0], noise[:, 0])
 
     def adapt_in_evaluation(self, support_x, support_y):
         """Return the parameters [tasks, num_parameters] of the mean code through mean decodes."""
@@ -190,7 +190,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return self._adapt(initial, support_x, support_y, self._decode_means)
 
     def _mean_code(self, posterior):
-        return (codes.likeliest(posterior) if self.is_mixture else posterior).mean()
+        return (candidates.likeliest(posterior) if self.is_mixture else posterior).mean()
 
     def _decode_with(self, of_weights):
         if not self.regression.weight_spread:

@@ -32,7 +32,7 @@ class RegressionMAML(DescentLearner, RegressionLearner):
         self.initial_parameters.assign(network.initial_parameters(seed, self.units))
 
     def adapt_in_training(self, support_x, support_y, noise):
-        """Return Adapted, with networks [tasks, num_parameters]; see MetaLearner."""
+        """Return AdaptationOutput, with networks [tasks, num_parameters]; see MetaLearner."""
         return self.without_penalties(self.adapt_in_evaluation(support_x, support_y))
 
     def descend_in_evaluation(self, support_x, support_y):

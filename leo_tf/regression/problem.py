@@ -6,15 +6,15 @@ import logging
 from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import confidence_interval
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Problem, Validation
 from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.evaluation import RegressionEvaluation
 from leo_tf.regression.figure import choose_panels, draw_figure
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
+from leo_tf.regression.metrics import LEVELS, score
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.scoring import LEVELS, score
 from leo_tf.regression.tasks import MOST_SHOTS, draw_tasks, grid
 
 _logger = logging.getLogger("leo_tf")
@@ -37,7 +37,7 @@ class Regression(Problem):
     other_measures = ("crps", "coverage_90")
     evaluation_type = RegressionEvaluation
     evaluation_flags = frozenset({"samples"})
-    yardsticks = ("gaussian_process",)
+    baselines = ("gaussian_process",)
 
     def __init__(self, config):
         super().__init__(config)
@@ -71,7 +71,7 @@ class Regression(Problem):
         episodes, noise = self.config.episodes, self.config.regression.noise_stddev
         return RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)
 
-    def make_validator(self, learner, workers=ALONE):
+    def make_validator(self, learner, workers=SINGLE_PROCESS):
         training, noise = self.config.training, self.config.regression.noise_stddev
         if not training.metavalid_tasks:
             return None

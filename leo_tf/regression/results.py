@@ -11,8 +11,8 @@ import numpy as np
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.evaluation.progress import Progress
 from leo_tf.evaluation.results import Result, stored
-from leo_tf.evaluation.sharing import ALONE
-from leo_tf.regression.scoring import LEVELS, score
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
+from leo_tf.regression.metrics import LEVELS, score
 
 FAMILIES = ("all", "sinusoid", "line")
 
@@ -103,7 +103,7 @@ def _row(result, shots):
     return f"{' '.join(columns)}  {f'{100 * covered.mean:.1f} %' if covered else '-'}"
 
 
-def score_functions(functions, tasks, shots, algorithm, model_fingerprint="", workers=ALONE, batch_size=1):
+def score_functions(functions, tasks, shots, algorithm, model_fingerprint="", workers=SINGLE_PROCESS, batch_size=1):
     """Score sampled functions at several numbers of shots.
 
     Args:
@@ -112,7 +112,7 @@ def score_functions(functions, tasks, shots, algorithm, model_fingerprint="", wo
       tasks: RegressionTasks.
       shots: numbers of support points.
       algorithm, model_fingerprint: of the result.
-      workers: Council that the tasks are spread over, `batch_size` at once on each; all of its workers call this.
+      workers: Collectives that the tasks are spread over, `batch_size` at once on each; all of its workers call this.
 
     Returns:
       RegressionResult.

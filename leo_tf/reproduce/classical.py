@@ -1,4 +1,4 @@
-"""A yardstick on a setting's test tasks, as a cell: python -m leo_tf.reproduce.classical"""
+"""A baseline on a setting's test tasks, as a cell: python -m leo_tf.reproduce.classical"""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from leo_tf.commands.main import Command, run_command
 from leo_tf.files import require_writable, write_json
 
 WHITENED, PLDA = "_whitened", "_plda"
-YARDSTICKS = (
+BASELINES = (
     *("logistic_regression", f"logistic_regression{WHITENED}", "ridge", f"ridge{WHITENED}", "lda"),
     *("nearest_class_mean", f"nearest_class_mean{WHITENED}", f"nearest_class_mean{PLDA}"),
 )
@@ -22,7 +22,7 @@ def main():
     flags.DEFINE_string("checkpoint_path", "", "not used: nothing is trained")
     flags.DEFINE_string("output", "evaluation.json", "where to write the evaluation")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    flags.DEFINE_enum("yardstick", YARDSTICKS[0], YARDSTICKS, "which one")
+    flags.DEFINE_enum("baseline", BASELINES[0], BASELINES, "which one")
     about = "Evaluate a classifier that is fitted to each task's support set alone, as reproduce does."
     usage = "python -m leo_tf.reproduce.classical"
     run_command(_evaluate, Command(about, usage, f"{usage} --dataset_name=glyphs"))
@@ -33,7 +33,7 @@ def _evaluate():
     output = Path(values.output)
     for path in (output, output.with_suffix(".npz")):
         require_writable(path)
-    result, about = evaluate(config, values.num_tasks, values.yardstick)
+    result, about = evaluate(config, values.num_tasks, values.baseline)
     result.save(output.with_suffix(".npz"))
     write_json(output, {**about, **result.summary()})
     print(f"{about['dataset_name']} test: {result}")
@@ -41,12 +41,12 @@ def _evaluate():
 
 
 def evaluate(config, num_tasks, name="logistic_regression"):
-    """Evaluate a yardstick, its strength the best on validation classes, on the test tasks of a setting.
+    """Evaluate a baseline, its strength the best on validation classes, on the test tasks of a setting.
 
     Args:
       config: RunConfig.
       num_tasks: test tasks.
-      name: of YARDSTICKS.
+      name: of BASELINES.
 
     Returns:
       (EvaluationResult, dict of what else there is to say).
@@ -57,9 +57,9 @@ def evaluate(config, num_tasks, name="logistic_regression"):
     import numpy as np
 
     from leo_tf.classification import draw_tasks
+    from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by
     from leo_tf.classification.evaluation import load_table
     from leo_tf.classification.results import EvaluationResult
-    from leo_tf.classification.yardsticks import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by
 
     episodes, table = config.episodes, load_table(config.data, "test")
     tasks = draw_tasks(table, episodes.num_classes, episodes.num_tr_examples_per_class, num_tasks=num_tasks)
@@ -69,15 +69,15 @@ def evaluate(config, num_tasks, name="logistic_regression"):
         space = whitened_by(load_table(config.data, "train"))
     elif name.endswith(PLDA):
         space = plda_of(load_table(config.data, "train"), scoring.validation()[0], tasks.ways, tasks.shots)
-    yardstick = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
-    found = scoring.measure(yardstick, space)
+    baseline = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
+    found = scoring.measure(baseline, space)
     beside = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
     chosen = f", {found.strength}={found.choice.strength:g}" if found.choice else ""
     result = EvaluationResult(
         task_accuracy=found.accuracy,
         task_loss=found.loss,
-        yardstick_names=np.array([each.title for each in beside]),
-        task_yardsticks=np.stack([each.accuracy for each in beside]),
+        baseline_names=np.array([each.title for each in beside]),
+        task_baselines=np.stack([each.accuracy for each in beside]),
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,

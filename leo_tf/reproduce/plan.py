@@ -16,20 +16,20 @@ class Row:
     trained: bool = True  # false: a classifier fitted to each support set alone
 
 
-def _yardstick(title, name):
-    return Row(title, (f"--yardstick={name}",), trained=False)
+def _baseline(title, name):
+    return Row(title, (f"--baseline={name}",), trained=False)
 
 
-# Yardsticks, then in the order of the paper's table 2. The same flags are in configs/ablations.
+# Baselines, then in the order of the paper's table 2. The same flags are in configs/ablations.
 ROWS = {
-    "nearest_class_mean": _yardstick("Nearest class mean", "nearest_class_mean"),
-    "nearest_class_mean_whitened": _yardstick("Nearest class mean, whitened", "nearest_class_mean_whitened"),
-    "nearest_class_mean_plda": _yardstick("Nearest class mean, PLDA", "nearest_class_mean_plda"),
+    "nearest_class_mean": _baseline("Nearest class mean", "nearest_class_mean"),
+    "nearest_class_mean_whitened": _baseline("Nearest class mean, whitened", "nearest_class_mean_whitened"),
+    "nearest_class_mean_plda": _baseline("Nearest class mean, PLDA", "nearest_class_mean_plda"),
     "logistic_regression": Row("Logistic regression", (), trained=False),
-    "logistic_regression_whitened": _yardstick("Logistic regression, whitened", "logistic_regression_whitened"),
-    "ridge": _yardstick("Ridge", "ridge"),
-    "ridge_whitened": _yardstick("Ridge, whitened", "ridge_whitened"),
-    "lda": _yardstick("LDA", "lda"),
+    "logistic_regression_whitened": _baseline("Logistic regression, whitened", "logistic_regression_whitened"),
+    "ridge": _baseline("Ridge", "ridge"),
+    "ridge_whitened": _baseline("Ridge, whitened", "ridge_whitened"),
+    "lda": _baseline("LDA", "lda"),
     "maml": Row("MAML", ("--algorithm=maml",)),
     "metasgd": Row("Meta-SGD", ("--algorithm=metasgd",)),
     "generator_only": Row("Conditional generator only", ("--inner_unroll_length=0", "--finetuning_unroll_length=0")),

@@ -7,10 +7,10 @@ from pathlib import Path
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import difference_over_seeds, plots, seed_summary
 from leo_tf.files import read_json, require_writable, write_bytes, write_text
-from leo_tf.files.pages import render, require_pages, write_page
+from leo_tf.files.html_report import render, require_pages, write_page
 from leo_tf.reproduce import published
+from leo_tf.reproduce.baselines import baseline_rows, below
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
-from leo_tf.reproduce.yardsticks import below, yardstick_rows
 
 _SOURCES = {"paper": published.PAPER, "official README": published.OFFICIAL}
 _PUBLISHED_DATA = ("miniImageNet", "tieredImageNet")
@@ -113,7 +113,7 @@ def _part(title, on_val, cells, outcomes):
     return {
         "title": title,
         "settings": settings,
-        "yardsticks": yardstick_rows(here, settings, {ROWS[row].title for row in rows}),
+        "baselines": baseline_rows(here, settings, {ROWS[row].title for row in rows}),
         "accuracies": [[ROWS[row].title, *(_accuracy(_of(here, row, s)) for s in settings)] for row in rows],
         "differences": [
             [ROWS[row].title, *(_difference(_of(here, row, s), _of(here, "leo", s)) for s in settings)]

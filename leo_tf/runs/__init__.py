@@ -1,6 +1,6 @@
 """Folders of runs: what is in them, the trained model, results of other runs."""
 
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
+from leo_tf.runs.run_dir import RunDirectory
 
-__all__ = ["RunFolder", "load"]
+__all__ = ["RunDirectory", "load"]

@@ -1,7 +1,7 @@
 """The trained model of a run."""
 
 from leo_tf.errors import InputError
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 
 def load(checkpoint_path):
@@ -29,9 +29,9 @@ def load(checkpoint_path):
     import tensorflow as tf
 
     from leo_tf.runs.checkpoint_files import DAMAGE, readable
-    from leo_tf.runs.problems import problem_of
+    from leo_tf.runs.registry import problem_of
 
-    folder = RunFolder(checkpoint_path)
+    folder = RunDirectory(checkpoint_path)
     config, checkpoint = folder.config(), folder.best_checkpoint()
     model = problem_of(config).build_learner(folder.data())
     try:

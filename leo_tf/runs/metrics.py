@@ -5,7 +5,7 @@ import math
 from typing import NamedTuple
 
 from leo_tf.errors import InputError
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 _VALIDATION = "validation_"
 
@@ -32,7 +32,7 @@ def progress_of(path):
     Raises:
       InputError: the metrics are damaged.
     """
-    folder = RunFolder(path)
+    folder = RunDirectory(path)
     try:
         last_step = folder.config().training.num_steps_limit
         with open(folder.metrics_file, newline="", encoding="utf-8") as file:

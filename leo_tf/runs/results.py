@@ -5,8 +5,8 @@ from pathlib import Path
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.runs.checkpoint_files import checkpoints_in, step_of
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
+from leo_tf.runs.run_dir import RunDirectory
 
 
 def require_other(path, problem, result_type, flag):
@@ -24,7 +24,7 @@ def require_other(path, problem, result_type, flag):
     if Path(path).suffix == ".npz":
         result_type.load(path)
         return
-    folder = RunFolder(path)
+    folder = RunDirectory(path)
     found = folder.config().problem
     if found != problem:
         raise InputError(f"Got {flag}={path}, a {found} run; expected a {problem} run.")
@@ -47,7 +47,7 @@ def result_of(path, evaluation):
     """
     if Path(path).suffix == ".npz":
         return evaluation.result_type.load(path)
-    folder, learner = RunFolder(path), load(path)
+    folder, learner = RunDirectory(path), load(path)
     print_of_learner = fingerprint(learner)
     for file in sorted(folder.path.glob("evaluation-*.npz")):
         try:
@@ -69,9 +69,9 @@ def require_other_seeds(path, others):
     Raises:
       InputError: names the run and what differs, or that nothing does.
     """
-    first = RunFolder(path)
+    first = RunDirectory(path)
     seen = {first.config().training.seed: first.path}
-    for folder in map(RunFolder, others):
+    for folder in map(RunDirectory, others):
         config, data, expected = folder.config(), folder.data(), first.data()
         differing = [f for f in first.config().differences(config) if not f.startswith("training.seed:")]
         lengths = _length(first), _length(folder)

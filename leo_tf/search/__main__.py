@@ -39,7 +39,7 @@ def define_flags(values=flags.FLAGS):
     flags.DEFINE_string("objective", "", "accuracy; of a regression, mse or crps; empty: the first", **where)
     flags.DEFINE_integer("study_seed", 0, "seed of the settings drawn and of every trial's training", **where)
     flags.DEFINE_string("storage", "", "URL of a database for the study; empty: a file in its folder", **where)
-    flags.DEFINE_integer("repeat_best", 3, "trials trained again with two fresh seeds each to choose among", **where)
+    flags.DEFINE_integer("rerun_top", 3, "trials trained again with two fresh seeds each to choose among", **where)
     about = "seeds to train the choice and the start with, for one evaluation on test tasks; empty: none"
     flags.DEFINE_list("final_seeds", [], about, **where)
     flags.DEFINE_integer("num_tasks", None, "test tasks of that evaluation; default as of evaluate.py", **where)
@@ -53,11 +53,11 @@ def run(values=flags.FLAGS):
     require_package("optuna", "python -m leo_tf.search")
     from leo_tf.execution import Execution, executor_of
     from leo_tf.files import expanded
-    from leo_tf.search.again import repeat_best
-    from leo_tf.search.final import evaluate_finally
+    from leo_tf.search.final_evaluation import evaluate_finally
     from leo_tf.search.objective import objective_of
     from leo_tf.search.plan import Plan
     from leo_tf.search.report import require_report, write_best, write_report
+    from leo_tf.search.rerun_top import rerun_top
     from leo_tf.search.space import read_space
     from leo_tf.search.study import Study
     from leo_tf.search.trials import run_trials
@@ -75,7 +75,7 @@ def run(values=flags.FLAGS):
         if not study.closes():
             print(f"Other commands still run trials of {folder}; the last of them chooses.")
             return 0
-        repeated = repeat_best(study, executor, values.repeat_best)
+        repeated = rerun_top(study, executor, values.rerun_top)
         best = write_best(study, repeated, command)
         final = None
         if seeds:
@@ -92,9 +92,9 @@ def run(values=flags.FLAGS):
 
 def _checked(values):
     """Return the final seeds; raise InputError for numbers that mean nothing."""
-    if values.trials < 1 or values.repeat_best < 0 or values.study_seed < 0:
+    if values.trials < 1 or values.rerun_top < 0 or values.study_seed < 0:
         raise InputError(
-            f"trials={values.trials} repeat_best={values.repeat_best} study_seed={values.study_seed} was given; "
+            f"trials={values.trials} rerun_top={values.rerun_top} study_seed={values.study_seed} was given; "
             "expected at least 1 trial, and not less than 0 of the others."
         )
     if values.num_tasks is not None and values.num_tasks < 2:

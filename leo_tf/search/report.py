@@ -5,11 +5,11 @@ import json
 
 from leo_tf.commands.flags import flags_of
 from leo_tf.files import read_json, require_writable, write_bytes, write_json, write_text
-from leo_tf.files.pages import render, require_pages, write_page
+from leo_tf.files.html_report import render, require_pages, write_page
 from leo_tf.runs.metrics import progress_of
 from leo_tf.search.figures import figures
 from leo_tf.search.plan import PRUNERS, run_folder
-from leo_tf.search.replay import replay
+from leo_tf.search.pruner_simulation import replay
 
 _BEST, _TEXT, _PAGE, _NUMBERS = "best.cfg", "report.md", "report.html", "report.json"
 

@@ -23,7 +23,7 @@ class Checkpoints:
     random is in it, for draws are functions of the step. A new checkpoint is complete before an old one goes.
 
     Args:
-      folder: RunFolder.
+      folder: RunDirectory.
       work: what is trained, as for Trainer; its measure decides which state is the best.
     """
 
@@ -35,7 +35,7 @@ class Checkpoints:
         self._best_name = f"best_{work.measured.measure}"
         state = {**work.state, self._best_name: self._best_value, "best_step": self._best_step}
         self._start_scores = None
-        if getattr(work.settings, "metavalid_first", False):
+        if getattr(work.settings, "metavalid_at_start", False):
             nothing = tf.fill([work.settings.metavalid_tasks], tf.constant(math.nan, tf.float64))
             self._start_scores = state["start_scores"] = tf.Variable(nothing, trainable=False)
         self._parts, self._state = state, tf.train.Checkpoint(**state)
@@ -150,7 +150,7 @@ class Checkpoints:
 
         Args:
           value: of the validation.
-          scores: [tasks] that it is the mean of; needed with metavalid_first, whose start is replaced as the best only
+          scores: [tasks] that it is the mean of; needed with metavalid_at_start, whose start is replaced as the best only
             where the interval of the difference from it, paired over the tasks, leaves out 0.
         """
         if not self._sign * value > self._sign * self.best[0]:

@@ -43,7 +43,7 @@ _FIGURES = {
 # and shows the first five until others are ticked. Spaces in front sort first, and are not seen.
 _FIRST = (
     *("num_classes", "num_tr_examples_per_class", "outer_lr", "dropout_rate", "kl_weight", "num_latents"),
-    *("embedding_transform", "prototype_residual", "maml_lr", "maml_steps", "dataset_name", "algorithm"),
+    *("feature_transform", "prototype_residual", "maml_lr", "maml_steps", "dataset_name", "algorithm"),
 )
 _LAST = frozenset(
     {
@@ -72,7 +72,7 @@ class Events:
     leaves out of a chart's range the outer twentieths of all its points, and rows of training would outnumber the rest.
 
     Args:
-      folder: RunFolder.
+      folder: RunDirectory.
       work: what is trained, as for Trainer.
       first_step: where the run goes on; at 0 its configuration is written.
     """
@@ -100,7 +100,7 @@ class Events:
                 tf.summary.scalar(f"variable/gradient_norm/{name}", norm, description=text)
 
     def validation(self, step, found, values, training):
-        """Write a Validation, its yardsticks, pictures of the learned rates, and a histogram of every variable.
+        """Write a Validation, its baselines, pictures of the learned rates, and a histogram of every variable.
 
         Args:
           step: int.
@@ -123,7 +123,7 @@ class Events:
                 tf.summary.histogram(
                     f"weights/{name}", variable.value, description="Elements of a meta-learned variable."
                 )
-        for name, value in found.yardsticks.items():
+        for name, value in found.baselines.items():
             with self._writer(name).as_default(step=step):
                 _scalar(self._work.measured.measure, value, name)
         self.flush()
@@ -160,7 +160,7 @@ def write_result(folder, curve, measure, value, step):
     replaced.
 
     Args:
-      folder: RunFolder.
+      folder: RunDirectory.
       curve: its name there: BEST, or the split that it is of, as "test".
       measure: name of the measure.
       value: its mean over the tasks.

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.learners import ADAM_EPSILON
-from leo_tf.runs.problems import problem_of
-from leo_tf.training.distribution import describe, strategy_of
-from leo_tf.training.start import begin, named_variables
+from leo_tf.runs.registry import problem_of
 from leo_tf.training.step import MetaSteps, compiles, terms_of
+from leo_tf.training.strategy import describe, strategy_of
+from leo_tf.training.warm_start import begin, named_variables
 
 
 class MetaTraining:
@@ -19,7 +19,7 @@ class MetaTraining:
     num_steps_limit, checkpoint_steps, log_steps and patience; `data_record`; `measured`, a Problem or alike, with
     measure, higher_is_better, other_measures, text and advice; `state`, what checkpoints hold; `variables` and `rates`,
     by name, to be shown; `columns`, the names of what `step` returns; `steps_taken`, `step`; and `validate`, None where
-    there is no validation. `settings` may have metavalid_first. It may have `first_steps`, so many that end with
+    there is no validation. `settings` may have metavalid_at_start. It may have `warmup_steps`, so many that end with
     a validation and do not count for patience; `attachments`, files that the run keeps, {name in its folder: path};
     `start`, called before a run's first step, which says whether it changed the state; and `signal`, the number of a
     signal that has come from elsewhere and ends the run as one of its own would. Of many workers all call `step` and
@@ -27,7 +27,7 @@ class MetaTraining:
 
     Args:
       config: RunConfig.
-      council: Council of many workers, all of which build this work; None for one.
+      collectives: Collectives of many workers, all of which build this work; None for one.
 
     Raises:
       InputError: the data are missing, do not fit, or are others than another worker's.
@@ -40,26 +40,26 @@ class MetaTraining:
       (['finetuning_learning_rate', 'latent_learning_rate'], 0)
     """
 
-    def __init__(self, config, council=None):
+    def __init__(self, config, collectives=None):
         self.config, self.settings = config, config.training
         self.measured = self.problem = problem_of(config)
         self.data_record, self.attachments = self.problem.data_record, self.problem.attachments
-        if council is not None:
-            council.agree(self.data_record)
-        strategy = strategy_of(council, self.settings.distribution, self.settings.metatrain_batch_size)
+        if collectives is not None:
+            collectives.assert_equal(self.data_record)
+        strategy = strategy_of(collectives, self.settings.distribution, self.settings.metatrain_batch_size)
         with strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
             sampler = self.problem.make_sampler(self.learner)
             learner, settings = self.learner, self.settings
-            first, all_of_them = learner.first_variables, learner.meta_variables
+            first, all_of_them = learner.warmup_variables, learner.meta_variables
             others = [each for each in all_of_them if all(each is not other for other in first)]
-            self.optimizer = keras.optimizers.Adam(_learning_rate(settings, learner.first_steps), epsilon=ADAM_EPSILON)
+            self.optimizer = keras.optimizers.Adam(_learning_rate(settings, learner.warmup_steps), epsilon=ADAM_EPSILON)
             self.optimizer.build(others)
             self._first_optimizer = keras.optimizers.Adam(settings.outer_lr, epsilon=ADAM_EPSILON)
             self._first_optimizer.build(first)
-        self.validate = self.problem.make_validator(learner, council or ALONE)
+        self.validate = self.problem.make_validator(learner, collectives or SINGLE_PROCESS)
         of_both = sampler, strategy, settings
-        self._steps = MetaSteps(learner, self.optimizer, *of_both, others, learner.first_steps)
+        self._steps = MetaSteps(learner, self.optimizer, *of_both, others, learner.warmup_steps)
         self._first = MetaSteps(learner, self._first_optimizer, *of_both, first)
         self.state = {"model": learner, "optimizer": self.optimizer}
         if first:
@@ -91,9 +91,9 @@ class MetaTraining:
         return line
 
     @property
-    def first_steps(self):
-        """So many first steps, in which the learner's `first_variables` alone learn."""
-        return self.learner.first_steps
+    def warmup_steps(self):
+        """So many first steps, in which the learner's `warmup_variables` alone learn."""
+        return self.learner.warmup_steps
 
     @property
     def steps_taken(self):
@@ -101,12 +101,12 @@ class MetaTraining:
         return int(self._first_optimizer.iterations.numpy() + self.optimizer.iterations.numpy())
 
     def start(self):
-        """Begin with the weights of the run that `start_from` names; return whether it names one.
+        """Begin with the weights of the run that `init_from` names; return whether it names one.
 
         Raises:
           InputError: no trained run is there, or its weights do not fit.
         """
-        if not self.settings.start_from:
+        if not self.settings.init_from:
             return False
         begin(self.learner, self.config)  # outside the scope: of many workers only the chief comes here
         return True
@@ -117,7 +117,7 @@ class MetaTraining:
         Returns:
           Means over the steps of `columns`, floats, and `gradient_norms`, a NumPy array [variables].
         """
-        left = self.learner.first_steps - self.steps_taken
+        left = self.learner.warmup_steps - self.steps_taken
         if not 0 < left < count:
             return self._take(count, self._first if left > 0 else self._steps)
         parts = [(left, self._take(left, self._first)), (count - left, self._take(count - left, self._steps))]
@@ -125,7 +125,7 @@ class MetaTraining:
 
     def _take(self, count, steps):
         if steps is self._steps and self.optimizer.iterations == 0:  # training begins anew
-            for variable in self.learner.first_variables:
+            for variable in self.learner.warmup_variables:
                 variable.assign(tf.zeros_like(variable))
         metrics = steps.run(tf.constant(count))
         norms = np.zeros(len(self.learner.meta_variables), np.float32)
@@ -134,8 +134,8 @@ class MetaTraining:
         return {**{name: float(value) for name, value in metrics.items()}, "gradient_norms": norms}
 
 
-def _learning_rate(training, first_steps):
+def _learning_rate(training, warmup_steps):
     if training.outer_lr_schedule == "cosine":
-        steps = max(1, training.num_steps_limit - first_steps)
+        steps = max(1, training.num_steps_limit - warmup_steps)
         return keras.optimizers.schedules.CosineDecay(training.outer_lr, steps)
     return training.outer_lr

@@ -23,7 +23,7 @@ class Monitor:
     """Write a run's metrics as it goes.
 
     Args:
-      folder: RunFolder.
+      folder: RunDirectory.
       work: what is trained, as for Trainer.
       first_step: where the run continues; rows of metrics.csv past it are dropped, to be written again.
       last_step: where it ends.
@@ -74,18 +74,18 @@ class Monitor:
             self._say(f"step {step}: a NaN loss or gradient in {100 * row['nan_steps']:.0f} % of the last steps.")
 
     def validation(self, step, found, best, best_step):
-        """Record a Validation; say once when it falls below a yardstick."""
+        """Record a Validation; say once when it falls below a baseline."""
         measure, text = self._work.measured.measure, self._work.measured.text
         values = {measure: found.interval.mean, "half_width": found.interval.half_width, **found.others}
         self._write_row(step, {f"validation_{name}": value for name, value in values.items()})
         self._events.validation(step, found, values, self._since.means())
         self._since = _Means(step)
         if self._bar.disable:
-            yardsticks = ", ".join(f"{name} {text(value)}" for name, value in found.yardsticks.items())
+            baselines = ", ".join(f"{name} {text(value)}" for name, value in found.baselines.items())
             training = f"{self._training_text(step)}; " if step > self._first or self._shown else ""
             self._say(
                 f"step {step} of {self._last}: {training}validation {measure} "
-                f"{text(*found.interval)}{f' ({yardsticks})' if yardsticks else ''}; best {text(best)} at step "
+                f"{text(*found.interval)}{f' ({baselines})' if baselines else ''}; best {text(best)} at step "
                 f"{best_step}."
             )
         self._show(val=text(found.interval.mean), best=text(best))

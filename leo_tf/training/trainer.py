@@ -5,7 +5,7 @@ import math
 import time
 
 from leo_tf.errors import InputError
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.monitoring import Monitor
 from leo_tf.training.signals import SignalCatcher
@@ -46,7 +46,7 @@ class Trainer:
     """
 
     def __init__(self, work, checkpoint_path, on_validation=None):
-        self.work, self.folder = work, RunFolder(checkpoint_path, type(work.config))
+        self.work, self.folder = work, RunDirectory(checkpoint_path, type(work.config))
         self._on_validation = on_validation
         self.checkpoints = Checkpoints(self.folder, work)
 
@@ -91,7 +91,7 @@ class Trainer:
 
     @property
     def _first_steps(self):
-        return getattr(self.work, "first_steps", 0)
+        return getattr(self.work, "warmup_steps", 0)
 
     def _start(self):
         """Let the work begin from elsewhere, if it can and is to; return whether it did."""
@@ -136,7 +136,7 @@ class Trainer:
         """Take all steps; return how many were NaN, and whether any validation was a number, or there is none."""
         nan_steps, validated = 0, self.work.validate is None
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
-        is_due = step % every == 0 if step else getattr(self.work.settings, "metavalid_first", False)
+        is_due = step % every == 0 if step else getattr(self.work.settings, "metavalid_at_start", False)
         if is_due and not validated and not monitor.has_validation:
             validated = self._validate(step, monitor)
         while step < last:

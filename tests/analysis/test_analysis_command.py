@@ -63,9 +63,9 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def analyse(runs, monkeypatch):
     """A function that runs the command and returns the folder of the report."""
-    from leo_tf.regression import subject
+    from leo_tf.regression import analysis_target
 
-    monkeypatch.setattr(subject, "_WHOLE_HESSIANS", 1)
+    monkeypatch.setattr(analysis_target, "_WHOLE_HESSIANS", 1)
 
     def run(*arguments, of="leo", output=None, tasks=TASKS):
         values = flags.FlagValues()
@@ -222,9 +222,9 @@ def test_refuses(runs, analyse, arguments, of, message):
 
 
 def test_a_run_without_a_checkpoint_is_refused(runs, analyse):
-    from leo_tf.runs.folder import RunFolder
+    from leo_tf.runs.run_dir import RunDirectory
 
-    RunFolder(runs / "young").claim(RunFolder(runs / "leo").config(), {})
+    RunDirectory(runs / "young").claim(RunDirectory(runs / "leo").config(), {})
     with pytest.raises(InputError, match="has no best checkpoint yet"):
         analyse(of="young")
     with pytest.raises(InputError, match="has no best checkpoint yet"):

@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, MAMLConfig
 from leo_tf.analysis.geometry import Geometry, claims, geometry_of
+from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.maml import MetaSGD
-from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 
 
 @pytest.fixture(scope="module")
 def subject(table):
     config = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, finetuning_lr_init=0.5)
-    return ClassificationSubject(LEO(config, 8, seed=1), table, draw_tasks(table, 3, 1, 5, 6))
+    return ClassificationTarget(LEO(config, 8, seed=1), table, draw_tasks(table, 3, 1, 5, 6))
 
 
 def test_steps_are_those_that_adaptation_takes(subject):
@@ -52,7 +52,7 @@ def test_latent_curvature_is_that_of_parameters_stretched(subject):
     large = LEO(model.config, 8, seed=1)
     large.decoder.kernel.assign(10 * large.decoder.kernel)
     large.encoder.relation.kernels[-1].assign(large.encoder.relation.kernels[-1] / 10)
-    stretched = geometry_of(ClassificationSubject(large, subject.table, subject.tasks), "large")
+    stretched = geometry_of(ClassificationTarget(large, subject.table, subject.tasks), "large")
     found = geometry_of(subject, "LEO")
     for space, ratio in (("latents", 100), ("parameters", 1)):
         values = found.eigenvalues[space, "start"], stretched.eigenvalues[space, "start"]
@@ -84,6 +84,6 @@ def test_claims():
 
 def test_of_metasgd(table):
     model = MetaSGD(MAMLConfig(maml_steps=2, maml_lr=0.5), 8, 3)
-    found = geometry_of(ClassificationSubject(model, table, draw_tasks(table, 3, 2, 5, 4)), "Meta-SGD")
+    found = geometry_of(ClassificationTarget(model, table, draw_tasks(table, 3, 2, 5, 4)), "Meta-SGD")
     assert found.singular_values is None and list(found.steps) == ["parameter"]
     assert found.steps["parameter"].shape == (2, 4) and tf.size(found.ranks["parameters", "start"]) == 4

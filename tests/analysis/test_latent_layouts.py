@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from leo_tf.analysis import layouts
+from leo_tf.analysis import projection
 
 SEED = 2**40 + 7  # more than scikit-learn takes
 
@@ -37,7 +37,7 @@ def umap(monkeypatch):
 
 
 def test_pca(codes):
-    found = layouts.pca(codes)
+    found = projection.pca(codes)
     values = np.linalg.svd(codes - codes.mean(axis=0), compute_uv=False) ** 2
     np.testing.assert_allclose(found.explained, values[:2] / values.sum())
     assert f"{100 * found.explained.sum():.0f} % of the variance" in found.method
@@ -46,15 +46,15 @@ def test_pca(codes):
 @pytest.mark.parametrize("count, perplexity", [(40, "13"), (100, "30")])
 def test_tsne(count, perplexity):
     codes = np.random.default_rng(0).normal(size=(count, 5))
-    found = layouts.tsne(codes, SEED)
+    found = projection.tsne(codes, SEED)
     assert found.points.shape == (count, 2)
     assert found.method == f"t-SNE, perplexity {perplexity}, initialised by PCA, seed {SEED}"
-    np.testing.assert_array_equal(found.points, layouts.tsne(codes, SEED).points)
+    np.testing.assert_array_equal(found.points, projection.tsne(codes, SEED).points)
 
 
 def test_umap_where_it_is(codes, umap):
-    assert layouts.has_umap()
-    found = layouts.umap(codes, SEED)
+    assert projection.has_umap()
+    found = projection.umap(codes, SEED)
     np.testing.assert_array_equal(found.points, codes[:, :2])
     assert umap == {"n_neighbors": 15, "random_state": 7 + 2**40 % 2**32, "n_jobs": 1}
     assert found.method == f"UMAP, 15 neighbours, seed {SEED}"
@@ -62,15 +62,15 @@ def test_umap_where_it_is(codes, umap):
 
 def test_no_umap(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    assert not layouts.has_umap()
+    assert not projection.has_umap()
     another = ModuleType("umap")  # of that name is another package, too
     another.__spec__ = ModuleSpec("umap", None)
     monkeypatch.setitem(sys.modules, "umap", another)
-    assert not layouts.has_umap()
+    assert not projection.has_umap()
 
 
 def test_real_umap_repeats(codes):
     pytest.importorskip("umap.umap_")
-    first = layouts.umap(codes, 0)
+    first = projection.umap(codes, 0)
     assert first.points.shape == (40, 2) and np.isfinite(first.points).all()
-    np.testing.assert_array_equal(first.points, layouts.umap(codes, 0).points)
+    np.testing.assert_array_equal(first.points, projection.umap(codes, 0).points)

@@ -7,11 +7,11 @@ from leo_tf import LEO, InputError, LEOConfig, MAMLConfig
 from leo_tf.analysis.latent_figures import layout_figure
 from leo_tf.analysis.latent_space import latent_space_of
 from leo_tf.analysis.projector import write_projector
+from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.maml import MAML
-from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.regression import RegressionLEO
-from leo_tf.regression.subject import RegressionSubject
+from leo_tf.regression.analysis_target import RegressionTarget
 from leo_tf.regression.tasks import draw_tasks as draw_regression
 
 
@@ -21,7 +21,7 @@ def small_leo(**settings):
 
 @pytest.fixture(scope="module")
 def subject(table):
-    return ClassificationSubject(small_leo(), table, draw_tasks(table, 3, 2, 5, 20))
+    return ClassificationTarget(small_leo(), table, draw_tasks(table, 3, 2, 5, 20))
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +71,14 @@ def test_projector(space, tmp_path):
 @pytest.mark.parametrize("model", [MAML(MAMLConfig(), 8, 3), small_leo(codes_from="prior")], ids=repr)
 def test_needs_an_encoder(table, model):
     with pytest.raises(InputError, match="has no encoder, and so no latent space"):
-        latent_space_of(ClassificationSubject(model, table, draw_tasks(table, 3, 1, 5, 10)))
+        latent_space_of(ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 10)))
 
 
 def regression_subject(rate=0.01):
     config = LEOConfig(
         inner_unroll_length=2, finetuning_unroll_length=0, num_latents=3, dropout_rate=0.0, inner_lr_init=rate
     )
-    return RegressionSubject(RegressionLEO(config, seed=0), draw_regression(30), 5)
+    return RegressionTarget(RegressionLEO(config, seed=0), draw_regression(30), 5)
 
 
 def test_of_regression():

@@ -1,4 +1,4 @@
-"""The benchmark's yardstick computes what LEO computes, its cases do the work they say, its times are right."""
+"""The benchmark's baseline computes what LEO computes, its cases do the work they say, its times are right."""
 
 import numpy as np
 import pytest

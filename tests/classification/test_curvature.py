@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, MAMLConfig, objective
+from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.curvature import spectrum
 from leo_tf.classification.learner import join_examples
 from leo_tf.classification.maml import MetaSGD
-from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 
 
@@ -51,7 +51,7 @@ def test_of_a_leo_in_both_spaces(table, prototypes, temperature):
         prototype_residual=prototypes, support_temperature=temperature,
     )  # fmt: skip
     model = LEO(config, 8, seed=1, dtype="float64")
-    subject = ClassificationSubject(model, table, draw_tasks(table, 3, 1, 5, 2))
+    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
     support = tuple(tf.cast(each, "float64") if each.dtype.is_floating else each for each in next(subject.supports()))
     trace = model.trace(*support)
     inputs, labels = (join_examples(each) for each in support)
@@ -69,7 +69,7 @@ def test_of_a_leo_in_both_spaces(table, prototypes, temperature):
 
 def test_without_a_decoder_there_is_one_space(table):
     model = MetaSGD(MAMLConfig(maml_steps=2), 8, 3)
-    subject = ClassificationSubject(model, table, draw_tasks(table, 3, 1, 5, 4))
+    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 4))
     support = next(subject.supports())
     found = subject.spectra(support, model.trace(*support), False)
     assert found.latents is None and found.parameters.shape == (4, 9)
@@ -77,7 +77,7 @@ def test_without_a_decoder_there_is_one_space(table):
 
 def test_singular_values_of_the_decoder(table):
     model = LEO(LEOConfig(num_latents=4), 8, seed=1)
-    subject = ClassificationSubject(model, table, draw_tasks(table, 3, 1, 5, 2))
+    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
     values = subject.expansion(None)
     codes = tf.random.stateless_normal([100, 4], [0, 1])
     stretched = np.linalg.norm(model.decoder.mean(codes), axis=1) / np.linalg.norm(codes, axis=1)

@@ -1,4 +1,4 @@
-"""evaluation: intervals, the yardstick, and both ways of scoring, against NumPy."""
+"""evaluation: intervals, the baseline, and both ways of scoring, against NumPy."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from scipy import stats
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, evaluate, randomness
 from leo_tf.classification import evaluator
+from leo_tf.classification.baselines import nearest_class_mean
 from leo_tf.classification.evaluator import Evaluator
-from leo_tf.classification.scoring import LinearClassifier
+from leo_tf.classification.metrics import LinearClassifier
 from leo_tf.classification.tasks import draw_from
-from leo_tf.classification.yardsticks import nearest_class_mean
 from leo_tf.evaluation.intervals import confidence_interval
 
 TASKS = 7
@@ -143,8 +143,8 @@ def test_evaluate(model, uneven_table):
     accuracy, loss = scores_by_hand(sampler, uneven_table.embeddings, leo_rule)
     nearest, _ = scores_by_hand(sampler, uneven_table.embeddings, distance_rule)
     np.testing.assert_allclose(result.task_accuracy, accuracy, rtol=1e-6)
-    assert result.yardstick_names.tolist() == ["nearest class mean", "nearest class mean, cosine"]
-    np.testing.assert_allclose(result.task_yardsticks[0], nearest, rtol=1e-6)
+    assert result.baseline_names.tolist() == ["nearest class mean", "nearest class mean, cosine"]
+    np.testing.assert_allclose(result.task_baselines[0], nearest, rtol=1e-6)
     assert result.accuracy.mean == pytest.approx(accuracy.mean(), rel=1e-6)
     assert result.loss.mean == pytest.approx(loss.mean(), rel=1e-5)
     assert result.nearest_class_mean == pytest.approx(confidence_interval(nearest), rel=1e-6)

@@ -5,17 +5,17 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, InputError, LEOConfig, MAMLConfig
+from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.evaluation import evaluate_tasks
 from leo_tf.classification.failures import failures_of
 from leo_tf.classification.influence import leave_one_out
 from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.subject import ClassificationSubject
 from leo_tf.classification.tasks import draw_tasks
 
 
 def subject_on(table, shots=2, queries=None, tasks=12):
     model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
-    return ClassificationSubject(model, table, draw_tasks(table, 3, shots, queries, tasks))
+    return ClassificationTarget(model, table, draw_tasks(table, 3, shots, queries, tasks))
 
 
 @pytest.mark.parametrize("queries", [None, 4])
@@ -75,7 +75,7 @@ def test_leaving_out_is_adaptation_without(table):
     whole = subject.learner.adapt(support_x, support_y)[1].numpy()
     kept = [0, 1, 2, 4, 5]  # without the second of the class 1
     examples = tf.gather(tf.reshape(support_x[1], [6, 8]), kept)[tf.newaxis]
-    without = subject.learner.adapt_unequal(examples, tf.gather(tf.reshape(support_y[1], [6]), kept)[tf.newaxis])[0]
+    without = subject.learner.adapt_imbalanced(examples, tf.gather(tf.reshape(support_y[1], [6]), kept)[tf.newaxis])[0]
     whole, without = (each - np.mean(each, axis=0) for each in (whole, without.numpy()))
     assert found.moved[1, 1, 1] == pytest.approx(np.linalg.norm(without - whole) / np.linalg.norm(whole), rel=1e-4)
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_left_out(table):
 def test_leaving_out_of_a_baseline(table, kind):
     """The same as adapting by hand, where the class that lost an example has only the other."""
     model = kind(MAMLConfig(maml_steps=2, maml_lr=0.7), 8, 3)
-    subject = ClassificationSubject(model, table, draw_tasks(table, 3, 2, 5, 4))
+    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 2, 5, 4))
     found = leave_one_out(subject)
     assert found.moved.shape == (4, 3, 2) and (found.moved > 0).all()
     support_x, support_y = next(subject.supports())

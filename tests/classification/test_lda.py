@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from leo_tf import InputError
-from leo_tf.classification.yardsticks import lda, shared_covariance
+from leo_tf.classification.baselines import lda, shared_covariance
 
 
 def test_its_logits_are_log_densities(make_episode, table):

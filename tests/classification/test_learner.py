@@ -35,7 +35,7 @@ def test_labels_in_any_order_give_the_same_classifier(model, make_episode):
 @pytest.mark.parametrize(
     "labels,message",
     [
-        ([[0, 0], [0, 0], [0, 0]], r"Task 1 has support labels 6 of 0; expected 2 of each of 0 to 2.*adapt_unequal"),
+        ([[0, 0], [0, 0], [0, 0]], r"Task 1 has support labels 6 of 0; expected 2 of each of 0 to 2.*adapt_imbalanced"),
         ([[0, 0], [0, 1], [2, 2]], r"Task 1 has support labels 3 of 0, 1 of 1, 2 of 2; expected 2 of each"),
         ([[1, 1], [2, 2], [3, 3]], r"2 of 1, 2 of 2, 2 of 3; expected 2 of each of 0 to 2"),
         ([[-1, -1], [1, 1], [2, 2]], r"2 of -1"),

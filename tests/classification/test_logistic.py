@@ -8,10 +8,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from leo_tf import EpisodeSampler, InputError, randomness
+from leo_tf.classification.baselines import logistic
+from leo_tf.classification.baselines.logistic import logistic_regression
 from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.tasks import draw_from
-from leo_tf.classification.yardsticks import logistic
-from leo_tf.classification.yardsticks.logistic import logistic_regression
 
 
 @pytest.mark.parametrize("ways,shots,dim", [(2, 3, 8), (4, 3, 8), (5, 1, 8), (3, 9, 4)])

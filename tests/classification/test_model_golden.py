@@ -21,7 +21,7 @@ def golden():
 
 @pytest.fixture(scope="module", params=list(TOLERANCE))
 def computed(request, golden):
-    """(dtype, MetaLoss, classifier, {variable: meta-gradient}) of the golden weights and meta-batch."""
+    """(dtype, MetaLossOutput, classifier, {variable: meta-gradient}) of the golden weights and meta-batch."""
     dtype = request.param
     model = LEO(LEOConfig(l2_penalty_weight=1e-4, orthogonality_penalty_weight=0.3), 640, dtype=dtype)
     for name, variable in zip(VARIABLES, model.meta_variables, strict=True):

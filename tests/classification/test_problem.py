@@ -11,7 +11,7 @@ def nearest_mean_in_validation(**training):
     config = RunConfig(LEOConfig(0, 0, num_latents=2), DataConfig(dataset_name="glyphs"), training=training)
     problem = Classification(config)
     learner = problem.build_learner(problem.data_record, seed=0)
-    return problem.make_validator(learner)().yardsticks["nearest class mean"]
+    return problem.make_validator(learner)().baselines["nearest class mean"]
 
 
 def test_runs_of_different_seeds_share_validation_tasks_where_told_to():

@@ -19,11 +19,11 @@ CONFIG = LEOConfig(
     encoder_penalty_weight=0.0,  # its stop-gradient makes the meta-gradient no derivative of the loss
     stochastic=False,
     prototype_residual=True,
-    prototype_scale_init=4.0,
+    prototype_scale=4.0,
 )
 
 
-BIAS = {"embedding_transform": "center", "prototype_bias": 0.75}
+BIAS = {"feature_transform": "center", "prototype_bias": 0.75}
 
 
 def make_episode(shots, constant=False):
@@ -73,7 +73,7 @@ def test_a_share_of_the_bias_and_with_all_of_it_nearest_class_mean_by_distance(s
 
 def test_a_scale_for_each_dimension_weighs_squared_distances():
     changes = BIAS | {"prototype_bias": 1.0, "inner_unroll_length": 0, "finetuning_unroll_length": 0}
-    model, episode = make_model(**changes, prototype_scale_steps=1), make_episode(3, constant=True)
+    model, episode = make_model(**changes, warmup_steps=1), make_episode(3, constant=True)
     factors = np.linspace(0.5, 3.0, DIM)
     model.dimension_log_scales.assign(np.log(factors))
     model.decoder.kernel.assign(np.zeros(model.decoder.kernel.shape))
@@ -90,12 +90,12 @@ def test_a_scale_for_each_dimension_weighs_squared_distances():
 @pytest.mark.parametrize("shots", [1, 3])
 def test_training_evaluation_and_unequal_adaptation_agree(shots, bias):
     """Three ways to the same numbers: decoding in every step, scoring projected embeddings, and lists of examples."""
-    changes = BIAS | {"support_temperature": 2.0, "prototype_scale_steps": 1} if bias else {}
+    changes = BIAS | {"support_temperature": 2.0, "warmup_steps": 1} if bias else {}
     model, episode = make_model(**changes), make_episode(shots, constant=bias)
     trained, evaluated = (model.meta_loss(episode, training, seed=0) for training in (True, False))
     np.testing.assert_allclose(trained.query_loss, evaluated.query_loss, rtol=1e-9)
     lists = (part.reshape(TASKS, WAYS * shots, *part.shape[3:]) for part in episode[:2])
-    np.testing.assert_allclose(model.adapt_unequal(*lists), model.adapt(*episode[:2]), rtol=1e-7)
+    np.testing.assert_allclose(model.adapt_imbalanced(*lists), model.adapt(*episode[:2]), rtol=1e-7)
 
 
 def test_the_supports_temperature_is_of_the_inner_loops_alone():
@@ -117,7 +117,7 @@ def test_the_supports_temperature_is_of_the_inner_loops_alone():
 
 @pytest.mark.parametrize("name", ["prototype_log_scale", "support_log_temperature", "dimension_log_scales"])
 def test_meta_gradients_of_the_scales_are_finite_differences(name):
-    model, episode = make_model(support_temperature=2.0, prototype_scale_steps=1), make_episode(2)
+    model, episode = make_model(support_temperature=2.0, warmup_steps=1), make_episode(2)
     variable = getattr(model, name)
     with tf.GradientTape() as tape:
         loss = model.meta_loss(episode, True, seed=0).loss
@@ -146,7 +146,7 @@ def test_it_is_off_by_default_and_no_setting_of_regression():
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ({"prototype_scale_steps": 1}, "expected 0"),
+        ({"warmup_steps": 1}, "expected 0"),
         ({"decoder_init": "zero"}, "expected glorot"),
     ],
 )

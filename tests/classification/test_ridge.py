@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from leo_tf import InputError
-from leo_tf.classification.yardsticks import ridge
+from leo_tf.classification.baselines import ridge
 
 
 @pytest.mark.parametrize("ways,shots,dim", [(2, 3, 8), (5, 1, 8), (3, 9, 4)])

@@ -61,7 +61,7 @@ def test_a_task_file_gives_exactly_the_seeds_results(request, monkeypatch, tmp_p
     assert (tasks.digest, tasks.seed, tasks.stream) == (drawn.digest, 4, randomness.TEST)
     from_seed = evaluate(model, table, 3, 2, queries, num_tasks=11, batch_size=4, seed=4)
     from_file = evaluate_tasks(model, table, tasks, batch_size=4)
-    for name in ("task_accuracy", "task_loss", "task_yardsticks"):
+    for name in ("task_accuracy", "task_loss", "task_baselines"):
         np.testing.assert_array_equal(getattr(from_file, name), getattr(from_seed, name))
     assert from_file.tasks_digest == from_seed.tasks_digest
 

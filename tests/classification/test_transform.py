@@ -52,14 +52,14 @@ def test_centring_and_mistakes():
     assert found.digest == table.digest
     with pytest.raises(InputError, match=r"Got transform 'zca'; expected center, whiten or plda"):
         fit_transform(table, "zca")
-    with pytest.raises(InputError, match=r"no two different embeddings of one class.*embedding_transform=center"):
+    with pytest.raises(InputError, match=r"no two different embeddings of one class.*feature_transform=center"):
         fit_transform(EmbeddingTable.from_arrays(np.eye(3), ["a", "b", "c"]), "whiten")
-    with pytest.raises(InputError, match=r"embedding_transform='whiten' was given; expected none with problem=regr"):
-        RunConfig(LEOConfig(embedding_transform="whiten", dropout_rate=0.0), problem="regression")
+    with pytest.raises(InputError, match=r"feature_transform='whiten' was given; expected none with problem=regr"):
+        RunConfig(LEOConfig(feature_transform="whiten", dropout_rate=0.0), problem="regression")
 
 
-PLAIN = LEOConfig(num_latents=4, embedding_transform="whiten")
-WITH_BIAS = LEOConfig(num_latents=4, embedding_transform="plda", prototype_residual=True, prototype_bias=1)
+PLAIN = LEOConfig(num_latents=4, feature_transform="whiten")
+WITH_BIAS = LEOConfig(num_latents=4, feature_transform="plda", prototype_residual=True, prototype_bias=1)
 
 
 @pytest.fixture(scope="module", params=[PLAIN, WITH_BIAS], ids=["whiten", "plda with bias"])
@@ -80,10 +80,10 @@ def test_table_and_tensor_are_transformed_alike(model):
 
 def test_fingerprint_knows_the_transform(model):
     before = fingerprint(model)
-    mean = model.embedding_transform.mean.numpy()
-    model.embedding_transform.mean.assign(mean + 1)
+    mean = model.feature_transform.mean.numpy()
+    model.feature_transform.mean.assign(mean + 1)
     assert fingerprint(model) != before
-    model.embedding_transform.mean.assign(mean)
+    model.feature_transform.mean.assign(mean)
     assert fingerprint(model) == before
 
 
@@ -109,7 +109,7 @@ def test_served_and_fitted_on_raw_embeddings(model, tmp_path):
 
 def run(folder, data_path, steps=2):
     config = RunConfig(
-        LEOConfig(1, 1, num_latents=4, embedding_transform="whiten", prototype_residual=True),
+        LEOConfig(1, 1, num_latents=4, feature_transform="whiten", prototype_residual=True),
         DataConfig(data_path=str(data_path), dataset_name="own"),
         EpisodeConfig(3, 2, 3),
         TrainingConfig(num_steps_limit=steps, metavalid_tasks=4, metavalid_queries=5, checkpoint_steps=1, jit="off"),
@@ -143,7 +143,7 @@ def test_evaluation_transforms_and_shows_both_nearest_means():
     expected = leo_tf.evaluate(plain, moved, ways=3, shots=2, queries=5, num_tasks=20)
     np.testing.assert_allclose(result.task_accuracy, expected.task_accuracy)
     names = ["nearest class mean", "nearest class mean, cosine"]
-    assert result.yardstick_names.tolist() == [*names, *(f"{name}, whitened" for name in names)]
-    np.testing.assert_allclose(result.task_yardsticks[2:], expected.task_yardsticks)
+    assert result.baseline_names.tolist() == [*names, *(f"{name}, whitened" for name in names)]
+    np.testing.assert_allclose(result.task_baselines[2:], expected.task_baselines)
     assert "nearest class mean, whitened" in str(result) and "whitened" not in str(expected)
     assert apply_transform(table.embeddings[:2], *(v.numpy() for v in model.fixed_variables)).dtype == np.float32

@@ -12,17 +12,17 @@ from absl import flags
 from saved_runs import save_run
 
 from leo_tf import InputError, evaluate
-from leo_tf.classification.advice import possessive
+from leo_tf.classification.baselines import model_selection
+from leo_tf.classification.diagnostics import possessive
 from leo_tf.classification.evaluation import load_table
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.classification.yardsticks import choice
 from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.problem import EvaluationRequest
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
 from leo_tf.runs.results import result_of
+from leo_tf.runs.run_dir import RunDirectory
 
 TASKS = 12
 
@@ -67,7 +67,7 @@ def evaluate_py(runs):
 
 
 def of(runs, name="a"):
-    return load(runs / name), load_table(RunFolder(runs / name).config().data, "test")
+    return load(runs / name), load_table(RunDirectory(runs / name).config().data, "test")
 
 
 def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys):
@@ -90,28 +90,28 @@ def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys
 def trained_on_its_data(runs):
     """A run `true` with the digest of the training table that is there."""
     if not (runs / "true").exists():
-        config = RunFolder(runs / "a").config()
+        config = RunDirectory(runs / "a").config()
         record = {"embedding_dim": 8, "train_classes": 6, "train_digest": load_table(config.data, "train").digest}
         save_run(runs / "true", config, record, 0)
 
 
-def test_yardsticks(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch):
-    monkeypatch.setattr(choice, "VALIDATION_TASKS", 10)
-    files = evaluate_py(f"--num_tasks={TASKS}", "--yardsticks=all", run="true")
+def test_baselines(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch):
+    monkeypatch.setattr(model_selection, "VALIDATION_TASKS", 10)
+    files = evaluate_py(f"--num_tasks={TASKS}", "--baselines=all", run="true")
     written = json.loads(files["evaluation-test-12tasks.json"].read_text())
     means = ["nearest class mean", "nearest class mean, cosine"]
     fitted = ["logistic regression", "logistic regression, whitened", "ridge", "ridge, whitened", "LDA"]
     fitted += [f"{name}, PLDA" for name in means]
     names = [*means, *(f"{name}, whitened" for name in means), *fitted]
-    assert list(written["yardsticks"]) == list(written["yardstick_choices"]) == names
+    assert list(written["baselines"]) == list(written["baseline_choices"]) == names
     output = capsys.readouterr().out
     for name in names:
-        assert re.search(rf"^  {name} +{100 * written['yardsticks'][name]['mean']:.2f} ", output, re.MULTILINE), name
+        assert re.search(rf"^  {name} +{100 * written['baselines'][name]['mean']:.2f} ", output, re.MULTILINE), name
     saved = EvaluationResult.load(files["evaluation-test-12tasks.npz"])
-    assert saved.yardstick_names.tolist() == names and saved.task_yardsticks.shape == (11, TASKS)
-    best = max(names, key=lambda name: written["yardsticks"][name]["mean"])
-    assert written["best_yardstick"] == best and f"LEO less {best}, the best of these: " in output
-    chosen = written["yardstick_choices"]
+    assert saved.baseline_names.tolist() == names and saved.task_baselines.shape == (11, TASKS)
+    best = max(names, key=lambda name: written["baselines"][name]["mean"])
+    assert written["best_baseline"] == best and f"LEO less {best}, the best of these: " in output
+    chosen = written["baseline_choices"]
     strengths = [("logistic regression, whitened", "C"), ("ridge", "penalty"), ("LDA", "shrinkage")]
     for name, strength in strengths:
         found = chosen[name]
@@ -121,10 +121,10 @@ def test_yardsticks(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch)
 
 
 def test_what_training_classes_give_is_left_out_where_they_are_others(runs, evaluate_py, caplog, monkeypatch):
-    monkeypatch.setattr(choice, "VALIDATION_TASKS", 10)
-    files = evaluate_py(f"--num_tasks={TASKS}", "--yardsticks=lda,ridge", "--seed=5")
+    monkeypatch.setattr(model_selection, "VALIDATION_TASKS", 10)
+    files = evaluate_py(f"--num_tasks={TASKS}", "--baselines=lda,ridge", "--seed=5")
     written = json.loads(files["evaluation-test-12tasks-seed5.json"].read_text())
-    assert list(written["yardsticks"]) == ["nearest class mean", "nearest class mean, cosine", "ridge"]
+    assert list(written["baselines"]) == ["nearest class mean", "nearest class mean, cosine", "ridge"]
     said = [record.message for record in caplog.records if "there is no LDA" in record.message]
     assert len(said) == 1 and "the run was trained on train digest..." in said[0]
 
@@ -171,7 +171,7 @@ def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):
 
 
 def test_saved_results_serve_only_for_the_same_tasks_and_model(runs):
-    config = RunFolder(runs / "other").config()
+    config = RunDirectory(runs / "other").config()
     evaluation = problem_of(config).evaluation_type(config, EvaluationRequest(num_tasks=TASKS))
     result = result_of(runs / "other", evaluation)
     assert result.task_accuracy.mean() < 1
@@ -230,7 +230,7 @@ def test_analyses(runs, evaluate_py, capsys):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["--yardsticks=ridge,svm"], "Got yardsticks=svm; expected all, or some of logistic_regression, ridge, lda"),
+        (["--baselines=ridge,svm"], "Got baselines=svm; expected all, or some of logistic_regression, ridge, lda"),
         (["--analysis=callibration"], "Unknown analysis callibration; expected some of calibration, steps, grid"),
         (["--analysis=grid", "--ways_grid=5,many"], "Got --ways_grid=5,many; expected whole numbers"),
         (["--analysis_tasks=1"], "--analysis_tasks=1; expected at least 2"),
@@ -281,7 +281,7 @@ def test_names_tell_evaluations_apart(flags_given, overrides, name):
 def test_the_step_is_that_of_the_model_that_was_evaluated(evaluate_py, runs, monkeypatch):
     """A run that still trains may have a better checkpoint by the time that all is scored."""
     steps = iter([7, 9, 11])
-    monkeypatch.setattr(RunFolder, "best_step", lambda folder: next(steps))
+    monkeypatch.setattr(RunDirectory, "best_step", lambda folder: next(steps))
     written = evaluate_py(f"--num_tasks={TASKS}", "--calibrate", "--seed=29")
     for path in written.values():
         if path.suffix == ".json":

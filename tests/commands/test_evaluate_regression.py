@@ -16,14 +16,14 @@ from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import EpisodeConfig, LEOConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.export import export
 from leo_tf.regression import evaluation, figure
+from leo_tf.regression.baselines import evaluate_posterior
+from leo_tf.regression.baselines import evaluation as baseline_evaluation
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML
 from leo_tf.regression.results import RegressionResult
 from leo_tf.regression.tasks import draw_tasks
-from leo_tf.regression.yardsticks import evaluate_posterior
-from leo_tf.regression.yardsticks import evaluation as yardstick_evaluation
-from leo_tf.runs.folder import RunFolder
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
+from leo_tf.runs.run_dir import RunDirectory
 
 TASKS, SAMPLES = 24, 6
 FLAGS = (f"--num_tasks={TASKS}", f"--samples={SAMPLES}")
@@ -74,7 +74,7 @@ def few(monkeypatch):
 
 def test_load_gives_the_regression_model_of_the_run(runs):
     for name, kind in (("leo", RegressionLEO), ("maml", RegressionMAML)):
-        model, config = leo_tf.load(runs / name), RunFolder(runs / name).config()
+        model, config = leo_tf.load(runs / name), RunDirectory(runs / name).config()
         built = problem_of(config).build_learner({}, seed=1)
         assert type(model) is kind and model.regression == CONFIG.regression
         for ours, expected in zip(model.meta_variables, built.meta_variables, strict=True):
@@ -109,10 +109,10 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     }
     assert written["versions"]["tensorflow"] == tf.__version__
     assert written["shots"] == saved.summary()["shots"]
-    posterior = written["yardsticks"]["exact posterior"]
+    posterior = written["baselines"]["exact posterior"]
     expected = evaluate_posterior(tasks, (1, 5), SAMPLES)
     assert posterior["shots"] == expected.summary()["shots"] and posterior["tasks_digest"] == tasks.digest
-    assert list(written["yardsticks"]) == ["exact posterior"]
+    assert list(written["baselines"]) == ["exact posterior"]
     ambiguity = written["ambiguity"]
     assert ambiguity["num_tasks"] == 300 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
     assert 0 <= ambiguity["both_families"]["mean"] <= 1 and ambiguity["both_families_exact"] > 0.5
@@ -154,12 +154,12 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
 
 
 def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
-    monkeypatch.setattr(yardstick_evaluation, "_KERNEL_TASKS", 5)
+    monkeypatch.setattr(baseline_evaluation, "_KERNEL_TASKS", 5)
     files = evaluate_py("--num_tasks=10", "--samples=3", "--shots_grid=3", "--split=val", "--analysis=gaussian_process")
     written = json.loads(files["evaluation-val-10tasks-3shot-3samples.json"].read_text())
     names = ["exact posterior", "Gaussian process, shared kernel", "Gaussian process, kernel a task"]
-    assert list(written["yardsticks"]) == names and written["split"] == "val"
-    assert all(yardstick["tasks_digest"] == written["tasks_digest"] for yardstick in written["yardsticks"].values())
+    assert list(written["baselines"]) == names and written["split"] == "val"
+    assert all(baseline["tasks_digest"] == written["tasks_digest"] for baseline in written["baselines"].values())
 
 
 def test_the_figure_is_of_the_splits_own_stream(runs, evaluate_py, monkeypatch):
@@ -222,7 +222,7 @@ def test_gaussian_processes_that_cannot_be_are_refused_before_any_work(runs, eva
     monkeypatch.setattr(evaluation, "evaluate", None)
     quiet = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, noise_stddev=0.0))
     with monkeypatch.context() as patch, pytest.raises(InputError, match="is without noise, for which there is no"):
-        patch.setattr(RunFolder, "config", lambda self: quiet)
+        patch.setattr(RunDirectory, "config", lambda self: quiet)
         evaluate_py("--analysis=gaussian_process")
     monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
     with pytest.raises(InputError, match=r"needs scikit-learn.*: pip install scikit-learn\."):

@@ -51,13 +51,13 @@ def test_patience_that_ended_is_named(problem):
     )
 
 
-def test_a_kept_model_below_a_yardstick_is_said_to_be(problem, monkeypatch):
-    monkeypatch.setattr(problem, "_yardsticks", {"nearest class mean": 0.4, "logistic regression, PLDA": 0.6})
+def test_a_kept_model_below_a_baseline_is_said_to_be(problem, monkeypatch):
+    monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4, "logistic regression, PLDA": 0.6})
     end = "best validation accuracy 50.00 % at step 500"
     assert f"{end}, below logistic regression's (PLDA), 60.00 %.\n" in last_words(
         ended(problem, 6000, (0.5, 500), False), 6000
     )
-    monkeypatch.setattr(problem, "_yardsticks", {"nearest class mean": 0.4})
+    monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4})
     assert f"{end}.\n" in last_words(ended(problem, 6000, (0.5, 500), False), 6000)
 
 

@@ -26,8 +26,8 @@ def result(accuracy, **fields):
         algorithm="LEO",
         seconds=1.0,
     )
-    yardsticks = np.array(["nearest class mean"]), accuracy[np.newaxis] / 2
-    return EvaluationResult(accuracy, 1 - accuracy, *yardsticks, **{**defaults, **fields})
+    baselines = np.array(["nearest class mean"]), accuracy[np.newaxis] / 2
+    return EvaluationResult(accuracy, 1 - accuracy, *baselines, **{**defaults, **fields})
 
 
 def test_compare_is_scipys_paired_t_test():

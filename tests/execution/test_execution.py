@@ -172,7 +172,7 @@ def test_the_view_shows_steps_and_the_best_validation(job_of, monkeypatch, tmp_p
         view.ended(job, "done")
     assert said and said[0].startswith("trial-1: done after 0 s; 2 of 4 trials, about ")
     monkeypatch.undo()
-    monkeypatch.setattr("leo_tf.execution.view._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("leo_tf.execution.progress_display._SECONDS_BETWEEN", 0.0)
     with contextlib.redirect_stderr(sys.__stdout__), View(4, 1, "trial", log=said.append, **shown) as view:
         view._terminal = False
         view.started(job)

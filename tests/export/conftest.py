@@ -8,7 +8,7 @@ from image_runs import make_image_run
 from leo_tf import LEO, LEOConfig, RunConfig
 from leo_tf.config import DataConfig
 from leo_tf.export import export
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 DIM = 16
 MODEL = LEOConfig(num_latents=8, inner_unroll_length=2, finetuning_unroll_length=2)
@@ -33,7 +33,7 @@ def make_run(leo, tmp_path_factory):
     """A function that writes the folder of a run whose best checkpoint is `leo`."""
 
     def make(**data):
-        folder = RunFolder(tmp_path_factory.mktemp("run"))
+        folder = RunDirectory(tmp_path_factory.mktemp("run"))
         folder.claim(
             RunConfig(model=MODEL, data=DataConfig(**data)),
             {"embedding_dim": DIM, "train_digest": "digest-of-train", "validation_digest": "digest-of-val"},
@@ -81,7 +81,7 @@ def expected(leo):
             name: request[name] / np.linalg.norm(request[name], axis=-1, keepdims=True)
             for name in ("support_x", "query_x")
         }
-        classifier = leo.adapt_unequal(unit["support_x"], request["support_y"])
+        classifier = leo.adapt_imbalanced(unit["support_x"], request["support_y"])
         logits = leo.classify(unit["query_x"], classifier)
         return {
             "classifier": classifier.numpy(),
@@ -106,4 +106,4 @@ def all_cases(make_request):
 @pytest.fixture(scope="session")
 def image_run(tmp_path_factory):
     """The folder of a run on drawn images, with its extractor."""
-    return make_image_run(tmp_path_factory.mktemp("images"), embedding_transform="whiten", prototype_residual=True)
+    return make_image_run(tmp_path_factory.mktemp("images"), feature_transform="whiten", prototype_residual=True)

@@ -158,7 +158,7 @@ def test_features_stay_as_given_if_training_left_them(make_run, make_request, le
     raw = tf.saved_model.load(str(export(make_run(normalize_embeddings=False), tmp_path)))
     np.testing.assert_allclose(
         raw.signatures["adapt"](support_x=request["support_x"], support_y=request["support_y"])["classifier"],
-        leo.adapt_unequal(request["support_x"], request["support_y"]),
+        leo.adapt_imbalanced(request["support_x"], request["support_y"]),
         atol=1e-5,
     )
 

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 from leo_tf import EmbeddingTable, InputError
-from leo_tf.data.card import what_the_extractor_saw
+from leo_tf.data.extractor_metadata import what_the_extractor_saw
 from leo_tf.data.image_paths import image_paths
-from leo_tf.evaluation.sharing import Alone
+from leo_tf.evaluation.single_process import Alone
 from leo_tf.features.extract.extraction import Extraction
 from leo_tf.features.extract.output import card_folder, split_file, write_split
 from leo_tf.features.extractor import make_extractor
 from leo_tf.features.images import find_images, inspect
-from leo_tf.training.council import Council
+from leo_tf.training.distributed.collectives import Collectives
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,7 +92,7 @@ def test_it_goes_on_where_it_stopped(extractor, inspected, tmp_path, monkeypatch
 class Thread(Alone):
     """One of several workers that are threads."""
 
-    own = Council.own
+    own = Collectives.own
 
     def __init__(self, number, said, barrier):
         self.cluster, self.count, self.is_chief = SimpleNamespace(number=number), len(said), not number

@@ -10,8 +10,8 @@ from leo_tf import InputError
 from leo_tf.features.extractor import Extractor, make_extractor, weights_digest
 from leo_tf.features.pretrain.work import Pretraining
 from leo_tf.features.settings import PretrainConfig
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.load import load
+from leo_tf.runs.run_dir import RunDirectory
 
 PICTURES = [picture(label, 0) for label in range(5)]
 
@@ -31,11 +31,11 @@ def small_model():
 def test_a_runs_best_checkpoint_without_dropout(features_run):
     """The numbers of the network that was trained, at the layer asked for."""
     extractor = make_extractor(features_run, "group2_block1")
-    work = Pretraining(RunFolder(features_run, PretrainConfig).config())
+    work = Pretraining(RunDirectory(features_run, PretrainConfig).config())
     from leo_tf.features.images.preprocessing import Preprocessing
     from leo_tf.training.checkpoints import Checkpoints
 
-    Checkpoints(RunFolder(features_run, PretrainConfig), work).restore()
+    Checkpoints(RunDirectory(features_run, PretrainConfig), work).restore()
     squares = squares_of(extractor)
     images = Preprocessing(18, 16).views(squares)[:, 0]
     inner = keras.Model(work.model.inputs, work.model.get_layer("group2_block1").output)

@@ -17,7 +17,7 @@ from leo_tf.features.pretrain.step import learning_rate
 from leo_tf.features.pretrain.work import Pretraining
 from leo_tf.features.settings import FeatureTrainingConfig, ImageConfig, NetworkConfig, PretrainConfig
 from leo_tf.runs.checkpoint_files import newest_whole
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ def config(split_folder, tmp_path_factory):
     def make(dropout_rate=0.2, **training):
         plain = {
             **{"batch_size": 8, "num_steps_limit": 8, "checkpoint_steps": 4, "log_steps": 2, "heldout_fraction": 0.2},
-            **{"watch_ways": 3, "watch_tasks": 4, "learning_rate": 0.02, "augmentation": "drawing"},
+            **{"eval_ways": 3, "watch_tasks": 4, "learning_rate": 0.02, "augmentation": "drawing"},
         }
         return PretrainConfig(
             ImageConfig(images=str(split_folder), image_size=12, cache_dir=cache),
@@ -92,10 +92,10 @@ def test_it_learns(config):
 
 
 def test_another_measure_selects(config):
-    work = Pretraining(config(select_by="one_shot", heldout_fraction=0.0))
+    work = Pretraining(config(monitor="one_shot", heldout_fraction=0.0))
     assert work.measured.measure == "one_shot_accuracy" and work.measured.other_measures == ("five_shot_accuracy",)
     assert work.validate().interval.mean > 0
-    both = Pretraining(config(select_by="one_shot"))
+    both = Pretraining(config(monitor="one_shot"))
     assert "accuracy" in both.measured.other_measures and "accuracy" in both.validate().others
 
 
@@ -138,13 +138,13 @@ def test_configurations_go_to_json_and_say_what_differs(config):
     assert made.differences(moved) == [] and list(made.changes(moved)) == ["images"]
     with pytest.raises(InputError, match="of no pre-training run"):
         PretrainConfig.from_json("{}")
-    with pytest.raises(InputError, match="select_by=heldout"):
+    with pytest.raises(InputError, match="monitor=heldout"):
         FeatureTrainingConfig(heldout_fraction=0.0)
 
 
 def test_a_run_of_features_is_no_run_of_leo(config, tmp_path):
     made = config()
-    RunFolder(tmp_path, PretrainConfig).claim(made, {})
+    RunDirectory(tmp_path, PretrainConfig).claim(made, {})
     with pytest.raises(InputError, match=r"leo_tf\.features\.pretrain"):
         leo_tf.load(tmp_path)
 
@@ -155,12 +155,12 @@ def test_images_that_are_not_enough_are_refused(config, tmp_path):
         with pytest.raises(InputError, match=message):
             Pretraining(dataclasses.replace(made, images=dataclasses.replace(made.images, images=images)))
     alone = dataclasses.replace(made.images, images=str(Path(made.images.images) / "train"), split_fractions="1,0,0")
-    with pytest.raises(InputError, match="select_by=one_shot needs one"):
+    with pytest.raises(InputError, match="monitor=one_shot needs one"):
         Pretraining(
-            dataclasses.replace(made, images=alone, training=dataclasses.replace(made.training, select_by="one_shot"))
+            dataclasses.replace(made, images=alone, training=dataclasses.replace(made.training, monitor="one_shot"))
         )
     with pytest.raises(InputError, match="Lower the number of ways"):
-        Pretraining(config(watch_ways=4))
+        Pretraining(config(eval_ways=4))
 
 
 def test_the_command_answers_at_once_and_refuses(tmp_path):

@@ -15,9 +15,9 @@ from PIL import Image
 
 from leo_tf import InputError, LEOConfig, RunConfig
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.data.card import read_card
 from leo_tf.data.conversion import convert_in_memory
 from leo_tf.data.download import _is_ready
+from leo_tf.data.extractor_metadata import read_card
 from leo_tf.data.image_paths import image_paths
 from leo_tf.data.readers import read_split
 from leo_tf.evaluation import compare
@@ -27,9 +27,9 @@ from leo_tf.features.images.archives import read_arrays, read_cache
 from leo_tf.features.images.decoding import squares_of
 from leo_tf.features.images.pixels import UnreadableError, open_image
 from leo_tf.files import npz
-from leo_tf.runs import RunFolder
+from leo_tf.runs import RunDirectory
 from leo_tf.runs.metrics import progress_of
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
 from leo_tf.search.space import read_space
 
 PIXELS = np.zeros((2, 5, 5, 3), np.uint8)
@@ -133,13 +133,13 @@ def test_labels_of_images_that_name_nothing(tmp_path, wrong):
 
 
 def result(**more):
-    known = {"task_accuracy": np.ones(5), "task_loss": np.ones(5), "yardstick_names": np.array(["a"])}
-    known |= {"task_yardsticks": np.ones((1, 5)), "ways": 5, "shots": 1, "queries": 2, "seed": 0, "stream": 0}
+    known = {"task_accuracy": np.ones(5), "task_loss": np.ones(5), "baseline_names": np.array(["a"])}
+    known |= {"task_baselines": np.ones((1, 5)), "ways": 5, "shots": 1, "queries": 2, "seed": 0, "stream": 0}
     known |= {"data_digest": "d", "tasks_digest": "t", "model_fingerprint": "m", "algorithm": "LEO", "seconds": 1.0}
     return EvaluationResult(**known | more)
 
 
-@pytest.mark.parametrize("wrong", [{"task_loss": np.ones(4)}, {"yardstick_names": np.array(["a", "b"])}])
+@pytest.mark.parametrize("wrong", [{"task_loss": np.ones(4)}, {"baseline_names": np.array(["a", "b"])}])
 def test_results_whose_arrays_do_not_fit(tmp_path, wrong):
     result(**wrong).save(tmp_path / "result.npz")
     with pytest.raises(InputError, match=r"result\.npz is damaged or something else \(task_.* has"):
@@ -147,7 +147,7 @@ def test_results_whose_arrays_do_not_fit(tmp_path, wrong):
 
 
 def test_results_of_fewer_tasks_under_the_same_digest():
-    fewer = result(task_accuracy=np.ones(3), task_loss=np.ones(3), task_yardsticks=np.ones((1, 3)))
+    fewer = result(task_accuracy=np.ones(3), task_loss=np.ones(3), task_baselines=np.ones((1, 3)))
     with pytest.raises(InputError, match="different tasks: num_tasks 5 != 3"):
         compare(result(), fewer)
 
@@ -157,7 +157,7 @@ DIGITS = "9" * 5000
 
 def test_numbers_of_thousands_of_digits(tmp_path):
     """Python neither reads nor writes them, and says so by a ValueError of its own."""
-    run = RunFolder(tmp_path)
+    run = RunDirectory(tmp_path)
     run.config_file.write_text(f'{{"problem": {DIGITS}}}')
     with pytest.raises(InputError, match="configuration is not JSON"):
         run.config()
@@ -172,8 +172,8 @@ def test_numbers_of_thousands_of_digits(tmp_path):
     "text", ["[]", "3", '{"step": 7, "temperature": Infinity}', '{"step": 7, "temperature": -1.0}']
 )
 def test_calibrations_that_are_none(tmp_path, text, monkeypatch):
-    monkeypatch.setattr(RunFolder, "best_step", lambda self: 7)
-    run = RunFolder(tmp_path)
+    monkeypatch.setattr(RunDirectory, "best_step", lambda self: 7)
+    run = RunDirectory(tmp_path)
     run.calibration_file.write_text(text)
     with pytest.raises(InputError, match=r"is damaged or something else|is not calibrated"):
         run.temperature()
@@ -210,7 +210,7 @@ def test_records_of_downloads_that_are_none(tmp_path, files):
 
 
 def test_metrics_with_a_row_too_long(tmp_path):
-    RunFolder(tmp_path).config_file.write_text(RunConfig().to_json())
+    RunDirectory(tmp_path).config_file.write_text(RunConfig().to_json())
     (tmp_path / "metrics.csv").write_text("step,loss\n40,1.0,2.0\n")
     with pytest.raises(InputError, match=r"metrics\.csv is damaged"):
         progress_of(tmp_path)

@@ -82,12 +82,12 @@ def test_spoiled_arrays_of_embeddings(tmp_path, effort):
     fuzz(spoiled(array(ROWS), array(ROWS.T.copy().T), array(ROWS.astype(np.float64))), check, 150, effort)
 
 
-def result(tasks=5, yardsticks=("nearest class mean",), **more):
+def result(tasks=5, baselines=("nearest class mean",), **more):
     rng = np.random.default_rng(tasks)
     numbers = {"ways": 3, "shots": 1, "queries": 2, "seed": 0, "stream": 3, "seconds": 1.0}
     texts = {"data_digest": "d", "tasks_digest": "t", "model_fingerprint": "m", "algorithm": "LEO"}
     return EvaluationResult(
-        rng.random(tasks), rng.random(tasks), np.array(yardsticks), rng.random((len(yardsticks), tasks)),
+        rng.random(tasks), rng.random(tasks), np.array(baselines), rng.random((len(baselines), tasks)),
         **numbers | texts | more,
     )  # fmt: skip
 

@@ -11,15 +11,15 @@ from structures import changed
 
 from leo_tf import RunConfig
 from leo_tf.config import DataConfig, LEOConfig, RegressionConfig
-from leo_tf.data.card import read_card, what_the_extractor_saw
 from leo_tf.data.download import _is_ready as is_ready
+from leo_tf.data.extractor_metadata import read_card, what_the_extractor_saw
 from leo_tf.data.readers import read_split
 from leo_tf.execution.job import Job
 from leo_tf.export import served
 from leo_tf.features.extractor import Extractor
 from leo_tf.features.settings import PretrainConfig
-from leo_tf.runs import RunFolder
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs import RunDirectory
+from leo_tf.runs.registry import problem_of
 
 CONFIGS = [
     RunConfig(),
@@ -35,7 +35,7 @@ CARD = {
 }
 DESCRIPTION = {
     "format": 1,
-    "model": {"num_latents": 4, "embedding_transform": "none"},
+    "model": {"num_latents": 4, "feature_transform": "none"},
     "embedding_dim": 8,
     "normalize_embeddings": True,
     "temperature": 1.5,
@@ -45,7 +45,7 @@ DESCRIPTION = {
 
 def config(folder):
     """As every command begins."""
-    run = RunFolder(folder)
+    run = RunDirectory(folder)
     read = run.config()
     assert RunConfig.from_json(read.to_json()) == read
     run.refuse_other(read)
@@ -55,9 +55,9 @@ def config(folder):
 
 def data(folder):
     """As a learner is built of a run, without building it."""
-    record = RunFolder(folder).data()
+    record = RunDirectory(folder).data()
     (folder / "config.json").write_text(RunConfig().to_json())
-    RunFolder(folder).claim(RunConfig(), record)
+    RunDirectory(folder).claim(RunConfig(), record)
     dim = record.get("embedding_dim")
     if not isinstance(dim, int) or not 1 <= dim <= 1000:  # others are built, or refused
         problem_of(RunConfig(LEOConfig(num_latents=4))).build_learner(record)
@@ -66,7 +66,7 @@ def data(folder):
 def temperature(folder):
     """As an export begins, of a run whose best step is 7."""
     (folder / "config.json").write_text(RunConfig().to_json())
-    run = RunFolder(folder)
+    run = RunDirectory(folder)
     run.best_step = lambda: 7
     found = run.temperature()
     assert isinstance(found, float) and math.isfinite(found) and found > 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fuzzing import EFFORT, fuzz, little_memory, mutated, refusing, spoiled
 from hypothesis import strategies as st
-from weapons import call, name, text, weapons
+from malicious_pickles import call, malicious_pickles, name, text
 
 from leo_tf import InputError
 from leo_tf.data.conversion import convert_in_memory
@@ -72,9 +72,9 @@ def test_spoiled_pickles(file, read, originals, effort):
 
 def test_the_weapons_are_sharp(tmp_path):
     """Python's own pickle makes the marker with every one of them, so that its absence below says something."""
-    for number, weapon in enumerate(weapons("")):
+    for number, weapon in enumerate(malicious_pickles("")):
         marker = tmp_path / f"marker{number}"
-        loaded = io.BytesIO(weapons(marker)[weapon] + pickle.STOP)
+        loaded = io.BytesIO(malicious_pickles(marker)[weapon] + pickle.STOP)
         try:
             pickle.load(loaded)
         except (TypeError, pickle.UnpicklingError) as error:
@@ -89,7 +89,7 @@ def test_the_weapons_are_sharp(tmp_path):
 def test_nothing_is_ever_run(file, tmp_path, effort):
     """A weapon as the whole, in a dict in place of the rows, as a key, as a dtype, as a state; whole and spoiled."""
     marker = tmp_path / "marker"
-    armed = list(weapons(marker).values())
+    armed = list(malicious_pickles(marker).values())
     dtype = name("numpy\ndtype")
     places = [
         lambda weapon: weapon,

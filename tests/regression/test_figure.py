@@ -5,9 +5,9 @@ import pytest
 
 from leo_tf import randomness
 from leo_tf.regression.ambiguous import draw_ambiguous
+from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.figure import choose_panels, draw_figure
 from leo_tf.regression.tasks import draw_tasks, grid
-from leo_tf.regression.yardsticks.posterior import exact_posterior
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from leo_tf import InputError
+from leo_tf.regression.baselines.gaussian_process import fit_kernel, gaussian_process
 from leo_tf.regression.episodes import RegressionSampler
-from leo_tf.regression.yardsticks.gaussian_process import fit_kernel, gaussian_process
 
 NOISE = 0.3
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from leo_tf import InputError
+from leo_tf.regression.baselines import posterior as module
+from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import RegressionSampler
-from leo_tf.regression.scoring import coverage, crps
-from leo_tf.regression.yardsticks import posterior as module
-from leo_tf.regression.yardsticks.posterior import exact_posterior
+from leo_tf.regression.metrics import coverage, crps
 
 NOISE = 0.3
 GRID = np.linspace(-5, 5, 12)

@@ -16,7 +16,7 @@ from leo_tf.layers import distributions
 from leo_tf.regression import network
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.leo import RegressionLEO
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
 
 CONFIG = LEOConfig(
     inner_unroll_length=2,

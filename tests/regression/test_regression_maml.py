@@ -13,7 +13,7 @@ from leo_tf.config import RegressionConfig, RunConfig
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
 
 KINDS = [RegressionMAML, RegressionMetaSGD]
 CONFIG = MAMLConfig(maml_steps=3, maml_lr=0.02, dropout_rate=0.0, l2_penalty_weight=0.05)

@@ -20,7 +20,7 @@ from leo_tf.regression import figure, problem, scoring
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import draw_tasks
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training import MetaTraining, Trainer
 
 CONFIG = RunConfig(
@@ -183,7 +183,7 @@ def test_cosine_schedule(tmp_path):
 def test_the_end_of_a_cosine_run_is_fixed(tmp_path):
     def claim(name, **training):
         config = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, **training))
-        RunFolder(tmp_path / name).claim(config, {})
+        RunDirectory(tmp_path / name).claim(config, {})
 
     claim("cosine", outer_lr_schedule="cosine")
     with pytest.raises(InputError, match=r"training\.num_steps_limit: 8 != 12"):

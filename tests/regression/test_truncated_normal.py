@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from leo_tf.regression.yardsticks.truncated_normal import truncated_normal
+from leo_tf.regression.baselines.truncated_normal import truncated_normal
 
 
 @pytest.mark.parametrize("centre", [-40.0, -3.5, 0.0, 2.0, 5.2, 60.0])

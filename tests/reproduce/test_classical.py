@@ -1,11 +1,11 @@
-"""Yardsticks as cells of the table."""
+"""Baselines as cells of the table."""
 
 import numpy as np
 import pytest
 
 from leo_tf.classification import draw_tasks
+from leo_tf.classification.baselines import model_selection
 from leo_tf.classification.evaluation import load_table
-from leo_tf.classification.yardsticks import choice
 from leo_tf.config import DataConfig, EpisodeConfig, RunConfig
 from leo_tf.reproduce import classical, plan
 
@@ -13,7 +13,7 @@ from leo_tf.reproduce import classical, plan
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """Three small splits of random clusters, and few validation tasks."""
-    monkeypatch.setattr(choice, "VALIDATION_TASKS", 4)
+    monkeypatch.setattr(model_selection, "VALIDATION_TASKS", 4)
     rng = np.random.default_rng(0)
     (tmp_path / "own").mkdir()
     for split in ("train", "val", "test"):
@@ -24,7 +24,7 @@ def config(tmp_path, monkeypatch):
     return RunConfig(data=data, episodes=EpisodeConfig(num_classes=3, num_tr_examples_per_class=2))
 
 
-@pytest.mark.parametrize("name", classical.YARDSTICKS)
+@pytest.mark.parametrize("name", classical.BASELINES)
 def test_it_is_scored_on_the_tasks_of_evaluate_with_the_best_strength_in_validation(config, name):
     result, about = classical.evaluate(config, 5, name)
     assert result.tasks_digest == draw_tasks(load_table(config.data, "test"), 3, 2, num_tasks=5).digest
@@ -38,11 +38,11 @@ def test_it_is_scored_on_the_tasks_of_evaluate_with_the_best_strength_in_validat
         assert chosen == max(about["validation_accuracy"].values())
         assert result.model_fingerprint == f"{result.algorithm}, {strength}={about[strength]:g}"
     if name == "nearest_class_mean":
-        np.testing.assert_array_equal(result.task_accuracy, result.task_yardsticks[0])
+        np.testing.assert_array_equal(result.task_accuracy, result.task_baselines[0])
 
 
-def test_every_row_without_training_is_a_yardstick():
+def test_every_row_without_training_is_a_baseline():
     untrained = {name: row for name, row in plan.ROWS.items() if not row.trained}
-    assert set(untrained) == set(classical.YARDSTICKS)
+    assert set(untrained) == set(classical.BASELINES)
     for name, row in untrained.items():
-        assert row.flags == (() if name == classical.YARDSTICKS[0] else (f"--yardstick={name}",))
+        assert row.flags == (() if name == classical.BASELINES[0] else (f"--baseline={name}",))

@@ -95,8 +95,8 @@ def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs", algorithm="LEO"):
     result = EvaluationResult(
         task_accuracy=accuracy,
         task_loss=1 - accuracy,
-        yardstick_names=np.array(["nearest class mean", "nearest class mean, whitened"]),
-        task_yardsticks=np.array([[0.25], [0.45]], np.float32) + np.arange(len(accuracy), dtype=np.float32) / 100,
+        baseline_names=np.array(["nearest class mean", "nearest class mean, whitened"]),
+        task_baselines=np.array([[0.25], [0.45]], np.float32) + np.arange(len(accuracy), dtype=np.float32) / 100,
         **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data_digest="d" * 64, tasks_digest=tasks),
         **dict(model_fingerprint=cell.name, algorithm=algorithm, seconds=1.0),
     )
@@ -127,8 +127,8 @@ def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
     assert "no data &lt;here&gt;" in page
 
 
-def test_below_names_the_best_yardstick_that_there_is(tmp_path):
-    """The cell's own yardsticks, those of the table in the same setting, and no word on yardsticks below others."""
+def test_below_names_the_best_baseline_that_there_is(tmp_path):
+    """The cell's own baselines, those of the table in the same setting, and no word on baselines below others."""
     cells = planned(tmp_path, rows=("ridge", "deterministic", "leo"), settings=("glyphs_1shot", "glyphs_5shot"))
     for cell in cells:
         tasks = cell.setting.ljust(64)
@@ -140,8 +140,8 @@ def test_below_names_the_best_yardstick_that_there_is(tmp_path):
     below = [line for line in text.splitlines() if "above it" in line]
     assert len(below) == 3  # of LEO at 5 shots none is above
     lines = (
-        "leo/glyphs_1shot/0: 52.00 +- 4.97 %; above it 1 of 3 yardsticks, the best ridge, 64.00 +- 4.97 %",
-        "deterministic/glyphs_5shot/0: 32.00 +- 4.97 %; above it 2 of 3 yardsticks, the best nearest class mean, "
+        "leo/glyphs_1shot/0: 52.00 +- 4.97 %; above it 1 of 3 baselines, the best ridge, 64.00 +- 4.97 %",
+        "deterministic/glyphs_5shot/0: 32.00 +- 4.97 %; above it 2 of 3 baselines, the best nearest class mean, "
         "whitened, 46.00 +- 2.48 %",
     )
     assert [line.removeprefix("- ") for line in below[1:]] == list(lines)

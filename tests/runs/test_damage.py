@@ -16,8 +16,8 @@ import leo_tf
 from leo_tf import InputError
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.runs.checkpoint_files import checkpoints_in, is_whole, newest_whole, remove, step_of
-from leo_tf.runs.folder import RunFolder
 from leo_tf.runs.results import require_other_seeds
+from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.monitoring import Monitor
 
 
@@ -68,7 +68,7 @@ def whole(data, tmp_path_factory):
 def run(whole, tmp_path):
     """A copy of it, to damage."""
     shutil.copytree(whole[0], tmp_path / "run")
-    return RunFolder(tmp_path / "run")
+    return RunDirectory(tmp_path / "run")
 
 
 def truncate(prefix, ending=".data-00000-of-00001", size=40):
@@ -145,12 +145,12 @@ def test_a_run_that_was_killed_between_its_first_best_and_its_row_has_the_row(da
     def killed(*_):
         raise SystemExit("killed")
 
-    trainer(data, tmp_path / "whole", metavalid_first=first).run()
+    trainer(data, tmp_path / "whole", metavalid_at_start=first).run()
     with monkeypatch.context() as struck, pytest.raises(SystemExit):
         struck.setattr(Monitor, "validation", killed)
-        trainer(data, tmp_path / "run", metavalid_first=first).run()
+        trainer(data, tmp_path / "run", metavalid_at_start=first).run()
     assert checkpoints_in(tmp_path / "run" / "best") and not checkpoints_in(tmp_path / "run" / "latest")
-    trainer(data, tmp_path / "run", metavalid_first=first).run()
+    trainer(data, tmp_path / "run", metavalid_at_start=first).run()
     rows = []
     for name in ("whole", "run"):
         with open(tmp_path / name / "metrics.csv", newline="", encoding="utf-8") as file:
@@ -278,18 +278,18 @@ def test_disks_without_locks(tmp_path, monkeypatch, code):
 
     (tmp_path / "lock").touch()
     monkeypatch.setattr(fcntl, "flock", fail)
-    with RunFolder(tmp_path).locked():
+    with RunDirectory(tmp_path).locked():
         pass
 
 
 def test_a_lock_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "lock").mkdir()
-    with pytest.raises(InputError, match=r"Cannot write the run folder"), RunFolder(tmp_path).locked():
+    with pytest.raises(InputError, match=r"Cannot write the run folder"), RunDirectory(tmp_path).locked():
         pass
 
 
 def test_of_two_processes_one_is_refused_and_changes_nothing(data, run):
-    code = "import sys; from leo_tf.runs import RunFolder\nwith RunFolder(sys.argv[1]).locked(): print(), input()"
+    code = "import sys; from leo_tf.runs import RunDirectory\nwith RunDirectory(sys.argv[1]).locked(): print(), input()"
     longer, before = trainer(data, run.path, 10), files_of(run)
     with subprocess.Popen(
         [sys.executable, "-uc", code, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -367,9 +367,9 @@ def test_a_record_that_is_no_record(data, run, text):
 
 def test_a_home_folder_is_expanded(monkeypatch, run):
     monkeypatch.setenv("HOME", str(run.path.parent))
-    assert RunFolder("~/run").config() == run.config()
+    assert RunDirectory("~/run").config() == run.config()
     with pytest.raises(InputError, match=r"Got ~no-such-user/run"):
-        RunFolder("~no-such-user/run")
+        RunDirectory("~no-such-user/run")
 
 
 def test_runs_of_other_lengths_are_no_repetitions(data, run, tmp_path):

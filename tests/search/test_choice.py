@@ -12,10 +12,10 @@ from pretended_runs import PretendedRuns
 from leo_tf import InputError
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.commands.flags import define_run_flags, run_config
-from leo_tf.search.again import repeat_best
-from leo_tf.search.final import evaluate_finally
-from leo_tf.search.replay import replay
+from leo_tf.search.final_evaluation import evaluate_finally
+from leo_tf.search.pruner_simulation import replay
 from leo_tf.search.report import require_report, write_best, write_report
+from leo_tf.search.rerun_top import rerun_top
 from leo_tf.search.study import Study
 from leo_tf.search.trials import run_trials
 
@@ -42,7 +42,7 @@ def searched(tmp_path, plan):
 def test_the_best_are_trained_again_and_chosen_by_the_fresh_seeds(searched):
     study, executor = searched
     best = [trial.number for trial in study.ranked[:3]]
-    repeated = repeat_best(study, executor, 3, quiet)
+    repeated = rerun_top(study, executor, 3, quiet)
     assert [each.number for each in repeated] == best[::-1]
     assert [len(each.repeated) for each in repeated] == [2, 2, 2]
     assert repeated[0].judged == pytest.approx(0.5 - repeated[0].values["outer_lr"])
@@ -51,22 +51,22 @@ def test_the_best_are_trained_again_and_chosen_by_the_fresh_seeds(searched):
     count = len(executor.submitted)
     for job in executor.submitted[6:]:
         job.status_file.write_text(json.dumps({"ok": True, "commands": job.digest}))
-    assert repeat_best(study, executor, 3, quiet) == repeated and len(executor.submitted) == count  # nothing again
-    as_it_is = repeat_best(study, executor, 0, quiet)
+    assert rerun_top(study, executor, 3, quiet) == repeated and len(executor.submitted) == count  # nothing again
+    as_it_is = rerun_top(study, executor, 0, quiet)
     assert [each.number for each in as_it_is] == best[:1] and len(executor.submitted) == count
 
 
 def test_repetitions_that_all_fail_and_a_search_without_an_end_are_one_message(searched, tmp_path, plan):
     study, _ = searched
     with pytest.raises(InputError, match="All repetitions of the best trials failed, the first with: disk full"):
-        repeat_best(study, PretendedRuns(lambda flags: "disk full"), 1, quiet)
+        rerun_top(study, PretendedRuns(lambda flags: "disk full"), 1, quiet)
     with Study(tmp_path / "empty", plan) as empty, pytest.raises(InputError, match="None of the 0 trials"):
-        repeat_best(empty, PretendedRuns(lucky), 3, quiet)
+        rerun_top(empty, PretendedRuns(lucky), 3, quiet)
 
 
 def test_best_cfg_gives_train_py_the_chosen_settings_and_says_where_they_are_from(searched):
     study, executor = searched
-    repeated = repeat_best(study, executor, 2, quiet)
+    repeated = rerun_top(study, executor, 2, quiet)
     path = write_best(study, repeated, "python -m leo_tf.search --x")
     values = flags.FlagValues()
     define_run_flags(values)
@@ -88,8 +88,8 @@ class FinalRuns(PretendedRuns):
         EvaluationResult(
             task_accuracy=accuracy,
             task_loss=1 - accuracy,
-            yardstick_names=np.array(["nearest class mean"]),
-            task_yardsticks=accuracy[np.newaxis],
+            baseline_names=np.array(["nearest class mean"]),
+            task_baselines=accuracy[np.newaxis],
             **dict(ways=5, shots=1, queries=10, seed=0, stream=3, data_digest="d" * 64, tasks_digest="t" * 64),
             **dict(model_fingerprint=job.name, algorithm="LEO", seconds=1.0),
         ).save(job.result.with_suffix(".npz"))
@@ -111,7 +111,7 @@ def test_the_choice_and_the_start_are_compared_on_the_same_test_tasks(searched):
 
 def test_the_report_has_the_numbers_and_the_pictures(searched):
     study, executor = searched
-    repeated = repeat_best(study, executor, 3, quiet)
+    repeated = rerun_top(study, executor, 3, quiet)
     final = evaluate_finally(study, repeated[0].values, (3, 4), 50, FinalRuns(lambda flags: [0.5]), quiet)
     require_report(study.folder)
     path = write_report(study, repeated, final, "python -m leo_tf.search <x>", 2)

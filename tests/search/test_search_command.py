@@ -13,7 +13,7 @@ SPACE = "[outer_lr]\nlow = 1e-4\nhigh = 1e-3\nscale = 'log'\n"
 SMALL = [
     *("--dataset_name=glyphs", "--jit=off", "--inner_unroll_length=1", "--finetuning_unroll_length=1"),
     *("--num_latents=4", "--metatrain_batch_size=2", "--num_steps_limit=40", "--checkpoint_steps=10"),
-    *("--log_steps=10", "--metavalid_tasks=4", "--metavalid_queries=5", "--trials=2", "--repeat_best=0"),
+    *("--log_steps=10", "--metavalid_tasks=4", "--metavalid_queries=5", "--trials=2", "--rerun_top=0"),
 ]
 
 

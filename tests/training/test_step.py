@@ -11,7 +11,7 @@ from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig, gradients
 from leo_tf.config import TrainingConfig
 from leo_tf.learners import ADAM_EPSILON
 from leo_tf.training import MetaSteps
-from leo_tf.training.distribution import make_strategy
+from leo_tf.training.strategy import make_strategy
 
 MODEL = LEOConfig(
     inner_unroll_length=2,

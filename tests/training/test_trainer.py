@@ -17,7 +17,7 @@ from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, Train
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Validation
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.events import write_result
 
 
@@ -214,8 +214,8 @@ def test_training_is_in_the_chart_as_its_mean_since_the_last_validation(single):
 def test_every_curve_ends_within_the_range_that_tensorboard_chooses(data, tmp_path):
     """It leaves out the lowest and the highest twentieth of all points, however they are shared among curves."""
     trainer(data, tmp_path, 40, log_steps=1).run()
-    write_result(RunFolder(tmp_path), "test", "accuracy", 0.1, 20)
-    write_result(RunFolder(tmp_path), "test", "accuracy", 0.2, 20)
+    write_result(RunDirectory(tmp_path), "test", "accuracy", 0.1, 20)
+    write_result(RunDirectory(tmp_path), "test", "accuracy", 0.2, 20)
     curves = curves_of(tmp_path, "accuracy")
     assert curves.keys() == {"train", "validation", "nearest_class_mean", "best_validation", "test"}
     assert list(curves["test"].values()) == [pytest.approx(0.2)] * 10
@@ -247,7 +247,7 @@ def test_model_and_table_of_other_dims_are_refused(single):
 
 def test_two_processes_do_not_train_in_one_folder(data, tmp_path):
     run = trainer(data, tmp_path, 4)
-    with RunFolder(tmp_path).locked(), pytest.raises(InputError, match="Another process is training"):
+    with RunDirectory(tmp_path).locked(), pytest.raises(InputError, match="Another process is training"):
         run.run()
     assert not run.folder.config_file.exists()  # a refused start has changed nothing
     assert run.run() == 4
@@ -321,7 +321,7 @@ def test_a_damaged_run_says_so(data, single, tmp_path):
         leo_tf.load(run)
     (run / "data.json").write_text("{")
     with pytest.raises(InputError, match=r"data\.json is damaged"):
-        RunFolder(run).data()
+        RunDirectory(run).data()
     (run / "config.json").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"config\.json cannot be read"):
         leo_tf.load(run)
@@ -344,7 +344,7 @@ def test_a_start_is_replaced_only_where_that_is_sure(data, tmp_path, monkeypatch
         return Validation(confidence_interval(scores), {"loss": 1.0}, scores=scores)
 
     def run_to(step):
-        run = trainer(data, tmp_path, step, metavalid_first=True)
+        run = trainer(data, tmp_path, step, metavalid_at_start=True)
         monkeypatch.setattr(run.work, "validate", validate)
         run.run()
         return run.checkpoints.best[1]
@@ -354,11 +354,11 @@ def test_a_start_is_replaced_only_where_that_is_sure(data, tmp_path, monkeypatch
 
 def test_a_run_that_knows_no_scores_of_its_start_goes_on(data, tmp_path, monkeypatch):
     """As one that was begun when there were none to know."""
-    run = trainer(data, tmp_path, 4, metavalid_first=True)
+    run = trainer(data, tmp_path, 4, metavalid_at_start=True)
     del run.checkpoints._parts["start_scores"]
     run.checkpoints._state = tf.train.Checkpoint(**run.checkpoints._parts)
     run.run()
-    again = trainer(data, tmp_path, 8, metavalid_first=True)
+    again = trainer(data, tmp_path, 8, metavalid_at_start=True)
     better = lambda: Validation(Interval(0.99, 0.01), {"loss": 1.0}, scores=np.full(20, 0.99))  # noqa: E731
     monkeypatch.setattr(again.work, "validate", better)
     assert again.run() == 4 and again.checkpoints.best == (0.99, 8)

@@ -12,7 +12,7 @@ from worker_processes import BOUND, wait_for
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RegressionConfig, RunConfig
 from leo_tf.regression.results import RegressionResult
-from leo_tf.runs.problems import problem_of
+from leo_tf.runs.registry import problem_of
 
 SMALL = {"inner_unroll_length": 1, "finetuning_unroll_length": 1, "num_latents": 2}
 
@@ -68,13 +68,13 @@ def require_same(expected, found):
 def test_classification(classes, shared):
     """The run is the chief's alone; all read the data, for what is whitened by the classes of training too."""
     one, two = shared(classes, EvaluationResult, "--num_tasks=11", "--metatest_batch_size=4")
-    assert one.keys() == two.keys() and len(two["yardsticks"]) == 4
+    assert one.keys() == two.keys() and len(two["baselines"]) == 4
 
 
 @pytest.mark.long
-def test_strengths_of_yardsticks_are_chosen_together(classes, shared):
-    few = ("--num_tasks=7", "--queries=3", "--yardsticks=ridge,lda,plda", "--calibrate")
-    chosen = [found["yardstick_choices"] for found in shared(classes, EvaluationResult, *few)]
+def test_strengths_of_baselines_are_chosen_together(classes, shared):
+    few = ("--num_tasks=7", "--queries=3", "--baselines=ridge,lda,plda", "--calibrate")
+    chosen = [found["baseline_choices"] for found in shared(classes, EvaluationResult, *few)]
     assert any("penalty" in choice for choice in chosen[0].values())
     for name, choice in chosen[0].items():
         assert {**choice, "seconds": 0} == {**chosen[1][name], "seconds": 0}

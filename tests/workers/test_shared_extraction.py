@@ -10,7 +10,7 @@ import pytest
 from drawn_images import write_classes
 from worker_processes import BOUND
 
-from leo_tf.data.card import FILES
+from leo_tf.data.extractor_metadata import FILES
 from leo_tf.features.settings import NetworkConfig
 from leo_tf.features.wrn import wide_resnet
 

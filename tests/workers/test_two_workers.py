@@ -140,7 +140,7 @@ def test_what_one_worker_cannot_read_ends_all(workers, tmp_path):
 @pytest.mark.long
 def test_a_run_that_starts_from_another(runs, workers, one, tmp_path):
     """Only the chief reads that run."""
-    start = (*STEPS, f"--start_from={one}", "--outer_lr=1e-5")
+    start = (*STEPS, f"--init_from={one}", "--outer_lr=1e-5")
     runs.finish(tmp_path / "one", *start)
     workers.finish(tmp_path / "two", *start)
     require_near(tmp_path / "two", tmp_path / "one")
@@ -154,7 +154,7 @@ def test_pre_training(runs, workers, tmp_path):
     flags = (
         *(f"--images={tmp_path / 'photos'}", f"--cache_dir={tmp_path / 'cache'}", "--image_size=16", "--batch_size=8"),
         *("--num_steps_limit=4", "--checkpoint_steps=2", "--log_steps=1", "--learning_rate=0.01", "--depth=10"),
-        *("--width=1", "--dropout_rate=0.1", "--watch_ways=3", "--watch_tasks=4", "--heldout_fraction=0.2"),
+        *("--width=1", "--dropout_rate=0.1", "--eval_ways=3", "--watch_tasks=4", "--heldout_fraction=0.2"),
     )
 
     def pretrain(path, *more, **how):

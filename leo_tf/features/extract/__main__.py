@@ -130,7 +130,7 @@ def _embed(values, output, workers):
     from leo_tf.features.extractor import make_extractor
     from leo_tf.features.images import find_images, inspect
 
-    split_by = workers.gather(_split(values) if workers.is_chief else None)[0]
+    split_by = workers.all_gather(_split(values) if workers.is_chief else None)[0]
     extractor = make_extractor(
         *(values.extractor, values.layer, values.views, values.weights, values.pixels or ""),
         *(values.image_size, values.resize_size),
@@ -139,7 +139,9 @@ def _embed(values, output, workers):
     _log.info("%s.", images.summary())
     inspected = inspect(images.splits, values.max_unreadable)
     digests = {f"{split}_digest": each.digest for split, each in inspected.items()}
-    workers.agree({**digests, **extractor.preprocessing.to_json(), "weights_sha256": extractor.about["weights_sha256"]})
+    workers.assert_equal(
+        {**digests, **extractor.preprocessing.to_json(), "weights_sha256": extractor.about["weights_sha256"]}
+    )
     parts = card_folder(output, values.views) / "parts"
     extraction, embedded = Extraction(extractor, parts, values.batch_size, values.max_unreadable, workers), {}
     for split, each in inspected.items():
@@ -182,9 +184,9 @@ def _next(values, output):
 def _split(values):
     """Return (fractions, seed): those given or, with a run's own images, the run's."""
     from leo_tf.features.settings import PretrainConfig
-    from leo_tf.runs.folder import RunFolder
+    from leo_tf.runs.run_dir import RunDirectory
 
-    run = RunFolder(values.extractor, PretrainConfig)
+    run = RunDirectory(values.extractor, PretrainConfig)
     if not values.split_fractions and run.config_file.is_file():
         images = run.config().images
         if Path(images.images).expanduser().resolve() == Path(values.images).expanduser().resolve():
@@ -193,7 +195,7 @@ def _split(values):
 
 
 def _warn(card, inspected):
-    from leo_tf.data.card import what_the_extractor_saw
+    from leo_tf.data.extractor_metadata import what_the_extractor_saw
 
     new = [name for split in ("val", "test") if split in inspected for name in inspected[split].source.classes]
     said = what_the_extractor_saw(card, new) if new else ""

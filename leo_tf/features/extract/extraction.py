@@ -8,10 +8,10 @@ import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.features.extract.parts import Parts
-from leo_tf.features.images.checks import keep, refuse_empty, report_unreadable
 from leo_tf.features.images.layouts import Source
+from leo_tf.features.images.validation import keep, refuse_empty, report_unreadable
 
 CHUNK = 32
 _CHUNKS_OF_A_WORKER = 4  # between two times that workers hear of each other
@@ -34,10 +34,10 @@ class Extraction:
       folder: where the parts are kept until the end; of many workers the chief's.
       batch_size: images that are read and decoded at once; the network has CHUNK at once, whatever it is.
       max_unreadable: share of images that may turn out to be damaged.
-      workers: Council that the images are divided among; all of its workers call `run`.
+      workers: Collectives that the images are divided among; all of its workers call `run`.
     """
 
-    def __init__(self, extractor, folder, batch_size=64, max_unreadable=0.01, workers=ALONE):
+    def __init__(self, extractor, folder, batch_size=64, max_unreadable=0.01, workers=SINGLE_PROCESS):
         self._extractor, self._folder, self._batch_size = extractor, folder, batch_size
         self._max_unreadable, self._workers = max_unreadable, workers
 
@@ -71,21 +71,21 @@ class Extraction:
         workers, starts = self._workers, range(first, len(source), CHUNK)
         at_once = 1 if workers.count == 1 else workers.count * _CHUNKS_OF_A_WORKER
         pieces = [starts[i : i + at_once] for i in range(0, len(starts), at_once)]
-        mine = [piece[i] for piece in pieces for i in workers.own(len(piece))]
+        mine = [piece[i] for piece in pieces for i in workers.shard(len(piece))]
         numbers = [number for start in mine for number in range(start, min(start + CHUNK, len(source)))]
         batches = self._extractor.loader.batches(keep(source, numbers), self._batch_size)
         chunks = _in_chunks(batches.as_numpy_iterator())
         for piece in pieces:
             rows = np.zeros([min(piece[-1] + CHUNK, len(source)) - piece[0], self._extractor.dim], np.float32)
             skipped: dict[str, str] = {}
-            for start in (piece[i] for i in workers.own(len(piece))):
+            for start in (piece[i] for i in workers.shard(len(piece))):
                 squares, why = next(chunks)
                 found = self._extractor(np.pad(squares, [(0, CHUNK - len(squares))] + [(0, 0)] * 3))[: len(squares)]
                 self._require_finite(found, why, source, start)
                 rows[start - piece[0] :][: len(found)] = found
                 skipped |= {str(start + i): text.decode() for i, text in enumerate(why) if text}
-            (rows,) = workers.joined([rows])
-            yield rows, {number: text for each in workers.gather(skipped) for number, text in each.items()}
+            (rows,) = workers.all_reduce([rows])
+            yield rows, {number: text for each in workers.all_gather(skipped) for number, text in each.items()}
 
     def _require_finite(self, rows, why, source, first):
         bad = [i for i in range(len(rows)) if not why[i] and not np.isfinite(rows[i]).all()]

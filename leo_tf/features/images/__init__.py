@@ -9,9 +9,9 @@ checks         damage and leaks, before the work
 loading        a tf.data pipeline over all of it
 """
 
-from leo_tf.features.images.checks import inspect
 from leo_tf.features.images.layouts import ImageSet, Source, find_images
 from leo_tf.features.images.loading import Loader
 from leo_tf.features.images.preprocessing import Preprocessing
+from leo_tf.features.images.validation import inspect
 
 __all__ = ["ImageSet", "Loader", "Preprocessing", "Source", "find_images", "inspect"]

@@ -12,8 +12,8 @@ from leo_tf.data.cache import cache_folder, checksum
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 from leo_tf.features.images import pixels
-from leo_tf.features.images.checks import Inspected, keep, refuse_empty, report_unreadable
 from leo_tf.features.images.preprocessing import decode
+from leo_tf.features.images.validation import Inspected, keep, refuse_empty, report_unreadable
 from leo_tf.files import npz, replace_file, write_json, writing
 
 _FORMAT = 2  # goes up when entries written before must not be used any more

@@ -9,7 +9,7 @@ from leo_tf.commands.flags import define_section_flags, section_of
 from leo_tf.commands.main import Command, run_command
 from leo_tf.commands.workers import define_worker_flags, run_work
 from leo_tf.features.settings import SECTIONS, PretrainConfig
-from leo_tf.runs.folder import RunFolder
+from leo_tf.runs.run_dir import RunDirectory
 
 
 def define_flags(values=flags.FLAGS):
@@ -35,12 +35,12 @@ def _pretrain(values=flags.FLAGS):
     path = values.checkpoint_path
 
     def refuse_early():
-        RunFolder(path, PretrainConfig).refuse_other(config)
+        RunDirectory(path, PretrainConfig).refuse_other(config)
 
-    def make_work(council):
+    def make_work(collectives):
         from leo_tf.features.pretrain.work import Pretraining
 
-        return Pretraining(config, council)
+        return Pretraining(config, collectives)
 
     return run_work(config, values, refuse_early, make_work, lambda work: _train(work, path))
 

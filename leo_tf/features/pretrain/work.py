@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.evaluation.sharing import ALONE
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.features.images import Loader, find_images, inspect
 from leo_tf.features.images.preprocessing import GREY, IMAGENET, Preprocessing
 from leo_tf.features.pretrain.batches import COPIES, Batches, hold_out
+from leo_tf.features.pretrain.evaluation import FewShotWatch, HeldOut, pooled, without_dropout
 from leo_tf.features.pretrain.step import COLUMNS, FeatureSteps, learning_rate
-from leo_tf.features.pretrain.watching import FewShotWatch, HeldOut, pooled, without_dropout
 from leo_tf.features.wrn import default_layer, wide_resnet
 from leo_tf.problem import Validation
-from leo_tf.training.distribution import describe, strategy_of
+from leo_tf.training.strategy import describe, strategy_of
 
 _ROTATIONS = "rotation_logits"
 
@@ -23,15 +23,15 @@ class Measured:
     """What the best checkpoint of a pre-training run has the best of, as the Trainer and its monitor ask for it.
 
     Args:
-      select_by: "heldout" or "one_shot".
+      monitor: "heldout" or "one_shot".
       shots: of the tasks that are watched.
       has_heldout: whether images are held out.
     """
 
     higher_is_better = True
 
-    def __init__(self, select_by, shots, has_heldout):
-        self.measure = "accuracy" if select_by == "heldout" else "one_shot_accuracy"
+    def __init__(self, monitor, shots, has_heldout):
+        self.measure = "accuracy" if monitor == "heldout" else "one_shot_accuracy"
         self.names = {1: "one_shot_accuracy", 5: "five_shot_accuracy"}
         watched = ["accuracy"] * has_heldout + [self.names[each] for each in shots]
         self.other_measures = tuple(name for name in watched if name != self.measure)
@@ -49,7 +49,7 @@ class Pretraining:
 
     Args:
       config: PretrainConfig.
-      council: Council of many workers, all of which build this work; None for one.
+      collectives: Collectives of many workers, all of which build this work; None for one.
 
     Raises:
       InputError: the images are missing, damaged, too few, or others than another worker's.
@@ -57,7 +57,7 @@ class Pretraining:
 
     rates: dict = {}  # noqa: RUF012, none are learned
 
-    def __init__(self, config, council=None):
+    def __init__(self, config, collectives=None):
         self.config, self.settings = config, config.training
         self.preprocessing = preprocessing_of(config.images)
         found = images_of(config.images)
@@ -65,9 +65,9 @@ class Pretraining:
             raise InputError(f"{config.images.images} has no train split; expected images to train on.")
         self._read(found)
         training = self.settings
-        if council is not None:
-            council.agree(self.data_record)
-        strategy = strategy_of(council, training.distribution, training.batch_size, "batch_size")
+        if collectives is not None:
+            collectives.assert_equal(self.data_record)
+        strategy = strategy_of(collectives, training.distribution, training.batch_size, "batch_size")
         replicas = strategy.num_replicas_in_sync
         if training.jit and replicas > 1:
             raise InputError(
@@ -81,7 +81,7 @@ class Pretraining:
             )
             self.optimizer.build(self.model.trainable_variables)
         self._steps = FeatureSteps(self.model, self.optimizer, strategy, training)
-        self._watch(council or ALONE)
+        self._watch(collectives or SINGLE_PROCESS)
         self.state = {"model": self.model, "optimizer": self.optimizer}
         self.columns = COLUMNS
         self._strategy, self._feed, self._next_step = strategy, None, -1
@@ -105,10 +105,10 @@ class Pretraining:
         kept = squares["train"][~held] if held.any() else squares["train"]
         self.batches = Batches(kept, labels[~held], len(self.classes), self.settings, self.preprocessing)
         self._validation = (inspected["val"].source.labels, squares["val"]) if "val" in found else None
-        if self._validation is None and self.settings.select_by == "one_shot":
+        if self._validation is None and self.settings.monitor == "one_shot":
             raise InputError(
-                f"{images.images} has no val split; select_by=one_shot needs one. Give split_fractions, or "
-                "select_by=heldout."
+                f"{images.images} has no val split; monitor=one_shot needs one. Give split_fractions, or "
+                "monitor=heldout."
             )
         self.data_record = {
             "num_classes": self.batches.num_classes,
@@ -138,7 +138,7 @@ class Pretraining:
             self._few_shot = FewShotWatch(
                 without_dropout(features), images, names, self.preprocessing, training, workers
             )
-        self.measured = Measured(training.select_by, self._few_shot.shots if self._few_shot else (), len(labels) > 0)
+        self.measured = Measured(training.monitor, self._few_shot.shots if self._few_shot else (), len(labels) > 0)
 
     def validate(self):
         """Judge the network as it is now; return a Validation."""

@@ -1,0 +1,115 @@
+"""A classification learner and fixed tasks, as analyses see them."""
+
+from types import MappingProxyType
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf import objective
+from leo_tf.analysis_target import AnalysisTarget, Spectra
+from leo_tf.classification.curvature import spectrum
+from leo_tf.classification.evaluator import require_fits, sampler_of
+from leo_tf.classification.learner import join_examples
+from leo_tf.evaluation.progress import Progress
+
+_PAIRS_AT_ONCE = 5000  # of support examples in the relation network
+_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
+
+
+class ClassificationTarget(AnalysisTarget):
+    """See AnalysisTarget.
+
+    Args:
+      learner: ClassificationLearner.
+      table: EmbeddingTable that the tasks are of.
+      tasks: Tasks.
+
+    Raises:
+      InputError: the table does not fit the learner or the tasks, or the learner does not take so many ways.
+    """
+
+    measures = MappingProxyType(
+        {"accuracy": "accuracy", "loss": "loss, nats", "entropy": "entropy of predictions, nats"}
+    )
+
+    def __init__(self, learner, table, tasks):
+        super().__init__(learner, tasks)
+        require_fits(learner, table)
+        learner.require_ways(tasks.ways)
+        self.table, self._sampler = table, sampler_of(table, tasks, learner)
+
+    @property
+    def labels(self):
+        return {"class": np.array(self.table.class_names)[self.tasks.class_ids.ravel()]}
+
+    @property
+    def code_rows(self):
+        return self.tasks.support_rows.reshape(-1, self.tasks.shots)
+
+    def supports(self):
+        tasks = self.tasks
+        at_once = max(1, _PAIRS_AT_ONCE // (tasks.ways * tasks.shots) ** 2)
+        for first in range(0, len(tasks), at_once):
+            rows = tasks.support_rows[first : first + at_once]
+            yield tf.gather(self._sampler.embeddings, rows), self._sampler.labels(len(rows), tasks.shots)
+
+    def spectra(self, support, trace, adapted):
+        inputs = self.learner.tempered(join_examples(support[0]))  # as good as its logits, which are linear in it
+
+        def logits(step):
+            return tf.matmul(inputs, trace.parameters[step], transpose_b=True)
+
+        of_parameters = spectrum(logits(-1 if adapted else 0), inputs)
+        if not self.has_decoder:
+            return Spectra(None, of_parameters)
+        decoded = logits(len(trace.latents) - 1 if adapted else 0)
+        return Spectra(spectrum(decoded, self.learner.decoder.project(inputs)), of_parameters)
+
+    def expansion(self, trace):
+        means = tf.convert_to_tensor(self.learner.decoder.kernel)[:, : self.learner.feature_dim]
+        return np.linalg.svd(means.numpy().astype(np.float64), compute_uv=False)
+
+    def scores(self):
+        found = []
+        for episode, _ in self.episodes():
+            parameters = self.learner.trace(episode.support_x, episode.support_y).parameters
+            logits, labels = self.logits(episode, parameters)
+            probabilities, logs = tf.nn.softmax(logits), tf.nn.log_softmax(logits)
+            entropy = -tf.reduce_sum(tf.math.multiply_no_nan(logs, probabilities), axis=-1)
+            loss = tf.reduce_mean(objective.cross_entropy(logits, labels), axis=-1)
+            accuracy = tf.stack([objective.accuracy(of_step, labels[0]) for of_step in logits])
+            found.append([accuracy.numpy(), loss.numpy(), tf.reduce_mean(entropy, axis=-1).numpy()])
+        columns = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        return dict(zip(self.measures, columns, strict=True))
+
+    def logits(self, episode, classifiers):
+        """Return (logits [steps, tasks, queries, ways], labels [steps, tasks, queries]) of an Episode's queries.
+
+        Args:
+          episode: from `episodes`.
+          classifiers: [steps, tasks, ways, dim].
+        """
+        steps, tasks, ways, dim = classifiers.shape
+        joined = tf.reshape(tf.transpose(classifiers, [1, 0, 2, 3]), [tasks, steps * ways, dim])
+        logits = tf.matmul(join_examples(episode.query_x), joined, transpose_b=True)
+        logits = tf.transpose(tf.reshape(logits, [tasks, -1, steps, ways]), [2, 0, 1, 3])
+        labels = join_examples(episode.query_y)
+        return logits, tf.broadcast_to(labels, [steps, *labels.shape])
+
+    def query_rows(self, tasks):
+        """Return the table's rows of the queries of some of the tasks, [tasks, ways, queries]."""
+        return tasks.rows(self._sampler)[:, :, tasks.shots :]
+
+    def of(self, indices):
+        """Return the subject of some of the tasks."""
+        return type(self)(self.learner, self.table, self.tasks.take(indices))
+
+    def episodes(self, what="analysing queries"):
+        """Yield (Episode, Tasks) some tasks at a time, with all queries."""
+        tasks = self.tasks
+        at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * self.table.dim))
+        with Progress(what, len(tasks), "tasks") as progress:
+            for first in range(0, len(tasks), at_once):
+                some = tasks.take(slice(first, first + at_once))
+                yield some.episode(self._sampler), some
+                progress.add(len(some))

@@ -1,0 +1,35 @@
+"""What a model is compared with: classifiers fitted to each support set alone."""
+
+from leo_tf.classification.baselines.base_classes import TrainingClasses
+from leo_tf.classification.baselines.feature_spaces import RAW, Space, plda_of, space_of_model, whitened_by
+from leo_tf.classification.baselines.lda import lda, shared_covariance
+from leo_tf.classification.baselines.logistic import logistic_regression
+from leo_tf.classification.baselines.measurement import Measured, Scoring, planned, title_of
+from leo_tf.classification.baselines.nearest_mean import nearest_class_mean, nearest_class_mean_by_cosine
+from leo_tf.classification.baselines.registry import FITTED, NEAREST_MEANS, ON_REQUEST, Baseline, lda_of, requested
+from leo_tf.classification.baselines.ridge import ridge
+
+__all__ = [
+    "FITTED",
+    "NEAREST_MEANS",
+    "ON_REQUEST",
+    "RAW",
+    "Baseline",
+    "Measured",
+    "Scoring",
+    "Space",
+    "TrainingClasses",
+    "lda",
+    "lda_of",
+    "logistic_regression",
+    "nearest_class_mean",
+    "nearest_class_mean_by_cosine",
+    "planned",
+    "plda_of",
+    "requested",
+    "ridge",
+    "shared_covariance",
+    "space_of_model",
+    "title_of",
+    "whitened_by",
+]

@@ -1,0 +1,49 @@
+"""Linear discriminant analysis with the covariance that the meta-training classes share."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.classification.baselines.dual import positive
+from leo_tf.classification.metrics import LinearClassifier
+from leo_tf.data.transform import within_classes
+
+
+class SharedCovariance(NamedTuple):
+    """A covariance matrix by its eigenvectors."""
+
+    variances: np.ndarray  # [dim] float64
+    directions: np.ndarray  # [dim, dim] float64, one a column
+
+
+def shared_covariance(table):
+    """Return the SharedCovariance within the classes of an EmbeddingTable; a few examples cannot give it."""
+    covariance = within_classes(table).covariance
+    return SharedCovariance(*np.linalg.eigh(covariance))
+
+
+def lda(support_x, covariance, shrinkage=0.1):
+    """Return the classifier of normal densities with the support means and one covariance.
+
+    Args:
+      support_x: embeddings [tasks, ways, shots, dim].
+      covariance: SharedCovariance.
+      shrinkage: share of the mean variance that is added to every direction's. A number or a scalar tensor.
+
+    Returns:
+      LinearClassifier; the log densities up to what is the same for all classes.
+
+    Raises:
+      InputError: the shrinkage is not positive.
+    """
+    shrinkage = positive("shrinkage", shrinkage)
+    support_x = tf.convert_to_tensor(support_x)
+    variances = tf.constant(np.maximum(covariance.variances, 0.0))  # rounding makes some of them negative
+    directions = tf.constant(covariance.directions, support_x.dtype)
+    shrunk = tf.cast(variances + shrinkage * tf.reduce_mean(variances), support_x.dtype)
+    means = tf.reduce_mean(support_x, axis=2)
+    # einsum joins tasks and ways into one matrix; matmul would multiply task by task.
+    along = tf.einsum("twd,de->twe", means, directions)
+    weights = tf.einsum("twe,de->twd", along / shrunk, directions)
+    return LinearClassifier(weights, -tf.reduce_sum(weights * means, axis=-1) / 2)

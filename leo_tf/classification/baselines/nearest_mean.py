@@ -1,0 +1,30 @@
+"""Nearest class mean: the simplest answer that a few examples allow."""
+
+import tensorflow as tf
+
+from leo_tf.classification.metrics import LinearClassifier
+
+
+def nearest_class_mean(support_x):
+    """Return the classifier that picks the class whose support mean is nearest (Euclidean).
+
+    Args:
+      support_x: [tasks, ways, shots, dim].
+
+    Returns:
+      LinearClassifier; -|x - c|^2 / 2 up to a term without c.
+    """
+    means = tf.reduce_mean(support_x, axis=2)
+    return LinearClassifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
+
+
+def nearest_class_mean_by_cosine(support_x):
+    """Return the classifier that picks the class whose support mean makes the smallest angle with the query.
+
+    Args:
+      support_x: [tasks, ways, shots, dim].
+
+    Returns:
+      LinearClassifier of means of unit length; the query's length, the same for all classes, is left out.
+    """
+    return LinearClassifier(tf.math.l2_normalize(tf.reduce_mean(support_x, axis=2), axis=-1))

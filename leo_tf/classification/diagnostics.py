@@ -1,0 +1,70 @@
+"""What to say when a trained model is worse than a baseline."""
+
+from typing import NamedTuple
+
+_FEW_CLASSES, _FEW_STEPS = 30, 1000
+
+
+class Circumstances(NamedTuple):
+    """What is known of a model that was evaluated; None where it is not known."""
+
+    train_classes: int | None  # that it was trained on
+    trained_shots: int
+    shots: int  # of the evaluation
+    trained_ways: int | None  # None too for a run of metatrain_ways, which are others on purpose
+    ways: int
+    best_step: int
+    last_step: int | None
+
+
+def below_baselines(algorithm, accuracy, baselines, circumstances):
+    """Return one line that names the best baseline above a model with the likely reasons; empty where none is above.
+
+    Args:
+      algorithm: the model's name.
+      accuracy: its mean accuracy.
+      baselines: {name: mean accuracy} on the same tasks.
+      circumstances: Circumstances.
+    """
+    best = best_above(accuracy, baselines)
+    if best is None:
+        return ""
+    above = sum(accuracy < value for value in baselines.values())
+    others = f" ({above} of {len(baselines)} baselines are above)" if len(baselines) > 1 else ""
+    return (
+        f"{algorithm}'s accuracy, {100 * accuracy:.2f} %, is below {possessive(best)}, {100 * baselines[best]:.2f} %, "
+        f"on the same tasks{others}. {' '.join(_reasons(circumstances))}"
+    )
+
+
+def best_above(accuracy, baselines):
+    """Return the name of the best baseline of {name: mean accuracy} if its accuracy is above, else None."""
+    best = max(baselines, key=baselines.__getitem__, default=None)
+    return best if best is not None and accuracy < baselines[best] else None
+
+
+def possessive(name):
+    """Return "nearest class mean's (whitened)" for "nearest class mean, whitened"."""
+    first, _, rest = name.partition(", ")
+    return f"{first}'s ({rest})" if rest else f"{first}'s"
+
+
+def _reasons(known):
+    found = []
+    if known.train_classes is not None and known.train_classes < _FEW_CLASSES:
+        found.append(f"Few classes to learn from ({known.train_classes}): more of them help most.")
+    if known.shots != known.trained_shots:
+        found.append(f"Trained with {known.trained_shots} shots, judged with {known.shots}: train with as many.")
+    if known.trained_ways not in (None, known.ways):
+        found.append(f"Trained with {known.trained_ways} ways, judged with {known.ways}.")
+    last = known.best_step if known.last_step is None else known.last_step
+    if last < _FEW_STEPS:
+        found.append(f"Perhaps too short: {last} steps so far.")
+    elif known.best_step < last:
+        found.append(
+            f"Perhaps over-trained: the best validation was at step {known.best_step}, not {last}; try a "
+            "larger dropout_rate or kl_weight, or patience."
+        )
+    return found or [
+        "Perhaps the hyper-parameters, made for other data: try other values of dropout_rate, kl_weight and outer_lr."
+    ]

@@ -1,0 +1,43 @@
+"""What defines a MAML or a Meta-SGD."""
+
+from dataclasses import dataclass, fields
+
+from leo_tf.config.leo import MOST_STEPS, LEOConfig
+from leo_tf.config.section import Section, setting
+
+_OF_LEO = {field.name: field for field in fields(LEOConfig)}
+
+
+def _as_leo(name):
+    """Declare a field that means what it means for LEO; one flag sets both."""
+    field = _OF_LEO[name]
+    return setting(field.default, field.metadata["help"], **{k: v for k, v in field.metadata.items() if k != "help"})
+
+
+@dataclass(frozen=True)
+class MAMLConfig(Section):
+    """The baselines that descend from meta-learned weights, without a latent space.
+
+    References:
+      Finn et al., "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
+      Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017.
+
+    Example:
+      >>> leo_tf.RunConfig(leo_tf.MAMLConfig(maml_steps=5), algorithm="metasgd").model.maml_lr
+      1.0
+    """
+
+    group = "Baselines"
+
+    maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the weights", high=MOST_STEPS)
+    maml_lr: float = setting(
+        1.0,
+        "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start",
+        low=1e-30,
+        high=1e30,
+        expected="a finite number above 0",
+    )
+    dropout_rate: float = _as_leo("dropout_rate")
+    l2_penalty_weight: float = _as_leo("l2_penalty_weight")
+    first_order: bool = _as_leo("first_order")
+    inner_gradient_norm_threshold: float = _as_leo("inner_gradient_norm_threshold")

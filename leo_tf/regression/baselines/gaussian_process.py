@@ -1,0 +1,120 @@
+"""Gaussian processes by scikit-learn: the classical baseline of regression, and what a kernel for all tasks gives."""
+
+import functools
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize
+
+from leo_tf.errors import InputError, require_package
+
+
+class GaussianPrediction(NamedTuple):
+    """The posterior of the function without noise at each point alone."""
+
+    mean: np.ndarray  # [tasks, n]
+    stddev: np.ndarray  # [tasks, n]
+
+    def sample(self, samples, seed):
+        """Draw values [samples, tasks, n], independent from point to point: for scores of single points."""
+        rng = np.random.default_rng(seed)
+        return self.mean + self.stddev * rng.standard_normal((samples, *self.mean.shape))
+
+
+def gaussian_process(support_x, support_y, x, noise_stddev=0.3, kernel=None):
+    """Predict every task's function by a Gaussian process of mean 0.
+
+    It knows less than `exact_posterior`: two families whose mean is not quite 0 are no Gaussian process.
+
+    Args:
+      support_x: [tasks, shots, 1].
+      support_y: [tasks, shots, 1], with noise.
+      x: [n].
+      noise_stddev: standard deviation of that noise, known.
+      kernel: from `fit_kernel`, used unchanged; by default a kernel is fitted to each task's support alone, by its
+        marginal likelihood, some 20 ms each.
+
+    Returns:
+      GaussianPrediction.
+
+    Raises:
+      InputError: scikit-learn is not installed, the shapes do not agree, or the noise is not above 0.
+
+    References:
+      Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1 and chapter 5.
+    """
+    support_x, support_y = _checked(support_x, support_y, noise_stddev)
+    limited, regressor = _scikit_learn(noise_stddev)
+    x = np.asarray(x, np.float64)[:, np.newaxis]
+    mean, stddev = np.empty((2, len(support_x), len(x)))
+    with limited, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a kernel fitted to few points often ends at its bounds
+        for task, (inputs, targets) in enumerate(zip(support_x, support_y[..., 0], strict=True)):
+            model = regressor() if kernel is None else regressor(kernel=kernel, optimizer=None)
+            mean[task], stddev[task] = model.fit(inputs, targets).predict(x, return_std=True)
+    return GaussianPrediction(mean, stddev)
+
+
+def fit_kernel(support_x, support_y, noise_stddev=0.3):
+    """Fit one kernel to many tasks, by the sum of their log marginal likelihoods.
+
+    Args:
+      support_x: [tasks, points, 1], of training tasks; a few hundred are enough, some 20 ms each.
+      support_y: [tasks, points, 1], with noise.
+      noise_stddev: standard deviation of that noise, known.
+
+    Returns:
+      scikit-learn kernel, constant * RBF + constant * dot product, for `gaussian_process`.
+
+    Raises:
+      InputError: as `gaussian_process`, or there are no tasks.
+    """
+    support_x, support_y = _checked(support_x, support_y, noise_stddev)
+    if not support_x.size:
+        raise InputError(f"Got support_x {list(support_x.shape)}; expected at least one point to fit a kernel to.")
+    limited, regressor = _scikit_learn(noise_stddev)
+
+    def loss(theta):
+        likelihoods = [model.log_marginal_likelihood(theta, True, clone_kernel=False) for model in models]
+        values, gradients = zip(*likelihoods, strict=True)
+        return -math.fsum(values) / len(models), -np.mean(gradients, axis=0)
+
+    with limited:
+        models = [
+            regressor(optimizer=None).fit(inputs, targets)
+            for inputs, targets in zip(support_x, support_y[..., 0], strict=True)
+        ]
+        kernel = models[0].kernel_
+        found = optimize.minimize(loss, kernel.theta, jac=True, method="L-BFGS-B", bounds=kernel.bounds)
+    return kernel.clone_with_theta(found.x)
+
+
+def _checked(support_x, support_y, noise_stddev):
+    x, y = (np.asarray(values, np.float64) for values in (support_x, support_y))
+    if x.ndim != 3 or x.shape[2] != 1 or x.shape != y.shape:
+        raise InputError(
+            f"Got support_x {list(x.shape)} and support_y {list(y.shape)}; expected the same shape [tasks, shots, 1]."
+        )
+    if not 0 < noise_stddev < math.inf:
+        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, small for no noise.")
+    return x, y
+
+
+def require_scikit_learn():
+    """Raise InputError unless scikit-learn is installed."""
+    require_package("sklearn.gaussian_process", "A Gaussian process")
+
+
+def _scikit_learn(noise_stddev):
+    """Return a context manager that limits threads, and a function that makes a regressor."""
+    require_scikit_learn()
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    bounds = (1e-3, 1e3)
+    kernel = ConstantKernel(1.0, bounds) * RBF(1.0, bounds) + ConstantKernel(1.0, bounds) * DotProduct(1.0, bounds)
+    make = functools.partial(GaussianProcessRegressor, kernel=kernel, alpha=noise_stddev**2)
+    return threadpool_limits(limits=1), make  # the matrices are too small for several threads

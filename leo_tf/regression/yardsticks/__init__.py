@@ -1,6 +1,0 @@
-"""What LEO is compared with: the exact posterior, which nothing beats, and Gaussian processes."""
-
-from leo_tf.regression.yardsticks.evaluation import evaluate_gaussian_process, evaluate_posterior
-from leo_tf.regression.yardsticks.posterior import exact_posterior
-
-__all__ = ["evaluate_gaussian_process", "evaluate_posterior", "exact_posterior"]

@@ -1,0 +1,27 @@
+"""The run that another one starts from: whether it can be, known without TensorFlow."""
+
+from leo_tf.errors import InputError
+from leo_tf.runs.run_dir import RunDirectory
+
+
+def run_to_init_from(config):
+    """Return the RunDirectory that a RunConfig's `init_from` names.
+
+    Raises:
+      InputError: there is no run, or one of another problem or algorithm.
+    """
+    path = config.training.init_from
+    folder = RunDirectory(path)
+    if not folder.config_file.exists():
+        raise InputError(
+            f"init_from={path!r} was given, where there is no run; expected the checkpoint_path of a run made by "
+            "train.py. Correct it, or leave init_from out."
+        )
+    other = folder.config()
+    mine, theirs = (f"problem={each.problem}, algorithm={each.algorithm}" for each in (config, other))
+    if mine != theirs:
+        raise InputError(
+            f"init_from={path!r} was given, a run with {theirs}; expected one with {mine}. Give another run, or the "
+            "same problem and algorithm."
+        )
+    return folder

@@ -1,0 +1,1 @@
+"""Training on several machines: rendezvous, collectives, the loop of a worker, launch."""

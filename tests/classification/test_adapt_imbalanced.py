@@ -1,0 +1,68 @@
+"""Adaptation to classes of any size against the oracle, and against `adapt` where the sizes are equal."""
+
+import numpy as np
+import oracle
+import pytest
+import tensorflow as tf
+
+from leo_tf import LEO, LEOConfig
+from leo_tf.layers import relation
+
+DIM, STEPS = 8, (3, 2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+def make_model(**changes):
+    """A float64 model whose every learning rate differs."""
+    rng = np.random.default_rng(5)
+    config = LEOConfig(num_latents=4, inner_unroll_length=STEPS[0], finetuning_unroll_length=STEPS[1], **changes)
+    model = LEO(config, DIM, dtype="float64", seed=1)
+    model.latent_learning_rate.assign(rng.uniform(0.05, 0.5, 4))
+    model.finetuning_learning_rate.assign(rng.uniform(0.05, 0.6, DIM))
+    return model
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1], [4, 1, 2], [1, 7], [3]])
+def test_equals_the_oracle(model, counts):
+    rng = np.random.default_rng(len(counts))
+    labels = np.stack([rng.permutation(np.repeat(np.arange(len(counts)), counts)) for _ in range(2)])
+    support = rng.normal(size=(*labels.shape, DIM))
+    weights = [variable.numpy() for variable in model.meta_variables]
+    expected = [oracle.adapt_imbalanced(weights, x, y, STEPS) for x, y in zip(support, labels, strict=True)]
+    np.testing.assert_allclose(model.adapt_imbalanced(support, labels), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("changes", [{}, {"codes_per_class": "class"}, {"codes_from": "prior"}])
+@pytest.mark.parametrize(("ways", "shots"), [(5, 1), (4, 3)])
+def test_equal_sizes_in_any_order_give_adapt(make_episode, ways, shots, changes):
+    model = make_model(**changes)
+    episode = make_episode(tasks=3, ways=ways, shots=shots)
+    expected = model.adapt(episode.support_x, episode.support_y)
+    order = np.random.default_rng(0).permutation(ways * shots)
+    support = tf.gather(tf.reshape(episode.support_x, [3, ways * shots, DIM]), order, axis=1)
+    labels = tf.gather(tf.reshape(episode.support_y, [3, ways * shots]), order, axis=1)
+    np.testing.assert_allclose(model.adapt_imbalanced(support, labels), expected, rtol=1e-10)
+    np.testing.assert_allclose(model.adapt_imbalanced(support, labels, ways), expected, rtol=1e-10)
+
+
+def test_saying_a_class_twice_changes_nothing(model):
+    """More examples of a class bring what they say, not more weight."""
+    support, labels = np.random.default_rng(3).normal(size=(1, 4, DIM)), np.array([[0, 1, 1, 2]])
+    again = [0, 1, 2, 3, 1, 2, 1, 2]
+    np.testing.assert_allclose(
+        model.adapt_imbalanced(support[:, again], labels[:, again]), model.adapt_imbalanced(support, labels), rtol=1e-10
+    )
+
+
+def test_pairs_row_by_row_give_the_same(model, monkeypatch):
+    """As they are taken where all at once would fill the memory."""
+    rng = np.random.default_rng(4)
+    support, labels = rng.normal(size=(2, 6, DIM)), np.array([[0, 1, 1, 2, 1, 0], [2, 1, 0, 0, 0, 0]])
+    expected = model.adapt_imbalanced(support, labels)
+    monkeypatch.setattr(relation, "PAIRS_AT_ONCE", 71)  # there are 72
+    np.testing.assert_allclose(model.adapt_imbalanced(support, labels), expected, rtol=1e-12)
+    np.testing.assert_allclose(tf.function(model.adapt_imbalanced)(support, tf.constant(labels)), expected, rtol=1e-12)

@@ -1,0 +1,47 @@
+"""What is said of a model below a baseline."""
+
+import pytest
+
+from leo_tf.classification.diagnostics import Circumstances, below_baselines
+
+FINE = Circumstances(64, 1, 1, 5, 5, best_step=5000, last_step=5000)
+NEAREST = {"nearest class mean": 0.6}
+
+
+def said(**changes):
+    return below_baselines("LEO", 0.5, NEAREST, FINE._replace(**changes))
+
+
+def test_nothing_where_it_is_not_below():
+    assert below_baselines("LEO", 0.6, NEAREST, FINE) == ""
+    assert below_baselines("LEO", float("nan"), NEAREST, FINE) == ""
+    assert below_baselines("LEO", 0.6, {}, FINE) == ""
+
+
+@pytest.mark.parametrize(
+    "changes,reason",
+    [
+        ({}, "Perhaps the hyper-parameters, made for other data"),
+        ({"train_classes": 18}, "Few classes to learn from (18)"),
+        ({"shots": 5}, "Trained with 1 shots, judged with 5"),
+        ({"ways": 20}, "Trained with 5 ways, judged with 20"),
+        ({"last_step": 9000}, "Perhaps over-trained: the best validation was at step 5000, not 9000"),
+        ({"best_step": 60, "last_step": 60}, "Perhaps too short: 60 steps"),
+        ({"best_step": 60, "last_step": None}, "Perhaps too short: 60 steps"),
+    ],
+)
+def test_one_line_with_the_likely_reason(changes, reason):
+    line = said(**changes)
+    assert line.startswith("LEO's accuracy, 50.00 %, is below nearest class mean's, 60.00 %, on the same tasks. ")
+    assert reason in line and "\n" not in line
+    assert line.count("Perhaps") + line.count("Few") + line.count("Trained") == 1
+
+
+def test_the_best_baseline_above_is_named():
+    baselines = NEAREST | {"nearest class mean, whitened": 0.7, "ridge": 0.65, "LDA": 0.4}
+    assert below_baselines("LEO", 0.7, baselines, FINE) == ""
+    line = below_baselines("LEO", 0.62, baselines, FINE)
+    assert line.startswith(
+        "LEO's accuracy, 62.00 %, is below nearest class mean's (whitened), 70.00 %, on the same tasks (2 of 4 "
+        "baselines are above). Perhaps"
+    )

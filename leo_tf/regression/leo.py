@@ -19,7 +19,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
     """Latent embedding optimization of a network on one-dimensional regression (paper section 4.1).
 
     Encoder: a perceptron on the pairs (x, y), then the relation network over all pairs of support points, averaged to
-    one Gaussian over candidates. Decoder: a perceptron from the code to a Gaussian over all parameters of the network.
+    one Gaussian over codes. Decoder: a perceptron from the code to a Gaussian over all parameters of the network.
 
     Ours, as the paper gives no more: standard deviations are exp(u), times `weight_spread` and Glorot's standard
     deviation for a decoded weight. With `biases`, the last one of the decoder starts at a freshly initialised network,
@@ -129,17 +129,17 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             path = self._adapt(initial, support_x, support_y, self._decode_means)
             penalty = objective.encoder_penalty(initial, path.latents[-1])
             return AdaptationOutput(path.parameters[-1], tf.zeros_like(penalty), penalty)
-        candidates = self.regression.candidates
+        count = self.regression.candidates
         tasks, samples = support_x.shape[0], noise.shape[0] // support_x.shape[0]
-        of_codes = noise[:, self.normals_per_task - candidates * self._normals_per_code : self.normals_per_task]
+        of_codes = noise[:, self.normals_per_task - count * self._normals_per_code : self.normals_per_task]
         of_latents, of_weights = tf.split(
             tf.reshape(of_codes, [-1, self._normals_per_code]), [self.config.num_latents, -1], axis=1
         )
         if self.is_mixture:
-            drawn = candidates.of_mixture(posterior, samples, candidates)
+            drawn = candidates.of_mixture(posterior, samples, count)
         else:
-            drawn = candidates.of_gaussian(posterior, tasks, samples, candidates)
-        every = samples * candidates
+            drawn = candidates.of_gaussian(posterior, tasks, samples, count)
+        every = samples * count
         if every > 1:
             support_x, support_y = (tf.repeat(values, every, axis=0) for values in (support_x, support_y))
         initial = distributions.sample_at(drawn.distribution, of_latents)
@@ -149,7 +149,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             return AdaptationOutput(path.parameters[-1], kl, penalty)
         kl = tf.reshape(kl, drawn.log_shares.shape)
         # A component's share stands in the density of its candidates.
-        kl += (drawn.log_shares + math.log(candidates)) / self.config.num_latents
+        kl += (drawn.log_shares + math.log(count)) / self.config.num_latents
         kl, penalty = (
             tf.reduce_sum(tf.exp(drawn.log_shares) * tf.reshape(each, kl.shape), axis=[1, 2]) / samples
             for each in (kl, penalty)

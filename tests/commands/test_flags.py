@@ -11,7 +11,7 @@ from leo_tf.commands.workers import cluster_of, define_worker_flags
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 REGRESSION = f"--flagfile={CONFIGS / 'regression.cfg'}"
-BEYOND = [f"--flagfile={CONFIGS / 'recipes' / name}.cfg" for name in ("regression_wide", "regression_samples")]
+BEYOND = [f"--flagfile={CONFIGS / name}.cfg" for name in ("regression_wide", "regression_samples")]
 RUNS = {
     "leo": ["--outer_lr=0.002", "--nostochastic", "--seed=3"],
     "maml": ["--algorithm=maml", "--maml_lr=0.5"],

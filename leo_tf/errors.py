@@ -1,48 +1,53 @@
-"""The one error a user can cause, what its messages show, and the check for packages that not everybody has."""
+"""The error that reports a user's mistake, values as its messages show them, and the check for optional packages."""
 
 import importlib.util
+from typing import Any
 
-_PACKAGES = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # where the name to install is another than that to import
+_PACKAGES = {"PIL": "Pillow", "sklearn": "scikit-learn"}  # by the name to import: the name to install
 
 
 class InputError(ValueError):
-    """Bad input from the user: data, flags, a run folder.
+    """Bad input from the user: data, settings, a run directory.
 
-    The message says what was received, what was expected and what to do, and calls settings by their names. The command
-    line tools print it, settings as flags, and exit with status 2; any other exception is a defect and keeps its
-    traceback.
+    A command prints the message and the flags of the settings, and exits with status 2. Any other exception is a defect
+    and keeps its traceback.
+
+    Args:
+      message: what was received, what was expected and what to do; it calls settings by their names, without dashes.
+      *settings: names of the settings that the message is about.
 
     Example:
       >>> try:
       ...     leo_tf.LEOConfig(num_latents=0)
       ... except leo_tf.InputError as error:
-      ...     print(error)
-      num_latents=0 was given; expected a whole number from 1 to 4096.
+      ...     print(error, error.settings)
+      num_latents=0 was given; expected a whole number from 1 to 4096. ('num_latents',)
     """
 
+    def __init__(self, message: str, *settings: str) -> None:
+        super().__init__(message)
+        self.settings = settings
 
-def shown(value, most=200):
-    """Return a value for a message: its repr, cut off where it is long."""
+
+def shown(value: Any, most: int = 200) -> str:
+    """Return the repr of a value for a message, shortened to `most` characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
+    except ValueError:  # Python refuses to print a whole number of more than 4,300 digits
         return f"a number of {value.bit_length()} bits" if isinstance(value, int) else f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def require_package(module, purpose):
-    """Raise where an optional package is not installed.
+def require_package(module: str, purpose: str) -> None:
+    """Raise InputError unless an optional package is installed.
 
     Args:
       module: the name to import.
       purpose: what needs it, the beginning of a sentence: "The report".
-
-    Raises:
-      InputError: it is not installed.
     """
     try:
         found = importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # its parent is missing, or it is blocked
+    except (ImportError, ValueError):  # its parent package is missing, or it is blocked
         found = False
     if not found:
         package = module.partition(".")[0]

@@ -1,5 +1,6 @@
-"""The check for packages that not everybody has."""
+"""The error that reports a user's mistake, and the check for optional packages."""
 
+import pickle
 import re
 import sys
 
@@ -7,6 +8,11 @@ import pytest
 
 from leo_tf import InputError
 from leo_tf.errors import require_package
+
+
+def test_an_error_keeps_the_names_of_its_settings():
+    error = pickle.loads(pickle.dumps(InputError("seed=-1 was given.", "seed")))
+    assert (str(error), error.settings) == ("seed=-1 was given.", ("seed",))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,22 @@
-"""Flags as a reader meets them: in groups with defaults and an example for `--help`, and by name in messages."""
+"""The text of a command's `--help`: its flags in groups, with their defaults, and an example."""
 
-import re
 import shutil
 import textwrap
 
-from absl import flags
-
 GROUPS = (
-    *("Run", "Workers", "Output", "Data", "Images", "Network", "Tasks", "LEO", "Optimisation", "Baselines"),
+    *(
+        "Run",
+        "Workers",
+        "Output",
+        "Data",
+        "Images",
+        "Network",
+        "Tasks",
+        "LEO",
+        "ProtoLEO",
+        "Optimisation",
+        "Meta-learners",
+    ),
     *("Regression", "Search", "Execution"),
 )
 _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
@@ -42,16 +51,6 @@ def grouped(flag_values):
         if module.partition(".")[0] not in _FOREIGN:
             found.setdefault(module if module in GROUPS else "Flags", []).extend(defined)
     return {group: found[group] for group in ("Flags", *GROUPS) if group in found}
-
-
-def as_flags(message, flag_values=flags.FLAGS):
-    """Write the settings that a message names as the flags they are set by: `seed=1` as `--seed=1`.
-
-    A name of one word stays as it is where no `=` follows: it may be a word.
-    """
-    names = [flag.name for group in grouped(flag_values).values() for flag in group]
-    named = "|".join(name if "_" in name else f"{name}(?==)" for name in sorted(names, key=len, reverse=True))
-    return re.sub(rf"(?<![-\w./'\"])(?:{named})(?![-\w./])", r"--\g<0>", message) if names else message
 
 
 def usage_of(flag):

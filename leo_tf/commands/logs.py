@@ -14,22 +14,13 @@ from absl import logging as absl_logging
 _FOR_KERAS_ALONE = ("sklearn", "matplotlib")
 
 
-def start_logs(rewrite):
-    """Send leo_tf's log to stderr, and silence TensorFlow unless --verbosity is given.
-
-    Args:
-      rewrite: function from a line to what is printed.
-    """
-
-    class Lines(logging.Formatter):
-        def format(self, record):
-            return rewrite(super().format(record))
-
+def start_logs() -> None:
+    """Send leo_tf's log to stderr, and silence TensorFlow's unless --verbosity is given."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if _is_talkative() else "3")
     if not _is_talkative():
         absl_logging.set_verbosity(absl_logging.ERROR)  # carries TensorFlow's notes on every checkpoint
     handler = logging.StreamHandler()
-    handler.setFormatter(Lines("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log = logging.getLogger("leo_tf")
     log.addHandler(handler)
     log.setLevel(logging.INFO)

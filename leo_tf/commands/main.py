@@ -9,7 +9,7 @@ from absl import app, flags
 
 from leo_tf.commands import evaluate, train
 from leo_tf.commands.flags import refuse_positional
-from leo_tf.commands.help import as_flags, help_text
+from leo_tf.commands.help import help_text
 from leo_tf.commands.logs import start_logs
 from leo_tf.errors import InputError
 
@@ -59,14 +59,14 @@ def run_command(run, command):
     atexit.register(_print_all, last_words)  # before TensorFlow's, so that it comes after them
 
     def guarded(arguments):
-        start_logs(as_flags)
+        start_logs()
         try:
             if command.takes:
                 return run(arguments[1:])
             refuse_positional(arguments)
             return run()
         except InputError as error:
-            last_words.append(f"Error: {as_flags(str(error))}")
+            last_words.extend(error_lines(error))
         except KeyboardInterrupt:
             last_words.append(f"Stopped; the same command {command.again}.")
             return _INTERRUPTED
@@ -86,10 +86,16 @@ def run_command(run, command):
         try:
             return parsed(arguments, flags.FLAGS)
         except InputError as error:
-            last_words.append(f"Error: {error}")
+            last_words.extend(error_lines(error))
             sys.exit(_USAGE_ERROR)
 
     app.run(guarded, flags_parser=parse)
+
+
+def error_lines(error: InputError, values: flags.FlagValues = flags.FLAGS) -> list[str]:
+    """Return what a command prints of an InputError: its message, and the flags of its settings that it has."""
+    names = [f"--{name}" for name in dict.fromkeys(error.settings) if name in values]
+    return [f"Error: {error}", *([f"Flags: {', '.join(names)}"] if names else [])]
 
 
 def parsed(arguments, values):

@@ -5,7 +5,6 @@ import os
 
 from leo_tf import analysis
 from leo_tf.commands.evaluation_job import whole_numbers
-from leo_tf.commands.help import as_flags
 from leo_tf.evaluation import compare, plots, seed_summary
 from leo_tf.files import write_json
 from leo_tf.files.reports import beside, versions
@@ -26,7 +25,7 @@ def report(found, values):
     print(f"{evaluation.title}{result}")
     advice = evaluation.advice(result, step, folder.latest_step())
     if advice:
-        print(as_flags(advice))
+        print(advice)
     result.save(output.with_suffix(".npz"))
     about = {"checkpoint_path": str(folder.path), "step": step, **evaluation.about}
     summary = {**about, "versions": versions(), **result.summary()}

@@ -1,6 +1,7 @@
-"""What defines a MAML or a Meta-SGD."""
+"""Settings of MAML and Meta-SGD."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from leo_tf.config.leo import MOST_STEPS, LEOConfig
 from leo_tf.config.section import Section, setting
@@ -8,15 +9,15 @@ from leo_tf.config.section import Section, setting
 _OF_LEO = {field.name: field for field in fields(LEOConfig)}
 
 
-def _as_leo(name):
-    """Declare a field that means what it means for LEO; one flag sets both."""
+def _as_leo(name: str) -> Any:
+    """Declare a field with the same meaning as in LEOConfig; one flag sets both."""
     field = _OF_LEO[name]
     return setting(field.default, field.metadata["help"], **{k: v for k, v in field.metadata.items() if k != "help"})
 
 
 @dataclass(frozen=True)
 class MAMLConfig(Section):
-    """The baselines that descend from meta-learned weights, without a latent space.
+    """Settings of MAML and Meta-SGD, which adapt meta-learned initial weights without a latent space.
 
     References:
       Finn et al., "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
@@ -27,12 +28,12 @@ class MAMLConfig(Section):
       1.0
     """
 
-    group = "Baselines"
+    group = "Meta-learners"
 
-    maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the weights", high=MOST_STEPS)
+    maml_steps: int = setting(10, "gradient steps of MAML and Meta-SGD on the classifier weights", high=MOST_STEPS)
     maml_lr: float = setting(
         1.0,
-        "learning rate of these steps: MAML's, and where Meta-SGD's learned ones start",
+        "learning rate of these steps: fixed in MAML, the initial value of the meta-learned rates in Meta-SGD",
         low=1e-30,
         high=1e30,
         expected="a finite number above 0",

@@ -1,45 +1,64 @@
-"""What every section of a configuration is: a frozen dataclass whose fields know their type, bounds and choices."""
+"""Sections of a configuration: frozen dataclasses whose fields know their type, bounds and choices."""
 
 import dataclasses
 import math
 import numbers
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from leo_tf.errors import InputError, shown
 
-MOST = 2**53  # whole numbers above it are no exact floats, and every size of ours is far below
+AUTO = "auto"  # the value of a setting that is chosen on validation tasks
+MOST = 2**53  # whole numbers above it are no exact floats, and every size here is far below
 
 
-def setting(default, help_text, *, choices=None, low=None, high=None, expected=None, group="") -> Any:
+def setting(
+    default: Any,
+    help_text: str,
+    *,
+    choices: Collection[str] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    expected: str | None = None,
+    group: str = "",
+) -> Any:
     """Declare a field of a section.
 
     Args:
-      default: its default; its annotation is the type.
+      default: its default; the field's annotation is its type.
       help_text: for `--help`.
-      choices: the texts it may be.
-      low, high: inclusive bounds of a number; low is 0 and high the largest sensible one unless given.
-      expected: what an error message says was expected; made from the bounds unless given.
-      group: where `--help` lists it; the section's unless given.
+      choices: the texts that are allowed.
+      low, high: inclusive bounds of a number; by default 0 and the largest sensible number.
+      expected: what an error message says was expected; by default made from the bounds.
+      group: heading under which `--help` lists the setting; by default the section's.
     """
     bounds = {"low": low, "high": high, "expected": expected}
     metadata = {"help": help_text, "choices": choices, **bounds, "group": group}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def count(default, help_text, low=1, high=MOST, group=""):
+def count(default: int, help_text: str, low: int = 1, high: float = MOST, group: str = "") -> Any:
     """Declare a whole number of at least `low`."""
     return setting(default, help_text, low=low, high=high, group=group)
 
 
-def weight(default, help_text):
+def weight(default: float, help_text: str) -> Any:
     """Declare a finite number of at least 0."""
     return setting(default, help_text, low=0.0, high=1e30, expected="a finite number of at least 0")
 
 
-def require(condition, owner, name, expected):
+def number_or_auto(help_text: str, high: float = 1e6) -> Any:
+    """Declare a number above 0, or "auto", the default: chosen on validation tasks; annotate it `float | str`."""
+    bounds = {"low": 1e-6, "high": high, "expected": f"{AUTO}, or a number from 1e-06 to {high:g}"}
+    return dataclasses.field(
+        default=AUTO, metadata={"help": help_text, "choices": None, "auto": True, **bounds, "group": ""}
+    )
+
+
+def require(condition: Any, owner: Any, name: str, expected: str) -> None:
     """Raise InputError, which names the setting, unless the condition holds."""
     if not condition:
-        raise InputError(f"{name}={shown(getattr(owner, name))} was given; expected {expected}.")
+        raise InputError(f"{name}={shown(getattr(owner, name))} was given; expected {expected}.", name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +69,17 @@ class Section:
       InputError: a value is of another type, out of bounds or none of the choices; the message names the setting.
     """
 
-    group: ClassVar[str] = ""  # where `--help` lists the settings
+    group: ClassVar[str] = ""  # heading under which `--help` lists the settings
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(self, field)
 
 
-def _check(owner, field):
+def _check(owner: Section, field: dataclasses.Field) -> None:
     value, about = getattr(owner, field.name), field.metadata
+    if about.get("auto") and value == AUTO:
+        return
     if field.type is bool:
         require(isinstance(value, bool), owner, field.name, "true or false")
     elif field.type is str:
@@ -66,13 +87,14 @@ def _check(owner, field):
         if about["choices"]:
             require(value in about["choices"], owner, field.name, " or ".join(about["choices"]))
     else:
-        kind: Any = numbers.Integral if field.type is int else numbers.Real
+        whole = field.type is int
+        kind: Any = numbers.Integral if whole else numbers.Real
         low, high = 0 if about["low"] is None else about["low"], MOST if about["high"] is None else about["high"]
         fits = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high  # NaN never is
-        require(fits, owner, field.name, about["expected"] or _bounds(field.type, low, high))
-        object.__setattr__(owner, field.name, field.type(value))  # 1 for a float, a NumPy integer for an int
+        require(fits, owner, field.name, about["expected"] or _bounds(whole, low, high))
+        object.__setattr__(owner, field.name, int(value) if whole else float(value))  # 1 for a float, a NumPy integer
 
 
-def _bounds(kind, low, high):
-    what = "a whole number" if kind is int else "a number"
+def _bounds(whole: bool, low: float, high: float) -> str:
+    what = "a whole number" if whole else "a number"
     return f"{what} of at least {low:g}" if high in (MOST, math.inf) else f"{what} from {low:g} to {high:g}"

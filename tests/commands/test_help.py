@@ -10,7 +10,9 @@ import pytest
 from absl import flags
 
 from leo_tf.commands import evaluate, train
-from leo_tf.commands.help import GROUPS, as_flags, grouped, help_text
+from leo_tf.commands.help import GROUPS, grouped, help_text
+from leo_tf.commands.main import error_lines
+from leo_tf.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,14 +71,11 @@ def test_what_evaluation_takes_from_the_run_says_so():
     assert "(default: the run's)" not in help_text("About.", "python it.py", "", defined(train))
 
 
-def test_messages_name_flags():
+def test_an_error_lists_the_flags_of_its_settings_that_the_command_has():
     values = defined(train)
-    assert as_flags("num_latents=0 was given; expected a seed.", values) == (
-        "--num_latents=0 was given; expected a seed."
-    )
-    assert as_flags("Lower num_classes, or seed=1.", values) == "Lower --num_classes, or --seed=1."
-    kept = "training.seed: 1 != 2, /tmp/data_path/x, --seed=1, data_path_of, 'num_latents'"
-    assert as_flags(kept, values) == kept
+    error = InputError("num_latents=0 was given.", "num_latents", "seed", "num_latents", "no_flag_of_train")
+    assert error_lines(error, values) == ["Error: num_latents=0 was given.", "Flags: --num_latents, --seed"]
+    assert error_lines(InputError("No data.", "no_flag_of_train"), values) == ["Error: No data."]
 
 
 def test_stderr_holds_our_lines_only(tmp_path):
@@ -98,7 +97,7 @@ def test_stderr_holds_our_lines_only(tmp_path):
     )
     rest = [line for line in lines if "is below nearest class mean" not in line and "examples; " not in line]
     assert [line.startswith(start) for line, start in zip(rest, starts, strict=True)] == [True] * 6, done.stderr
-    assert ", float32, XLA off; --distribution=mirrored finds one device" in rest[1]
+    assert ", float32, XLA off; distribution=mirrored finds one device" in rest[1]
     assert "accuracy" in rest[4] and "left; validation accuracy" in rest[5] and "nearest class mean" in rest[5]
     done = command("evaluate.py", run, "--num_tasks=10", "--queries=5")
     assert done.returncode == 0 and done.stderr == "", done.stderr

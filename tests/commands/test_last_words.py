@@ -24,9 +24,11 @@ def command(script, *arguments):
 def assert_refused(done, *fragments):
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    lines = done.stderr.splitlines()
+    message = "\n".join(lines[-2:] if lines[-1].startswith("Flags: ") else lines[-1:])
+    assert message.startswith("Error: ")
     for fragment in fragments:
-        assert fragment in done.stderr.splitlines()[-1]
+        assert fragment in message
 
 
 def test_a_flagfile_that_is_no_text(tmp_path):

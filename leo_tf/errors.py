@@ -38,6 +38,11 @@ def shown(value: Any, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, at most 300 characters, or its type if it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 def require_package(module: str, purpose: str) -> None:
     """Raise InputError unless an optional package is installed.
 

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, first_line
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.runs import checkpoint_files as files
 
@@ -106,7 +106,7 @@ class Checkpoints:
                 tf.train.Checkpoint(**parts).read(path).assert_consumed()
         except (*files.DAMAGE, AssertionError) as error:
             raise InputError(
-                f"The checkpoint {prefix} cannot be restored ({_first_line(error)}); start anew with another "
+                f"The checkpoint {prefix} cannot be restored ({first_line(error)}); start anew with another "
                 "checkpoint_path."
             ) from None
 
@@ -199,11 +199,6 @@ def writing(folder):
         yield
     except (tf.errors.OpError, OSError) as error:
         raise InputError(
-            f"Cannot write in {folder} ({_first_line(error)}). The checkpoint before is whole: free space or give "
+            f"Cannot write in {folder} ({first_line(error)}). The checkpoint before is whole: free space or give "
             "write permission, then repeat the command to continue from it."
         ) from None
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

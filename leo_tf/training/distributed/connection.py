@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2 as coordination
 from tensorflow.python.eager import context
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, first_line
 from leo_tf.training.distributed.rendezvous import rendezvous
 
 GOES_ON = "The same command on all workers goes on from the last checkpoint."
@@ -73,7 +73,7 @@ def join(cluster, statement, timeout):
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(
-            f"TensorFlow cannot connect {cluster.name()} to the others ({_first_line(error)}); expected "
+            f"TensorFlow cannot connect {cluster.name()} to the others ({first_line(error)}); expected "
             "free ports, open between the workers. Give other ports in workers, or wait until the ports are free."
         ) from None
     # TensorFlow now notes SIGTERM for its own ends and goes on; until training catches it, it should end a worker.
@@ -161,8 +161,3 @@ def _report(text):
 def _named(cluster, index):
     name = cluster.name(index) if index < len(cluster.addresses) else f"worker {index}"
     return name[:1].upper() + name[1:]
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

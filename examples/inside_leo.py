@@ -9,6 +9,7 @@
 
 # %%
 import os
+import sys
 
 import keras
 import matplotlib.pyplot as plt
@@ -18,7 +19,9 @@ from matplotlib.patches import Ellipse
 
 import leo_tf
 from leo_tf.data import glyphs
-from leo_tf.features.glyphs import render
+
+sys.path.append(f"{leo_tf.__path__[0]}/../tools/glyphs")  # needs a clone of the repository
+from render import render
 
 STEPS = int(os.environ.get("INSIDE_LEO_STEPS", "500"))  # of meta-training
 WAYS, SHOTS, QUERIES = 5, 1, 15
@@ -33,10 +36,9 @@ def show(figure, name):
 # %% [markdown]
 # ## An episode
 #
-# The built-in data are letters. The scripts of the test split do not occur in the training split. A task has 5 classes
-# ("ways"). The learner sees one example of each ("shots"): the *support*. It must tell apart new examples: the
-# *queries*. LEO never sees the pictures: a small convolutional network, trained on the training scripts, has turned
-# each into 128 numbers. We draw them again here, to know what we are looking at.
+# The built-in data are letters; the test split has scripts that the training split lacks. A task has 5 classes
+# ("ways"). The learner sees one example of each ("shots"), the *support*, and classifies new ones, the *queries*. LEO
+# sees embeddings of 128 numbers, from a small convolutional network. Here we draw the letters that they stand for.
 
 # %%
 train, test = (leo_tf.EmbeddingTable.load("", "glyphs", split) for split in ("train", "test"))
@@ -44,14 +46,13 @@ sampler = leo_tf.EpisodeSampler(test, WAYS, SHOTS, QUERIES)
 episode = sampler.sample(seed=1, first_task=0, num_tasks=200)
 class_ids, rows = (part[0].numpy() for part in sampler.rows(seed=1, first_task=0, num_tasks=1))  # of the first task
 names = [test.class_names[number].split(" ", 1)[1] for number in class_ids]  # of "georgian/U+10D9 GEORGIAN LETTER KAN"
-code_points = [int(test.class_names[number].split("U+")[1].split()[0], 16) for number in class_ids]
-letters = [chr(code_point) for code_point in code_points]
+letters = [chr(int(test.class_names[number].split("U+")[1].split()[0], 16)) for number in class_ids]
 
 
 def picture(way, example):
     """Draw the picture behind an embedding of the first task, uint8 [28, 28]. Example 0 is the support."""
     number = rows[way, example] - test.class_offsets[class_ids[way]]
-    return render.render(glyphs.load_description()["seed"], code_points[way], number)
+    return render(glyphs.load_description()["seed"], ord(letters[way]), number)
 
 
 figure, axes = plt.subplots(WAYS, 9, figsize=(8, 5), layout="constrained")

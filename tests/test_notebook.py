@@ -3,12 +3,12 @@
 import runpy
 from pathlib import Path
 
+import generate
 import matplotlib
+import network
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-
-from leo_tf.features.glyphs import build, network
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "inside_leo.py"
 FIGURES = ["episode", "gaussians", "latent-steps", "probabilities", "steps"]
@@ -40,7 +40,7 @@ def test_every_figure_is_drawn(ran):
 def test_the_pictures_are_those_that_were_embedded(ran):
     names, _ = ran
     drawn = np.stack([[names["picture"](way, example) for example in (0, 1, 15)] for way in range(5)])
-    embedded = network.embed(build.load_embedder(), drawn).astype(np.float32)
+    embedded = network.embed(generate.load_embedder(), drawn).astype(np.float32)
     embedded /= np.linalg.norm(embedded, axis=-1, keepdims=True)
     support, queries = (part[0].numpy() for part in (names["episode"].support_x, names["episode"].query_x))
     shown = np.concatenate([support, queries[:, [0, 14]]], axis=1)

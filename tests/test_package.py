@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import characters
+import fonts
 import numpy as np
 
 import leo_tf
 from leo_tf.data.glyphs import SPLITS
-from leo_tf.features.glyphs import characters, fonts
 
 PACKAGE = Path(leo_tf.__file__).parent
 GLYPHS = PACKAGE / "data" / "glyphs"

@@ -1,11 +1,18 @@
-"""The built-in data set: what is shipped, and that the generator still makes it."""
+"""The built-in data set, and the generator in tools/glyphs that still reproduces it."""
 
 import importlib.resources
 import sys
 from itertools import combinations
 
+import characters
+import contact_sheet
+import fonts
+import generate
+import lookalikes
+import network
 import numpy as np
 import pytest
+from render import render, render_class
 
 from leo_tf.data import glyphs
 from leo_tf.errors import InputError
@@ -24,20 +31,11 @@ def classes(splits):
     return {split: list(dict.fromkeys(labels)) for split, (_, labels) in splits.items()}
 
 
-@pytest.fixture(scope="module")
-def generator():
-    """The generator's modules; they need matplotlib's typefaces."""
-    from leo_tf.features.glyphs import __main__, build, characters, fonts, lookalikes, network, render, sheet
-
-    modules = (__main__, build, characters, fonts, lookalikes, network, render, sheet)
-    return {module.__name__.rpartition(".")[2]: module for module in modules}
-
-
 def code_point_of(label):
     return int(label.partition("/U+")[2].split()[0], 16)
 
 
-def test_splits_have_the_counts_that_few_shot_tasks_need(splits, classes):
+def test_splits_have_enough_classes_and_examples(splits, classes):
     for embeddings, labels in splits.values():
         assert embeddings.dtype == np.float16 and embeddings.shape == (len(labels), 128)
         assert np.isfinite(embeddings).all() and np.linalg.norm(embeddings.astype(np.float32), axis=1).min() > 0
@@ -45,13 +43,13 @@ def test_splits_have_the_counts_that_few_shot_tasks_need(splits, classes):
     assert len(classes["train"]) >= 200 and len(classes["val"]) >= 40 and len(classes["test"]) >= 60
 
 
-def test_no_class_and_no_script_is_in_two_splits(classes):
+def test_splits_share_no_class_and_no_script(classes):
     for one, other in combinations(classes.values(), 2):
         assert not set(one) & set(other)
         assert not {label.partition("/")[0] for label in one} & {label.partition("/")[0] for label in other}
 
 
-def test_the_description_counts_what_is_there(classes):
+def test_description_counts_the_classes(classes):
     counts = glyphs.load_description()["classes"]
     assert {split: sum(scripts.values()) for split, scripts in counts.items()} == {
         split: len(names) for split, names in classes.items()
@@ -64,13 +62,13 @@ def test_package_data_is_small():
     assert sum(len(entry.read_bytes()) for entry in files) <= 12 * MEBIBYTE
 
 
-def test_an_unknown_split_is_refused():
+def test_unknown_split_is_refused():
     with pytest.raises(InputError, match=r"no split 'valid'; it is one of train, val, test"):
         glyphs.load_split("valid")
 
 
-def test_tasks_are_neither_easy_nor_hopeless(splits):
-    """Nearest class mean, written here anew: unit length, Euclidean, all other examples as queries."""
+def test_difficulty_of_the_tasks(splits):
+    """Nearest class mean, implemented independently: unit length, Euclidean, all other examples as queries."""
     embeddings = splits["test"][0].astype(np.float64).reshape(-1, 40, 128)
     embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
     random = np.random.RandomState(7)
@@ -87,22 +85,20 @@ def test_tasks_are_neither_easy_nor_hopeless(splits):
     )
 
 
-def test_a_regenerated_sample_matches_the_shipped_embeddings(generator, splits, classes):
-    build, network, render = generator["build"], generator["network"], generator["render"]
-    embedder = build.load_embedder()
+def test_regenerated_sample_matches_the_shipped_embeddings(splits, classes):
+    embedder = generate.load_embedder()
     for split, (embeddings, _) in splits.items():
         numbers = range(0, len(classes[split]), len(classes[split]) // 6)
-        images = [render.render_class(build.SEED, code_point_of(classes[split][n]), 3, 10) for n in numbers]
+        images = [render_class(generate.SEED, code_point_of(classes[split][n]), 3, 10) for n in numbers]
         regenerated = network.embed(embedder, np.stack(images)).astype(np.float64)
-        shipped = embeddings.astype(np.float64).reshape(-1, build.EXAMPLES, 128)[list(numbers), 3:13]
+        shipped = embeddings.astype(np.float64).reshape(-1, generate.EXAMPLES, 128)[list(numbers), 3:13]
         norms = np.linalg.norm(regenerated, axis=-1) * np.linalg.norm(shipped, axis=-1)
         assert ((regenerated * shipped).sum(-1) / norms).min() > 0.999
         # FreeType may hint a little differently from version to version.
         np.testing.assert_allclose(regenerated, shipped, atol=0.05 * np.abs(shipped).max())
 
 
-def test_rendering_is_a_pure_function_of_seed_character_and_number(generator):
-    render = generator["render"].render
+def test_rendering_is_a_pure_function_of_seed_character_and_number():
     first = render(1, ord("ը"), 5)
     assert first.shape == (28, 28) and first.dtype == np.uint8 and first.max() > 128
     render(2, ord("Ж"), 0)
@@ -111,8 +107,7 @@ def test_rendering_is_a_pure_function_of_seed_character_and_number(generator):
         assert (other != first).any()
 
 
-def test_no_two_classes_look_alike(generator, classes):
-    fonts, lookalikes = generator["fonts"], generator["lookalikes"]
+def test_no_two_classes_look_alike(classes):
     labels = classes["val"] + classes["test"] + classes["train"][::4]
     vectors = np.stack(
         [lookalikes.normalised(fonts.master(code_point_of(label), fonts.CANONICAL_FACE)) for label in labels]
@@ -121,39 +116,35 @@ def test_no_two_classes_look_alike(generator, classes):
     assert alike.max() <= lookalikes.THRESHOLD + 0.01  # FreeType's version, again
 
 
-def test_of_look_alikes_the_first_stays(generator):
-    fonts, lookalikes = generator["fonts"], generator["lookalikes"]
+def test_first_of_several_lookalikes_is_kept():
     # Latin A and B, Greek Alpha, Cyrillic A, Cyrillic Zhe, Latin C and c.
     shapes = [fonts.master(ord(letter), fonts.CANONICAL_FACE) for letter in "AB\u0391\u0410\u0416Cc"]
     assert lookalikes.without_lookalikes(shapes) == [0, 1, 4, 5]
 
 
-def test_composed_characters_and_marks_are_no_candidates(generator):
-    candidates = {character.code_point for character in generator["characters"].candidates()}
+def test_composed_characters_and_marks_are_excluded():
+    candidates = {character.code_point for character in characters.candidates()}
     assert {ord(letter) for letter in "AЖאა"} <= candidates
     assert not {ord("É"), 0x0301, ord("ﬁ"), ord("+"), ord(" ")} & candidates
 
 
-def test_a_class_is_drawn_in_several_typefaces(generator):
-    faces_of = generator["fonts"].faces_of
-    assert len(faces_of(ord("A"))) == 21 and faces_of(ord("A"))[0] == "DejaVuSans"
-    assert len(faces_of(ord("Ա"))) == 12
+def test_classes_are_drawn_in_several_typefaces():
+    assert len(fonts.faces_of(ord("A"))) == 21 and fonts.faces_of(ord("A"))[0] == "DejaVuSans"
+    assert len(fonts.faces_of(ord("Ա"))) == 12
 
 
-def test_the_contact_sheet_shows_every_split(generator, monkeypatch, classes):
-    sheet, characters = generator["sheet"], generator["characters"]
+def test_contact_sheet_shows_every_split(monkeypatch, classes):
     members = [
         characters.Character(split, label.partition("/")[0], code_point_of(label))
         for split, labels in classes.items()
         for label in labels
     ]
     assert [member.label for member in members[:3]] == classes["train"][:3]
-    monkeypatch.setattr(sheet, "select", lambda: members)
-    assert sheet.contact_sheet(0).shape == (3 * 12 * 28 + 2 * 6, 20 * 28)
+    monkeypatch.setattr(contact_sheet, "select", lambda: members)
+    assert contact_sheet.contact_sheet(0).shape == (3 * 12 * 28 + 2 * 6, 20 * 28)
 
 
-def test_weights_of_another_network_are_refused(generator):
-    network = generator["network"]
+def test_weights_of_another_network_are_refused():
     weights = glyphs.load_weights()
     weights["block_1_convolution/kernel"] = np.zeros((3, 3, 32, 7), np.float32)
     with pytest.raises(InputError, match=r"differ in block_1_convolution/kernel.*--retrain"):
@@ -161,13 +152,13 @@ def test_weights_of_another_network_are_refused(generator):
 
 
 @pytest.mark.parametrize(("module", "package"), [("matplotlib", "matplotlib"), ("PIL", "Pillow")])
-def test_without_matplotlib_or_pillow_the_message_says_how_to_get_it(generator, monkeypatch, module, package):
+def test_missing_package_is_named_with_its_install_command(monkeypatch, module, package):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=rf"Rendering the glyphs needs {package}, .*: pip install {package}\."):
-        generator["fonts"].require_fonts()
+        fonts.require_fonts()
 
 
-def test_the_command_ends_with_status_2_on_a_bad_folder(generator, tmp_path, capsys):
+def test_command_exits_with_2_if_the_folder_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").touch()
-    assert generator["__main__"].main([f"--output={tmp_path / 'file'}"]) == 2
-    assert "cannot be made" in capsys.readouterr().err
+    assert generate.main([f"--output={tmp_path / 'file'}"]) == 2
+    assert "Cannot write" in capsys.readouterr().err

@@ -1,12 +1,11 @@
-"""The built-in few-shot data set: embeddings of letterforms, 40 of each character, split by script.
+"""The built-in few-shot data set: embeddings of letterforms, 40 per character, split by script.
 
-Made by `python -m leo_tf.features.glyphs`; meta.json beside this file says how. Reading needs NumPy only.
+Made by `tools/glyphs/generate.py` of the repository; meta.json beside this file says how. Reading needs NumPy only.
 """
-
-from __future__ import annotations
 
 import importlib.resources
 import json
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ def load_split(split: str) -> tuple[np.ndarray, list[str]]:
 
     Returns:
         Embeddings, float16 [n, dim], not normalised, and the class of each, [n], such as
-        `armenian/U+0531 ARMENIAN CAPITAL LETTER AYB`. Examples of a class stand together.
+        `armenian/U+0531 ARMENIAN CAPITAL LETTER AYB`. Examples of one class are adjacent.
 
     Raises:
         InputError: there is no such split.
@@ -42,7 +41,7 @@ def load_weights() -> dict[str, np.ndarray]:
     return _load(WEIGHTS)
 
 
-def load_description() -> dict:
+def load_description() -> dict[str, Any]:
     """Read how the data were made: seed, counts by script, library versions, baseline accuracies."""
     return json.loads((importlib.resources.files(__package__) / DESCRIPTION).read_text(encoding="utf-8"))
 

@@ -1,16 +1,14 @@
-"""A picture of the data: a row per class, a column per example."""
-
-from __future__ import annotations
+"""An image of the data: a row per class, a column per example."""
 
 from pathlib import Path
 
 import numpy as np
+import render
+from characters import SPLITS, select
 
-from leo_tf.errors import InputError
-from leo_tf.features.glyphs import render
-from leo_tf.features.glyphs.characters import SPLITS, select
+from leo_tf.files import writing
 
-_CLASSES = 12  # of each split
+_CLASSES = 12  # per split
 _EXAMPLES = 20
 _GAP = 6  # pixels between splits
 
@@ -28,15 +26,13 @@ def contact_sheet(seed: int) -> np.ndarray:
 
 
 def write_contact_sheet(path: Path, seed: int) -> None:
-    """Write the sheet as a PNG of 16 grey levels, which is half the size of 256.
+    """Write the sheet as a PNG of 16 grey levels, half the size of one with 256.
 
     Raises:
         InputError: the file cannot be written.
     """
     from PIL import Image
 
-    picture = Image.fromarray(contact_sheet(seed)).quantize(16)
-    try:
-        picture.save(path, format="PNG", optimize=True)
-    except OSError as error:
-        raise InputError(f"--contact_sheet={path} cannot be written: {error.strerror}. Name another file.") from error
+    image = Image.fromarray(contact_sheet(seed)).quantize(16)
+    with writing(path, "give another contact_sheet"):
+        image.save(path, format="PNG", optimize=True)

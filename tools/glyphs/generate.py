@@ -1,38 +1,56 @@
-"""From typefaces to package data: render, train or take the network, embed, write."""
+"""Regenerate the built-in data set "glyphs": `python tools/glyphs/generate.py --output=FOLDER`, from a clone.
 
-from __future__ import annotations
+Real letterforms are rendered, embedded and written as the files that `leo_tf.data.glyphs` reads. The scripts:
 
+    fonts          matplotlib's typefaces and the clean shape of a character
+    lookalikes     which shapes are too alike to be two classes
+    characters     the classes: scripts, meta-splits, selection
+    render         one example as a pure function of (seed, code point, number)
+    network        the convolutional network and its embedding
+    difficulty     accuracy of nearest class mean, before any meta-learning
+    generate       this command: the three splits, the weights and their description
+    contact_sheet  an image of the data
+"""
+
+import argparse
 import collections
 import dataclasses
 import importlib.metadata
 import io
 import json
+import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import contact_sheet
+import difficulty
+import fonts
 import keras
+import network
 import numpy as np
+import render
+from characters import SPLITS, Character, select
 
 from leo_tf.data import glyphs as package_data
 from leo_tf.errors import InputError
-from leo_tf.features.glyphs import difficulty, fonts, network, render
-from leo_tf.features.glyphs.characters import SPLITS, Character, select
-from leo_tf.files import replace_file
+from leo_tf.files import replace_file, writing
 
 SEED = 20180716
-EXAMPLES = 40  # of each class in the data set, numbered from 0
+EXAMPLES = 40  # per class in the data set, numbered from 0
 _TRAINING_EXAMPLES = range(1000, 1040)  # the network learns from other examples than those that it embeds
-_COMMAND = "python -m leo_tf.features.glyphs --output=leo_tf/data/glyphs"
+_COMMAND = "python tools/glyphs/generate.py --output=leo_tf/data/glyphs"
+_ADVICE = "give an output that can be written"
 
 
-def build(output: Path, retrain: bool, log: Callable[[str], None]) -> dict:
+def generate(output: Path, retrain: bool, log: Callable[[str], None]) -> dict[str, Any]:
     """Make the whole data set and write it to a folder.
 
     Args:
-        output: folder to write to; made if it is not there.
-        retrain: train the network anew, instead of taking the shipped weights. Trained weights differ in the last
-            digits between machines and library versions, so embeddings agree only with those of the same weights.
+        output: folder to write to; made if missing.
+        retrain: train the network from scratch instead of taking the shipped weights. Trained weights differ in the
+            last digits between machines and library versions, so embeddings agree only between equal weights.
         log: receives a line per stage.
 
     Returns:
@@ -42,7 +60,8 @@ def build(output: Path, retrain: bool, log: Callable[[str], None]) -> dict:
         InputError: the typefaces are not installed, or the folder cannot be written.
     """
     fonts.require_fonts()
-    _make_folder(output)  # before the minutes of work
+    with writing(output, _ADVICE):  # before the minutes of work
+        output.mkdir(parents=True, exist_ok=True)
     characters = {split: [c for c in select() if c.split == split] for split in SPLITS}
     log("Classes: " + ", ".join(f"{split} {len(members)}" for split, members in characters.items()))
     if retrain:
@@ -80,10 +99,8 @@ def _render_all(characters: Sequence[Character], first: int, count: int) -> np.n
     return np.stack([render.render_class(SEED, character.code_point, first, count) for character in characters])
 
 
-def _describe(characters: dict[str, list[Character]], embeddings: dict[str, np.ndarray]) -> dict:
-    versions = {name: importlib.metadata.version(name) for name in ("matplotlib", "pillow", "numpy", "scipy")}
-    versions |= {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")}
-    versions["unicode"] = unicodedata.unidata_version
+def _describe(characters: dict[str, list[Character]], embeddings: dict[str, np.ndarray]) -> dict[str, Any]:
+    libraries = ("matplotlib", "pillow", "numpy", "scipy", "keras", "tensorflow")
     return {
         "command": _COMMAND,
         "seed": SEED,
@@ -95,7 +112,8 @@ def _describe(characters: dict[str, list[Character]], embeddings: dict[str, np.n
         },
         "variation": dataclasses.asdict(render.VARIATION),
         "test_accuracy_percent": difficulty.report(embeddings["train"], embeddings["test"]),
-        "versions": versions,
+        "versions": {name: importlib.metadata.version(name) for name in libraries}
+        | {"unicode": unicodedata.unidata_version},
     }
 
 
@@ -105,18 +123,31 @@ def _as_npz(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--output={folder} cannot be made: {error.strerror}. Name a folder you can write to."
-        ) from error
-
-
 def _write(path: Path, content: bytes) -> None:
+    with writing(path, _ADVICE), replace_file(path) as file:
+        file.write(content)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the flags, generate, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--output", type=Path, required=True, help="folder for the .npz files and meta.json")
+    parser.add_argument(
+        "--retrain", action="store_true", help="train the network from scratch instead of taking the shipped weights"
+    )
+    parser.add_argument("--contact_sheet", type=Path, help="also draw the data to this PNG file, e.g. docs/glyphs.png")
+    flags = parser.parse_args(arguments)
     try:
-        with replace_file(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Name a folder you can write to.") from error
+        description = generate(flags.output, retrain=flags.retrain, log=print)
+        if flags.contact_sheet:
+            contact_sheet.write_contact_sheet(flags.contact_sheet, SEED)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(description["classes"]))
+    print("5-way test accuracy, %:", json.dumps(description["test_accuracy_percent"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,13 +1,10 @@
 """One example of one character, as a pure function of (seed, code point, number of the example)."""
 
-from __future__ import annotations
-
 import dataclasses
 
+import fonts
 import numpy as np
 from scipy import ndimage
-
-from leo_tf.features.glyphs import fonts
 
 IMAGE_SIZE = 28
 
@@ -42,7 +39,7 @@ def render(seed: int, code_point: int, example: int, variation: Variation = VARI
     Args:
         seed: seed of the data set.
         code_point: the character.
-        example: number of the example; any non-negative integer, so the supply is endless.
+        example: number of the example; any non-negative integer, so there is no end of examples.
         variation: how much examples differ.
 
     Returns:
@@ -91,7 +88,7 @@ def _cut(ink: np.ndarray, generator: np.random.Generator, variation: Variation) 
     smooth = ndimage.gaussian_filter(ink, _PEN * _OVERSAMPLING)
     level = generator.uniform(*variation.stroke)
     sharp = 1.0 / (1.0 + np.exp((level - smooth) / _EDGE))
-    # Background is exactly dark, full ink exactly bright, whatever the level.
+    # The background is exactly 0 and full ink exactly 1 at any level.
     floor, top = 1.0 / (1.0 + np.exp(level / _EDGE)), 1.0 / (1.0 + np.exp((level - 1.0) / _EDGE))
     sharp = (sharp - floor) / (top - floor)
     return sharp.reshape(IMAGE_SIZE, _OVERSAMPLING, IMAGE_SIZE, _OVERSAMPLING).mean(axis=(1, 3))

@@ -1,10 +1,8 @@
-"""How hard the tasks are before any meta-learning: nearest class mean, plain and in a whitened space.
+"""Accuracy of nearest class mean on the embeddings, plain and whitened: the difficulty before any meta-learning.
 
-The gap between the two is the head-room of a learned adaptation: what the meta-train classes teach about the directions
-in which examples of one character differ.
+The gap between the two is what there is to learn from the meta-train classes: the directions in which examples of one
+character differ.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -34,12 +32,12 @@ def within_class_whitening(embeddings: np.ndarray, ridge: float = 0.1) -> np.nda
 def nearest_class_mean_accuracy(
     embeddings: np.ndarray, ways: int = 5, shots: int = 1, tasks: int = 2000, seed: int = 0
 ) -> float:
-    """Classify all remaining examples by the nearest mean of the support, averaged over random tasks.
+    """Return the accuracy of classifying all other examples by the nearest support mean, averaged over random tasks.
 
     Args:
         embeddings: [classes, examples, dim], used as they are.
         ways: classes in a task.
-        shots: support examples of each.
+        shots: support examples per class.
         tasks: number of tasks.
         seed: seed of the tasks.
 

@@ -1,16 +1,14 @@
 """Which characters are classes, and which script belongs to which meta-split.
 
 Splits are by script, as Omniglot is split by alphabet: a model that has seen Latin and Cyrillic letters meets Armenian
-for the first time at meta-test.
+for the first time in meta-test.
 """
-
-from __future__ import annotations
 
 import unicodedata
 from typing import NamedTuple
 
-from leo_tf.features.glyphs import fonts
-from leo_tf.features.glyphs.lookalikes import without_lookalikes
+import fonts
+from lookalikes import without_lookalikes
 
 # First word of the Unicode name -> script. Within a split, an earlier script wins over its look-alikes in a later one.
 _SCRIPTS = {

@@ -1,7 +1,5 @@
 """Removal of look-alikes: Latin A, Greek Alpha and Cyrillic A are one shape, so only the first stays a class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,13 +1,11 @@
 """A small convolutional network that embeds glyphs.
 
-It is trained to tell the meta-train characters apart. Its embedding is the last layer but two, averaged over the image:
-intermediate as in the paper, which takes its features from inside a wide residual network. The layers above serve the
-training alone and are dropped.
+It is trained to classify the meta-train characters. The embedding is the third layer from the end, averaged over the
+image: an intermediate layer, as in the paper, which takes features from inside a wide residual network. The layers
+above it are for the training only and are dropped.
 
 References: paper section 4.2.1, "we use features from an intermediate layer".
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -15,9 +13,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+from render import IMAGE_SIZE
 
 from leo_tf.errors import InputError
-from leo_tf.features.glyphs.render import IMAGE_SIZE
 
 
 class _Block(NamedTuple):
@@ -36,7 +34,7 @@ _PEAK_LEARNING_RATE = 2e-3
 
 
 def build_embedder() -> keras.Model:
-    """Build the network from images [n, 28, 28, 1] in [0, 1] to embeddings [n, 128], with fresh weights."""
+    """Build the network from images [n, 28, 28, 1] in [0, 1] to embeddings [n, 128], with random weights."""
     image = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
     features = image
     for number, block in enumerate(_BLOCKS):
@@ -48,7 +46,7 @@ def build_embedder() -> keras.Model:
 def train_embedder(images: np.ndarray, seed: int) -> keras.Model:
     """Train the network to classify characters and return the part that embeds.
 
-    Sets the process's random state and TensorFlow's deterministic mode: the same machine gives the same weights.
+    Set the process's random state and TensorFlow's deterministic mode: the same machine gives the same weights.
 
     Args:
         images: uint8 [classes, examples, 28, 28], meta-train characters only.
@@ -98,7 +96,7 @@ def set_weights(embedder: keras.Model, weights: Mapping[str, np.ndarray]) -> Non
         differing = sorted(path for path in expected | received if expected.get(path) != received.get(path))
         raise InputError(
             f"The weights do not fit the glyph network; they differ in {', '.join(differing)}. "
-            "Train new ones with `python -m leo_tf.features.glyphs --output=FOLDER --retrain`."
+            "Train new ones with `python tools/glyphs/generate.py --output=FOLDER --retrain`."
         )
     for weight in embedder.weights:
         weight.assign(weights[weight.path])
@@ -108,7 +106,7 @@ def _convolve(features: keras.KerasTensor, block: _Block, name: str) -> keras.Ke
     features = keras.layers.Conv2D(
         block.filters, block.kernel_size, block.strides, padding="same", use_bias=False, name=f"{name}_convolution"
     )(features)
-    # A few hundred steps are too few for the default momentum of 0.99 to forget the first batches.
+    # With the default momentum of 0.99, a few hundred steps do not forget the first batches.
     features = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_normalization")(features)
     return keras.layers.ReLU(name=f"{name}_activation")(features)
 

@@ -1,16 +1,18 @@
-"""The typefaces that matplotlib's wheel carries: which characters each one draws, and their shapes.
+"""The typefaces in matplotlib's wheel: which characters each one draws, and their shapes.
 
-matplotlib and Pillow are needed to regenerate the data set and not to use it, so they are imported inside functions.
+matplotlib and Pillow are needed only to regenerate the data set, so they are imported inside functions.
 """
-
-from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leo_tf.errors import InputError, require_package
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
 
 # The first is the canonical face: a character is a class only if this one draws it.
 _UNICODE_FACES = tuple(
@@ -68,7 +70,7 @@ def faces_of(code_point: int) -> tuple[str, ...]:
 
 
 @functools.cache
-def _open(face: str):
+def _open(face: str) -> "FreeTypeFont":
     from PIL import ImageFont
 
     path = require_fonts() / f"{face}.ttf"

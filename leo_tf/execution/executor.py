@@ -1,9 +1,9 @@
-"""What runs jobs: the settings, and what every executor offers."""
+"""The interface of executors, which run jobs, and the settings they share."""
 
 import dataclasses
 import os
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from leo_tf.errors import InputError
 from leo_tf.execution.job import Job
@@ -12,65 +12,67 @@ EXECUTORS = ("processes", "ray")
 
 
 @dataclasses.dataclass(frozen=True)
-class Execution:
-    """How jobs are run.
+class ExecutionConfig:
+    """Settings of job execution.
 
     Raises:
-      InputError: a value is out of bounds, or means nothing for the executor.
+      InputError: a value is out of bounds, or does not apply to the executor.
     """
 
     executor: str = "processes"
     jobs: int = 2  # at once
-    threads_per_job: int = 0  # 0: the machine's cores, shared among the jobs
+    threads_per_job: int = 0  # 0: the machine's cores, divided among the jobs
     gpus_per_job: float = 0.0  # Ray: reserved for each
-    ray_address: str = ""  # of a running cluster; empty: one is started on this machine
+    ray_address: str = ""  # of a running cluster; empty: start one on this machine
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
-            raise InputError(f"executor={self.executor} was given; expected {' or '.join(EXECUTORS)}.")
+            raise InputError(f"executor={self.executor} was given; expected {' or '.join(EXECUTORS)}.", "executor")
         if self.jobs < 1 or self.threads_per_job < 0 or not 0 <= self.gpus_per_job < 1000:
             raise InputError(
                 f"jobs={self.jobs} threads_per_job={self.threads_per_job} gpus_per_job={self.gpus_per_job} was given; "
-                "expected at least 1 job, and not less than 0 threads and GPUs."
+                "expected at least 1 job, 0 or more threads, and 0 or more GPUs.",
+                *("jobs", "threads_per_job", "gpus_per_job"),
             )
         if self.executor != "ray" and (self.ray_address or self.gpus_per_job):
             raise InputError(
                 f"ray_address={self.ray_address!r} gpus_per_job={self.gpus_per_job:g} was given with "
-                f"executor={self.executor}; they are for executor=ray."
+                f"executor={self.executor}; both need executor=ray.",
+                *("ray_address", "gpus_per_job", "executor"),
             )
 
     @property
-    def threads(self):
-        """Threads of a job's arithmetic, int."""
+    def threads(self) -> int:
+        """Threads that a job computes with."""
         return self.threads_per_job or max(1, (os.cpu_count() or 1) // self.jobs)
 
 
 class Executor(Protocol):
-    """Runs jobs; a context manager, which at its end stops those that still run, after saving."""
+    """Runs jobs. A context manager: on exit, running jobs are asked to save and stop."""
 
     capacity: int  # jobs at once
 
     def __enter__(self) -> "Executor": ...
 
-    def __exit__(self, *error) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
-    def submit(self, job: Job) -> Future:
-        """Start a job, or queue it; the future gives its status, see `work.do`."""
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
+        """Start or queue a job; the future's result is its status, see `runner.run_job`."""
 
     def stop(self, job: Job) -> None:
-        """Ask a job to save and end; its status then says that it was stopped."""
+        """Ask a job to save and end; its status then has "stopped" set."""
 
 
-def executor_of(execution) -> Executor:
-    """Return the Executor of an Execution.
+def make_executor(config: ExecutionConfig) -> Executor:
+    """Return the executor that an ExecutionConfig describes.
 
     Raises:
       InputError: a package is missing, or the cluster cannot be reached.
     """
-    if execution.executor == "ray":
-        from leo_tf.execution.ray_cluster import RayCluster
+    if config.executor == "ray":
+        from leo_tf.execution.ray_cluster import RayExecutor
 
-        return RayCluster(execution)
-    from leo_tf.execution.processes import Processes
+        return RayExecutor(config)
+    from leo_tf.execution.processes import ProcessExecutor
 
-    return Processes(execution)
+    return ProcessExecutor(config)

@@ -1,6 +1,6 @@
-"""Jobs as tasks of a Ray cluster, which keeps count of cores and GPUs and starts a job of a lost machine elsewhere.
+"""Jobs as tasks of a Ray cluster, which schedules them by cores and GPUs and restarts those of a lost machine.
 
-Folders of jobs are on a disk that all machines share; a job that starts elsewhere goes on from its run folder.
+The jobs' folders are on a disk that all machines share, so a restarted job resumes from its run folder.
 """
 
 import logging
@@ -8,79 +8,83 @@ import os
 import socket
 import threading
 from concurrent.futures import Future
+from typing import Any
 
-from leo_tf.errors import InputError, require_package
+from leo_tf.errors import InputError, first_line, require_package
+from leo_tf.execution.executor import ExecutionConfig
+from leo_tf.execution.job import Job
 from leo_tf.files import writing
 
-_SECONDS = 10.0
+_SECONDS_TO_CONNECT = 10.0
 _SECONDS_TO_SAVE = 90.0
 _RETRIES = 10  # of a job whose machine or process is lost
 
 
-class RayCluster:
-    """Run jobs on a Ray cluster; see Executor.
+class RayExecutor:
+    """Executor that runs jobs on a Ray cluster.
 
     Args:
-      execution: Execution. With no ray_address, a cluster of as many cores as its jobs need is started here.
+      config: ExecutionConfig. Without a ray_address, starts a cluster on this machine with the cores its jobs need.
 
     Raises:
       InputError: Ray is not installed, or the cluster cannot be reached.
     """
 
-    def __init__(self, execution):
+    def __init__(self, config: ExecutionConfig):
         require_package("ray", "executor=ray")
         import ray
 
-        self._ray, self._execution, self.capacity = ray, execution, execution.jobs
-        here = {"num_cpus": execution.jobs * execution.threads, "include_dashboard": False}
-        where = {"address": execution.ray_address} if execution.ray_address else here
-        self._started = not ray.is_initialized()
-        if self._started:
+        self._ray, self._threads, self.capacity = ray, config.threads, config.jobs
+        local = {"num_cpus": config.jobs * config.threads, "include_dashboard": False}
+        cluster = {"address": config.ray_address} if config.ray_address else local
+        self._started_ray = not ray.is_initialized()
+        if self._started_ray:
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leaves CUDA_VISIBLE_DEVICES alone
             try:
-                _require_answer(execution.ray_address)
-                ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+                _check_connection(config.ray_address)
+                ray.init(**cluster, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                address = execution.ray_address or "this machine"
+                address = config.ray_address or "this machine"
                 raise InputError(
-                    f"Cannot reach a Ray cluster at {address} ({str(error).splitlines()[0][:200]}); expected the "
-                    "ray_address that ray start printed, or none to start one here."
+                    f"Cannot reach a Ray cluster at {address} ({first_line(error)}); expected the ray_address that "
+                    "ray start printed, or none to start one here.",
+                    "ray_address",
                 ) from None
-        self._task = ray.remote(_do).options(
-            num_cpus=execution.threads, num_gpus=execution.gpus_per_job, max_retries=_RETRIES
+        self._task = ray.remote(_run_job_on_node).options(
+            num_cpus=config.threads, num_gpus=config.gpus_per_job, max_retries=_RETRIES
         )
-        self._submitted = {}
+        self._submitted: dict[str, tuple[Job, Any, Future]] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "RayExecutor":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         running = {reference: job for job, reference, future in self._submitted.values() if not future.done()}
         for job in running.values():
             self.stop(job)
         if running:
-            _, waiting = self._ray.wait([*running], num_returns=len(running), timeout=_SECONDS_TO_SAVE)
-            for reference in waiting:  # as of jobs that no machine had room for
+            waiting = self._ray.wait([*running], num_returns=len(running), timeout=_SECONDS_TO_SAVE)[1]
+            for reference in waiting:  # such as queued jobs, which no machine has started
                 self._ray.cancel(reference)
-        if self._started:
+        if self._started_ray:
             self._ray.shutdown()
 
-    def submit(self, job):
-        """Queue a job; return the Future of its status."""
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
+        """Queue a job; return the future of its status."""
         job.stop_file.unlink(missing_ok=True)
-        reference = self._task.remote(job, self._execution.threads, os.getcwd())
+        reference = self._task.remote(job, self._threads, os.getcwd())
         future: Future = Future()
         threading.Thread(target=self._fetch, args=(reference, future), daemon=True).start()
         self._submitted[job.name] = job, reference, future
         return future
 
-    def stop(self, job):
-        """Ask a job to save and end. Not by Ray's cancel, whose interruption of a running task may be lost."""
+    def stop(self, job: Job) -> None:
+        """Ask a job to save and end. Does not use Ray's cancel, whose interruption of a running task may be lost."""
         with writing(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
             job.stop_file.touch()
 
-    def _fetch(self, reference, future):
+    def _fetch(self, reference: Any, future: Future) -> None:
         try:
             future.set_result(self._ray.get(reference))
         except self._ray.exceptions.TaskCancelledError:
@@ -89,16 +93,15 @@ class RayCluster:
             future.set_exception(error)
 
 
-def _require_answer(address):
-    """Raise OSError where nothing listens at HOST:PORT, for which Ray would wait minutes."""
+def _check_connection(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT; Ray itself would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
-        socket.create_connection((host, int(port)), _SECONDS).close()
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
 
 
-def _do(job, threads, folder):
-    """Do a job on whatever machine this is; relative paths are from `folder`."""
-    from leo_tf.execution.runner import do
+def _run_job_on_node(job: Job, threads: int, working_directory: str) -> dict[str, Any]:
+    from leo_tf.execution.runner import run_job
 
-    os.chdir(folder)
-    return do(job, threads, job.stop_file.exists)
+    os.chdir(working_directory)
+    return run_job(job, threads, job.stop_file.exists)

@@ -1,45 +1,54 @@
-"""Run a list of jobs; what is finished is not done again."""
+"""Scheduling a list of jobs; finished ones are skipped."""
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
 
+from leo_tf.execution.executor import Executor
 from leo_tf.execution.job import Job
-from leo_tf.execution.progress_display import View
+from leo_tf.execution.progress_display import ProgressDisplay
 
 _POLL_SECONDS = 1.0
 
 
-def run_jobs(jobs, executor, unit="job", log=print, **shown):
+def run_jobs(
+    jobs: Sequence[Job],
+    executor: Executor,
+    unit: str = "job",
+    log: Callable[[str], None] = print,
+    **display_options: Any,
+) -> dict[str, dict[str, Any]]:
     """Run the jobs that are not finished.
 
-    A job that fails leaves its reason in its status, and the others go on; it is tried again the next time. A job that
-    was stopped half-way goes on.
+    A failed job leaves the reason in its status, and the others continue; the next call retries it. A job that was
+    stopped half-way resumes.
 
     Args:
       jobs: list of Job.
       executor: Executor, entered.
-      unit: what a job is, for the view.
-      log: is called with a line for each job that ends.
-      **shown: what else a View takes.
+      unit: what a job is called in the display.
+      log: function called with a line for each job that ends.
+      **display_options: further arguments of ProgressDisplay.
 
     Returns:
-      {job name: status}; see `work.do`.
+      {job name: status}; see `runner.run_job`.
 
     Raises:
-      InputError: a job's folder cannot be written; nothing more is started.
+      InputError: a job's folder cannot be written; no further job is started.
     """
     statuses = {job.name: status for job in jobs if (status := job.finished())}
     waiting = [job for job in jobs if job.name not in statuses]
-    with View(len(jobs), len(statuses), unit, log=log, **shown) as view:
+    with ProgressDisplay(len(jobs), len(statuses), unit, log=log, **display_options) as display:
         running: dict[Future, Job] = {}
         while waiting or running:
             while waiting and len(running) < executor.capacity:
                 job = waiting.pop(0)
                 running[executor.submit(job)] = job
-                view.started(job)
+                display.started(job)
             done, _ = wait(running, _POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
                 job, status = running.pop(future), future.result()
                 statuses[job.name] = status
-                view.ended(job, "done" if status["ok"] else f"FAILED: {status['reason']}")
-            view.refresh()
+                display.ended(job, "done" if status["ok"] else f"FAILED: {status['reason']}")
+            display.refresh()
     return {job.name: statuses[job.name] for job in jobs}

@@ -1,8 +1,8 @@
 """The process of one command: python -m leo_tf.execution.worker LOCK SCRIPT FLAGS...
 
-Its standard input is a pipe that its parent holds open. When the parent dies, however suddenly, the pipe ends and so
-does the command, after saving: nobody is left training in a folder that the next start wants. Until then it holds the
-lock of the job, so that a next start waits for it.
+Its standard input is a pipe that its parent holds open. When the parent dies, even by SIGKILL, the pipe closes and the
+command saves and ends, so no orphan keeps training in a folder that a restart wants. Until then the process holds the
+job's lock, so that a restart waits for it.
 """
 
 import importlib
@@ -11,22 +11,23 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import filelock
 
-_LAST_SECONDS = 60.0  # to save in
+_SECONDS_TO_SAVE = 60.0
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Call the command behind a script, as the script would."""
     lock, script, *flags = arguments
     sys.argv = [script, *flags]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with filelock.FileLock(lock, fallback_to_soft=False):
-        main_of(script)()
+        main_function(script)()
 
 
-def main_of(script):
+def main_function(script: str) -> Callable[[], None]:
     """Return the main function behind "train.py", "evaluate.py" or "-m MODULE"."""
     if script.startswith("-m "):
         return importlib.import_module(script[3:]).main
@@ -34,11 +35,11 @@ def main_of(script):
     return {"train.py": commands.train_main, "evaluate.py": commands.evaluate_main}[script]
 
 
-def _end_with_parent():
+def _end_with_parent() -> None:
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_LAST_SECONDS)
+    time.sleep(_SECONDS_TO_SAVE)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,12 +1,12 @@
-"""Jobs on a Ray cluster of two nodes on this machine: one is killed, and nothing is lost but time."""
+"""Jobs on a Ray cluster of two nodes on this machine, one of which is killed."""
 
 import time
 
 import pytest
-from quick_jobs import calls
+from job_calls import calls
 
 from leo_tf import InputError
-from leo_tf.execution import Execution, executor_of, run_jobs
+from leo_tf.execution import ExecutionConfig, make_executor, run_jobs
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +20,11 @@ def cluster():
     cluster.shutdown()
 
 
-def test_a_job_of_a_killed_node_is_done_on_another(cluster, job_of):
+def test_job_of_killed_node_is_restarted_on_another(cluster, job_of):
     node = cluster.add_node(num_cpus=1)
     killed, failing = job_of("killed", "wait once"), job_of("failing", "fail")
-    execution = Execution("ray", jobs=2, threads_per_job=1, ray_address=cluster.address)
-    with executor_of(execution) as executor:
+    config = ExecutionConfig("ray", jobs=2, threads_per_job=1, ray_address=cluster.address)
+    with make_executor(config) as executor:
         future = executor.submit(killed)
         end = time.monotonic() + 240  # a busy machine starts Ray slowly
         while not (killed.folder / "waits").exists():
@@ -46,6 +46,6 @@ def test_a_job_of_a_killed_node_is_done_on_another(cluster, job_of):
         assert (stopped.folder / "saved").exists() and not stopped.status_file.exists()
 
 
-def test_a_cluster_that_does_not_answer_is_one_message():
+def test_unreachable_cluster_is_an_input_error():
     with pytest.raises(InputError, match=r"Cannot reach a Ray cluster at 127\.0\.0\.1:1 "):
-        executor_of(Execution("ray", ray_address="127.0.0.1:1"))
+        make_executor(ExecutionConfig("ray", ray_address="127.0.0.1:1"))

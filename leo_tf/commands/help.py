@@ -63,7 +63,12 @@ def usage_of(flag):
     return f"--{flag.name}={_KINDS.get(flag.flag_type(), 'TEXT')}"
 
 
-_KINDS = {"int": "NUMBER", "float": "NUMBER", "comma separated list of strings": "A,B,..."}
+_KINDS = {
+    "int": "NUMBER",
+    "float": "NUMBER",
+    "number or auto": "NUMBER|auto",
+    "comma separated list of strings": "A,B,...",
+}
 
 
 def default_of(flag):

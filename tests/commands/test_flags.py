@@ -14,6 +14,7 @@ REGRESSION = f"--flagfile={CONFIGS / 'regression.cfg'}"
 BEYOND = [f"--flagfile={CONFIGS / name}.cfg" for name in ("regression_wide", "regression_samples")]
 RUNS = {
     "leo": ["--outer_lr=0.002", "--nostochastic", "--seed=3"],
+    "proto_leo": ["--algorithm=proto_leo", "--within_class_shrinkage=0.3", "--query_dropout=all"],
     "maml": ["--algorithm=maml", "--maml_lr=0.5"],
     "metasgd": ["--algorithm=metasgd", "--maml_lr=37.5", "--dropout_rate=0.1", "--num_classes=3"],
     "regression": [REGRESSION, "--network_units=20"],
@@ -31,7 +32,7 @@ def parsed(given):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_flags_of_a_configuration_make_it_again(name):
+def test_flags_of_a_configuration_reproduce_it(name):
     config = parsed(RUNS[name])
     assert parsed(flags_of(config)) == config
 
@@ -48,13 +49,13 @@ def cluster(given, monkeypatch, **environment):
     return cluster_of(values["distribution"].value, values)
 
 
-def test_where_the_workers_are_is_no_part_of_the_run(monkeypatch):
+def test_worker_addresses_are_not_part_of_the_run(monkeypatch):
     found = cluster(["--distribution=multi_worker", "--workers=a:1,b:2", "--worker_index=1"], monkeypatch)
     assert found == (("a:1", "b:2"), 1)
     assert not {"workers", "worker_index", "worker_timeout"} & parsed([]).flat().keys()
 
 
-def test_a_single_worker_is_one_device(monkeypatch):
+def test_a_single_worker_needs_no_cluster(monkeypatch):
     config = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'
     assert cluster(["--distribution=multi_worker"], monkeypatch, TF_CONFIG=config) is None
     assert cluster([], monkeypatch, TF_CONFIG="of somebody else") is None
@@ -65,3 +66,15 @@ def test_workers_without_multi_worker_are_refused(given, monkeypatch):
     name = given.removeprefix("--")
     with pytest.raises(InputError, match=f"{name} was given with distribution=auto; expected distribution=multi_w"):
         cluster([given], monkeypatch)
+
+
+@pytest.mark.parametrize(("given", "value"), [("auto", "auto"), ("0.5", 0.5), ("2", 2.0)])
+def test_a_setting_chosen_on_validation_tasks_takes_a_number_or_auto(given, value):
+    config = parsed(["--algorithm=proto_leo", f"--prototype_scale={given}"])
+    assert config.proto_leo.prototype_scale == value
+    assert parsed(flags_of(config)) == config
+
+
+def test_a_setting_that_takes_a_number_or_auto_refuses_other_texts():
+    with pytest.raises(flags.IllegalFlagValueError, match="prototype_scale=most: expected a number or auto"):
+        parsed(["--algorithm=proto_leo", "--prototype_scale=most"])

@@ -1,4 +1,4 @@
-"""What mkdocs fills in while it builds: the command reference, made from the flags themselves."""
+"""Hooks of mkdocs: fill the command reference in from the flags themselves."""
 
 from absl import flags
 

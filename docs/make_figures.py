@@ -1,4 +1,4 @@
-"""Draw the quickstart's picture from the run that it leaves: python docs/make_figures.py [RUN [OUTPUT]]"""
+"""Draw the figure of the quickstart from its run: python docs/make_figures.py [RUN [OUTPUT]]"""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from leo_tf.evaluation import plots
 from leo_tf.files import write_bytes
 
 
-def main(run="runs/quickstart", output="docs/quickstart.png"):
+def main(run: str = "runs/quickstart", output: str = "docs/quickstart.png") -> None:
     with open(Path(run) / "metrics.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     test = json.loads((Path(run) / "evaluation-test.json").read_text())
@@ -27,7 +27,7 @@ def main(run="runs/quickstart", output="docs/quickstart.png"):
         ms=3,
     )
     left.axhline(chance, color="0.6", ls=":")
-    left.legend(["training tasks (with dropout and noise)", "validation tasks", "chance"], fontsize="small")
+    left.legend(["training tasks (with dropout and sampling)", "validation tasks", "chance"], fontsize="small")
     shape = f"{test['ways']}-way {test['shots']}-shot"
     left.set(xlabel="step", ylabel=f"{shape} accuracy, %", title="Meta-training on letterforms")
     names = {"nearest_class_mean": "nearest\nclass mean", "accuracy": test["algorithm"]}
@@ -35,9 +35,9 @@ def main(run="runs/quickstart", output="docs/quickstart.png"):
         bar = right.bar(place, 100 * test[key]["mean"], yerr=100 * test[key]["half_width"], capsize=4)
         right.bar_label(bar, fmt="%.1f", padding=3)
     right.axhline(chance, color="0.6", ls=":")
-    right.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(0, 100), title="Scripts never seen: test")
+    right.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(0, 100), title="Test on unseen scripts")
     write_bytes(output, plots.png(plots.finished(figure)))
-    print(f"Picture: {output}")
+    print(f"Figure: {output}")
 
 
 if __name__ == "__main__":

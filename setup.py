@@ -1,8 +1,20 @@
 """Package metadata of leo_tf. Tool settings (ruff, mypy, pytest) are in pyproject.toml."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithConfigs(build_py):
+    """build_py that also copies configs/ into the package; an editable install finds it beside the package."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            shutil.copytree("configs", Path(self.build_lib) / "leo_tf" / "configs", dirs_exist_ok=True)
+
 
 setup(
     name="leo_tf",
@@ -23,6 +35,7 @@ setup(
         "leo_tf.reproduce": ["templates/*"],
         "leo_tf.search": ["templates/*"],
     },
+    cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "absl-py",
         "filelock>=3.31.2",  # fallback_to_soft
@@ -61,6 +74,7 @@ setup(
                 "pillow>=11",
                 "pytest",
                 "pytest-xdist",
+                "pyyaml",
                 "ray>=2.60",
                 "ruff",
                 "scikit-learn>=1.6",

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -11,80 +12,82 @@ from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 
-_DEFAULT_ROWS = (
-    "logistic_regression",
-    "maml",
-    "metasgd",
-    "generator_only",
-    "generator_finetuning",
-    "random_prior",
-    "deterministic",
-    "no_finetuning",
-    "leo",
-)
+_USAGE = "python -m leo_tf.reproduce"
+_PAPER_SETTINGS = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
+_QUICK_SETTINGS, _QUICK_STEPS, _QUICK_TASKS = ["glyphs_1shot", "glyphs_5shot"], 1000, 2000
 
 
-def main():
+def main() -> None:
     """Define the flags, run the cells, write the report."""
     from leo_tf.reproduce.plan import ROWS, SETTINGS
 
-    flags.DEFINE_list(
-        "rows", [], f"models, of {', '.join(ROWS)}; empty: all of the paper's table 2, MAML and logistic regression"
-    )
-    flags.DEFINE_list("settings", [], f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, _trainval")
+    about = f"models, of {', '.join(ROWS)}; empty: those of the paper's table 2, MAML and logistic regression"
+    flags.DEFINE_list("rows", [], about)
+    about = f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, with _trainval"
+    flags.DEFINE_list("settings", [], about)
     flags.DEFINE_list("seeds", ["0"], "training seeds")
     flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms")
-    flags.DEFINE_string("output", "reproduction", "folder for cells and report")
-    flags.DEFINE_string("configs", "configs", "folder of the flagfiles")
+    flags.DEFINE_string("output", "reproduction", "folder of the cells and the report")
+    flags.DEFINE_string("configs", "", "folder of the flagfiles; empty: those that come with leo_tf")
     flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles")
-    flags.DEFINE_string("dataset_name", "", "other data for all settings; their hyper-parameters stay")
+    flags.DEFINE_string("dataset_name", "", "use this data set in all settings, with their hyperparameters")
     flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
     define_execution_flags()
-    about = "Train and evaluate every row of the paper's tables in every setting; write a report. Stopped, it goes on."
-    run_command(run, Command(about, "python -m leo_tf.reproduce", "python -m leo_tf.reproduce --quick"))
+    about = (
+        "Train and evaluate every row of the paper's tables in every setting, and write a report. Rerun the command "
+        "to resume."
+    )
+    run_command(run, Command(about, _USAGE, f"{_USAGE} --quick"))
 
 
-def run(values=flags.FLAGS):
+def run(values: Any = flags.FLAGS) -> int:
     """Run the cells that the parsed flags ask for and write the report; return the exit status."""
     load_tensorflow()
-    from leo_tf.execution import Execution, executor_of, run_jobs
-    from leo_tf.reproduce.plan import cells
+    from leo_tf.execution import ExecutionConfig, make_executor, run_jobs
+    from leo_tf.files.shipped_configs import shipped_configs
+    from leo_tf.reproduce.plan import DEFAULT_ROWS, make_cells
     from leo_tf.reproduce.report import require_report, write_report
 
-    execution = Execution(**execution_flags(values))
-    if values.num_tasks < 2 or values.num_steps_limit < 0:
-        raise InputError(
-            f"--num_tasks={values.num_tasks} --num_steps_limit={values.num_steps_limit}; expected at least 2 tasks, "
-            "for an interval, and 0 steps."
-        )
-    try:
-        seeds = [int(seed) for seed in values.seeds]
-    except ValueError:
-        raise InputError(f"Got --seeds={','.join(values.seeds)}; expected whole numbers.") from None
-    steps = values.num_steps_limit or (1000 if values.quick else 0)
-    train = [f"--{name}={getattr(values, name)}" for name in ("data_path", "dataset_name") if getattr(values, name)]
-    if steps:
-        train += [f"--num_steps_limit={steps}", f"--checkpoint_steps={max(1, min(1000, steps // 2))}"]
-    evaluate = [f"--num_tasks={min(values.num_tasks, 2000) if values.quick else values.num_tasks}"]
-    paper = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
+    execution = ExecutionConfig(**execution_flags(values))
     output = Path(values.output).expanduser()
-    planned = cells(
-        values.rows or _DEFAULT_ROWS,
-        values.settings or (["glyphs_1shot", "glyphs_5shot"] if values.quick else paper),
-        seeds,
+    cells = make_cells(
+        values.rows or DEFAULT_ROWS,
+        values.settings or (_QUICK_SETTINGS if values.quick else _PAPER_SETTINGS),
+        _seeds(values),
         output,
-        values.configs,
-        train,
-        evaluate,
+        Path(values.configs).expanduser() if values.configs else shipped_configs(),
+        *_extra_flags(values),
     )
     require_report(output)
-    with executor_of(execution) as executor:
-        statuses = run_jobs([cell.job for cell in planned], executor, "cell", measure="accuracy", text="{:.2%}".format)
-    report = write_report(output, planned, statuses, f"python -m leo_tf.reproduce {shlex.join(sys.argv[1:])}")
+    with make_executor(execution) as executor:
+        statuses = run_jobs([cell.job for cell in cells], executor, "cell", measure="accuracy", text="{:.2%}".format)
+    report = write_report(output, cells, statuses, f"{_USAGE} {shlex.join(sys.argv[1:])}")
     failed = sum(not status["ok"] for status in statuses.values())
-    print(f"{len(planned) - failed} of {len(planned)} cells finished; see {report} and {report.with_suffix('.html')}.")
+    print(f"{len(cells) - failed} of {len(cells)} cells finished; see {report} and {report.with_suffix('.html')}.")
     return 1 if failed else 0
+
+
+def _seeds(values: Any) -> list[int]:
+    try:
+        return [int(seed) for seed in values.seeds]
+    except ValueError:
+        raise InputError(f"Got seeds={','.join(values.seeds)}; expected whole numbers.", "seeds") from None
+
+
+def _extra_flags(values: Any) -> tuple[list[str], list[str]]:
+    """Return the flags that every training and every evaluation get."""
+    if values.num_tasks < 2 or values.num_steps_limit < 0:
+        raise InputError(
+            f"num_tasks={values.num_tasks} num_steps_limit={values.num_steps_limit} was given; expected at least 2 "
+            "tasks, which a confidence interval needs, and at least 0 steps.",
+            *("num_tasks", "num_steps_limit"),
+        )
+    train = [f"--{name}={getattr(values, name)}" for name in ("data_path", "dataset_name") if getattr(values, name)]
+    if steps := values.num_steps_limit or (_QUICK_STEPS if values.quick else 0):
+        train += [f"--num_steps_limit={steps}", f"--checkpoint_steps={max(1, min(1000, steps // 2))}"]
+    num_tasks = min(values.num_tasks, _QUICK_TASKS) if values.quick else values.num_tasks
+    return train, [f"--num_tasks={num_tasks}"]
 
 
 if __name__ == "__main__":

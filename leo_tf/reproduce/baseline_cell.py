@@ -1,55 +1,60 @@
-"""A baseline on a setting's test tasks, as a cell: python -m leo_tf.reproduce.classical"""
+"""A baseline on a setting's test tasks, as a cell: python -m leo_tf.reproduce.baseline_cell"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import Command, run_command
+from leo_tf.config import RunConfig
 from leo_tf.files import require_writable, write_json
 
-WHITENED, PLDA = "_whitened", "_plda"
+if TYPE_CHECKING:
+    from leo_tf.classification.results import EvaluationResult
+
+_WHITENED, _PLDA = "_whitened", "_plda"
 BASELINES = (
-    *("logistic_regression", f"logistic_regression{WHITENED}", "ridge", f"ridge{WHITENED}", "lda"),
-    *("nearest_class_mean", f"nearest_class_mean{WHITENED}", f"nearest_class_mean{PLDA}"),
+    *("logistic_regression", f"logistic_regression{_WHITENED}", "ridge", f"ridge{_WHITENED}", "lda"),
+    *("nearest_class_mean", f"nearest_class_mean{_WHITENED}", f"nearest_class_mean{_PLDA}"),
 )
 _BATCH_SIZE = 200
 
 
-def main():
-    """Define the flags of train.py, and where to write what."""
+def main() -> None:
+    """Define the flags of train.py and those of the evaluation."""
     run_flags.define_run_flags()
-    flags.DEFINE_string("checkpoint_path", "", "not used: nothing is trained")
+    flags.DEFINE_string("checkpoint_path", "", "unused, because nothing is trained")
     flags.DEFINE_string("output", "evaluation.json", "where to write the evaluation")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    flags.DEFINE_enum("baseline", BASELINES[0], BASELINES, "which one")
+    flags.DEFINE_enum("baseline", BASELINES[0], BASELINES, "classifier to evaluate")
     about = "Evaluate a classifier that is fitted to each task's support set alone, as reproduce does."
-    usage = "python -m leo_tf.reproduce.classical"
-    run_command(_evaluate, Command(about, usage, f"{usage} --dataset_name=glyphs"))
+    usage = "python -m leo_tf.reproduce.baseline_cell"
+    run_command(_run, Command(about, usage, f"{usage} --dataset_name=glyphs"))
 
 
-def _evaluate():
+def _run() -> int:
     values, config = flags.FLAGS, run_flags.run_config()
     output = Path(values.output)
     for path in (output, output.with_suffix(".npz")):
         require_writable(path)
-    result, about = evaluate(config, values.num_tasks, values.baseline)
+    result, report = evaluate(config, values.num_tasks, values.baseline)
     result.save(output.with_suffix(".npz"))
-    write_json(output, {**about, **result.summary()})
-    print(f"{about['dataset_name']} test: {result}")
+    write_json(output, {**report, **result.summary()})
+    print(f"{report['dataset_name']} test: {result}")
     return 0
 
 
-def evaluate(config, num_tasks, name="logistic_regression"):
-    """Evaluate a baseline, its strength the best on validation classes, on the test tasks of a setting.
+def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationResult", dict[str, Any]]:
+    """Evaluate a baseline on test tasks, with the hyperparameter that is best on tasks of validation classes.
 
     Args:
-      config: RunConfig.
+      config: RunConfig; its data and episodes define the tasks.
       num_tasks: test tasks.
       name: of BASELINES.
 
     Returns:
-      (EvaluationResult, dict of what else there is to say).
+      (EvaluationResult, further contents of the evaluation's JSON).
 
     Raises:
       InputError: the data cannot be read or have no such tasks.
@@ -64,20 +69,20 @@ def evaluate(config, num_tasks, name="logistic_regression"):
     episodes, table = config.episodes, load_table(config.data, "test")
     tasks = draw_tasks(table, episodes.num_classes, episodes.num_tr_examples_per_class, num_tasks=num_tasks)
     scoring = Scoring(table, tasks, _BATCH_SIZE, lambda: load_table(config.data, "val"))
-    kind, space = name.removesuffix(WHITENED).removesuffix(PLDA), RAW
-    if name.endswith(WHITENED):
+    kind, space = name.removesuffix(_WHITENED).removesuffix(_PLDA), RAW
+    if name.endswith(_WHITENED):
         space = whitened_by(load_table(config.data, "train"))
-    elif name.endswith(PLDA):
+    elif name.endswith(_PLDA):
         space = plda_of(load_table(config.data, "train"), scoring.validation()[0], tasks.ways, tasks.shots)
     baseline = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
     found = scoring.measure(baseline, space)
-    beside = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
+    others = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
     chosen = f", {found.strength}={found.choice.strength:g}" if found.choice else ""
     result = EvaluationResult(
         task_accuracy=found.accuracy,
         task_loss=found.loss,
-        baseline_names=np.array([each.title for each in beside]),
-        task_baselines=np.stack([each.accuracy for each in beside]),
+        baseline_names=np.array([each.title for each in others]),
+        task_baselines=np.stack([each.accuracy for each in others]),
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,

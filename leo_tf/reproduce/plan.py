@@ -1,6 +1,7 @@
-"""What a reproduction consists of: rows (models) x settings (data, shots) x seeds, each a cell of commands."""
+"""Plan of a reproduction: rows (models) x settings (data, shots) x seeds, each combination a cell of commands."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leo_tf.errors import InputError
@@ -9,57 +10,55 @@ from leo_tf.execution import Job
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A model of the table: flags on top of a setting's."""
+    """A model of the table; a trained one is described by its flagfile in configs/ablations."""
 
     title: str
-    flags: tuple[str, ...] = ()
-    trained: bool = True  # false: a classifier fitted to each support set alone
+    trained: bool = True  # False: a baseline, fitted to each support set alone
 
 
-def _baseline(title, name):
-    return Row(title, (f"--baseline={name}",), trained=False)
-
-
-# Baselines, then in the order of the paper's table 2. The same flags are in configs/ablations.
+# Baselines, then the models in the order of the paper's table 2.
 ROWS = {
-    "nearest_class_mean": _baseline("Nearest class mean", "nearest_class_mean"),
-    "nearest_class_mean_whitened": _baseline("Nearest class mean, whitened", "nearest_class_mean_whitened"),
-    "nearest_class_mean_plda": _baseline("Nearest class mean, PLDA", "nearest_class_mean_plda"),
-    "logistic_regression": Row("Logistic regression", (), trained=False),
-    "logistic_regression_whitened": _baseline("Logistic regression, whitened", "logistic_regression_whitened"),
-    "ridge": _baseline("Ridge", "ridge"),
-    "ridge_whitened": _baseline("Ridge, whitened", "ridge_whitened"),
-    "lda": _baseline("LDA", "lda"),
-    "maml": Row("MAML", ("--algorithm=maml",)),
-    "metasgd": Row("Meta-SGD", ("--algorithm=metasgd",)),
-    "generator_only": Row("Conditional generator only", ("--inner_unroll_length=0", "--finetuning_unroll_length=0")),
-    "generator_finetuning": Row(
-        "Conditional generator + fine-tuning", ("--inner_unroll_length=0", "--finetuning_unroll_length=5")
-    ),
-    "random_prior": Row("LEO (random prior)", ("--codes_from=prior",)),
-    "deterministic": Row("LEO (deterministic)", ("--stochastic=false",)),
-    "no_finetuning": Row("LEO (no fine-tuning)", ("--inner_unroll_length=5", "--finetuning_unroll_length=0")),
-    "code_per_class": Row("LEO (one code a class)", ("--codes_per_class=class",)),
-    "first_order": Row("LEO (first order)", ("--first_order=true",)),
+    "nearest_class_mean": Row("Nearest class mean", trained=False),
+    "nearest_class_mean_whitened": Row("Nearest class mean, whitened", trained=False),
+    "nearest_class_mean_plda": Row("Nearest class mean, PLDA", trained=False),
+    "logistic_regression": Row("Logistic regression", trained=False),
+    "logistic_regression_whitened": Row("Logistic regression, whitened", trained=False),
+    "ridge": Row("Ridge", trained=False),
+    "ridge_whitened": Row("Ridge, whitened", trained=False),
+    "lda": Row("LDA", trained=False),
+    "maml": Row("MAML"),
+    "metasgd": Row("Meta-SGD"),
+    "generator_only": Row("Conditional generator only"),
+    "generator_finetuning": Row("Conditional generator + fine-tuning"),
+    "random_prior": Row("LEO (random prior)"),
+    "deterministic": Row("LEO (deterministic)"),
+    "no_finetuning": Row("LEO (no fine-tuning)"),
+    "code_per_class": Row("LEO (one code per class)"),
+    "first_order": Row("LEO (first order)"),
     "leo": Row("LEO"),
 }
+# Rows of the paper's table 2, MAML, and logistic regression to compare with.
+DEFAULT_ROWS = (
+    *("logistic_regression", "maml", "metasgd", "generator_only", "generator_finetuning", "random_prior"),
+    *("deterministic", "no_finetuning", "leo"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A column of the table: a flagfile and flags on top of it."""
+    """A column of the table: a flagfile, and flags after it."""
 
     config: str  # in the folder of flagfiles
     flags: tuple[str, ...] = ()
-    published: str = ""  # the setting of the paper's table that it is
+    published: str = ""  # the corresponding setting of the paper's table
     train_on_val: bool = False
 
     @property
-    def multiview(self):
+    def multiview(self) -> bool:
         return "--embedding_crop=multiview" in self.flags
 
 
-def _paper_settings():
+def _paper_settings() -> dict[str, Setting]:
     settings = {}
     for name in ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot"):
         for suffix, on_val in (("", False), ("_trainval", True)):
@@ -78,7 +77,7 @@ SETTINGS = _paper_settings() | {
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One training run and its evaluation."""
+    """A row in a setting with a seed: the flags of its training and of its evaluation."""
 
     row: str
     setting: str
@@ -88,30 +87,38 @@ class Cell:
     evaluate_flags: tuple[str, ...]
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"{self.row}/{self.setting}/{self.seed}"
 
     @property
-    def result(self):
-        """The evaluation's summary; its per-task results have the same name with .npz."""
+    def result(self) -> Path:
+        """The evaluation's summary; the results per task have the same name with .npz."""
         return self.folder / "evaluation.json"
 
     @property
-    def job(self):
-        """The commands that make it, a Job."""
+    def job(self) -> Job:
+        """Job of the commands that compute the cell."""
         if not ROWS[self.row].trained:
-            classical = ("-m leo_tf.reproduce.classical", (*self.train_flags, *self.evaluate_flags))
-            return Job(self.name, self.folder, (classical,), self.result)
+            flags = (f"--baseline={self.row}", *self.train_flags, *self.evaluate_flags)
+            return Job(self.name, self.folder, (("-m leo_tf.reproduce.baseline_cell", flags),), self.result)
         commands = ("train.py", self.train_flags), ("evaluate.py", self.evaluate_flags)
         return Job(self.name, self.folder, commands, self.result, self.folder / "run")
 
 
-def cells(rows, settings, seeds, output, configs, train_flags=(), evaluate_flags=()):
+def make_cells(
+    rows: Sequence[str],
+    settings: Sequence[str],
+    seeds: Sequence[int],
+    output: Path,
+    configs: Path,
+    train_flags: Sequence[str] = (),
+    evaluate_flags: Sequence[str] = (),
+) -> list[Cell]:
     """Return the cells of a table.
 
     Args:
       rows, settings: keys of ROWS and SETTINGS.
-      seeds: ints.
+      seeds: training seeds.
       output: folder; a cell's is output/cells/ROW/SETTING/SEED.
       configs: folder of the flagfiles.
       train_flags, evaluate_flags: flags for every cell, after all others.
@@ -120,35 +127,37 @@ def cells(rows, settings, seeds, output, configs, train_flags=(), evaluate_flags
       List of Cell, seed after seed, so that a table of fewer seeds is complete early.
 
     Raises:
-      InputError: an unknown row or setting, a missing flagfile, nothing chosen.
+      InputError: an unknown row or setting, a missing flagfile, or nothing chosen.
     """
-    for kind, chosen, known in (("row", rows, ROWS), ("setting", settings, SETTINGS)):
-        unknown = [name for name in chosen if name not in known]
-        if unknown or not chosen:
-            raise InputError(f"Got {kind}s {', '.join(unknown) or 'none'}; expected some of {', '.join(known)}.")
+    _require_known("rows", rows, ROWS)
+    _require_known("settings", settings, SETTINGS)
     if not seeds:
-        raise InputError("Got no seeds; expected whole numbers, as in --seeds=0,1,2.")
-    result = []
+        raise InputError("Got no seeds; expected whole numbers, such as 0,1,2.", "seeds")
+    cells = []
     for seed in dict.fromkeys(seeds):
         for setting_name in dict.fromkeys(settings):
             setting = SETTINGS[setting_name]
-            flagfile = Path(configs) / setting.config
-            if not flagfile.is_file():
-                raise InputError(f"No flagfile {flagfile}; expected the project's folder of them in --configs.")
             for row in dict.fromkeys(rows):
                 if not ROWS[row].trained and seed != seeds[0]:
-                    continue  # the same again
-                folder = Path(output) / "cells" / row / setting_name / str(seed)
+                    continue  # a baseline does not depend on the seed
+                folder = output / "cells" / row / setting_name / str(seed)
                 run = f"--checkpoint_path={folder / 'run'}"
-                own = (f"--flagfile={flagfile}", *setting.flags, *ROWS[row].flags)
-                result.append(
-                    Cell(
-                        row,
-                        setting_name,
-                        seed,
-                        folder,
-                        (*own, f"--seed={seed}", run, *train_flags),
-                        (run, f"--output={folder / 'evaluation.json'}", *evaluate_flags),
-                    )
-                )
-    return result
+                flags = [_flagfile(configs / setting.config), *setting.flags]
+                if ROWS[row].trained and row != "leo":
+                    flags.append(_flagfile(configs / "ablations" / f"{row}.cfg"))
+                train = (*flags, f"--seed={seed}", run, *train_flags)
+                evaluate = (run, f"--output={folder / 'evaluation.json'}", *evaluate_flags)
+                cells.append(Cell(row, setting_name, seed, folder, train, evaluate))
+    return cells
+
+
+def _require_known(what: str, chosen: Sequence[str], known: Mapping[str, object]) -> None:
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        raise InputError(f"Got {what} {', '.join(unknown) or 'none'}; expected some of {', '.join(known)}.", what)
+
+
+def _flagfile(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"No flagfile {path}; expected the folder configs of leo_tf, or one like it.", "configs")
+    return f"--flagfile={path}"

@@ -1,7 +1,7 @@
-"""Published accuracies in per cent, to stand beside measured ones.
+"""Published accuracies in per cent, to compare with measured ones.
 
-The paper's numbers are of training on the training and validation classes together (the authors' answer in issue 14 of
-the official code), so that they compare with a `_trainval` setting only. The +- most likely is over runs, not tasks.
+The paper trained on the training and validation classes together (the authors' answer in issue 14 of the official
+code), so its numbers compare only with a `_trainval` setting. Its +- is most likely over runs, not over tasks.
 """
 
 SETTINGS = ("mini_1shot", "mini_5shot", "tiered_1shot", "tiered_5shot")
@@ -20,7 +20,7 @@ _OFFICIAL_README = {"leo": "61.89 0.16  77.65 0.09  66.25 0.14  81.77 0.09"}
 _MULTIVIEW = {"leo": "63.97 0.20  79.49 0.70"}  # paper, text; miniImageNet only
 
 
-def _numbers(rows):
+def _numbers(rows: dict[str, str]) -> dict[str, dict[str, tuple[float, float]]]:
     pairs = {}
     for row, text in rows.items():
         values = [float(number) for number in text.split()]

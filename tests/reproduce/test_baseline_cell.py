@@ -7,7 +7,7 @@ from leo_tf.classification import draw_tasks
 from leo_tf.classification.baselines import model_selection
 from leo_tf.classification.evaluation import load_table
 from leo_tf.config import DataConfig, EpisodeConfig, RunConfig
-from leo_tf.reproduce import classical, plan
+from leo_tf.reproduce import baseline_cell, plan
 
 
 @pytest.fixture
@@ -24,25 +24,22 @@ def config(tmp_path, monkeypatch):
     return RunConfig(data=data, episodes=EpisodeConfig(num_classes=3, num_tr_examples_per_class=2))
 
 
-@pytest.mark.parametrize("name", classical.BASELINES)
-def test_it_is_scored_on_the_tasks_of_evaluate_with_the_best_strength_in_validation(config, name):
-    result, about = classical.evaluate(config, 5, name)
+@pytest.mark.parametrize("name", baseline_cell.BASELINES)
+def test_baseline_has_the_tasks_of_evaluate_and_the_best_hyperparameter_on_validation(config, name):
+    result, report = baseline_cell.evaluate(config, 5, name)
     assert result.tasks_digest == draw_tasks(load_table(config.data, "test"), 3, 2, num_tasks=5).digest
     assert result.num_tasks == 5 and result.algorithm.lower() == plan.ROWS[name].title.lower()
     assert result.accuracy.mean > 1 / 3 and result.nearest_class_mean.mean > 1 / 3
     if "nearest" in name:
-        assert result.model_fingerprint == result.algorithm and "validation_accuracy" not in about
+        assert result.model_fingerprint == result.algorithm and "validation_accuracy" not in report
     else:
-        strength = next(key for key in ("C", "penalty", "shrinkage") if key in about)
-        chosen = about["validation_accuracy"][f"{about[strength]:g}"]
-        assert chosen == max(about["validation_accuracy"].values())
-        assert result.model_fingerprint == f"{result.algorithm}, {strength}={about[strength]:g}"
+        strength = next(key for key in ("C", "penalty", "shrinkage") if key in report)
+        chosen = report["validation_accuracy"][f"{report[strength]:g}"]
+        assert chosen == max(report["validation_accuracy"].values())
+        assert result.model_fingerprint == f"{result.algorithm}, {strength}={report[strength]:g}"
     if name == "nearest_class_mean":
         np.testing.assert_array_equal(result.task_accuracy, result.task_baselines[0])
 
 
 def test_every_row_without_training_is_a_baseline():
-    untrained = {name: row for name, row in plan.ROWS.items() if not row.trained}
-    assert set(untrained) == set(classical.BASELINES)
-    for name, row in untrained.items():
-        assert row.flags == (() if name == classical.BASELINES[0] else (f"--baseline={name}",))
+    assert {name for name, row in plan.ROWS.items() if not row.trained} == set(baseline_cell.BASELINES)

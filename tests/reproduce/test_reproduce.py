@@ -1,4 +1,4 @@
-"""The reproduction: what it plans, how it runs and fails, what its report says."""
+"""The reproduction: its plan, its runs and failures, its report."""
 
 import json
 from pathlib import Path
@@ -10,33 +10,35 @@ import pytest
 from leo_tf import InputError, execution
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import seed_summary
+from leo_tf.files.shipped_configs import shipped_configs
 from leo_tf.reproduce import __main__, plan, published, report
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def planned(folder, rows=("metasgd", "leo"), settings=("glyphs_1shot",), seeds=(0,), **flags_of):
-    return plan.cells(rows, settings, seeds, folder, CONFIGS, **flags_of)
+    return plan.make_cells(rows, settings, seeds, folder, shipped_configs(), **flags_of)
 
 
 def test_a_cell_is_a_job_of_training_and_evaluation():
     trained, fitted = planned(Path("out"), rows=("leo", "logistic_regression"))
     assert [script for script, _ in trained.job.commands] == ["train.py", "evaluate.py"]
     assert trained.job.run == trained.folder / "run" and trained.job.result == trained.result
-    assert [script for script, _ in fitted.job.commands] == ["-m leo_tf.reproduce.classical"]
+    assert [script for script, _ in fitted.job.commands] == ["-m leo_tf.reproduce.baseline_cell"]
+    assert fitted.job.commands[0][1][0] == "--baseline=logistic_regression"
 
 
-def flag_lines(path):
-    return tuple(line for line in path.read_text().splitlines() if line.startswith("--"))
+def test_trained_rows_are_the_shipped_ablations():
+    assert shipped_configs() == CONFIGS
+    trained = {name for name, row in plan.ROWS.items() if row.trained}
+    assert trained == {path.stem for path in (CONFIGS / "ablations").iterdir()} | {"leo"}
+    cells = planned(Path("out"), rows=("metasgd", "leo"))
+    flagfiles = [[flag for flag in cell.train_flags if flag.startswith("--flagfile=")] for cell in cells]
+    base, ablation = f"--flagfile={CONFIGS / 'quickstart.cfg'}", f"--flagfile={CONFIGS / 'ablations' / 'metasgd.cfg'}"
+    assert flagfiles == [[base, ablation], [base]]
 
 
-def test_rows_have_the_flags_of_the_flagfiles():
-    for name, row in plan.ROWS.items():
-        if name != "leo" and row.trained:
-            assert row.flags == flag_lines(CONFIGS / "ablations" / f"{name}.cfg")
-
-
-def test_settings_have_flagfiles_and_the_paper_is_published_for_its_rows():
+def test_settings_have_flagfiles_and_published_rows_exist():
     for name, setting in plan.SETTINGS.items():
         text = (CONFIGS / setting.config).read_text()
         assert ("--train_on_val=true" in text) == setting.train_on_val == name.endswith("_trainval")
@@ -45,27 +47,27 @@ def test_settings_have_flagfiles_and_the_paper_is_published_for_its_rows():
     assert published.MULTIVIEW == {"leo": {"mini_1shot": (63.97, 0.20), "mini_5shot": (79.49, 0.70)}}
 
 
-def test_a_plan_goes_seed_by_seed_and_refuses_what_it_does_not_know(tmp_path):
+def test_cells_are_ordered_by_seed_and_unknown_names_are_refused(tmp_path):
     names = [cell.name for cell in planned(tmp_path, seeds=(3, 1))]
     assert names == [f"{row}/glyphs_1shot/{seed}" for seed in (3, 1) for row in ("metasgd", "leo")]
     for wrong in ({"rows": ["leoo"]}, {"settings": ["nano"]}, {"seeds": []}, {"rows": []}):
         with pytest.raises(InputError, match="expected"):
             planned(tmp_path, **wrong)
     with pytest.raises(InputError, match="No flagfile"):
-        plan.cells(["leo"], ["mini_1shot"], [0], tmp_path, tmp_path)
+        plan.make_cells(["leo"], ["mini_1shot"], [0], tmp_path, tmp_path)
 
 
 def values(output, **others):
     """Return the flags of a run of one cell."""
-    of_run = dict(rows=["leo"], settings=["glyphs_1shot"], seeds=["0"], configs=str(CONFIGS), output=str(output))
+    of_run = dict(rows=["leo"], settings=["glyphs_1shot"], seeds=["0"], configs="", output=str(output))
     numbers = dict(quick=False, num_steps_limit=0, num_tasks=2, data_path="", dataset_name="")
     numbers |= dict(executor="processes", jobs=1, threads_per_job=0, gpus_per_job=0.0, ray_address="")
     return SimpleNamespace(**of_run | numbers | others)
 
 
 @pytest.mark.parametrize("taken", ["", "report.md", "report.html", "accuracy.png"])
-def test_where_no_report_can_be_written_no_cell_runs(tmp_path, monkeypatch, taken):
-    """A file in the place of the folder, or a folder in the place of a file."""
+def test_no_cell_runs_if_the_report_cannot_be_written(tmp_path, monkeypatch, taken):
+    """A file where the folder should be, or a folder where a file should be."""
     output = tmp_path / "output"
     if taken:
         (output / taken).mkdir(parents=True)
@@ -76,7 +78,7 @@ def test_where_no_report_can_be_written_no_cell_runs(tmp_path, monkeypatch, take
         __main__.run(values(output))
 
 
-def test_the_command_runs_its_cells_and_says_where_the_report_is(tmp_path, monkeypatch, capsys):
+def test_command_runs_cells_and_prints_where_the_report_is(tmp_path, monkeypatch, capsys):
     def run_jobs(jobs, executor, unit, **_):
         cells = planned(tmp_path, rows=["leo"], seeds=(0, 1))
         finish(cells[0], [0.5, 0.6, 0.7])
@@ -106,7 +108,7 @@ def finish(cell, accuracy, tasks="t" * 64, dataset="glyphs", algorithm="LEO"):
     return result
 
 
-def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
+def test_report_has_every_number_and_the_failed_cell(tmp_path):
     cells = planned(tmp_path, rows=("metasgd", "deterministic", "leo"), seeds=(0, 1))
     statuses = {cell.name: {"ok": True, "seconds": 61.0} for cell in cells}
     broken = cells.pop(1)  # deterministic, seed 0
@@ -127,8 +129,8 @@ def test_the_report_has_every_number_and_the_failed_cell(tmp_path):
     assert "no data &lt;here&gt;" in page
 
 
-def test_below_names_the_best_baseline_that_there_is(tmp_path):
-    """The cell's own baselines, those of the table in the same setting, and no word on baselines below others."""
+def test_cells_below_a_baseline_are_listed_with_the_best_one(tmp_path):
+    """Counts the cell's own baselines and the baseline rows of its setting; baseline rows themselves are not listed."""
     cells = planned(tmp_path, rows=("ridge", "deterministic", "leo"), settings=("glyphs_1shot", "glyphs_5shot"))
     for cell in cells:
         tasks = cell.setting.ljust(64)
@@ -138,18 +140,18 @@ def test_below_names_the_best_baseline_that_there_is(tmp_path):
     statuses = {cell.name: {"ok": True, "seconds": 61.0} for cell in cells}
     text = report.write_report(tmp_path, cells, statuses, "x").read_text()
     below = [line for line in text.splitlines() if "above it" in line]
-    assert len(below) == 3  # of LEO at 5 shots none is above
+    assert len(below) == 3  # none is above LEO at 5 shots
     lines = (
-        "leo/glyphs_1shot/0: 52.00 +- 4.97 %; above it 1 of 3 baselines, the best ridge, 64.00 +- 4.97 %",
-        "deterministic/glyphs_5shot/0: 32.00 +- 4.97 %; above it 2 of 3 baselines, the best nearest class mean, "
-        "whitened, 46.00 +- 2.48 %",
+        "leo/glyphs_1shot/0: 52.00 +- 4.97 %; 1 of 3 baselines are above it, the best is ridge, 64.00 +- 4.97 %",
+        "deterministic/glyphs_5shot/0: 32.00 +- 4.97 %; 2 of 3 baselines are above it, the best is nearest class "
+        "mean, whitened, 46.00 +- 2.48 %",
     )
     assert [line.removeprefix("- ") for line in below[1:]] == list(lines)
     assert "| Nearest class mean, whitened | 46.00 +- 2.48 % | 46.00 +- 2.48 % |" in text
     assert text.count("| Ridge | 64.00") == 1
 
 
-def test_what_comes_from_outside_is_text_in_the_page(tmp_path):
+def test_foreign_text_is_escaped_in_the_page(tmp_path):
     cells = planned(tmp_path, rows=("metasgd", "leo"))
     finish(cells[1], [0.5, 0.6, 0.7], dataset="<img src=x> | 1")
     reason = "no\n```\n<script>alert(1)</script>"
@@ -165,15 +167,15 @@ def test_what_comes_from_outside_is_text_in_the_page(tmp_path):
     assert not [tag for tag in ("<img src=x", "<script", "<b>", "<i>") if tag in page]
 
 
-def test_a_damaged_evaluation_is_one_message(tmp_path):
+def test_corrupt_evaluation_is_an_input_error(tmp_path):
     cells = planned(tmp_path, rows=("leo",))
     finish(cells[0], [0.5, 0.6, 0.7])
     cells[0].result.write_text("{")
-    with pytest.raises(InputError, match=r"evaluation\.json is damaged or something else"):
+    with pytest.raises(InputError, match=r"evaluation\.json is "):
         report.write_report(tmp_path, cells, {cells[0].name: {"ok": True, "seconds": 1.0}}, "x")
 
 
-def test_published_numbers_stand_beside_train_and_validation_runs_on_the_published_data_only(tmp_path):
+def test_published_accuracies_are_compared_only_with_trainval_runs_on_published_data(tmp_path):
     for setting, dataset, beside in [
         ("mini_1shot_trainval", "miniImageNet", True),
         ("mini_1shot_trainval", "birds", False),
@@ -185,10 +187,10 @@ def test_published_numbers_stand_beside_train_and_validation_runs_on_the_publish
         text = report.write_report(folder, cells, {cells[0].name: {"ok": True, "seconds": 1.0}}, "x").read_text()
         assert (f"| LEO | {setting} | {measured} | 61.76 +- 0.08 % | paper |" in text) == beside
         assert ("61.89 +- 0.16 % | official README |" in text) == beside
-        assert "Against LEO" not in text  # which is alone
+        assert "Difference from LEO" not in text  # the only model
 
 
-def test_cells_on_other_tasks_are_not_compared(tmp_path):
+def test_cells_on_different_tasks_are_not_compared(tmp_path):
     cells = planned(tmp_path)
     finish(cells[0], [0.5, 0.6, 0.7])
     finish(cells[1], [0.5, 0.6, 0.7], tasks="u" * 64)

@@ -1,7 +1,5 @@
-"""Dockerfile: each of its instructions, as far as that can be checked without Docker."""
+"""Dockerfile: its instructions fit this repository, as far as that can be checked without Docker."""
 
-import fnmatch
-import importlib.metadata
 import json
 import re
 import shlex
@@ -13,128 +11,89 @@ from pathlib import Path
 import leo_tf
 
 ROOT = Path(leo_tf.__file__).parents[1]
+SETUP = (ROOT / "setup.py").read_text(encoding="utf-8")
+TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+LINES = [line for line in TEXT.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+INSTRUCTIONS = [tuple(line.split(None, 1)) for line in LINES]
+COPIED = {name for word, rest in INSTRUCTIONS if word == "COPY" for name in rest.split()[:-1]}
+COMMANDS = [shlex.split(part) for word, rest in INSTRUCTIONS if word == "RUN" for part in rest.split("&&")]
 
 
-def instructions():
-    """Return [(word, arguments)] of the Dockerfile."""
-    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
-    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
-    return [tuple(line.split(None, 1)) for line in joined if line.strip()]
+def argument(word):
+    """Return the argument of an instruction, of the last one if there are several."""
+    return [rest for name, rest in INSTRUCTIONS if name == word][-1]
 
 
-def arguments(word):
-    return [rest for name, rest in instructions() if name == word]
+def command(name):
+    (found,) = [words for words in COMMANDS if words[0] == name]
+    return found
 
 
-def is_ignored(path):
-    """Say whether .dockerignore leaves a file out: the last pattern that fits it or a parent decides."""
-    ignored = False
-    for line in (ROOT / ".dockerignore").read_text().splitlines():
-        pattern = line.strip().removeprefix("!")
-        if not pattern or pattern.startswith("#"):
-            continue
-        # `*` does not cross a slash, `**/` stands for any number of folders.
-        anywhere, pattern = pattern.startswith("**/"), pattern.removeprefix("**/").split("/")
-        for parent in (path, *path.parents):
-            parts = parent.parts[-len(pattern) :] if anywhere else parent.parts
-            if len(parts) == len(pattern) and all(map(fnmatch.fnmatchcase, parts, pattern)):
-                ignored = not line.startswith("!")
-    return ignored
+def files_of(folder):
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
 
-def commands():
-    """Return the RUN instructions' commands, as lists of words."""
-    return [shlex.split(command) for rest in arguments("RUN") for command in rest.split("&&")]
-
-
-def copied(folder):
-    """Copy what the Dockerfile COPYs, less what is ignored, to a folder as the image's root; check that it is there."""
-    place = Path("/")
-    for word, rest in instructions():
-        if word == "WORKDIR":
-            place /= rest
-        elif word == "COPY":
-            *sources, target = rest.split()
-            target = folder / (place / target).relative_to("/")
-            assert len(sources) == 1 or rest.endswith("/")
-            for source in sources:
-                files = [ROOT / source] if (ROOT / source).is_file() else list((ROOT / source).rglob("*"))
-                files = [path for path in files if path.is_file() and not is_ignored(path.relative_to(ROOT))]
-                assert files, f"{source} is missing or ignored"
-                for file in files:
-                    new = target / (file.relative_to(ROOT / source) if file != ROOT / source else file.name)
-                    new.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(file, new)
-    return folder
-
-
-def test_only_known_instructions_in_an_order_that_works():
-    words = [word for word, _ in instructions()]
+def test_instructions_are_known_and_in_a_working_order():
+    words = [word for word, _ in INSTRUCTIONS]
     assert words[0] == "FROM" and words[-1] == "CMD"
     assert set(words) <= {"FROM", "RUN", "WORKDIR", "COPY", "ENV", "VOLUME", "USER", "CMD"}
-    assert max(n for n, word in enumerate(words) if word in ("RUN", "COPY")) < words.index("USER")
-    # What is written below a volume after VOLUME is lost, and VOLUME takes the folder's owner over.
-    assert max(n for n, word in enumerate(words) if word in ("RUN", "COPY")) < words.index("VOLUME")
+    # Files written below a volume after VOLUME are lost, and VOLUME takes the owner of the folder.
+    last_change = max(number for number, word in enumerate(words) if word in ("RUN", "COPY"))
+    assert last_change < words.index("USER") and last_change < words.index("VOLUME")
 
 
-def test_the_python_is_one_that_the_package_takes():
-    (image,) = arguments("FROM")
-    version = re.fullmatch(r"python:(3\.\d+)-slim", image)[1]
-    lowest, above = re.search(r'python_requires=">=3\.(\d+),<3\.(\d+)"', (ROOT / "setup.py").read_text()).groups()
-    assert int(lowest) <= int(version.split(".")[1]) < int(above)
+def test_python_version_is_one_that_the_package_supports():
+    minor = int(re.fullmatch(r"python:3\.(\d+)-slim", argument("FROM"))[1])
+    lowest, above = map(int, re.search(r'python_requires=">=3\.(\d+),<3\.(\d+)"', SETUP).groups())
+    assert lowest <= minor < above
 
 
-def test_what_is_copied_builds_the_package(tmp_path):
-    root = copied(tmp_path)
-    assert not list(root.rglob("__pycache__"))
-    command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path / "built")]
-    subprocess.run(command, cwd=root / "src", check=True, capture_output=True)
-    built, here = (
-        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-        for folder in (tmp_path / "built" / "leo_tf", ROOT / "leo_tf")
-    )
-    assert built == here
-    for name in re.findall(r'"([^"]+)"', re.search(r"license_files=\[(.*)\]", (ROOT / "setup.py").read_text())[1]):
-        assert (root / "src" / name).is_file()
+def test_dockerignore_lets_only_copied_files_through():
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert patterns == ["*", *(f"!{name}" for name in sorted(COPIED)), "**/__pycache__"]
 
 
-def test_pip_installs_what_is_there(tmp_path):
-    (pip,) = [words for words in commands() if words[0] == "pip"]
-    assert (copied(tmp_path) / "src" / pip[pip.index("--constraint") + 1]).is_file()
+def test_copied_files_build_the_package(tmp_path):
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(ROOT / name, tmp_path / name)
+    build = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path / "built")]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
+    configs = {Path("configs") / name for name in files_of(ROOT / "configs")}
+    assert files_of(tmp_path / "built" / "leo_tf") == files_of(ROOT / "leo_tf") | configs
+    for name in re.findall(r'"([^"]+)"', re.search(r"license_files=\[(.*)\]", SETUP)[1]):
+        assert (tmp_path / name).is_file()
+
+
+def test_pip_installs_known_extras_with_constraints():
+    pip = command("pip")
+    assert pip[pip.index("--constraint") + 1] in COPIED
     extras = re.fullmatch(r"\.\[([\w,-]+)\]", pip[-1])[1].split(",")
-    # Named in setup.py, not in the metadata of what is installed, which may be older.
-    known = re.findall(r'^        "([\w-]+)": \[', (ROOT / "setup.py").read_text(), flags=re.MULTILINE)
-    assert set(extras) <= set(known)
+    assert set(extras) <= set(re.findall(r'^        "([\w-]+)": \[', SETUP, flags=re.MULTILINE))
 
 
-def test_the_command_is_a_console_script_that_gets_signals():
-    (command,) = arguments("CMD")
-    scripts = {entry.name for entry in importlib.metadata.distribution("leo_tf").entry_points}
-    assert json.loads(command)[0] in scripts  # a JSON list: no shell between it and `docker stop`
-    text = (ROOT / "Dockerfile").read_text()
-    shown = re.findall(r"^#   docker run .*? leo_tf (\S+) --(\w+)=(\S+)$", text, flags=re.MULTILINE)
-    assert {name for name, _, _ in shown} == {"leo-train", "leo-evaluate"} <= scripts
-    assert [(flag, (ROOT / value).is_file()) for _, flag, value in shown if flag == "flagfile"] == [("flagfile", True)]
+def test_commands_are_console_scripts_and_receive_signals():
+    scripts = set(re.findall(r'"([\w-]+) = leo_tf\.', SETUP))
+    assert json.loads(argument("CMD"))[0] in scripts  # a JSON list: no shell between it and `docker stop`
+    shown = re.findall(r"^#   docker run .*? leo_tf (\S+) (\w+) --(\w+)=(\S+)$", TEXT, flags=re.MULTILINE)
+    assert [(script in scripts, name) for script, name, _, _ in shown] == [(True, "train"), (True, "evaluate")]
+    (flagfile,) = [value for _, _, flag, value in shown if flag == "flagfile"]
+    assert (ROOT / flagfile).is_file()
+    assert command("cp") == ["cp", "-r", "configs", f"{argument('WORKDIR')}/configs"]
 
 
-def test_no_root_and_volumes_that_anyone_can_write():
-    (user,) = arguments("USER")
-    (useradd,) = [words for words in commands() if words[0] == "useradd"]
-    assert user == useradd[-1] != "root"
-    (install,) = [words for words in commands() if words[0] == "install"]
-    made = [word for word in install if word.startswith("/")]
+def test_user_is_not_root_and_everybody_can_write_to_the_volumes():
+    user = argument("USER")
+    assert user == command("useradd")[-1] != "root"
+    install = command("install")
     assert install[install.index("--owner") + 1] == user and install[install.index("--mode") + 1] == "1777"
-    volumes = json.loads(arguments("VOLUME")[0])
-    assert set(volumes) <= set(made)
-    environment = dict(pair.split("=") for rest in arguments("ENV") for pair in rest.split())
+    volumes = json.loads(argument("VOLUME"))
+    assert set(volumes) <= set(install)
+    environment = dict(pair.split("=") for pair in argument("ENV").split())
     assert environment["XDG_CACHE_HOME"] in volumes  # where leo_tf.data.cache writes
-    # Runs are in the volume: flags and flagfiles name them from the folder that commands start in.
-    assert str(Path(arguments("WORKDIR")[-1]) / "runs") in volumes
+    # Flags and flagfiles name runs relative to the folder in which commands start.
+    assert f"{argument('WORKDIR')}/runs" in volumes
     for file in (ROOT / "configs").glob("*.cfg"):
         assert not re.search(r"^--checkpoint_path=(?!runs/)", file.read_text(), flags=re.MULTILINE)
-
-
-def test_what_is_ignored():
-    ignored = [".git/config", "runs/leo/metrics.csv", "build/x", "tests/oracle.py", "leo_tf/a/__pycache__/b.pyc"]
-    assert all(is_ignored(Path(path)) for path in ignored)
-    assert not any(is_ignored(Path(path)) for path in ["setup.py", "leo_tf/__init__.py", "configs/ablations/maml.cfg"])

@@ -10,7 +10,7 @@ NAMES = sorted({*leo_tf.__all__, "FewShotClassifier"})
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_example_runs(name, tmp_path, monkeypatch):
+def test_docstring_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     public = getattr(leo_tf, name)
     examples = doctest.DocTestFinder(recurse=False).find(public, name, globs={"leo_tf": leo_tf})

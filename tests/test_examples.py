@@ -1,4 +1,4 @@
-"""The examples: they run, and the shortest is short."""
+"""Examples: they run, and the shortest is short."""
 
 import importlib.util
 import json
@@ -29,7 +29,7 @@ def test_minimal_trains_and_evaluates(capsys):
     assert len(EXAMPLE.read_text().splitlines()) < 65
 
 
-def test_a_search_for_every_row_is_called_with_the_rows_own_flags_and_ends_with_a_table(tmp_path, monkeypatch, capsys):
+def test_table2_search_gives_each_row_its_flags_and_prints_a_table(tmp_path, monkeypatch, capsys):
     rows = module_of(EXAMPLES / "table2_search.py")
     called = []
 
@@ -67,7 +67,7 @@ def alphabets(root, **sizes):
     return root
 
 
-def test_alphabets_are_arranged_one_held_out_and_none_of_the_test_seen(tmp_path):
+def test_omniglot_arrange_holds_one_alphabet_out_and_tests_on_unseen_ones(tmp_path):
     arrange = module_of(OMNIGLOT / "arrange.py").arrange
     background = alphabets(tmp_path / "background", Greek=24, Latin=26, Tagalog=17, Korean=40)
     test = alphabets(tmp_path / "test", Greek=24, Sanskrit=42)
@@ -80,7 +80,7 @@ def test_alphabets_are_arranged_one_held_out_and_none_of_the_test_seen(tmp_path)
     assert arrange(small, tmp_path / "other") == {"train": ["Braille"], "val": ["Morse"]}
 
 
-def test_what_cannot_be_arranged_is_said(tmp_path):
+def test_omniglot_arrange_refuses_too_few_alphabets(tmp_path):
     arrange = module_of(OMNIGLOT / "arrange.py").arrange
     one = alphabets(tmp_path / "one", Greek=3)
     with pytest.raises(SystemExit, match="has 1 alphabet; expected folders alphabet/character"):
@@ -90,7 +90,7 @@ def test_what_cannot_be_arranged_is_said(tmp_path):
         arrange(two, tmp_path / "images", one)
 
 
-def test_the_omniglot_script_says_how_it_is_called_and_writes_over_nothing(tmp_path):
+def test_omniglot_script_prints_its_usage_and_overwrites_nothing(tmp_path):
     def run(*arguments):
         command = ["sh", str(OMNIGLOT / "run.sh"), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -1,4 +1,4 @@
-"""What is installed is what is here."""
+"""The wheel: it has every file of the package, its licences, and no typefaces or images."""
 
 import email
 import re
@@ -21,13 +21,14 @@ def files_of(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
 
-def test_the_package_ships_every_file(tmp_path):
+def test_build_has_every_file_and_the_flagfiles(tmp_path):
     command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
     subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True)
-    assert files_of(tmp_path / "leo_tf") == files_of(PACKAGE)
+    flagfiles = {f"configs/{name}" for name in files_of(PACKAGE.parent / "configs")}
+    assert files_of(tmp_path / "leo_tf") == files_of(PACKAGE) | flagfiles
 
 
-def test_the_licences_are_in_the_metadata(tmp_path):
+def test_metadata_has_the_licences(tmp_path):
     command = [sys.executable, "setup.py", "--quiet", "dist_info", "--output-dir", str(tmp_path)]
     subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True)
     (folder,) = tmp_path.glob("*.dist-info")
@@ -38,7 +39,7 @@ def test_the_licences_are_in_the_metadata(tmp_path):
         assert (folder / "licenses" / name).read_bytes() == (PACKAGE.parent / name).read_bytes()
 
 
-def test_the_notice_names_every_typeface_that_drew_a_letter():
+def test_notice_names_every_typeface_that_drew_a_letter():
     notice = (GLYPHS / "NOTICE.md").read_text(encoding="utf-8")
     drawn = [fonts.faces_of(character.code_point) for character in characters.select()]
     for line in (line for line in notice.splitlines() if re.match(r"\| (DejaVu|STIX|cm)", line)):
@@ -49,8 +50,8 @@ def test_the_notice_names_every_typeface_that_drew_a_letter():
     assert set().union(*drawn) == set()
 
 
-def test_only_numbers_and_names_are_shipped():
-    """As the notice says: no typefaces, no pictures."""
+def test_built_in_data_are_only_numbers_and_names():
+    """As the notice says: no typefaces, no images."""
     assert {path.suffix for path in GLYPHS.iterdir() if path.is_file()} == {".json", ".md", ".npz", ".py"}
     for split in SPLITS:
         with np.load(GLYPHS / f"{split}.npz") as arrays:

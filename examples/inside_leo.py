@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Inside LEO
 #
-# One episode, followed through every step of "Meta-Learning with Latent Embedding Optimization" (Rusu et al., ICLR
-# 2019, [arXiv:1807.05960](https://arxiv.org/abs/1807.05960)). Equation numbers are the paper's.
+# This notebook follows one episode through every step of "Meta-Learning with Latent Embedding Optimization" (Rusu et
+# al., ICLR 2019, [arXiv:1807.05960](https://arxiv.org/abs/1807.05960)). Equation numbers are the paper's.
 #
-# As a notebook: `make notebook`, then open `build/inside_leo.ipynb`. As a script: `python examples/inside_leo.py`;
-# where there is no screen, figures go to the current folder. Both need matplotlib: `pip install "leo_tf[plots]"`.
+# As a notebook: `make notebook`, then open `build/inside_leo.ipynb`. As a script: `python examples/inside_leo.py`.
+# Without a screen, figures are written to the current folder. Both need matplotlib: `pip install -e '.[plots]'`.
 
 # %%
 import os
@@ -23,22 +23,22 @@ from leo_tf.data import glyphs
 sys.path.append(f"{leo_tf.__path__[0]}/../tools/glyphs")  # needs a clone of the repository
 from render import render
 
-STEPS = int(os.environ.get("INSIDE_LEO_STEPS", "500"))  # of meta-training
+STEPS = int(os.environ.get("INSIDE_LEO_STEPS", "500"))  # meta-training steps
 WAYS, SHOTS, QUERIES = 5, 1, 15
 COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"][:WAYS]
 
 
 def show(figure, name):
-    """Show a figure, or write it where there is no screen."""
+    """Show a figure, or write it to a file if there is no screen."""
     figure.savefig(f"inside_leo-{name}.png") if plt.get_backend().lower() == "agg" else plt.show()
 
 
 # %% [markdown]
 # ## An episode
 #
-# The built-in data are letters; the test split has scripts that the training split lacks. A task has 5 classes
-# ("ways"). The learner sees one example of each ("shots"), the *support*, and classifies new ones, the *queries*. LEO
-# sees embeddings of 128 numbers, from a small convolutional network. Here we draw the letters that they stand for.
+# The built-in data are letters; the scripts of the test split do not occur in the training split. A task has 5 classes
+# ("ways"). The learner sees one example of each ("shots"), the *support*, and has to classify new ones, the *queries*.
+# LEO sees embeddings of 128 numbers from a small convolutional network. Here we draw the letters behind them.
 
 # %%
 train, test = (leo_tf.EmbeddingTable.load("", "glyphs", split) for split in ("train", "test"))
@@ -50,7 +50,7 @@ letters = [chr(int(test.class_names[number].split("U+")[1].split()[0], 16)) for 
 
 
 def picture(way, example):
-    """Draw the picture behind an embedding of the first task, uint8 [28, 28]. Example 0 is the support."""
+    """Draw the letter behind an embedding of the first task, uint8 [28, 28]. Example 0 is the support."""
     number = rows[way, example] - test.class_offsets[class_ids[way]]
     return render(glyphs.load_description()["seed"], ord(letters[way]), number)
 
@@ -68,14 +68,14 @@ show(figure, "episode")
 # %% [markdown]
 # ## Meta-training
 #
-# Each step draws 12 training tasks and runs all of what follows on each. It minimises equation 6: the adapted
-# classifiers' loss on the queries, and penalties. The gradient goes back through every inner step. (The loop in full:
-# `examples/minimal.py`.) Our first LEO has codes of two dimensions, so that latent space can be drawn as it is.
+# Each step draws 12 training tasks and runs everything below on each of them. It minimises equation 6: the loss of the
+# adapted classifiers on the queries, plus penalties. The gradient goes back through every inner step
+# (`examples/minimal.py` has the loop). Our first LEO has two-dimensional codes, so that we can draw its latent space.
 
 
 # %%
 def meta_train(**settings):
-    """Return a LEO after STEPS steps on tasks of the training scripts."""
+    """Train a LEO for STEPS steps on tasks of the training scripts."""
     tasks = leo_tf.EpisodeSampler(train, WAYS, SHOTS, QUERIES)
     meta_batches = tf.data.Dataset.range(STEPS).map(lambda i: tasks.sample(seed=0, first_task=12 * i, num_tasks=12))
     config = leo_tf.LEOConfig(dropout_rate=0.1, orthogonality_penalty_weight=0.1, **settings)
@@ -90,10 +90,10 @@ flat = meta_train(num_latents=2, kl_weight=0.002)
 # %% [markdown]
 # ## The encoder's Gaussians: equation 3
 #
-# Encoder and relation network give each class a Gaussian over its code. They compare the class's support examples with
-# those of every class: a code knows what it must be told apart from. In training, codes are drawn from the Gaussians.
-# Afterwards, and here, their means are taken. Try `kl_weight=0.01` above: the penalty pulls harder towards N(0, I),
-# all classes start in nearly one place, and the inner steps alone separate them.
+# For each class, the encoder and the relation network give a Gaussian over the latent code. They compare the support
+# examples of the class with those of every class, so that a code depends on what its class must be told apart from.
+# In training, codes are sampled from the Gaussians; here their means are used. Try `kl_weight=0.01` above: the penalty
+# then pulls so hard towards N(0, I) that all codes start almost in one place, and only the inner steps separate them.
 
 # %%
 posterior = flat.encode(episode.support_x)
@@ -101,7 +101,7 @@ means, deviations = posterior.mean()[0].numpy(), posterior.stddev()[0].numpy()
 
 
 def draw(axis, places):
-    """Draw the first task's Gaussians, and each class's letter at its place, [ways, 2]."""
+    """Draw the Gaussians of the first task, and the letter of each class at its place, [ways, 2]."""
     for mean, deviation, place, letter, colour in zip(means, deviations, places, letters, COLOURS, strict=True):
         for width in (1, 2):
             axis.add_patch(Ellipse(mean, *(2 * width * deviation), color=colour, alpha=0.15, linewidth=0))
@@ -118,14 +118,14 @@ show(figure, "gaussians")
 # %% [markdown]
 # ## The inner loops: equations 4 and 5
 #
-# The decoder turns each code into the weights of a linear classifier (equation 4; we take the mean). The support's
-# cross-entropy (equation 5) is descended twice: first in the codes, decoded anew at every step, then in the weights
-# (fine-tuning, section 4.2.3). The rates are learned, one a dimension. With one shot, `model.adapt` does just this.
+# The decoder turns each code into the weights of a linear classifier (equation 4; we use the mean). Then gradient descent
+# lowers the cross-entropy of the support (equation 5), first in the codes, decoded again at every step, then in the
+# weights (fine-tuning, section 4.2.3), with one learned rate per dimension. With one shot, `model.adapt` does just this.
 
 
 # %%
 def inner_loops(model, episode):
-    """Return the codes, the classifiers and the mean support loss before the first step and after each."""
+    """Return codes, classifiers and mean support losses, before the first step and after each one."""
     x, y = tf.squeeze(episode.support_x, axis=2), tf.squeeze(episode.support_y, axis=2)  # one shot
 
     def loss_of(classifier):
@@ -153,14 +153,14 @@ figure, axis = plt.subplots(figsize=(5, 4.5), layout="constrained")
 for way, colour in enumerate(COLOURS):
     axis.plot(*path[:, way].T, ".-", color=colour)
 draw(axis, path[-1] + 0.12 * (path[-1] - path[0]))
-axis.set_title("From the encoder's means, five latent steps")
+axis.set_title("Five latent steps from the means of the encoder")
 show(figure, "latent-steps")
 
 # %% [markdown]
-# ## The classifier on its way
+# ## How the classifier changes
 #
-# Two dimensions are few: all classes' weights lie in one plane, the same for all tasks. So we train a second LEO with
-# 64, as in the paper, and look at the probabilities that its classifier for our task gives to the queries.
+# Two dimensions are few: the weights of all classes lie in one plane, the same for all tasks. So we train a second LEO
+# with 64 dimensions, as in the paper, and look at the probabilities that its classifier assigns to the queries.
 
 # %%
 wide = meta_train(num_latents=64, kl_weight=0.01)
@@ -170,16 +170,16 @@ figure, axes = plt.subplots(1, 4, figsize=(8, 4), sharey=True, layout="constrain
 for axis, step in zip(axes, (0, 1, 5, 10), strict=True):
     axis.imshow(tf.nn.softmax(wide.classify(query_x, classifiers[step])[0]), aspect="auto", vmin=0, vmax=1)
     axis.set(title=f"step {step}", xticks=range(WAYS), xticklabels=letters)
-axes[0].set(yticks=range(7, WAYS * QUERIES, QUERIES), yticklabels=letters, ylabel="queries, by their class")
-figure.suptitle("Probabilities of the classes; steps 1 to 5 are latent, 6 to 10 fine-tuning")
+axes[0].set(yticks=range(7, WAYS * QUERIES, QUERIES), yticklabels=letters, ylabel="queries, by class")
+figure.suptitle("Class probabilities; steps 1 to 5 are latent, 6 to 10 fine-tuning")
 show(figure, "probabilities")
 
 # %% [markdown]
-# ## What second order buys
+# ## Second-order gradients
 #
-# The steps descend the loss on the support. That they raise the accuracy on the queries is what meta-training is for:
-# it differentiates through the inner gradients, so it knows how each step will move. With `first_order=True` it takes
-# them as constants; forward, nothing changes. After 500 steps, second order starts lower and ends higher.
+# The inner steps lower the loss on the support. Meta-training is what makes them raise the accuracy on the queries: it
+# differentiates through the inner gradients, so it knows where each step will lead. With `first_order=True` it treats
+# them as constants; the forward pass is the same. After 500 steps, second order starts lower and ends higher.
 
 # %%
 models = {"2 dimensions": flat, "64 dimensions": wide}
@@ -193,7 +193,7 @@ for name, model in models.items():
     left.plot(losses[name], ".-", label=name)
     right.plot(accuracies[name], ".-", label=name)
     print(f"{name}: query accuracy {accuracies[name][0]:.1f} % before the steps, {accuracies[name][-1]:.1f} % after")
-left.set(xlabel="inner step", ylabel="support loss, nats", title="200 test tasks: what is descended ...")
-right.set(xlabel="inner step", ylabel="query accuracy, %", title="... and what is wanted")
+left.set(xlabel="inner step", ylabel="support loss, nats", title="Minimised: loss on the support, 200 test tasks")
+right.set(xlabel="inner step", ylabel="query accuracy, %", title="Wanted: accuracy on the queries")
 left.legend()
 show(figure, "steps")

@@ -1,4 +1,4 @@
-"""LEO in one screen: meta-train on the built-in letterforms, the loop visible, then classify scripts never seen.
+"""LEO in one screen: meta-train on the built-in letterforms with a visible loop, then test on unseen scripts.
 
 python examples/minimal.py [STEPS]
 """
@@ -28,7 +28,7 @@ def main(steps=1000):
         # An episode: TASKS tasks, each of WAYS classes with SHOTS support and QUERIES query examples.
         episode = sampler.sample(seed=0, first_task=TASKS * number, num_tasks=TASKS)
         with tf.GradientTape() as tape:
-            # Encode the support, adapt the codes, decode, adapt the weights; judge them on the queries.
+            # Encode the support, adapt the codes, decode, adapt the weights; then the loss on the queries.
             outcome = model.meta_loss(episode, training=True, seed=0, first_task=TASKS * number)
         values = tape.gradient(outcome.loss, [variable.value for variable in model.meta_variables])
         values, _ = gradients.guard(outcome.loss, values, model.meta_variables, len(model.matrices))

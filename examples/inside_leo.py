@@ -118,9 +118,9 @@ show(figure, "gaussians")
 # %% [markdown]
 # ## The inner loops: equations 4 and 5
 #
-# The decoder turns each code into the weights of a linear classifier (equation 4; we use the mean). Then gradient descent
-# lowers the cross-entropy of the support (equation 5), first in the codes, decoded again at every step, then in the
-# weights (fine-tuning, section 4.2.3), with one learned rate per dimension. With one shot, `model.adapt` does just this.
+# The decoder turns each code into the weights of a linear classifier (equation 4; we use the mean). Gradient descent
+# then lowers the cross-entropy of the support (equation 5): first in the codes, decoded again at every step, then in
+# the weights (fine-tuning, section 4.2.3). Learning rates are learned per dimension. `model.adapt` does just this.
 
 
 # %%

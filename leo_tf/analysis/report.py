@@ -1,20 +1,22 @@
-"""Everything that analyses found as one page, PNG and JSON files, and pictures for TensorBoard."""
+"""The report: all sections as one page, PNG and JSON files, and figures for TensorBoard."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from leo_tf.analysis.section import Section
 from leo_tf.errors import InputError, require_package
 from leo_tf.evaluation import plots
 from leo_tf.files import require_writable, write_bytes, write_json, write_text, writing
-from leo_tf.files.html_report import render, require_pages, write_page
+from leo_tf.files.html_report import render, require_html_report, write_html_report
 from leo_tf.files.reports import versions
 
 _TEXT, _PAGE, _NUMBERS = "report.md", "report.html", "report.json"
-_SUFFIX = ".analysis"  # how the names of the events' files end
+_SUFFIX = ".analysis"  # of the names of event files
 
 
-def require_report(folder):
+def require_report(folder: Path) -> None:
     """Check, before any work, that a report can be made and written.
 
     Args:
@@ -23,19 +25,19 @@ def require_report(folder):
     Raises:
       InputError: a package is missing, or a file cannot be written.
     """
-    require_pages("The report")
+    require_html_report("The report")
     plots.require_drawing()
     require_package("sklearn", "The report")
     for name in (_TEXT, _PAGE, _NUMBERS):
         require_writable(folder / name)
 
 
-def write_report(folder, about, sections: dict[str, Section], command):
-    """Write report.md, report.html, report.json, a PNG for each picture, and events for TensorBoard.
+def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, Section], command: str) -> Path:
+    """Write report.md, report.html, report.json, a PNG for each figure, and events for TensorBoard.
 
     Args:
-      folder: Path, which is made where it is missing.
-      about: facts on the run, a dict for JSON with `checkpoint_path`, `model`, `step` and `tasks`.
+      folder: Path, created where it does not exist.
+      about: description of the run for JSON, with `checkpoint_path`, `model`, `step` and `tasks`.
       sections: {name: Section}.
       command: the command line.
 
@@ -45,40 +47,34 @@ def write_report(folder, about, sections: dict[str, Section], command):
     Raises:
       InputError: a file cannot be written.
     """
-    name = f"{about['checkpoint_path']}"
-    text = render(
-        "leo_tf.analysis",
-        _TEXT,
-        name=name,
-        model=about["model"],
-        step=about["step"],
-        tasks=about["tasks"],
-        command=command,
-        sections=list(sections.values()),
-    )
-    pictures = {
-        f"{name}.png": plots.png(picture.figure)
+    name, shown = str(about["checkpoint_path"]), {key: about[key] for key in ("model", "step", "tasks")}
+    text = render("leo_tf.analysis", _TEXT, name=name, command=command, sections=list(sections.values()), **shown)
+    figures = {
+        f"{figure_name}.png": plots.png(each.figure)
         for section in sections.values()
-        for name, picture in section.pictures.items()
+        for figure_name, each in section.figures.items()
     }
-    _remove_pictures(folder, pictures)
-    for file, picture in pictures.items():
-        write_bytes(folder / file, picture)
+    _remove_old_figures(folder, keep=figures)
+    for file, image in figures.items():
+        write_bytes(folder / file, image)
+    for section in sections.values():
+        for file, content in section.files.items():
+            write_text(folder / file, content)
     write_text(folder / _TEXT, text)
-    write_page(folder / _PAGE, f"Analysis of {name}", text, pictures)
-    found = {name: section.summary for name, section in sections.items()}
-    described = {**about, "command": command, "versions": versions(), "pictures": sorted(pictures)}
+    write_html_report(folder / _PAGE, f"Analysis of {name}", text, figures)
+    found = {section_name: section.summary for section_name, section in sections.items()}
+    described = {**about, "command": command, "versions": versions(), "figures": sorted(figures)}
     write_json(folder / _NUMBERS, {**described, "analyses": found})
     _write_events(folder, sections, about["step"])
     return folder / _PAGE
 
 
-def _remove_pictures(folder, pictures):
-    """Remove the pictures of the report before, as its report.json names them, that this one does not have."""
+def _remove_old_figures(folder: Path, keep: Iterable[str]) -> None:
+    """Remove the figures that the folder's previous report.json names, except those to keep."""
     try:
-        before = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))["pictures"]
-        old = {Path(name).name for name in before} - set(pictures)
-    except (OSError, ValueError, KeyError, TypeError):  # no report, or none of ours
+        named = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))["figures"]
+        old = {Path(name).name for name in named} - set(keep)
+    except (OSError, ValueError, KeyError, TypeError):  # no report, or not one of ours
         return
     for name in old:
         if name.endswith(".png"):
@@ -86,18 +82,16 @@ def _remove_pictures(folder, pictures):
                 (folder / name).unlink(missing_ok=True)
 
 
-def _write_events(folder, sections, step):
-    """Write the pictures as TensorBoard's; those of before are replaced."""
+def _write_events(folder: Path, sections: Mapping[str, Section], step: int) -> None:
+    """Write the figures for TensorBoard; they replace those of a previous report."""
     import tensorflow as tf
 
-    for before in folder.glob(f"*{_SUFFIX}"):
-        before.unlink(missing_ok=True)
-    try:
+    for old in folder.glob(f"*{_SUFFIX}"):
+        old.unlink(missing_ok=True)
+    with plots.writing_events(folder):
         writer = tf.summary.create_file_writer(str(folder), filename_suffix=_SUFFIX)
         with writer.as_default(step=step):
-            for section, found in sections.items():
-                for name, picture in found.pictures.items():
-                    plots.summarize(picture.figure, f"{section}/{name}", picture.caption)
+            for name, section in sections.items():
+                for figure_name, each in section.figures.items():
+                    plots.summarize(each.figure, f"{name}/{figure_name}", each.caption)
         writer.close()
-    except (OSError, tf.errors.OpError) as error:
-        raise InputError(f"Cannot write in {folder} ({error}).") from None

@@ -1,4 +1,4 @@
-"""Embeddings and, made from them, episodes."""
+"""Embedding tables and the episodes sampled from them."""
 
 from leo_tf.data.episodes import Episode, EpisodeSampler, most_ways
 from leo_tf.data.table import EmbeddingTable

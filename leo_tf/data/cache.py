@@ -1,7 +1,7 @@
-"""Converted embeddings kept on disk, so that the second start memory-maps them instead of reading a pickle.
+"""Cache of converted embeddings on disk: only the first start reads a pickle, later ones memory-map the rows.
 
-An entry is a .json that names the sources it was made from, and an .npy of float32 rows sorted by class. Both are
-written atomically, the .json last: it alone makes the entry valid.
+An entry is a .json file that names its sources, and an .npy file of float32 rows sorted by class. Both are written
+atomically, the .json file last, because it alone makes the entry valid.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from leo_tf.files import npz, replace_file
 
 _logger = logging.getLogger("leo_tf")
 
-_FORMAT = 2  # goes up when entries written before must not be used any more
+_FORMAT = 2  # raised to invalidate older entries
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
-    """Return the folder for what can be made again: `cache_dir` or, by default, leo_tf's in the user's cache folder."""
+    """Return `cache_dir` or, by default, the folder leo_tf in the user's cache folder."""
     if cache_dir:
         return Path(cache_dir).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "leo_tf"
 
 
 def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path | None = None) -> GroupedEmbeddings:
-    """Return the rows of splits laid one after another, converted at the first call and memory-mapped afterwards.
+    """Return the concatenated rows of splits, converted in the first call and memory-mapped afterwards.
 
-    Where no cache can be written (a read-only folder, a full disk) the rows are held in memory, with a warning.
+    If the cache cannot be written (a read-only folder, a full disk), the rows are kept in memory, with a warning.
 
     Args:
       paths: files for `readers.read_split`.
@@ -43,22 +43,22 @@ def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path |
       cache_dir: as in `cache_folder`.
 
     Raises:
-      InputError: if a source is bad.
+      InputError: a source is missing or invalid.
     """
     sources = [_identity(file) for path in paths for file in split_files(path)]
     key = hashlib.sha256(json.dumps([[source[0] for source in sources], bool(normalize)]).encode()).hexdigest()
     entry = cache_folder(cache_dir) / f"{paths[0].stem}-{key[:16]}.json"
-    known = _open_entry(entry, sources)
-    if known is not None:
-        return known
+    cached = _open_entry(entry, sources)
+    if cached is not None:
+        return cached
     _logger.info("Converting %s, once.", " and ".join(map(str, paths)))
     splits = [read_split(path) for path in paths]
     try:
         return _write_entry(entry, sources, splits, normalize)
     except OSError as error:
         _logger.warning(
-            "Cannot keep the converted embeddings in %s (%s); they are held in memory, and the next start converts "
-            "them again. Make room there or choose another folder.",
+            "Cannot cache the converted embeddings in %s (%s); they are kept in memory, and the next start converts "
+            "them again. Free some disk space or choose another folder.",
             entry.parent,
             error.strerror or error,
         )
@@ -66,34 +66,34 @@ def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path |
 
 
 def _identity(file: Path) -> list:
-    """Return [path, size, time of change], by which a source is recognised."""
+    """Return [path, size, modification time], which identify a source."""
     try:
         status = file.stat()
     except OSError:
-        return [str(file), None, None]  # the reader says what is wrong with it
+        return [str(file), None, None]  # the reader reports what is wrong with it
     return [str(file.resolve()), status.st_size, status.st_mtime_ns]
 
 
 def _open_entry(entry: Path, sources: list[list]) -> GroupedEmbeddings | None:
-    """Return the rows of an entry, or None if it is missing, damaged or made from other sources."""
+    """Return the rows of an entry, or None if it is missing, corrupt or has other sources."""
     try:
         record = json.loads(entry.read_bytes())
         if record["format"] != _FORMAT or record["sources"] != sources:
             return None
-        rows = npz.mapped(entry.with_name(record["file"]), "c")
+        rows = npz.memory_map(entry.with_name(record["file"]), "c")
         names, sizes = tuple(record["class_names"]), tuple(record["class_sizes"])
         if rows.dtype != np.float32 or rows.shape != (sum(sizes), record["dim"]) or len(names) != len(sizes):
             return None
         if checksum(rows) != record["checksum"]:
-            _logger.warning("%s is damaged; it is made again.", entry.with_name(record["file"]))
+            _logger.warning("%s is corrupt; it is created again.", entry.with_name(record["file"]))
             return None
         return GroupedEmbeddings(np.asarray(rows), names, sizes, record["digest"])
-    except Exception:  # whatever is wrong with an entry, it can be made again
+    except Exception:  # whatever is wrong with an entry, it can be created again
         return None
 
 
 def checksum(rows: np.ndarray) -> int:
-    """Return the CRC-32 of rows: against damage, not malice, and fast enough for every start (1 GB in a second)."""
+    """Return the CRC-32 of rows: it detects accidents, not malice, and is fast enough for every start (1 GB/s)."""
     found = 0
     for start in range(0, len(rows), ROWS_AT_ONCE):
         found = zlib.crc32(rows[start : start + ROWS_AT_ONCE].data, found)
@@ -101,13 +101,13 @@ def checksum(rows: np.ndarray) -> int:
 
 
 def _is_abandoned(temporary: Path) -> bool:
-    """Return whether the process that wrote a temporary file was killed; one at work writes all the time."""
+    """Return whether the process that wrote a temporary file was killed: a live one writes all the time."""
     return time.time() - temporary.stat().st_mtime > 3600
 
 
 def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], normalize: bool) -> GroupedEmbeddings:
     shape = (sum(len(split.embeddings) for split in splits), splits[0].embeddings.shape[1])
-    # The name tells the sources, so that no entry ever points at rows that were made from others.
+    # The sources are part of the name, so that no entry ever points at rows made from others.
     version = hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
     rows_file = entry.with_name(f"{entry.stem}.{version}.npy")
     with replace_file(rows_file) as file:

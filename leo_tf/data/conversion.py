@@ -1,7 +1,7 @@
-"""Rows of embeddings: checked, grouped by class, cast to float32, scaled to unit length.
+"""Conversion of embeddings: check them, group them by class, cast them to float32, scale them to unit length.
 
-Everything here works through the rows in chunks, so that a table of a gigabyte is converted with a few tens of
-megabytes beside it. The input may be a memory-mapped array.
+All functions process the rows in chunks, so that converting a table of a gigabyte takes a few tens of megabytes more.
+The input may be a memory-mapped array.
 """
 
 import hashlib
@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from leo_tf.errors import InputError
+from leo_tf.transforms import unit_length
 
 LONGEST_NAME = 1000  # characters of a class's name: a small file can refer to one huge string a million times
 ROWS_AT_ONCE = 8192  # 42 MB of float64 at 640 dimensions
 
 
 class Split(NamedTuple):
-    """One split as it was read: rows in any order."""
+    """Content of a split's file, rows in any order."""
 
-    embeddings: np.ndarray  # [rows, dim], the type it had on disk
+    embeddings: np.ndarray  # [rows, dim], of the type on disk
     labels: Sequence[object]  # the class of each row: strings or integers
     source: str  # for messages
 
@@ -39,13 +40,13 @@ def check_embeddings(embeddings: np.ndarray, num_labels: int, source: str) -> No
     """Refuse embeddings that are not a finite, non-empty matrix with one label per row.
 
     Args:
-      embeddings: should be [rows, dim], of a float or integer type.
-      num_labels: how many labels came with them.
-      source: where they are from, for the message.
+      embeddings: expected to be [rows, dim] of a float or integer type.
+      num_labels: number of labels that belong to them.
+      source: their origin, for the message.
 
     Raises:
-      InputError: naming what is wrong and, for NaN and infinity, the number of bad rows and the first of them. A
-        float64 too large for float32 counts as infinite.
+      InputError: says what is wrong and, for NaN and infinity, the number of bad rows and the first one. A float64 that
+        is too large for float32 counts as infinite.
     """
     if embeddings.dtype.kind not in "fiu":
         raise InputError(f"{source}: embeddings of type {embeddings.dtype}; expected float16, float32 or float64.")
@@ -68,12 +69,12 @@ def check_embeddings(embeddings: np.ndarray, num_labels: int, source: str) -> No
     if bad:
         raise InputError(
             f"{source}: {bad} of {len(embeddings)} rows hold NaN, infinity or a number too large for float32, the "
-            f"first is row {first}; expected finite embeddings. Compute those rows again or leave them out."
+            f"first is row {first}; expected finite embeddings. Recompute or remove these rows."
         )
 
 
 def class_name(label: object, source: str) -> str:
-    """Return a label as the name of its class; integers are written in decimal."""
+    """Return the class name that a label stands for; integers become decimal strings."""
     if isinstance(label, (str, bytes)) and len(label) > LONGEST_NAME:
         raise InputError(
             f"{source}: label {shown(label)}... of {len(label)} characters; expected at most {LONGEST_NAME}."
@@ -88,28 +89,28 @@ def class_name(label: object, source: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a short form for a message. Containers are named only: a hostile one can have an endless repr."""
+    """Return a short form for a message. Of containers only the type: a hostile one can have an endless repr."""
     if isinstance(value, (str, bytes)):
         return repr(value[:80])
     return repr(value)[:80] if isinstance(value, (int, float, np.generic)) else type(value).__name__
 
 
 def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray], object]) -> GroupedEmbeddings:
-    """Send the rows of splits to `emit` in chunks, sorted by class.
+    """Pass the rows of splits to `emit` in chunks, sorted by class.
 
-    Classes come split after split; within a split in the order of their names (numbers by value); rows of a class keep
-    their order. The digest is taken before the normalisation, whose last bit may differ between machines.
+    Splits keep their order. Within a split, classes are sorted by name (numbers by value), and the rows of a class keep
+    their order. The digest is computed before normalisation, whose last bit may differ between machines.
 
     Args:
-      splits: already checked by `check_embeddings`, of the same dim.
-      normalize: scale every row to unit Euclidean length; a row of zeros stays as it is.
-      emit: is called with float32 arrays [<= ROWS_AT_ONCE, dim].
+      splits: checked by `check_embeddings`.
+      normalize: scale every row to unit Euclidean length; rows of zeros stay zero.
+      emit: called with float32 arrays [<= ROWS_AT_ONCE, dim].
 
     Returns:
-      The rows' description; its `embeddings` is an empty [0, dim] array.
+      GroupedEmbeddings whose `embeddings` is an empty [0, dim] array.
 
     Raises:
-      InputError: if the splits differ in dim or share a class.
+      InputError: the splits differ in dim or share a class.
     """
     names: list[str] = []
     sizes: list[int] = []
@@ -127,7 +128,8 @@ def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray
         for start in range(0, len(order), ROWS_AT_ONCE):
             rows = np.ascontiguousarray(_to_float32(embeddings[order[start : start + ROWS_AT_ONCE]]))
             digest.update(rows.data)
-            emit(_unit_length(rows) if normalize else rows)
+            # In float64, because the square of a float32 can exceed its range.
+            emit(unit_length(rows.astype(np.float64)).astype(np.float32) if normalize else rows)
         names += counts
         sizes += counts.values()
         digests.append(digest.hexdigest())
@@ -135,7 +137,7 @@ def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray
 
 
 def convert_in_memory(splits: Sequence[Split], normalize: bool) -> GroupedEmbeddings:
-    """Do as `convert` and return the rows themselves, in a new array."""
+    """Convert as `convert` does, into a new array."""
     dim = splits[0].embeddings.shape[1]
     table = np.empty((sum(len(split.embeddings) for split in splits), dim), np.float32)
     filled = 0
@@ -149,22 +151,22 @@ def convert_in_memory(splits: Sequence[Split], normalize: bool) -> GroupedEmbedd
 
 
 def refuse_shared_classes(known: Collection[str], names: Collection[str], source: str) -> None:
-    """Raise InputError if a class of `names` is in `known`: joined splits must not share one."""
+    """Raise InputError if a class of `names` is in `known`: joined splits must not share classes."""
     shared = sorted(set(known).intersection(names))
     if shared:
         raise InputError(
             f"{source}: {len(shared)} of its classes are in the other splits too, the first is {shared[0]!r}; expected "
-            "splits with classes of their own."
+            "splits without common classes."
         )
 
 
 def join_digests(digests: Sequence[str]) -> str:
-    """Return the digest of tables laid one after another."""
+    """Return the digest of concatenated tables."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("+".join(digests).encode()).hexdigest()
 
 
 def _group(labels: Sequence[object], source: str) -> tuple[dict[str, int], np.ndarray]:
-    """Return {class name: number of rows}, sorted, and the order [rows] that puts each class together."""
+    """Return {class name: number of rows}, sorted, and the order [rows] that sorts rows by class."""
     names = [class_name(label, source) for label in labels]
     counts = Counter(names)
     sorted_names = sorted(counts, key=_by_number_then_name)
@@ -181,9 +183,3 @@ def _by_number_then_name(name: str) -> tuple[float, str]:
 def _to_float32(rows: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # check_embeddings reports what became infinite
         return rows.astype("<f4", copy=False)
-
-
-def _unit_length(rows: np.ndarray) -> np.ndarray:
-    wide = rows.astype(np.float64)  # the square of a float32 can leave the range of float32
-    norms = np.sqrt(np.einsum("rd,rd->r", wide, wide))
-    return (wide / np.where(norms > 0, norms, 1.0)[:, np.newaxis]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The published embeddings: fetched once, unpacked, checked, and watched for changes."""
+"""The published embeddings: downloaded once, unpacked and verified; later changes of the files are detected."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ PUBLISHED_CLASSES: Final = {
 }
 PUBLISHED_DIM: Final = 640
 
-_MOST_EXPANSION, _ALWAYS_FINE = 100, 2**30  # of compressed bytes
+_MAX_EXPANSION, _ALWAYS_ALLOWED = 100, 2**30  # of compressed bytes
 _ARCHIVE = "embeddings.zip"
 _RECORD = "embeddings.json"
 _MEMBER = re.compile(r"(?:^|/)((?:mini|tiered)ImageNet/(?:center|multiview)/(?:train|val|test)_embeddings\.pkl)$")
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # what zipfile raises
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 def published_folder(cache_dir: str | Path | None = None) -> Path:
@@ -42,21 +42,21 @@ def published_folder(cache_dir: str | Path | None = None) -> Path:
 
 
 def provide_published(cache_dir: str | Path | None = None, download: bool = True) -> Path | None:
-    """Return the data_path of the published embeddings, fetching and unpacking the archive if they are not there.
+    """Return the data_path of the published embeddings; download and unpack the archive if they are missing.
 
-    The folder above it has the archive and a .json with the SHA-256 of every file. A file whose size or time is not the
-    recorded one is hashed again before it is used.
+    The folder above data_path has the archive and a .json file with the SHA-256 of every file. A file whose size or
+    modification time differs from the record is hashed again before it is used.
 
     Args:
       cache_dir: as in `cache.cache_folder`.
-      download: whether the network may be used. An archive that is there already is used in any case.
+      download: whether the network may be used. An archive that is already there is used in any case.
 
     Returns:
       The data_path, or None if there is no archive and `download` is False.
 
     Raises:
-      transfer.UnreachableError: if there is no network.
-      InputError: if what arrives is not the published archive, or a file has changed since.
+      transfer.UnreachableError: there is no network.
+      InputError: the download is not the published archive, or a file has changed since.
     """
     data = published_folder(cache_dir)
     folder, archive = data.parent, data.parent / _ARCHIVE
@@ -66,7 +66,7 @@ def provide_published(cache_dir: str | Path | None = None, download: bool = True
         return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / "lock"):  # the second of two first runs waits for the download
+        with filelock.FileLock(folder / "lock"):  # of two processes, the second waits for the download
             if _is_ready(folder):
                 return data
             if not archive.exists():
@@ -79,19 +79,20 @@ def provide_published(cache_dir: str | Path | None = None, download: bool = True
             return data
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot be used ({error.strerror or error}); the published embeddings are kept there. Make room "
-            "or choose another cache folder."
+            f"{folder}: cannot be used ({error.strerror or error}); the published embeddings are kept there. Free some "
+            "disk space or choose another cache folder.",
+            "cache_dir",
         ) from error
 
 
-# What is there
+# Files on disk
 
 
 def _is_ready(folder: Path) -> bool:
-    """Return whether everything that was unpacked is there as it was recorded.
+    """Return whether all unpacked files are there as recorded.
 
     Raises:
-      InputError: if one of the files, or the archive, has another content now.
+      InputError: the content of a file or of the archive has changed.
     """
     try:
         files = json.loads((folder / _RECORD).read_bytes())["files"]
@@ -100,8 +101,8 @@ def _is_ready(folder: Path) -> bool:
         return False
     if not complete or any("\0" in name for name in files):
         return False
-    there = {name: _is_unchanged(folder, name, known) for name, known in files.items()}
-    return all(found for name, found in there.items() if name != _ARCHIVE)
+    found = {name: _is_unchanged(folder, name, known) for name, known in files.items()}
+    return all(unchanged for name, unchanged in found.items() if name != _ARCHIVE)
 
 
 def _is_unchanged(folder: Path, name: str, known: dict[str, Any]) -> bool:
@@ -112,8 +113,8 @@ def _is_unchanged(folder: Path, name: str, known: dict[str, Any]) -> bool:
         sha256 = _describe(path)["sha256"]
         if sha256 != known["sha256"]:
             raise InputError(
-                f"{path}: SHA-256 {sha256}; expected {known['sha256']}, recorded at the first download. It was damaged "
-                f"or replaced since. Delete the folder {folder} and start again."
+                f"{path}: SHA-256 {sha256}; expected {known['sha256']}, recorded at the first download. The file was "
+                f"corrupted or replaced since then. Delete the folder {folder} and start again."
             )
     return True
 
@@ -124,11 +125,11 @@ def _describe(path: Path) -> dict[str, Any]:
     return {"sha256": sha256, "size": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns}
 
 
-# What arrives
+# A new archive
 
 
 class _OtherArchiveError(Exception):
-    """The archive is not the published one; the message says why."""
+    """Error for an archive other than the published one; the message says why."""
 
 
 def _refuse_other_than_zip(archive: Path) -> None:
@@ -137,29 +138,32 @@ def _refuse_other_than_zip(archive: Path) -> None:
             beginning = file.read(80)
         archive.unlink()
         raise InputError(
-            f"{URL} sent something that is no zip archive; it begins with {beginning!r}. A proxy or a login page may "
-            "have answered instead. Fetch the archive by other means and unpack it into your data_path."
+            f"{URL} sent something other than a zip archive; it begins with {beginning!r}. A proxy or a login page may "
+            "have answered instead. Download the archive by other means and unpack it into your data_path.",
+            "data_path",
         )
 
 
 def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
-    """Unpack the archive's embeddings and check them; `data` appears only when all is well.
+    """Unpack the archive's embeddings and check them; `data` appears only if all of them are valid.
 
     Returns:
-      For each file, by its path below the folder of the archive, what `_describe` says.
+      {path relative to the folder of the archive: the file's description by `_describe`}.
     """
-    _logger.info("Unpacking and checking %s, once.", archive)
+    _logger.info("Unpacking and checking %s; this happens once.", archive)
     scratch = data.with_name("unpacking")
-    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process
     scratch.mkdir()
     try:
         with zipfile.ZipFile(archive) as content:
             members = _members(content)
             needed = sum(member.file_size for member in members.values())
-            if needed > max(_ALWAYS_FINE, _MOST_EXPANSION * archive.stat().st_size):
+            if needed > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * archive.stat().st_size):
                 raise _OtherArchiveError(f"its {archive.stat().st_size} bytes expand to {needed}")
             if needed > shutil.disk_usage(scratch).free:
-                raise InputError(f"{data.parent}: {archive.name} unpacks to {needed / 1e9:.1f} GB. Make room there.")
+                raise InputError(
+                    f"{data.parent}: {archive.name} unpacks to {needed / 1e9:.1f} GB. Free some disk space."
+                )
             for name, member in members.items():
                 target = scratch / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -170,17 +174,18 @@ def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
         shutil.rmtree(data, ignore_errors=True)
         os.replace(scratch, data)
         return files
-    except (_OtherArchiveError, *_DAMAGED) as error:
+    except (_OtherArchiveError, *_ZIP_ERRORS) as error:
         raise InputError(
             f"{archive}: not the archive of the published embeddings: {error}. Delete it and start again, or unpack "
-            "the right one into your data_path."
+            "the right one into your data_path.",
+            "data_path",
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _members(content: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the files of embeddings by their path below data_path, whatever folder of the archive they lie in."""
+    """Return {path relative to data_path: member} of the embeddings, in whatever folder of the archive they are."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in content.infolist():
         path = PurePosixPath(member.filename.replace("\\", "/"))

@@ -1,4 +1,4 @@
-"""Where the file of a split lies: the official layout, a plain one, or the published archive."""
+"""Locations of a split's file: the official layout, a plain one, or the published archive."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from leo_tf.errors import InputError
 SPLITS = ("train", "val", "test")
 CROPS = ("center", "multiview")
 
-_WITHOUT_DATA = "To see LEO run without it: `make quickstart`, or dataset_name=glyphs."
+_WITHOUT_DATA = "To try LEO without data of your own, run `make quickstart` or give dataset_name=glyphs."
 
 
 def check_names(split: str, embedding_crop: str) -> None:
@@ -15,7 +15,9 @@ def check_names(split: str, embedding_crop: str) -> None:
     if split not in SPLITS:
         raise InputError(f"Unknown split {split!r}; expected one of {', '.join(SPLITS)}.")
     if embedding_crop not in CROPS:
-        raise InputError(f"Unknown embedding_crop {embedding_crop!r}; expected one of {', '.join(CROPS)}.")
+        raise InputError(
+            f"Unknown embedding_crop {embedding_crop!r}; expected one of {', '.join(CROPS)}.", "embedding_crop"
+        )
 
 
 def official_path(data_path: Path, dataset_name: str, embedding_crop: str, split: str) -> Path:
@@ -24,10 +26,10 @@ def official_path(data_path: Path, dataset_name: str, embedding_crop: str, split
 
 
 def find_split(data_path: Path, dataset_name: str, embedding_crop: str, split: str) -> Path | None:
-    """Return the first file that exists for a split, or None.
+    """Return the first existing file of a split, or None.
 
-    In this order: `{dataset}/{crop}/{split}_embeddings` with the ending .pkl, .npz or .npy; then, for data of one's
-    own, `{dataset}/{split}` with .npz or .npy. An .npy has its labels in a .json beside it.
+    The order is `{dataset}/{crop}/{split}_embeddings` with the extension .pkl, .npz or .npy, then, for your own data,
+    `{dataset}/{split}` with .npz or .npy. The labels of an .npy are in a .json file beside it.
     """
     official = official_path(data_path, dataset_name, embedding_crop, split)
     plain = official.parent.parent / f"{split}.npz"
@@ -49,23 +51,23 @@ def locate_split(
     download: bool,
     cache_dir: str | Path | None,
 ) -> Path:
-    """Return the file of a split, fetching a published data set that is missing.
+    """Return the file of a split; download a published data set that is missing.
 
     Args:
-      data_path: the folder of data sets; if empty, the one that downloads are unpacked to.
-      dataset_name, embedding_crop, split: what to look for there.
+      data_path: folder of the data sets; if empty, the one that downloads are unpacked to.
+      dataset_name, embedding_crop, split: which file.
       download: whether the network may be used.
       cache_dir: as in `cache.cache_folder`.
 
     Raises:
-      InputError: if there is no such file; the message says where it is expected and what to do.
+      InputError: there is no such file; the message says where it is expected and what to do.
     """
     if data_path:
         path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split)
         if path is not None:
             return path
 
-    # Imported here, because it brings an HTTP client that few starts need.
+    # Imported here because few runs need its HTTP client.
     from leo_tf.data import download as published
     from leo_tf.data.transfer import UnreachableError
 
@@ -74,23 +76,26 @@ def locate_split(
     if dataset_name not in published.PUBLISHED_CLASSES:
         raise InputError(
             f"{expected}: not found, nor an .npz or .npy in its place, nor {expected.parents[1] / split}.npz or .npy. "
-            f"Check data_path and dataset_name. {_WITHOUT_DATA}"
+            f"Check data_path and dataset_name. {_WITHOUT_DATA}",
+            *("data_path", "dataset_name"),
         )
     try:
         fetched = published.provide_published(cache_dir, download)
     except UnreachableError as error:
         fetched, reason = None, str(error)
     else:
-        reason = f"downloading is switched off. The published archive is {published.URL}"
+        reason = f"downloading is disabled. The published archive is {published.URL}"
     if fetched is None:
         raise InputError(
-            f"{expected}: not found, and {reason}. Fetch the archive by other means and unpack it so that this file is "
-            f"there. {_WITHOUT_DATA}"
+            f"{expected}: not found, and {reason}. Download the archive by other means and unpack it to this place. "
+            f"{_WITHOUT_DATA}",
+            *("data_path", "download"),
         )
     path = find_split(fetched, dataset_name, embedding_crop, split)
     if path is None:
         raise InputError(
             f"{expected}: not found, and the published archive has no {embedding_crop} embeddings of {dataset_name} "
-            f"{split}. Use embedding_crop=center; multiview was published for miniImageNet only."
+            f"{split}. Use embedding_crop=center; multiview was published for miniImageNet only.",
+            "embedding_crop",
         )
     return path

@@ -1,8 +1,8 @@
-"""What a pickle of NumPy arrays calls, made by ourselves from checked arguments.
+"""Replacements for the functions that pickles of NumPy arrays call.
 
-Such a pickle names a handful of NumPy functions and gives them arguments. The arguments may be hostile (an object
-dtype, a shape of terabytes, a subclass), so the real functions are never called: these are, and they check first. Each
-raises ValueError with the reason.
+Such a pickle names a handful of NumPy functions and their arguments. The arguments may be hostile (an object dtype, a
+shape of terabytes, a subclass), so the real functions are never called. These replacements check their arguments first
+and raise ValueError with the reason.
 """
 
 import math
@@ -17,7 +17,7 @@ _MAX_AXES = 8
 
 
 class Unbuilt:
-    """An object that exists before its state does: pickle makes dtypes and arrays in two steps, REDUCE and BUILD."""
+    """Object without its state: pickle creates dtypes and arrays in two steps, REDUCE and BUILD."""
 
     def __init__(self, build: Callable[[object], object]) -> None:
         self.build = build
@@ -25,7 +25,7 @@ class Unbuilt:
 
 
 class Global:
-    """A name that a pickle may ask for; `call` stands for it, None for a name that is only ever an argument."""
+    """Name that a pickle may ask for, with its replacement `call`; None if the name is only used as an argument."""
 
     def __init__(self, call: Callable[..., object] | None) -> None:
         self.call = call
@@ -48,7 +48,7 @@ def _dtype(descriptor: object, *_: object) -> Unbuilt:
 
 
 def _reconstruct(array_type: object, _shape: object, _typecode: object) -> Unbuilt:
-    """Begin an array; the shape and type given here are stand-ins that NumPy's own pickles overwrite."""
+    """Begin an array; its shape and type here are placeholders that the state of NumPy's own pickles overwrites."""
     if array_type is not _NDARRAY:
         raise ValueError("it holds an array of another class than numpy.ndarray")
 
@@ -71,14 +71,14 @@ def _frombuffer(raw: object, dtype: object, shape: object, order: object) -> np.
 
 
 def _encode(text: object, encoding: object) -> bytes:
-    """Return the bytes that Python 3 wrote as text, because protocols 0 to 2 know no bytes."""
+    """Return the bytes that Python 3 wrote as text, because protocols 0 to 2 have no bytes."""
     if not isinstance(text, str) or not isinstance(encoding, str) or encoding not in ("latin1", "latin-1"):
-        raise ValueError("it encodes something else than bytes written as Latin-1 text")
+        raise ValueError("it encodes something other than bytes written as Latin-1 text")
     return text.encode("latin1")
 
 
 def _array(raw: object, dtype: object, shape: object, order: object) -> np.ndarray:
-    """Return a read-only array over `raw`, without a copy."""
+    """Return a read-only array that shares the memory of `raw`."""
     if isinstance(raw, str):  # a byte string of Python 2
         raw = raw.encode("latin1")
     if not isinstance(raw, (bytes, memoryview)) or not isinstance(dtype, np.dtype):
@@ -92,7 +92,7 @@ def _array(raw: object, dtype: object, shape: object, order: object) -> np.ndarr
     if not len(raw):
         return np.empty(shape, dtype)
     if dtype.kind == "U" and np.frombuffer(raw, np.dtype("u4").newbyteorder(dtype.byteorder)).max() > 0x10FFFF:
-        raise ValueError("an array of strings holds numbers that are no characters")
+        raise ValueError("an array of strings holds numbers that are not characters")
     return np.frombuffer(raw, dtype).reshape(shape, order="F" if order == "F" else "C")
 
 

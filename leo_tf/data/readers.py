@@ -13,8 +13,7 @@ from leo_tf.data.conversion import LONGEST_NAME, Split, check_embeddings, shown
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.errors import InputError
 from leo_tf.files import npz
-
-_DAMAGED = (OSError, *npz.DAMAGE)
+from leo_tf.files.reading import reading
 
 
 def split_files(path: Path) -> tuple[Path, ...]:
@@ -26,7 +25,7 @@ def read_split(path: str | Path) -> Split:
     """Read and check one split.
 
     Args:
-      path: a file that ends in
+      path: a file with the extension
         .pkl: a dict with 'embeddings' [rows, dim] and 'keys' [rows], strings `x-<class>-<class>_<image>`; or, if it
           has no keys, 'labels' [rows];
         .npz: arrays 'embeddings' [rows, dim] and 'labels' [rows];
@@ -36,12 +35,12 @@ def read_split(path: str | Path) -> Split:
       The rows as they are on disk, memory-mapped where the format allows it, and one label each.
 
     Raises:
-      InputError: if the file cannot be read, holds something else, or what `conversion.check_embeddings` refuses.
+      InputError: if the file cannot be read, holds something else, or `conversion.check_embeddings` refuses it.
     """
     path = Path(path)
     readers = {".pkl": _read_pickle, ".npz": _read_npz, ".npy": _read_npy}
     if path.suffix not in readers:
-        raise InputError(f"{path}: unknown ending {path.suffix!r}; expected {', '.join(readers)}.")
+        raise InputError(f"{path}: unknown extension {path.suffix!r}; expected {', '.join(readers)}.")
     embeddings, labels = readers[path.suffix](path)
     check_embeddings(embeddings, len(labels), str(path))
     return Split(embeddings, labels, str(path))
@@ -63,34 +62,26 @@ def _read_pickle(path: Path) -> tuple[np.ndarray, Sequence[object]]:
 def _read_npz(path: Path) -> tuple[np.ndarray, Sequence[object]]:
     expected = "an .npz with the arrays 'embeddings' and 'labels', of numbers and strings"
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: is missing, cut off or no archive of arrays; expected {expected}.")
-    try:
-        npz.require_honest(path, ("embeddings", "labels"))
+        raise InputError(f"{path}: is missing, truncated or not an archive of arrays; expected {expected}.")
+    with reading(path, expected):
+        npz.check_declared_sizes(path, ("embeddings", "labels"))
         with np.load(path, allow_pickle=False) as archive:
             if not {"embeddings", "labels"}.issubset(archive):
                 raise InputError(f"{path}: holds {_contents(archive)}; expected {expected}.")
             embeddings = archive["embeddings"]
             if not isinstance(embeddings, np.ndarray):
-                raise InputError(f"{path}: 'embeddings' is no array; expected {expected}.")
+                raise InputError(f"{path}: 'embeddings' is not an array; expected {expected}.")
             return embeddings, _as_list(archive["labels"], "labels", path)
-    except InputError:
-        raise
-    except _DAMAGED as error:
-        raise _damaged(path, expected, error) from error
 
 
 def _read_npy(path: Path) -> tuple[np.ndarray, Sequence[object]]:
     labels_path = path.with_suffix(".json")
-    try:
-        embeddings = npz.mapped(path)
-    except _DAMAGED as error:
-        raise _damaged(path, "an .npy with one array of numbers", error) from error
+    with reading(path, "an .npy with one array of numbers"):
+        embeddings = npz.memory_map(path)
     if not isinstance(embeddings, np.ndarray):
-        raise InputError(f"{path}: is an archive of arrays; expected one array. Give it the ending .npz.")
-    try:
+        raise InputError(f"{path}: is an archive of arrays; expected one array. Rename it to .npz.")
+    with reading(labels_path, f"a list with the label of each row of {path.name}"):
         labels = json.loads(labels_path.read_bytes())
-    except _DAMAGED as error:
-        raise _damaged(labels_path, f"a list with the label of each row of {path.name}", error) from error
     return embeddings, _as_list(labels.get("labels") if isinstance(labels, dict) else labels, "labels", labels_path)
 
 
@@ -120,8 +111,3 @@ def _contents(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(shown(key) for key in islice(value, 8)) or "nothing"
     return f"something of type {type(value).__name__}"
-
-
-def _damaged(path: Path, expected: str, error: BaseException) -> InputError:
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    return InputError(f"{path}: cannot be read ({reason}); expected {expected}.")

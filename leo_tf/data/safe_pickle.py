@@ -1,9 +1,9 @@
-"""Read a pickle that came from the internet: NumPy arrays, numbers, strings, lists, tuples and dicts, nothing else.
+"""Reader of untrusted pickles: NumPy arrays, numbers, strings, lists, tuples and dicts, nothing else.
 
-`pickle.Unpickler` with its `find_class` restricted keeps foreign code out, but a small hostile file can still take all
-memory (a memo index of four billion), all time (hashing nested tuples) or change the allowed functions (BUILD sets
-attributes), and a published file of 1.1 GB is held three times over. This reader knows only the operations that data
-needs, calls only what `pickled_numpy` has, and leaves large arrays in the memory-mapped file.
+`pickle.Unpickler` with a restricted `find_class` keeps foreign code out, but a small hostile file can still exhaust
+memory (a memo index of four billion) or time (hashing nested tuples), or change the allowed functions (BUILD sets
+attributes), and it would hold a published file of 1.1 GB in memory three times. This reader knows only the operations
+that data needs, calls only the functions of `pickled_numpy`, and leaves large arrays in the memory-mapped file.
 
 References: Lib/pickletools.py of CPython documents every operation.
 """
@@ -22,7 +22,7 @@ from leo_tf.errors import InputError
 
 _LARGE = 1 << 20  # bytes; longer byte strings are left in the file
 _LONGEST_INT = 16  # bytes
-_MOST_MADE = 2  # bytes that calls may make of each byte of the file: text of Python 2 is encoded, then an array
+_MAX_EXPANSION = 2  # bytes that calls may create per byte of the file: Python 2's text is encoded, then an array
 
 
 def load_pickle(path: str | Path) -> object:
@@ -32,8 +32,8 @@ def load_pickle(path: str | Path) -> object:
     memory-mapped file. A byte string of more than 1 MiB that is not the content of an array comes as a memoryview.
 
     Raises:
-      InputError: if the file cannot be read, is truncated or corrupt, or asks for anything but data. Nothing of it has
-        been run.
+      InputError: the file cannot be read, is truncated or corrupt, or asks for anything but data. None of its content
+        has been executed.
     """
     try:
         with open(path, "rb") as file:
@@ -45,28 +45,28 @@ def load_pickle(path: str | Path) -> object:
     except _Forbidden as error:
         raise InputError(
             f"{path}: the pickle asks for {error}; expected only NumPy arrays, numbers, strings, lists and dicts. "
-            "Reading stopped there and nothing was run. If you made the file, save its arrays as an .npz instead."
+            "Reading stopped there and nothing was executed. If you made the file, save its arrays as an .npz instead."
         ) from error
     except (ValueError, LookupError, OverflowError, MemoryError) as error:
         raise InputError(
-            f"{path}: not a pickle of embeddings, or a damaged one: {str(error)[:200]}. Expected a dict with "
-            "'embeddings' and 'keys'; fetch or write the file again."
+            f"{path}: not a pickle of embeddings, or a corrupt one: {str(error)[:200]}. Expected a dict with "
+            "'embeddings' and 'keys'; download or write the file again."
         ) from error
 
 
 class _Forbidden(Exception):
-    """The pickle wants something else than data; the message names it."""
+    """Error for a pickle that asks for anything but data; the message names it."""
 
 
 class _Machine:
-    """The stack machine that pickles are programs for, without the operations that make objects."""
+    """The stack machine that executes pickles, without the operations that create objects."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self._position = 0
         self._memo: dict[int, object] = {}
         self._stack: list = []
-        self._outer_stacks: list[list] = []  # one for each MARK that is still open
+        self._outer_stacks: list[list] = []  # one per open MARK
         self._unbuilt = 0
         self._made = 0
 
@@ -78,13 +78,13 @@ class _Machine:
             else:
                 handler(self)
         if len(self._stack) != 1 or self._outer_stacks or self._unbuilt:
-            raise ValueError(f"it ends unfinished at byte {self._position}")
+            raise ValueError(f"it is incomplete at its end, byte {self._position}")
         return self._stack[0]
 
     def _refuse(self, operation: bytes) -> None:
         known = pickletools.code2op.get(operation.decode("latin1"))  # type: ignore[attr-defined]
         if known is None:
-            raise ValueError(f"byte {self._position - 1} is {operation!r}, which no pickle has there")
+            raise ValueError(f"byte {self._position - 1} is {operation!r}, which is not an operation")
         raise _Forbidden(f"the operation {known.name}")
 
     # The file
@@ -92,7 +92,7 @@ class _Machine:
     def _skip(self, size: int) -> slice:
         start, self._position = self._position, self._position + size
         if self._position > len(self._data):
-            raise ValueError(f"it is cut off at byte {len(self._data)}")
+            raise ValueError(f"it is truncated at byte {len(self._data)}")
         return slice(start, self._position)
 
     def _take(self, size: int) -> bytes:
@@ -104,7 +104,7 @@ class _Machine:
     def _line(self) -> bytes:
         end = self._data.find(b"\n", self._position)
         if end < 0:
-            raise ValueError(f"it is cut off at byte {len(self._data)}")
+            raise ValueError(f"it is truncated at byte {len(self._data)}")
         return self._take(end + 1 - self._position)[:-1]
 
     # Numbers
@@ -164,14 +164,14 @@ class _Machine:
 
     def _last(self, count: int) -> list:
         if len(self._stack) < count:
-            raise ValueError("it takes more from the stack than there is")
+            raise ValueError("it pops more from the stack than there is")
         items = self._stack[len(self._stack) - count :]
         del self._stack[len(self._stack) - count :]
         return items
 
     def extend_list(self, items: list) -> None:
         if type(self._stack[-1]) is not list:
-            raise ValueError("it appends to something that is no list")
+            raise ValueError("it appends to something that is not a list")
         self._stack[-1].extend(items)
 
     def update_dict(self, items: list) -> None:
@@ -193,14 +193,16 @@ class _Machine:
     def get(self, index: int) -> None:
         value = self._memo.get(index)
         value = value.built if isinstance(value, Unbuilt) else value
-        if value is None:  # pickle never remembers a None
+        if value is None:  # pickle never memoizes None
             raise ValueError(f"it refers to object {index} before that exists")
         self.push(value)
 
     # Calls
 
     def global_(self, module: object, name: object) -> None:
-        asked = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "a name that is no string"
+        asked = (
+            f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "a name that is not a string"
+        )
         found = GLOBALS.get(asked.replace("numpy._core.", "numpy.core.", 1))
         if found is None:
             raise _Forbidden(f"{asked[:100]!a}")
@@ -212,7 +214,7 @@ class _Machine:
     def reduce(self) -> None:
         function, arguments = self._last(2)
         if not isinstance(function, Global) or function.call is None or type(arguments) is not tuple:
-            raise _Forbidden("a call of something that is no function")
+            raise _Forbidden("a call of something that is not a function")
         try:
             result = function.call(*arguments)
         except TypeError as error:
@@ -231,10 +233,10 @@ class _Machine:
         self.push(target.built)
 
     def _count(self, made: object) -> None:
-        """Refuse much that is made of little: a megabyte of text, made into bytes again and again by 5 bytes each."""
+        """Refuse disproportionate memory: 5 bytes suffice to encode a megabyte of text once more."""
         self._made += len(made) if isinstance(made, bytes) else getattr(made, "nbytes", 0)
-        if self._made > _MOST_MADE * len(self._data):
-            raise ValueError(f"it makes more bytes than {_MOST_MADE} of each that it holds")
+        if self._made > _MAX_EXPANSION * len(self._data):
+            raise ValueError(f"it creates more than {_MAX_EXPANSION} bytes per byte of the file")
 
 
 _OPERATIONS: Final[dict[bytes, Callable[[_Machine], object]]] = {

@@ -1,4 +1,4 @@
-"""EmbeddingTable: the embeddings of one split, sorted by class."""
+"""The embeddings of one split, sorted by class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from leo_tf.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingTable:
-    """An immutable table of embeddings in which every class is one run of rows.
+    """Immutable table of embeddings in which the rows of every class are contiguous.
 
     Class c occupies `embeddings[class_offsets[c] : class_offsets[c] + class_sizes[c]]`. Build one with `from_arrays`,
     `from_dict` or `load`.
@@ -30,8 +30,8 @@ class EmbeddingTable:
       embeddings: [rows, dim] float32, read-only; may be memory-mapped.
       class_names: the name of each class.
       class_sizes: [classes] int64, rows of each class.
-      digest: SHA-256 in hex that identifies the content, whatever file format it came from.
-      source: where it came from, for messages.
+      digest: SHA-256 of the content in hex, the same for every file format.
+      source: origin of the data, for messages.
       normalized: whether every row was scaled to unit Euclidean length.
 
     Example:
@@ -76,11 +76,11 @@ class EmbeddingTable:
 
     @property
     def class_groups(self) -> tuple[str, ...]:
-        """The group of each class: its name up to the last slash, empty where it has none."""
+        """The group of each class: its name up to the last slash; empty if it has none."""
         return tuple(name.rpartition("/")[0] for name in self.class_names)
 
     def of_classes(self, chosen: Callable[[str], bool]) -> "EmbeddingTable":
-        """Return a table of the classes whose names `chosen` says yes to.
+        """Return a table of the classes for whose names `chosen` returns True.
 
         Raises:
           InputError: there are none.
@@ -126,7 +126,7 @@ class EmbeddingTable:
           source: a name for messages.
 
         Raises:
-          InputError: if the shapes do not fit or a number is not finite.
+          InputError: the shapes do not match or a number is not finite.
         """
         embeddings = np.asarray(embeddings)
         labels = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
@@ -137,7 +137,7 @@ class EmbeddingTable:
     def from_dict(
         cls, classes: Mapping[str, np.ndarray], normalize: bool = True, source: str = "arrays"
     ) -> "EmbeddingTable":
-        """Build a table from {class name: embeddings [rows of the class, dim]}; otherwise as `from_arrays`."""
+        """Build a table from {class name: embeddings [rows of the class, dim]}; see `from_arrays`."""
         if not classes:
             raise InputError(f"{source}: no classes; expected a dict of class name to embeddings [rows, dim].")
         arrays = {name: np.asarray(rows) for name, rows in classes.items()}
@@ -166,17 +166,17 @@ class EmbeddingTable:
         """Load one split of a data set, from a memory-mapped cache after the first time.
 
         Args:
-          data_path: the folder with the data sets, see `layout.find_split`; if empty, the one downloads go to.
+          data_path: folder of the data sets, see `layout.find_split`; if empty, the one that downloads are unpacked to.
           dataset_name: a folder in it; "glyphs" is built in and needs no folder.
           split: "train", "val" or "test".
           embedding_crop: "center" or "multiview".
           train_on_val: with split "train", add the classes of "val".
           normalize: scale every row to unit Euclidean length.
-          download: whether a published data set that is missing may be fetched.
+          download: whether a published data set that is missing may be downloaded.
           cache_dir: for converted tables and downloads; if empty, the user's cache folder.
 
         Raises:
-          InputError: if there is no such split or its file is bad.
+          InputError: there is no such split, or its file is invalid.
         """
         layout.check_names(split, embedding_crop)
         splits = ["train", "val"] if train_on_val and split == "train" else [split]
@@ -195,10 +195,10 @@ class EmbeddingTable:
 
     @classmethod
     def join(cls, tables: Sequence["EmbeddingTable"]) -> "EmbeddingTable":
-        """Lay tables one after another, as training on train and val together does.
+        """Concatenate tables, for example to train on train and val together.
 
         Raises:
-          InputError: if the tables differ in dim or normalisation, or share a class.
+          InputError: the tables differ in dim or normalisation, or share a class.
         """
         if not tables:
             raise InputError("No tables to join; expected at least one.")
@@ -208,7 +208,8 @@ class EmbeddingTable:
         for table in tables:
             if (table.dim, table.normalized) != (tables[0].dim, tables[0].normalized):
                 raise InputError(
-                    f"Cannot join {table.summary()} with {tables[0].summary()}: expected equal dims and lengths."
+                    f"Cannot join {table.summary()} with {tables[0].summary()}: expected the same dim and "
+                    "normalisation."
                 )
             refuse_shared_classes(names, table.class_names, table.source)
             names += table.class_names

@@ -1,4 +1,4 @@
-"""Fetch one large file over HTTP, going on where an earlier attempt stopped."""
+"""Download of one large file over HTTP that resumes where an earlier attempt stopped."""
 
 import json
 import time
@@ -17,19 +17,19 @@ CHUNK = 1 << 16  # bytes; of a connection that breaks, less than one chunk is lo
 
 
 class UnreachableError(InputError):
-    """The address does not answer: most likely there is no network."""
+    """Error for an address that does not answer: most likely there is no network."""
 
 
 def fetch(url: str, target: Path) -> None:
-    """Fetch `url` into `target`, with a progress bar.
+    """Download `url` to `target`, with a progress bar.
 
-    What has arrived lies in `<target>.part`, and beside it the server's name for this version of the file (its ETag or
-    its date). A later attempt or call asks for the rest of that very version, and starts again if the server has
-    another one or cannot send a part.
+    The bytes received so far are in `<target>.part`; a file beside it has the server's name for this version of the
+    file (its ETag or date). A later attempt or call requests the rest of that version, and starts again if the server
+    has another version or cannot send a part.
 
     Raises:
-      UnreachableError: if no connection can be made.
-      InputError: if the server refuses, the disk is full, or the file is cut off again and again; what arrived is kept.
+      UnreachableError: no connection can be made.
+      InputError: the server refuses, the disk is full, or the connection breaks in every attempt. The part is kept.
     """
     part = target.with_name(f"{target.name}.part")
     problem = ""
@@ -52,16 +52,16 @@ def fetch(url: str, target: Path) -> None:
         raise InputError(f"{url}: {_reason(error)}. Expected a web address of the archive.") from error
     except OSError as error:
         raise InputError(
-            f"{part}: cannot be written ({error.strerror}). Make room or choose another folder."
+            f"{part}: cannot be written ({error.strerror}). Free some disk space or choose another folder."
         ) from error
     raise InputError(
-        f"{url}: did not arrive whole in {ATTEMPTS} attempts, at last: {problem}. What arrived is kept in {part}; the "
-        "same command goes on from there."
+        f"{url}: incomplete after {ATTEMPTS} attempts; the last error was: {problem}. The bytes received are kept in "
+        f"{part}; repeat the command to resume."
     )
 
 
 def _fetch_rest(url: str, part: Path) -> str:
-    """Add what is missing to `part`; return why it is still incomplete, or "" if it is whole."""
+    """Append the missing bytes to `part`; return why it is still incomplete, or "" if it is complete."""
     version = _known_version(url, part)
     have = part.stat().st_size if version else 0
     headers = {"Accept-Encoding": "identity"}
@@ -75,9 +75,9 @@ def _fetch_rest(url: str, part: Path) -> str:
         elif response.status_code == 200:
             have, total = 0, response.headers.get("Content-Length", "")
             _remember_version(url, part, response)
-        elif response.status_code in (206, 416):  # another part than the one asked for
+        elif response.status_code in (206, 416):  # not the requested part
             part.unlink(missing_ok=True)
-            return f"the server cannot send the bytes from {have} on"
+            return f"the server cannot send the bytes from {have} onwards"
         else:
             raise InputError(
                 f"{url}: the server answered {response.status_code} {response.reason}; expected the archive."
@@ -93,7 +93,7 @@ def _fetch_rest(url: str, part: Path) -> str:
 
 
 def _receive(response: requests.Response, part: Path, have: int, size: int | None) -> str:
-    """Append the body to the first `have` bytes of `part`; return why it broke off, or ""."""
+    """Append the body to the first `have` bytes of `part`; return why the connection broke, or ""."""
     with (
         open(part, "ab" if have else "wb") as file,
         tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None) as progress,
@@ -112,7 +112,7 @@ def _version_file(part: Path) -> Path:
 
 
 def _known_version(url: str, part: Path) -> str:
-    """Return the version that `part` is the beginning of, or "" if that is unknown."""
+    """Return the version of the file that `part` belongs to, or "" if it is unknown."""
     try:
         known = json.loads(_version_file(part).read_bytes())
         return known["version"] if known["url"] == url and part.exists() else ""
@@ -122,13 +122,15 @@ def _known_version(url: str, part: Path) -> str:
 
 def _remember_version(url: str, part: Path, response: requests.Response) -> None:
     tag = response.headers.get("ETag", "")
-    version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")  # a weak tag W/ names no bytes
+    version = (
+        tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+    )  # weak tags, W/, do not identify bytes
     part.unlink(missing_ok=True)
     with replace_file(_version_file(part)) as file:
         file.write(json.dumps({"url": url, "version": version}).encode())
 
 
 def _reason(error: Exception) -> str:
-    """Return the innermost part of the nested messages of requests and urllib3."""
+    """Return the innermost of the nested messages of requests and urllib3."""
     innermost = str(error).rpartition(": ")[2].rstrip("')\">")
     return innermost + ")" * (innermost.count("(") - innermost.count(")")) or type(error).__name__

@@ -7,6 +7,7 @@ import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.files import npz
+from leo_tf.files.reading import corrupt
 
 _KINDS: dict[Any, tuple[str, int]] = {int: ("iu", 0), float: ("f", 0), str: ("U", 0)}
 
@@ -91,7 +92,7 @@ class Result:
                 expected, where = lengths.setdefault(axis, (length if isinstance(axis, str) else axis, name))
                 if length != expected:
                     why = f"{name} has {length} {axis if isinstance(axis, str) else 'rows'}, {where} {expected}"
-                    raise npz.damaged(path, why, cls.what)
+                    raise corrupt(path, why, cls.what)
         return cls(**fields)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Write a file so that it is there whole or not at all."""
+"""Atomic writes: a file is complete or it does not change."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from typing import BinaryIO
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` when the block ends; if the block raises, `path` stays as it was.
 
-    The file has the mode that the user's umask gives, and missing folders are made.
+    The file gets the mode that the user's umask gives; missing folders are created.
 
     Raises:
       OSError: if the folder cannot be written or the disk is full.

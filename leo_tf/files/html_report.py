@@ -1,16 +1,19 @@
-"""Reports as Markdown, by Jinja2, and as one HTML page with its pictures inside."""
+"""Reports: Markdown filled in by Jinja2, and single-file HTML pages with their figures inside."""
 
 import base64
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from leo_tf.errors import require_package
 from leo_tf.files.writing import write_text
 
-_MARKUP = re.compile(r"[\\`*\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word marks nothing
+_MARKUP = re.compile(r"[\\`*\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is not markup
 
 
-def require_pages(purpose):
-    """Raise InputError where what makes pages is not installed.
+def require_html_report(purpose: str) -> None:
+    """Raise InputError unless the packages that HTML reports need are installed.
 
     Args:
       purpose: what needs them, the beginning of a sentence: "The report".
@@ -19,42 +22,42 @@ def require_pages(purpose):
         require_package(module, purpose)
 
 
-def render(package, template, **content):
-    """Return a room's template filled in, text; it may import table and code from macros.md.
+def render(package: str, template: str, **content: Any) -> str:
+    """Fill in a package's template; it may import the macros table and code from macros.md.
 
     Args:
-      package: whose folder templates/ it is in: "leo_tf.reproduce".
+      package: the one whose folder templates/ has it: "leo_tf.reproduce".
       template: its file name.
-      **content: what it lays out; all that it names has to be there.
+      **content: values of the names that the template uses; a missing one is an error.
     """
     return _templates(package).get_template(template).render(content)
 
 
-def write_page(path, title, text, pictures):
-    """Write a Markdown text as one HTML page.
+def write_html_report(path: str | Path, title: str, text: str, figures: Mapping[str, bytes]) -> None:
+    """Write Markdown as one HTML page.
 
     Args:
       path: of the page.
       title: of the page.
-      text: in Markdown; pictures by their names.
-      pictures: {name: bytes of a PNG}, which go into the page.
+      text: Markdown that refers to figures by their names.
+      figures: {name: content of a PNG}, embedded in the page.
 
     Raises:
-      InputError: it cannot be written.
+      InputError: the page cannot be written.
     """
     import markdown
 
     body = markdown.markdown(text, extensions=["tables"])
-    for name, picture in pictures.items():
-        embedded = base64.b64encode(picture).decode()
+    for name, figure in figures.items():
+        embedded = base64.b64encode(figure).decode()
         body = body.replace(f'src="{name}"', f'src="data:image/png;base64,{embedded}"')
     write_text(path, _templates("leo_tf.files").get_template("page.html").render(title=title, body=body))
 
 
-def _templates(package):
+def _templates(package: str) -> Any:
     import jinja2
 
-    def cell(text):
+    def cell(text: object) -> str:
         return _MARKUP.sub(r"\\\g<0>", str(jinja2.filters.escape(" ".join(str(text).split())))).replace("|", "&#124;")
 
     loaders = [jinja2.PackageLoader(name, "templates") for name in dict.fromkeys([package, "leo_tf.files"])]

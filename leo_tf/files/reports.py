@@ -1,18 +1,19 @@
-"""The JSON files of evaluations: what goes beside what, and which versions made it."""
+"""JSON files of evaluations: their names, and the library versions that produced them."""
 
 import importlib.metadata
 import platform
+from pathlib import Path
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "scipy")
 
 
-def beside(output, name):
-    """Return the path of a report that goes with the one at `output`."""
+def beside(output: Path, name: str) -> Path:
+    """Return the path of the report `name` that belongs to the one at `output`."""
     return output.with_name(f"{output.stem}-{name}.json")
 
 
-def versions():
-    """Return the versions of what an evaluation ran on, a dict."""
+def versions() -> dict[str, str]:
+    """Return the versions of leo_tf, Python and the libraries that results depend on."""
     import leo_tf
 
     return {

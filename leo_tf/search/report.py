@@ -1,39 +1,44 @@
-"""What a search found: best.cfg, and a report of text and pictures."""
+"""Results of a search: best.cfg, and a report of text and figures."""
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from leo_tf.commands.flags import flags_of
 from leo_tf.files import read_json, require_writable, write_bytes, write_json, write_text
-from leo_tf.files.html_report import render, require_pages, write_page
+from leo_tf.files.html_report import render, require_html_report, write_html_report
 from leo_tf.runs.metrics import progress_of
-from leo_tf.search.figures import figures
-from leo_tf.search.plan import PRUNERS, run_folder
-from leo_tf.search.pruner_simulation import replay
+from leo_tf.search.figures import draw_figures
+from leo_tf.search.final_evaluation import FinalEvaluation
+from leo_tf.search.plan import PRUNERS, Plan, run_folder
+from leo_tf.search.pruner_simulation import PrunerSimulation, simulate_pruner
+from leo_tf.search.rerun_top import Candidate
+from leo_tf.search.study import Study
 
 _BEST, _TEXT, _PAGE, _NUMBERS = "best.cfg", "report.md", "report.html", "report.json"
 
 
-def require_report(folder):
-    """Check, before any work, that a report can be made and written.
-
-    Args:
-      folder: Path of the study.
+def require_report(folder: Path) -> None:
+    """Check, before any training, that a report can be made and written in the study's folder.
 
     Raises:
       InputError: a package is missing, or a file cannot be written.
     """
-    require_pages("The report")
+    require_html_report("The report")
     for name in (_BEST, _TEXT, _PAGE, _NUMBERS):
         require_writable(folder / name)
 
 
-def write_best(study, repeated, command):
+def write_best(study: Study, best: Candidate, command: str) -> Path:
     """Write best.cfg, a flagfile for train.py.
 
     Args:
       study: Study.
-      repeated: list of Repeated, the choice first.
+      best: the best Candidate.
       command: the command line of the search.
 
     Returns:
@@ -42,40 +47,41 @@ def write_best(study, repeated, command):
     Raises:
       InputError: it cannot be written.
     """
-    choice, plan = repeated[0], study.plan
-    again = f", {_text(plan, choice.judged)} the mean of {len(choice.repeated)} fresh seeds" if choice.repeated else ""
-    data = read_json(run_folder(study.folder, choice.number) / "data.json", "the record of a run's data")
+    plan, text = study.plan, study.plan.objective.text
+    reruns = f", mean {text(best.score)} with {len(best.rerun_scores)} fresh seeds" if best.rerun_scores else ""
+    data = read_json(run_folder(study.folder, best.number) / "data.json", "the record of a run's data")
     lines = [
         f"# {command}",
-        f"# Validation {plan.objective.name} of trial {choice.number} of {len(study.trials)}: "
-        f"{_text(plan, choice.searched)} in the search{again}.",
+        f"# Validation {plan.objective.name} of trial {best.number} of {len(study.trials)}: "
+        f"{text(best.search_score)} in the search{reruns}.",
         f"# Data: {json.dumps(data)}",
-        *dict.fromkeys(_flags(plan, choice.values)),
+        *dict.fromkeys(_flags(plan, best.settings)),
         f"--checkpoint_path=runs/{study.folder.resolve().name}",
     ]
     write_text(study.folder / _BEST, "\n".join(lines) + "\n")
     return study.folder / _BEST
 
 
-def _flags(plan, values):
-    """Return the flags of a configuration: what is not the default, and what was searched."""
-    config = plan.start.with_settings(values)
+def _flags(plan: Plan, settings: Mapping[str, Any]) -> list[str]:
+    """Return the flags of a configuration: settings that are not at their default, and those that were searched."""
+    config = plan.base.with_settings(settings)
     flags = [flag for flag in flags_of(config) if not flag.startswith("--seed=")]
-    settings = config.flat()
-    searched = [f"--{name}={str(settings[name]).lower() if settings[name] in (True, False) else settings[name]}"
-                for name in values]  # fmt: skip
-    return [*flags, *searched]
+    values = {name: config.flat()[name] for name in settings}
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return flags + [f"--{name}={text}" for name, text in texts.items()]
 
 
-def write_report(study, repeated, final, command, at_once):
-    """Write report.md, report.html, report.json and the pictures.
+def write_report(
+    study: Study, candidates: Sequence[Candidate], final: FinalEvaluation | None, command: str, parallel: int
+) -> Path:
+    """Write report.md, report.html, report.json and the figures.
 
     Args:
       study: Study.
-      repeated: list of Repeated, the choice first.
-      final: Final, or None.
+      candidates: the best first.
+      final: FinalEvaluation, or None.
       command: the command line of the search.
-      at_once: trials that ran at the same time.
+      parallel: number of trials that ran at once.
 
     Returns:
       The path of report.md.
@@ -83,93 +89,97 @@ def write_report(study, repeated, final, command, at_once):
     Raises:
       InputError: a file cannot be written.
     """
-    plan, folder, drawn = study.plan, study.folder, figures(study)
-    names, trials = list(plan.space.parts), study.trials
-    replayed = _replay(study, at_once) if plan.pruner == "none" else None
+    plan, folder, drawn = study.plan, study.folder, draw_figures(study)
+    simulation = _simulate_asha(study, parallel) if plan.pruner == "none" else None
     text = render(
         "leo_tf.search",
         _TEXT,
         command=command,
         plan=plan,
-        trials=trials,
-        choice=repeated[0],
-        chosen_rows=[[name, _short(plan.start.flat()[name]), _short(repeated[0].values[name])] for name in names],
-        names=names,
-        rows=[_row(study, trial, names) for trial in _best_first(study)],
-        repeated=[_repeated(plan, each) for each in repeated],
-        pictures={name: title for name, (title, _) in drawn.items()},
-        replayed=replayed,
-        final=_final(plan, final) if final else None,
+        num_trials=len(study.trials),
+        best=candidates[0],
+        settings=_setting_table(plan, candidates[0]),
+        candidates=_candidate_table(plan, candidates),
+        final=_describe(plan, final) if final else None,
+        figures={name: title for name, (title, _) in drawn.items()},
+        simulation=simulation,
+        trial_header=["trial", "state", plan.objective.name, "best step", *plan.space.settings, "reason"],
+        trials=_trial_table(study),
     )
     write_text(folder / _TEXT, text)
-    pictures = {name: picture for name, (_, picture) in drawn.items()}
-    for name, picture in pictures.items():
-        write_bytes(folder / name, picture)
-    write_page(folder / _PAGE, f"Search {folder.resolve().name}", text, pictures)
-    write_json(
-        folder / _NUMBERS,
-        {
-            "command": command,
-            "trials": [
-                {"number": t.number, "state": t.state.name, "value": t.value, "settings": t.params} for t in trials
-            ],
-            "repeated": [each._asdict() | {"judged": each.judged} for each in repeated],
-            "replay": replayed._asdict() if replayed else None,
-            "final": final.summary() if final else None,
-        },
-    )
+    figures = {name: figure for name, (_, figure) in drawn.items()}
+    for name, figure in figures.items():
+        write_bytes(folder / name, figure)
+    write_html_report(folder / _PAGE, f"Search {folder.resolve().name}", text, figures)
+    write_json(folder / _NUMBERS, _numbers(study, candidates, final, command, simulation))
     return folder / _TEXT
 
 
-def _best_first(study):
+def _simulate_asha(study: Study, parallel: int) -> PrunerSimulation:
+    pruner = dataclasses.replace(study.plan, pruner=PRUNERS[1]).make_pruner()
+    return simulate_pruner(study.trials, pruner, study.plan.objective.direction, parallel)
+
+
+def _numbers(
+    study: Study,
+    candidates: Sequence[Candidate],
+    final: FinalEvaluation | None,
+    command: str,
+    simulation: PrunerSimulation | None,
+) -> dict[str, Any]:
+    """Return the contents of report.json."""
+    return {
+        "command": command,
+        "trials": [
+            {"number": t.number, "state": t.state.name, "value": t.value, "settings": t.params} for t in study.trials
+        ],
+        "candidates": [each._asdict() | {"score": each.score} for each in candidates],
+        "asha_simulation": simulation._asdict() if simulation else None,
+        "final": final.summary() if final else None,
+    }
+
+
+def _setting_table(plan: Plan, best: Candidate) -> list[list[Any]]:
+    base = plan.base.flat()
+    return [[name, _short(base[name]), _short(best.settings[name])] for name in plan.space.settings]
+
+
+def _candidate_table(plan: Plan, candidates: Sequence[Candidate]) -> list[list[Any]]:
+    text = plan.objective.text
+    return [
+        [each.number, text(each.search_score), ", ".join(map(text, each.rerun_scores)), text(each.score)]
+        for each in candidates
+    ]
+
+
+def _trial_table(study: Study) -> list[list[Any]]:
+    """Return a row per trial: completed ones, the best first, then the others."""
     ranked = study.ranked
-    done = {trial.number for trial in ranked}
-    return [*ranked, *(trial for trial in study.trials if trial.number not in done)]
+    completed = {trial.number for trial in ranked}
+    return [_row(study, trial) for trial in [*ranked, *(t for t in study.trials if t.number not in completed)]]
 
 
-def _row(study, trial, names):
-    progress = progress_of(run_folder(study.folder, trial.number))
-    best = progress.best(study.plan.objective.measure, study.plan.objective.higher_is_better)
-    value = "" if trial.value is None else _text(study.plan, trial.value)
-    step = best[0] if best else ""
+def _row(study: Study, trial: FrozenTrial) -> list[Any]:
+    objective = study.plan.objective
+    best = progress_of(run_folder(study.folder, trial.number)).best(objective.measure, objective.higher_is_better)
+    value = "" if trial.value is None else objective.text(trial.value)
+    settings = [_short(trial.params.get(name)) for name in study.plan.space.settings]
     reason = trial.user_attrs.get("reason", "")
-    return [trial.number, trial.state.name.lower(), value, step, *(_short(trial.params.get(n)) for n in names), reason]
+    return [trial.number, trial.state.name.lower(), value, best[0] if best else "", *settings, reason]
 
 
-def _repeated(plan, each):
-    again = ", ".join(_text(plan, value) for value in each.repeated)
-    return [each.number, _text(plan, each.searched), again, _text(plan, each.judged)]
-
-
-def _final(plan, final):
+def _describe(plan: Plan, final: FinalEvaluation) -> dict[str, Any]:
+    """Return what the template shows of a final evaluation."""
     mean, half_width = final.difference
+    text = plan.objective.measure_text
     if plan.objective.measure == "accuracy":
         difference = f"{100 * mean:+.2f} +- {100 * half_width:.2f} points"
     else:
         difference = f"{mean:+.4f} +- {half_width:.4f}"
-    return {
-        "num_tasks": final.choice[0].num_tasks,
-        "rows": [
-            [seed, *(_measured(plan, value) for value in pair)]
-            for seed, *pair in zip(final.seeds, final.means("start"), final.means("choice"), strict=True)
-        ],
-        "difference": difference,
-    }
+    scores = zip(final.seeds, final.base_means, final.best_means, strict=True)
+    rows = [[seed, text(base), text(best)] for seed, base, best in scores]
+    return {"num_tasks": final.best[0].num_tasks, "rows": rows, "difference": difference}
 
 
-def _measured(plan, value):
-    return plan.objective._replace(name=plan.objective.measure).text(value)
-
-
-def _replay(study, at_once):
-    plan = study.plan
-    pruner = dataclasses.replace(plan, pruner=PRUNERS[1]).make_pruner()
-    return replay(study.trials, pruner, plan.objective.direction, at_once)
-
-
-def _text(plan, value):
-    return plan.objective.text(value)
-
-
-def _short(value):
+def _short(value: Any) -> Any:
     return f"{value:.4g}" if isinstance(value, float) else value

@@ -51,7 +51,7 @@ def test_older_files_load(tmp_path, more, names):
 
 def test_what_is_neither_is_refused(tmp_path):
     npz.write(tmp_path / "bad.npz", **REST)
-    with pytest.raises(InputError, match=r"bad\.npz is damaged or something else .*baseline_names"):
+    with pytest.raises(InputError, match=r"bad\.npz is corrupt .*baseline_names"):
         EvaluationResult.load(tmp_path / "bad.npz")
     with pytest.raises(InputError, match=r"Cannot read .*none\.npz"):
         EvaluationResult.load(tmp_path / "none.npz")

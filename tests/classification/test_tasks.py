@@ -130,13 +130,13 @@ def test_files_that_are_no_task_files(tmp_path, table):
         b"hello",
     ):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"tasks.npz is damaged or something else .*expected a task file"):
+        with pytest.raises(InputError, match=r"tasks.npz is corrupt .*expected a task file"):
             Tasks.load(path, table)
     np.save(tmp_path / "plain.npy", np.arange(3))
     np.savez(tmp_path / "other.npz", class_ids=np.arange(3))
     np.savez(tmp_path / "pickled.npz", queries=np.array({"a": 1}, object))
     for name in ("plain.npy", "other.npz", "pickled.npz"):
-        with pytest.raises(InputError, match=f"{name} is damaged or something else"):
+        with pytest.raises(InputError, match=f"{name} is corrupt"):
             Tasks.load(tmp_path / name, table)
 
 

@@ -1,4 +1,4 @@
-"""cache: one conversion, then the same rows from disk; anything wrong with an entry only costs a conversion."""
+"""The cache converts once and then maps the rows from disk; an invalid entry only costs another conversion."""
 
 import errno
 import json
@@ -29,7 +29,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The sources that were really read, in order."""
+    """The sources that were read, in order."""
     read: list[Path] = []
     monkeypatch.setattr(
         cache, "read_split", lambda path, read_split=cache.read_split: (read.append(path), read_split(path))[1]
@@ -65,7 +65,7 @@ def test_converts_once_and_maps_afterwards(source, tmp_path, reads):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_is_the_same_as_in_memory(source, tmp_path):
+def test_equals_conversion_in_memory(source, tmp_path):
     split = cache.read_split(source)
     for normalize in (True, False):
         kept, held = load_grouped([source], normalize, tmp_path), conversion.convert_in_memory([split], normalize)
@@ -116,7 +116,7 @@ def test_converts_again_when_the_labels_of_an_npy_change(tmp_path):
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize(
-    "damage",
+    "corrupt",
     [
         lambda folder: the(folder, "*.json").unlink(),
         lambda folder: the(folder, "*.json").write_text("{"),
@@ -132,11 +132,11 @@ def test_converts_again_when_the_labels_of_an_npy_change(tmp_path):
         lambda folder: np.save(the(folder, "*.npy"), np.zeros((4, 2), np.float64)),
     ],
 )
-def test_makes_a_damaged_entry_again(source, tmp_path, reads, warnings, damage, normalize):
+def test_recreates_a_corrupt_entry(source, tmp_path, reads, warnings, corrupt, normalize):
     folder = tmp_path / "c"
     whole = load_grouped([source], normalize, folder)
     expected = np.array(whole.embeddings)
-    damage(folder)
+    corrupt(folder)
     again = load_grouped([source], normalize, folder)
     np.testing.assert_array_equal(again.embeddings, expected)
     assert again[1:] == whole[1:]
@@ -145,16 +145,16 @@ def test_makes_a_damaged_entry_again(source, tmp_path, reads, warnings, damage, 
     assert len(reads) == 2
 
 
-def test_holds_rows_in_memory_where_no_cache_can_be_written(source, tmp_path, warnings):
+def test_keeps_rows_in_memory_if_the_cache_cannot_be_written(source, tmp_path, warnings):
     (tmp_path / "file").write_text("in the way")
     result = load_grouped([source], True, tmp_path / "file")
     np.testing.assert_array_equal(result.embeddings, UNIT)
     assert len(warnings) == 1
-    assert "held in memory" in warnings[0]
+    assert "kept in memory" in warnings[0]
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_holds_rows_in_memory_when_the_disk_is_full(source, tmp_path, warnings, monkeypatch, moment):
+def test_keeps_rows_in_memory_if_the_disk_is_full(source, tmp_path, warnings, monkeypatch, moment):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -172,7 +172,7 @@ def test_leaves_nothing_behind_when_the_source_is_bad(tmp_path):
     assert not list((tmp_path / "c").iterdir())
 
 
-def test_clears_away_what_a_killed_process_left(source, tmp_path):
+def test_removes_temporary_files_of_a_killed_process(source, tmp_path):
     folder = tmp_path / "c"
     load_grouped([source], True, folder)
     entry = the(folder, "*.json")
@@ -185,7 +185,7 @@ def test_clears_away_what_a_killed_process_left(source, tmp_path):
     assert not left.exists() and fresh.exists()
 
 
-def test_many_chunks_are_the_same_as_one(tmp_path, monkeypatch):
+def test_chunk_size_does_not_matter(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "train.npz", embeddings=rng.normal(size=(100, 5)), labels=rng.integers(0, 9, 100))
     whole = load_grouped([tmp_path / "train.npz"], True, tmp_path / "1")
@@ -205,8 +205,8 @@ def test_cache_folder_follows_the_user(monkeypatch):
 
 
 @pytest.mark.parametrize("keep_time", [False, True])
-def test_a_flipped_byte_is_found_and_made_good(source, tmp_path, reads, warnings, keep_time):
-    """The rows were trained on under the digest of what they had been."""
+def test_a_flipped_byte_is_detected_and_repaired(source, tmp_path, reads, warnings, keep_time):
+    """Training must not use changed rows under the digest of the original ones."""
     cached = tmp_path / "cache"
     digest = load_grouped([source], True, cached).digest
     rows_file = the(cached, "*.npy")
@@ -218,12 +218,12 @@ def test_a_flipped_byte_is_found_and_made_good(source, tmp_path, reads, warnings
     again = load_grouped([source], True, cached)
     np.testing.assert_array_equal(again.embeddings, UNIT)
     assert again.digest == digest and reads == [source, source]
-    assert any("is damaged; it is made again" in message for message in warnings)
+    assert any("is corrupt; it is created again" in message for message in warnings)
     assert load_grouped([source], True, cached).digest == digest and len(reads) == 2
 
 
-def test_a_colleague_reads_a_shared_cache_without_converting(source, tmp_path, reads, warnings):
-    """Its files are readable to others, and a folder that cannot be written is no reason to convert."""
+def test_another_user_reads_a_shared_cache_without_converting(source, tmp_path, reads, warnings):
+    """Cache files are readable to others, and a read-only folder does not force a conversion."""
     cached = tmp_path / "cache"
     before = os.umask(0o022)
     try:

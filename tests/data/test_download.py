@@ -1,4 +1,4 @@
-"""download: against a server on this machine that behaves as badly as real ones do."""
+"""Downloads from a local server that misbehaves like real ones."""
 
 import io
 import json
@@ -25,7 +25,7 @@ CLASSES = {
 
 
 class Server:
-    """Serves one body. `cut` holds, request by request, after how many bytes to hang up; `log` what was asked for."""
+    """Serves one body. `cut` has, per request, the number of bytes after which to hang up; `log` the requested ranges."""
 
     def __init__(self):
         self.body = b""
@@ -145,15 +145,15 @@ def test_load_prefers_the_files_of_data_path(server, cache, tmp_path):
     assert server.log == []
 
 
-def test_goes_on_after_a_cut(server, cache):
+def test_resumes_after_a_broken_connection(server, cache):
     server.cut = [1000, 2500]
     assert provide_published(cache)
     assert server.log == [None, "bytes=1000-", "bytes=3500-"]
 
 
-def test_a_later_start_goes_on_too(server, cache):
+def test_a_later_start_resumes_too(server, cache):
     server.cut = [1000] + [10] * 4
-    refuse(cache, r"did not arrive whole in 5 attempts.*embeddings.zip.part; the same command goes on from there")
+    refuse(cache, r"incomplete after 5 attempts.*embeddings.zip.part; repeat the command to resume")
     assert (cache / "embeddings" / "embeddings.zip.part").stat().st_size == 1040
     assert provide_published(cache)
     assert server.log[-1] == "bytes=1040-"
@@ -161,7 +161,7 @@ def test_a_later_start_goes_on_too(server, cache):
 
 def test_starts_again_when_the_archive_is_another_version(server, cache, published):
     server.body, server.headers, server.cut = b"x" * len(published), {"ETag": '"0"'}, [1000] * 5
-    refuse(cache, "did not arrive whole")
+    refuse(cache, "incomplete after 5 attempts")
     server.body, server.headers = published, {"ETag": '"1"'}
     assert provide_published(cache)
     assert (cache / "embeddings" / "embeddings.zip").read_bytes() == published
@@ -174,7 +174,7 @@ def test_starts_again_on_a_server_without_ranges(server, cache, headers):
     assert server.log == [None, *(["bytes=1000-", "bytes=2000-"] if headers == {"ETag": '"1"'} else [None, None])]
 
 
-def test_starts_again_when_more_than_the_file_is_there(server, cache):
+def test_starts_again_if_the_part_is_longer_than_the_file(server, cache):
     part = cache / "embeddings" / "embeddings.zip.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"y" * (len(server.body) + 5))
@@ -183,16 +183,16 @@ def test_starts_again_when_more_than_the_file_is_there(server, cache):
     assert server.log == [f"bytes={len(server.body) + 5}-", None]
 
 
-def test_waits_out_a_busy_server_and_reports_a_missing_file(server, cache):
+def test_retries_a_busy_server_and_reports_a_missing_file(server, cache):
     server.status = 503
-    refuse(cache, "did not arrive whole in 5 attempts, at last: the server answered 503")
+    refuse(cache, "incomplete after 5 attempts; the last error was: the server answered 503")
     assert len(server.log) == 5
     server.status = 404
     refuse(cache, "the server answered 404 Not Found; expected the archive")
     assert len(server.log) == 6
 
 
-def test_without_a_network_there_is_one_clear_message(monkeypatch, cache, tmp_path):
+def test_without_a_network_the_message_says_what_to_do(monkeypatch, cache, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/embeddings.zip"
     monkeypatch.setattr(download, "URL", address)
@@ -208,13 +208,13 @@ def test_without_a_network_there_is_one_clear_message(monkeypatch, cache, tmp_pa
 
 
 def test_download_can_be_forbidden(server, cache, tmp_path):
-    with pytest.raises(InputError, match=rf"not found, and downloading is switched off.*{server.url}.*make quickstart"):
+    with pytest.raises(InputError, match=rf"not found, and downloading is disabled.*{server.url}.*make quickstart"):
         EmbeddingTable.load(tmp_path, "miniImageNet", "train", cache_dir=cache, download=False)
     assert server.log == []
     assert not cache.exists()
 
 
-def test_an_archive_put_there_by_hand_is_used(cache, published):
+def test_a_manually_downloaded_archive_is_used(cache, published):
     (cache / "embeddings").mkdir(parents=True)
     (cache / "embeddings" / "embeddings.zip").write_bytes(published)
     assert EmbeddingTable.load(None, "miniImageNet", "train", cache_dir=cache, download=False).num_classes == 64
@@ -226,19 +226,19 @@ def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
         provide_published(tmp_path / "file")
 
 
-# What arrived
+# Invalid archives
 
 
 def test_refuses_a_web_page_and_shows_it(server, cache, published):
     server.body = b"<html><title>Log in to the hotel network</title></html>"
-    refuse(cache, "is no zip archive; it begins with b'<html><title>Log in to the hotel.*login page")
+    refuse(cache, "something other than a zip archive; it begins with b'<html><title>Log in to the hotel.*login page")
     server.body = published
     assert provide_published(cache)  # nothing of the page is left
 
 
-def test_refuses_an_archive_cut_off_without_a_length(server, cache, published):
+def test_refuses_a_truncated_archive_without_content_length(server, cache, published):
     server.headers, server.body = {"Content-Length": "", "Connection": "close"}, published[:5000]
-    refuse(cache, "is no zip archive")
+    refuse(cache, "something other than a zip archive")
 
 
 MINI = "miniImageNet/center/train_embeddings.pkl"
@@ -282,14 +282,14 @@ def test_refuses_links(server, cache):
     refuse(cache, "points outside of it")
 
 
-def test_refuses_a_damaged_entry(server, cache):
+def test_refuses_a_corrupt_entry(server, cache):
     body = bytearray(archive_of({MINI: os.urandom(5000)}))
     body[2000] ^= 255
     server.body = bytes(body)
     refuse(cache, "not the archive of the published embeddings: .*Bad CRC-32|Error -3")
 
 
-# Later
+# Changes after the download
 
 
 def test_notices_when_the_archive_changes(server, cache):
@@ -306,7 +306,7 @@ def test_notices_when_an_unpacked_file_changes(server, cache):
     unpacked = provide_published(cache) / MINI
     whole = unpacked.read_bytes()
     unpacked.write_bytes(pickled(64, value=2.0))
-    with pytest.raises(InputError, match=rf"{unpacked}: SHA-256 .*damaged or replaced"):
+    with pytest.raises(InputError, match=rf"{unpacked}: SHA-256 .*corrupted or replaced"):
         provide_published(cache)
     unpacked.write_bytes(whole)  # another time, the same content
     assert provide_published(cache)
@@ -326,7 +326,7 @@ def test_notices_when_the_server_has_another_archive_later(server, cache):
         provide_published(cache)
 
 
-def test_goes_on_after_a_process_was_killed_while_unpacking(server, cache, published):
+def test_unpacks_again_after_a_process_was_killed_while_unpacking(server, cache, published):
     left = cache / "embeddings" / "unpacking" / "miniImageNet" / "center" / "half_embeddings.pkl"
     left.parent.mkdir(parents=True)
     left.touch()

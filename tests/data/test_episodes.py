@@ -1,4 +1,4 @@
-"""EpisodeSampler: what a task may contain, that it depends on seed and index alone, and that it is uniform."""
+"""Tasks of EpisodeSampler are well formed, uniform, and depend on seed and index alone."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TASKS = 40
 
 
 def numbered(sizes):
-    """A table whose row r is [r, class]."""
+    """Return a table whose row r is [r, class]."""
     labels = np.repeat(np.arange(len(sizes)), sizes)
     rows = np.stack([np.arange(len(labels)), labels], axis=1).astype(np.float32)
     return EmbeddingTable.from_arrays(rows, labels, normalize=False, source="numbered")
@@ -53,7 +53,7 @@ def test_rows_agree_with_the_sample(numbered_table):
     np.testing.assert_array_equal(episode.support_x[:, :, 0, 1], class_ids)
 
 
-def test_fewer_examples_are_the_first_of_more(numbered_table):
+def test_fewer_examples_are_a_prefix_of_more(numbered_table):
     sampler = EpisodeSampler(numbered_table, 3, 2, 4)
     class_ids, rows = sampler.rows(5, 7, TASKS)
     for examples in (1, 2, 5):
@@ -96,7 +96,7 @@ def test_pairs_of_places_are_uniform():
     assert stats.chisquare(counts[~np.eye(6, dtype=bool)]).pvalue > 1e-3
 
 
-def test_all_that_remain_of_the_smallest_class():
+def test_queries_default_to_the_rest_of_the_smallest_class():
     sampler = EpisodeSampler(numbered([7, 30, 6, 12]), 2, 2)
     assert sampler.queries == 4
     assert not sampler.takes_all
@@ -108,7 +108,7 @@ def test_all_that_remain_of_the_smallest_class():
     assert not EpisodeSampler(numbered([11] * 4), 2, 2, 8).takes_all
 
 
-def test_too_few_examples_names_the_class_and_its_count():
+def test_too_few_examples_error_names_the_class_and_its_count():
     rows = {"cat": np.ones((9, 2)), "newt": np.ones((5, 2)), "ant": np.ones((8, 2))}
     table = EmbeddingTable.from_dict(rows, source="zoo")
     with pytest.raises(InputError, match=r"'newt' of zoo has 5 examples; 3 shots and 3 queries need 6"):
@@ -118,7 +118,7 @@ def test_too_few_examples_names_the_class_and_its_count():
     assert EpisodeSampler(table, 2, 3, 2).queries == 2
 
 
-def test_more_ways_than_classes():
+def test_refuses_more_ways_than_classes():
     with pytest.raises(InputError, match=r"7-way tasks need 7 classes; numbered has 6.*num_classes"):
         EpisodeSampler(numbered([5] * 6), 7, 1, 1)
 
@@ -129,7 +129,7 @@ def test_empty_tasks_are_refused(shape):
         EpisodeSampler(numbered([5] * 6), *shape)
 
 
-def test_a_mapped_table_is_shared_with_the_device_not_copied(tmp_path):
+def test_a_memory_mapped_table_is_not_copied(tmp_path):
     rows = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
     (tmp_path / "toy").mkdir()
     np.savez(tmp_path / "toy" / "train.npz", embeddings=rows, labels=np.repeat(np.arange(6), 10))

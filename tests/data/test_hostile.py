@@ -1,4 +1,4 @@
-"""Small files that declare much: refused before time or memory is spent on what they say."""
+"""Small files that declare large contents are refused before they cost time or memory."""
 
 import struct
 import time
@@ -21,7 +21,7 @@ def text(value):
 
 
 def pickle_of_references(first, name):
-    """A dict with an embedding for each of MANY references to one object."""
+    """A pickled dict with MANY references to one object, and an embedding for each."""
     import pickle
 
     array = pickle.dumps(np.zeros((MANY, 1), np.float32), protocol=2)[2:-1]
@@ -42,7 +42,7 @@ def pickle_of_references(first, name):
 
 
 def archive(path, **arrays):
-    """An npz of zeros: {name: (declared shape, dtype, bytes that are there)}."""
+    """Write an npz file of zeros: {name: (declared shape, dtype, actual bytes)}."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as content:
         for name, (shape, dtype, size) in arrays.items():
             with content.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -54,7 +54,7 @@ def archive(path, **arrays):
 
 
 def refused(read, message):
-    """Assert that reading is refused, and return the seconds and the bytes that it took at most."""
+    """Assert that reading is refused; return its seconds and its peak of memory in bytes."""
     tracemalloc.start()
     start = time.perf_counter()
     with pytest.raises(InputError, match=message):
@@ -74,7 +74,7 @@ def refused(read, message):
     ids=["keys", "bytes", "labels"],
 )
 def test_one_huge_name_for_every_row(tmp_path, first, name):
-    """It took 40 seconds and 11 GB to split 200,000 references to one string of 1 MB."""
+    """Splitting 200,000 references to one string of 1 MB once took 40 seconds and 11 GB."""
     path = tmp_path / "train_embeddings.pkl"
     path.write_bytes(pickle_of_references(first, name))
     seconds, peak = refused(lambda: convert_in_memory([read_split(path)], True), "key|label")
@@ -84,30 +84,30 @@ def test_one_huge_name_for_every_row(tmp_path, first, name):
 @pytest.mark.parametrize(
     "embeddings,labels,message",
     [
-        (((200_000, 1000), "<f4", 800_000_000), ((4,), "<i4", 16), "expand to 80.* as no numbers do"),
-        (((10**9, 1000), "<f4", 1000), ((4,), "<i4", 16), "declares float32 .* and holds"),
+        (((200_000, 1000), "<f4", 800_000_000), ((4,), "<i4", 16), "expand to 80.* which numbers never do"),
+        (((10**9, 1000), "<f4", 1000), ((4,), "<i4", 16), "declares float32 .* but holds"),
         (((4, 2), "<f4", 32), ((4,), "<U2000", 4 * 8000), "holds strings of 8000 bytes, expected at most 4000"),
     ],
     ids=["bomb", "claim", "wide labels"],
 )
-def test_archives_that_declare_much(tmp_path, embeddings, labels, message):
+def test_archives_that_declare_large_arrays(tmp_path, embeddings, labels, message):
     path = archive(tmp_path / "train.npz", embeddings=embeddings, labels=labels)
     seconds, peak = refused(lambda: read_split(path), message)
     assert seconds < 5 and peak < 50e6
 
 
-def test_results_that_declare_much(tmp_path):
+def test_results_that_declare_large_arrays(tmp_path):
     path = archive(tmp_path / "evaluation.npz", task_accuracy=((10**8,), "<f8", 800_000_000))
-    seconds, peak = refused(lambda: npz.read(path, "a result", task_accuracy=("f", 1)), "as no numbers do")
+    seconds, peak = refused(lambda: npz.read(path, "a result", task_accuracy=("f", 1)), "which numbers never do")
     assert seconds < 5 and peak < 50e6
 
 
-def test_labels_nested_without_end(tmp_path):
+def test_deeply_nested_labels(tmp_path):
     np.save(tmp_path / "train.npy", np.zeros((3, 2), np.float32))
     (tmp_path / "train.json").write_text("[" * 100_000)
-    refused(lambda: read_split(tmp_path / "train.npy"), "cannot be read")
+    refused(lambda: read_split(tmp_path / "train.npy"), "train.json is corrupt")
 
 
-def test_compressed_zeros_of_a_normal_size_are_fine(tmp_path):
+def test_compressed_zeros_of_a_normal_size_are_read(tmp_path):
     np.savez_compressed(tmp_path / "train.npz", embeddings=np.zeros((5000, 64)), labels=np.arange(5000) % 9)
     assert read_split(tmp_path / "train.npz").embeddings.shape == (5000, 64)

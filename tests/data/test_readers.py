@@ -1,4 +1,4 @@
-"""readers: the three formats, and every way in which a file can be wrong."""
+"""The three formats of embeddings, and every way in which a file can be invalid."""
 
 import json
 import pickle
@@ -116,18 +116,18 @@ def test_split_files_names_the_labels_too(tmp_path):
         ({"embeddings": np.array([[True]]), "labels": [1]}, "embeddings of type bool; expected float16"),
     ],
 )
-def test_refuses_pickles_of_something_else(pickled, content, message):
+def test_refuses_pickles_without_embeddings(pickled, content, message):
     refuse(pickled(content), message)
 
 
-def test_refuses_an_endless_repr_at_once(pickled):
+def test_does_not_print_a_nested_value(pickled):
     nested = ["a"]
     for _ in range(80):
         nested = [nested, nested]  # its repr has 2^80 letters
     refuse(pickled({"embeddings": EMBEDDINGS, "keys": [nested] * 4}), "key list of row 0")
 
 
-def test_refuses_no_rows(npz):
+def test_refuses_empty_arrays(npz):
     refuse(npz(embeddings=np.zeros((0, 3)), labels=[]), r"shape \(0, 3\) hold no numbers")
     refuse(npz(embeddings=np.zeros((3, 0)), labels=[1, 2, 3]), r"shape \(3, 0\) hold no numbers")
 
@@ -139,36 +139,36 @@ def test_counts_rows_that_are_not_finite(npz, bad):
     refuse(npz(embeddings=embeddings, labels=[1] * 20000), "3 of 20000 rows hold NaN, infinity.*first is row 9001")
 
 
-def test_refuses_damaged_archives(npz, tmp_path):
+def test_refuses_corrupt_archives(npz, tmp_path):
     path = npz(embeddings=EMBEDDINGS)
     refuse(path, "holds 'embeddings'; expected an .npz with the arrays 'embeddings' and 'labels'")
     whole = npz(embeddings=EMBEDDINGS, labels=["a"] * 4).read_bytes()
     path.write_bytes(whole[:-30])
-    refuse(path, "missing, cut off or no archive")
+    refuse(path, "missing, truncated or not an archive")
     path.write_bytes(whole.replace(b"'<f4'", b"'<f9'"))
-    refuse(path, r"cannot be read \(.*\); expected an .npz")
+    refuse(path, r"is corrupt \(.*\); expected an .npz")
     path.write_text("<html>")
-    refuse(path, "missing, cut off or no archive")
+    refuse(path, "missing, truncated or not an archive")
     path.unlink()
-    refuse(path, "missing, cut off or no archive")
-    refuse(npz(embeddings=EMBEDDINGS, labels=np.array([None] * 4)), "cannot be read .*Object arrays")
+    refuse(path, "missing, truncated or not an archive")
+    refuse(npz(embeddings=EMBEDDINGS, labels=np.array([None] * 4)), "is corrupt .*Object arrays")
     refuse(npz(embeddings=EMBEDDINGS, labels="a"), r"'labels' is an array of shape \(\)")
 
 
-def test_refuses_damaged_npy_and_json(npy, tmp_path):
-    refuse(npy(EMBEDDINGS, None), r"train.json: cannot be read \(.*No such file.*label of each row of train.npy")
-    refuse(npy(EMBEDDINGS, "[1, 2"), "train.json: cannot be read")
-    refuse(npy(EMBEDDINGS, "[" * 100_000), "train.json: cannot be read")
+def test_refuses_corrupt_npy_and_json(npy, tmp_path):
+    refuse(npy(EMBEDDINGS, None), r"Cannot read .*train.json \(No such file.*label of each row of train.npy")
+    refuse(npy(EMBEDDINGS, "[1, 2"), "train.json is corrupt")
+    refuse(npy(EMBEDDINGS, "[" * 100_000), "train.json is corrupt")
     refuse(npy(EMBEDDINGS, '{"classes": []}'), "train.json: 'labels' is something of type NoneType")
     refuse(npy(EMBEDDINGS, "[1, 2]"), "4 embeddings but 2 labels")
     path = npy(EMBEDDINGS, "[1, 1, 1, 1]")
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    refuse(path, r"cannot be read \(.*\); expected an .npy")
+    refuse(path, r"is corrupt \(.*\); expected an .npy")
     path.write_bytes(whole[:20])
-    refuse(path, r"cannot be read \(.*\); expected an .npy")
-    refuse(npy(np.array([None]), "[1]"), "cannot be read .*Python objects")
+    refuse(path, r"is corrupt \(.*\); expected an .npy")
+    refuse(npy(np.array([None]), "[1]"), "is corrupt .*Python objects")
 
 
-def test_refuses_unknown_endings(tmp_path):
-    refuse(tmp_path / "train.csv", "unknown ending '.csv'; expected .pkl, .npz, .npy")
+def test_refuses_unknown_extensions(tmp_path):
+    refuse(tmp_path / "train.csv", "unknown extension '.csv'; expected .pkl, .npz, .npy")

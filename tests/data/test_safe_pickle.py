@@ -1,4 +1,4 @@
-"""safe_pickle against what NumPy writes, what Python 2 wrote, and what an attacker would."""
+"""safe_pickle reads the pickles of NumPy and of Python 2, and refuses those of an attacker."""
 
 import pickle
 import random
@@ -132,15 +132,15 @@ def test_leaves_large_arrays_in_the_file(tmp_path):
         (b"cnumpy\nndarray\n(I1\nt\x81.", "operation NEWOBJ"),
         (b"cnumpy\nndarray\n)}\x92.", "operation NEWOBJ_EX"),
         (b"\x97.", "operation NEXT_BUFFER"),
-        (b"cnumpy\nndarray\n)R.", "a call of something that is no function"),
-        (b"S'os'\n)R.", "a call of something that is no function"),
+        (b"cnumpy\nndarray\n)R.", "a call of something that is not a function"),
+        (b"S'os'\n)R.", "a call of something that is not a function"),
         (b"cnumpy\ndtype\n}S'call'\nI1\nsb.", "a change of the attributes"),
         (b"}}S'a'\nI1\nsb.", "a change of the attributes"),
-        (b"I1\nI2\n\x93.", "a name that is no string"),
+        (b"I1\nI2\n\x93.", "a name that is not a string"),
     ],
 )
 def test_refuses_everything_but_data_and_names_it(tmp_path, content, asked):
-    refuse(tmp_path, content, f"the pickle asks for .*{asked}.*nothing was run")
+    refuse(tmp_path, content, f"the pickle asks for .*{asked}.*nothing was executed")
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_refuses_arrays_whose_bytes_do_not_fit_their_shape(tmp_path):
     refuse(tmp_path, array_with(b"(I-1\nI-1\nt", b"12345678"), "impossible shape")
     refuse(tmp_path, array_with(b"(F1.0\nt", b"12345678"), "impossible shape")
     refuse(tmp_path, array_with(b"(" + b"I1\n" * 9 + b"t", b"12345678"), "impossible shape")
-    refuse(tmp_path, array_with(b"(I0\nI9223372036854775807\nI2\nt", b""), "damaged one")
-    refuse(tmp_path, array_with(b"(I1\nt", rb"\xff\xff\xff\xff", dtype=b"U1"), "no characters")
+    refuse(tmp_path, array_with(b"(I0\nI9223372036854775807\nI2\nt", b""), "corrupt one")
+    refuse(tmp_path, array_with(b"(I1\nt", rb"\xff\xff\xff\xff", dtype=b"U1"), "not characters")
 
 
 def test_refuses_subclasses_and_half_made_arrays(tmp_path):
@@ -191,9 +191,9 @@ def test_refuses_subclasses_and_half_made_arrays(tmp_path):
         GLOBAL_ARRAY.replace(b"cnumpy\nndarray\n", b"cnumpy\ndtype\n") + b".",
         "another class",
     )
-    refuse(tmp_path, GLOBAL_ARRAY + b".", "ends unfinished")
+    refuse(tmp_path, GLOBAL_ARRAY + b".", "incomplete at its end")
     refuse(tmp_path, GLOBAL_ARRAY + b"p0\ng0\n\x86.", "object 0 before that exists")
-    refuse(tmp_path, b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR.", "encodes something else")
+    refuse(tmp_path, b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR.", "encodes something other")
     refuse(tmp_path, b"cnumpy\ndtype\n)R.", "wrong number of arguments")
 
 
@@ -201,22 +201,22 @@ def test_refuses_subclasses_and_half_made_arrays(tmp_path):
     ("content", "message"),
     [
         (b"", "it is empty"),
-        (b"<!DOCTYPE html>", "byte 0 is b'<', which no pickle has there"),
-        (b"\x80\x02]q\x00(", "cut off at byte 6"),
-        (b"\x80\x04]", "cut off at byte 3"),
-        (b"S'abc", "cut off at byte 5"),
-        (b"I1\nI2\n.", "ends unfinished"),
-        (b"(I1\n.", "ends unfinished"),
+        (b"<!DOCTYPE html>", "byte 0 is b'<', which is not an operation"),
+        (b"\x80\x02]q\x00(", "truncated at byte 6"),
+        (b"\x80\x04]", "truncated at byte 3"),
+        (b"S'abc", "truncated at byte 5"),
+        (b"I1\nI2\n.", "incomplete at its end"),
+        (b"(I1\n.", "incomplete at its end"),
         (b"h\x05.", "object 5 before that exists"),
-        (b"I1\nI2\na.", "appends to something that is no list"),
-        (b"}I1\ns.", "damaged one"),
+        (b"I1\nI2\na.", "appends to something that is not a list"),
+        (b"}I1\ns.", "corrupt one"),
         (b"\x8c\x01\xff.", "'utf-8' codec"),
         (b"\x8a\xff" + b"\x01" * 255 + b".", "an integer of 255 bytes"),
-        (b"I" + b"9" * 5000 + b"\n.", "damaged one"),
+        (b"I" + b"9" * 5000 + b"\n.", "corrupt one"),
         (b"Snone\n.", "no quotes"),
     ],
 )
-def test_refuses_damaged_files(tmp_path, content, message):
+def test_refuses_corrupt_files(tmp_path, content, message):
     refuse(tmp_path, content, message)
 
 
@@ -229,7 +229,7 @@ def test_refuses_missing_files_and_folders(tmp_path):
 
 @pytest.mark.parametrize("operation", [pickle.BINBYTES8, pickle.BINUNICODE8, pickle.BYTEARRAY8])
 def test_promised_terabytes_take_no_memory(tmp_path, operation):
-    refuse(tmp_path, operation + struct.pack("<Q", 2**50) + b"x.", "cut off at byte 11")
+    refuse(tmp_path, operation + struct.pack("<Q", 2**50) + b"x.", "truncated at byte 11")
 
 
 def test_a_memo_index_of_four_billion_takes_no_memory(tmp_path):

@@ -1,4 +1,4 @@
-"""EmbeddingTable: its order, its numbers, and where `load` looks."""
+"""EmbeddingTable: the order and values of its rows, and the files that `load` finds."""
 
 import dataclasses
 import json
@@ -159,7 +159,7 @@ def test_join_refuses_what_does_not_fit():
     with pytest.raises(InputError, match=r"mine: 3 of its classes are in the other splits too, the first is 'ant'"):
         EmbeddingTable.join([table, table])
     for other in (EmbeddingTable.from_arrays([[1.0]], ["x"]), EmbeddingTable.from_arrays(EMBEDDINGS, range(5), False)):
-        with pytest.raises(InputError, match=r"Cannot join .*expected equal dims and lengths"):
+        with pytest.raises(InputError, match=r"Cannot join .*expected the same dim and normalisation"):
             EmbeddingTable.join([table, other])
     with pytest.raises(InputError, match=r"No tables to join"):
         EmbeddingTable.join([])

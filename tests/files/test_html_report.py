@@ -1,4 +1,4 @@
-"""Pages: text from outside stays text."""
+"""HTML reports escape text from outside."""
 
 import jinja2
 import markdown
@@ -21,12 +21,12 @@ from leo_tf.files import html_report
         (0.5, "0.5"),
     ],
 )
-def test_cells(text, shown):
+def test_cells_escape_markup(text, shown):
     template = '{% from "macros.md" import table %}{{ table(["a"], [[text]]) }}'
     table = html_report._templates("leo_tf.analysis").from_string(template).render(text=text)
     assert f"<td>{shown}</td>" in markdown.markdown(table, extensions=["tables"])
 
 
-def test_what_is_not_given_is_an_error():
+def test_missing_content_is_an_error():
     with pytest.raises(jinja2.UndefinedError):
         html_report.render("leo_tf.analysis", "report.md", name="x")

@@ -17,7 +17,7 @@ from leo_tf import InputError, LEOConfig, RunConfig
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.data.conversion import convert_in_memory
 from leo_tf.data.download import _is_ready
-from leo_tf.data.extractor_metadata import read_card
+from leo_tf.data.extractor_metadata import read_extractor_metadata
 from leo_tf.data.image_paths import image_paths
 from leo_tf.data.readers import read_split
 from leo_tf.evaluation import compare
@@ -69,7 +69,7 @@ def far_away():
 def test_archives_that_zipfile_fails_on(tmp_path, make):
     file = tmp_path / "train.npz"
     file.write_bytes(make())
-    with pytest.raises(InputError, match=r"train\.npz is damaged or something else"):
+    with pytest.raises(InputError, match=r"train\.npz is corrupt"):
         npz.read(file, "a result", score=("f", 1))
     with pytest.raises(InputError, match=r"train\.npz"):
         read_split(file)
@@ -91,7 +91,7 @@ def test_an_array_whose_header_takes_the_memory(tmp_path, version):
 def test_paths_of_a_damaged_archive(tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "train.npz").write_bytes(b"no archive")
-    with pytest.raises(InputError, match="is damaged or something else"):
+    with pytest.raises(InputError, match="is corrupt"):
         image_paths(tmp_path, "own", "center", "train", None)
     np.savez(tmp_path / "own" / "train.npz", paths=["a", "b"], labels=["a"])
     with pytest.raises(InputError, match="2 paths and 1 labels"):
@@ -142,7 +142,7 @@ def result(**more):
 @pytest.mark.parametrize("wrong", [{"task_loss": np.ones(4)}, {"baseline_names": np.array(["a", "b"])}])
 def test_results_whose_arrays_do_not_fit(tmp_path, wrong):
     result(**wrong).save(tmp_path / "result.npz")
-    with pytest.raises(InputError, match=r"result\.npz is damaged or something else \(task_.* has"):
+    with pytest.raises(InputError, match=r"result\.npz is corrupt \(task_.* has"):
         EvaluationResult.load(tmp_path / "result.npz")
 
 
@@ -175,24 +175,24 @@ def test_calibrations_that_are_none(tmp_path, text, monkeypatch):
     monkeypatch.setattr(RunDirectory, "best_step", lambda self: 7)
     run = RunDirectory(tmp_path)
     run.calibration_file.write_text(text)
-    with pytest.raises(InputError, match=r"is damaged or something else|is not calibrated"):
+    with pytest.raises(InputError, match=r"is corrupt|is not calibrated"):
         run.temperature()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '"x"', '{"a": ' + DIGITS + "}"])
-def test_notes_and_cards_that_are_none(tmp_path, text):
+def test_corrupt_model_notes_and_extractor_metadata(tmp_path, text):
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra" / "leo.json").write_text(text)
-    (tmp_path / "card.json").write_text(text)
-    for read in (read_description, read_card):
-        with pytest.raises(InputError, match="is damaged or something else"):
+    (tmp_path / "extractor.json").write_text(text)
+    for read in (read_description, read_extractor_metadata):
+        with pytest.raises(InputError, match="is corrupt|is damaged"):
             read(tmp_path)
 
 
 @pytest.mark.parametrize(
     "wrong", [{"scale": [0, 1, 1]}, {"mean": ["x"] * 3}, {"image_size": 2.5}, {"resize_size": 10**9}]
 )
-def test_cards_of_impossible_preprocessing(wrong):
+def test_extractor_metadata_with_impossible_preprocessing(wrong):
     with pytest.raises(InputError, match="expected"):
         Preprocessing(**{"resize_size": 8, "image_size": 8} | wrong)
 

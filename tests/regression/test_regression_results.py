@@ -147,10 +147,10 @@ def test_damaged_files(result, tmp_path):
     result.save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"result\.npz is damaged or something else"):
+    with pytest.raises(InputError, match=r"result\.npz is corrupt"):
         RegressionResult.load(path)
     np.savez(path, task_accuracy=np.zeros(3))
-    with pytest.raises(InputError, match=r"result\.npz is damaged or something else .*shots"):
+    with pytest.raises(InputError, match=r"result\.npz is corrupt .*shots"):
         RegressionResult.load(path)
     with pytest.raises(InputError, match="Cannot write"):
         result.save(path / "under_a_file.npz")

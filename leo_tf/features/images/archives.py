@@ -1,23 +1,44 @@
 """The images of published archives: miniImageNet's cache files and tieredImageNet's arrays."""
 
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from leo_tf.data.conversion import LONGEST_NAME
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.errors import InputError
 from leo_tf.files import npz
+from leo_tf.files.reading import reading
 
 _CACHE = "mini-imagenet-cache-{}.pkl"
+_Read = tuple[np.ndarray, list[str]]  # images and the class of each
 
 
-def read_cache(path):
+def find_archives(root: Path, splits: Iterable[str]) -> dict[str, tuple[Callable[..., _Read], tuple[Path, ...]]]:
+    """Return {split: (reader, its arguments)} of the archives in a folder; empty if it has none."""
+    found: dict[str, tuple[Callable[..., _Read], tuple[Path, ...]]] = {}
+    for split in splits:
+        cache = root / _CACHE.format(split)
+        arrays, labels = root / f"{split}_images.npz", root / f"{split}_labels.pkl"
+        if cache.is_file():
+            found[split] = read_cache, (cache,)
+        elif arrays.is_file():
+            if not labels.is_file():
+                raise InputError(f"{arrays}: {labels.name} is not beside it; expected the labels of its images there.")
+            found[split] = read_arrays, (arrays, labels)
+    return found
+
+
+def read_cache(path: Path) -> _Read:
     """Read `mini-imagenet-cache-*.pkl`: a dict of image_data [images, height, width, 3] and class_dict.
 
     Returns:
-      (arrays, labels): uint8 images, left in the file where it is large, and the name of each one's class.
+      (images, labels): uint8 arrays, left in the file if large, and the class name of each.
 
     Raises:
-      InputError: the file is damaged, no data, or something else.
+      InputError: the file is corrupt, contains code, or is not such a dict.
     """
     content = load_pickle(path)
     expected = "a dict with image_data, uint8 [images, height, width, 3], and class_dict, {class: rows}"
@@ -38,85 +59,60 @@ def read_cache(path):
     return images, labels
 
 
-def read_arrays(images_path, labels_path):
+def read_arrays(images_path: Path, labels_path: Path) -> _Read:
     """Read `*_images.npz` with an array `images`, and `*_labels.pkl` with `labels` or `label_specific`.
 
-    Where the labels have names (`label_specific_str`) and super-classes (`label_general_str`), a class is called
-    `superclass/class`, so that super-classes are its groups.
-
-    Returns, raises: as `read_cache`.
+    If the labels have names (`label_specific_str`) and super-classes (`label_general_str`), a class is called
+    `superclass/class`, so that super-classes are its groups. Returns and raises as `read_cache`.
     """
     expected = "an .npz with an array 'images', uint8 [images, height, width, 3]"
-    try:
-        npz.require_honest(images_path, ("images",))
+    with reading(images_path, expected):
+        npz.check_declared_sizes(images_path, ("images",))
         with np.load(images_path, allow_pickle=False) as archive:
             images = _images(archive["images"], images_path, expected)
-    except OSError as error:
-        raise InputError(f"Cannot read {images_path} ({error.strerror or error}); expected {expected}.") from None
-    except InputError:
-        raise
-    except npz.DAMAGE as error:
-        raise npz.damaged(images_path, error, expected) from None
     content = load_pickle(labels_path)
     if not isinstance(content, dict) or not ({"labels", "label_specific"} & content.keys()):
         raise InputError(f"{labels_path}: expected a dict with 'labels' or 'label_specific', one for each image.")
     return images, _labels(content, len(images), labels_path)
 
 
-def _labels(content, images, path):
-    """Return the name of each image's class."""
+def _labels(content: Mapping[str, Any], images: int, path: Path) -> list[str]:
+    """Return the class name of each image."""
     name = "labels" if "labels" in content else "label_specific"
     numbers = _numbers(content, name, images, path)
-    special, general = content.get("label_specific_str"), content.get("label_general_str")
-    if not isinstance(special, list) or "label_specific" not in content:
+    specific, general = content.get("label_specific_str"), content.get("label_general_str")
+    if not isinstance(specific, list) or "label_specific" not in content:
         return [str(number) for number in numbers]
-    names = _named(numbers, special, "label_specific_str", path)
+    names = _names(numbers, specific, "label_specific_str", path)
     if isinstance(general, list) and "label_general" in content:
-        groups = _named(_numbers(content, "label_general", images, path), general, "label_general_str", path)
+        groups = _names(_numbers(content, "label_general", images, path), general, "label_general_str", path)
         names = [f"{group}/{name}" for group, name in zip(groups, names, strict=True)]
     return names
 
 
-def _numbers(content, name, images, path):
+def _numbers(content: Mapping[str, Any], name: str, images: int, path: Path) -> list:
     numbers = _flat(content[name], path, f"{name!r} with one label for each image")
     if len(numbers) != images:
         raise InputError(f"{path}: {len(numbers)} {name} of {images} images; expected one each.")
     return numbers
 
 
-def _named(numbers, names, what, path):
+def _names(numbers: list, names: list, key: str, path: Path) -> list[str]:
     wrong = [number for number in numbers if not isinstance(number, int) or not 0 <= number < len(names)]
     if wrong:
         raise InputError(
-            f"{path}: label {str(wrong[0])[:80]!r}; expected numbers from 0 to {len(names) - 1}, of a name in {what}."
+            f"{path}: label {str(wrong[0])[:80]!r}; expected numbers from 0 to {len(names) - 1}, of a name in {key}."
         )
     return [str(names[number])[:LONGEST_NAME].replace("/", "|") for number in numbers]
 
 
-def _flat(values, path, expected):
-    """Return a list of what may be an array, a list of numbers or one number."""
-    try:
+def _flat(values: Any, path: Path, expected: str) -> list:
+    """Return an array, a list of numbers or one number as a list."""
+    with reading(path, expected):  # rows of different lengths, or nested deeper than an array can be
         return np.asarray(values).ravel().tolist()
-    except npz.DAMAGE as error:  # rows of different lengths, or nested deeper than an array can be
-        raise npz.damaged(path, error, expected) from None
 
 
-def find_archives(root, splits):
-    """Return {split: (reader, paths)} of the archives in a folder; empty if it has none."""
-    found: dict[str, tuple] = {}
-    for split in splits:
-        cache = root / _CACHE.format(split)
-        arrays, labels = root / f"{split}_images.npz", root / f"{split}_labels.pkl"
-        if cache.is_file():
-            found[split] = read_cache, (cache,)
-        elif arrays.is_file():
-            if not labels.is_file():
-                raise InputError(f"{arrays}: {labels.name} is not beside it; expected the labels of its images there.")
-            found[split] = read_arrays, (arrays, labels)
-    return found
-
-
-def _images(images, path, expected):
+def _images(images: Any, path: Path, expected: str) -> np.ndarray:
     if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3):
         return images
     what = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__

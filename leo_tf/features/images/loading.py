@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,12 +14,13 @@ from leo_tf.data.cache import cache_folder, checksum
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 from leo_tf.features.images import pixels
-from leo_tf.features.images.preprocessing import decode
-from leo_tf.features.images.validation import Inspected, keep, refuse_empty, report_unreadable
+from leo_tf.features.images.preprocessing import Preprocessing, decode
+from leo_tf.features.images.source import Source
+from leo_tf.features.images.validation import Inspected, readable_numbers
 from leo_tf.files import npz, replace_file, write_json, writing
 
-_FORMAT = 2  # goes up when entries written before must not be used any more
-_AHEAD = 2  # batches: memory does not grow, however slow the network is
+_FORMAT = 2  # raised when existing entries of the cache become invalid
+_AHEAD = 2  # batches: a slow network does not make memory grow
 _logger = logging.getLogger("leo_tf")
 
 
@@ -28,40 +31,40 @@ class Loader:
       preprocessing: Preprocessing.
     """
 
-    def __init__(self, preprocessing):
+    def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self._decoded = tf.function(
+        self._of_bytes = tf.function(
             lambda content: preprocessing.square(decode(content)),
             input_signature=[tf.TensorSpec([], tf.string)],
             autograph=False,
         )
-        self._given = tf.function(
+        self._of_pixels = tf.function(
             preprocessing.square, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)], autograph=False
         )
 
-    def square(self, content):
+    def square(self, content: Any) -> np.ndarray:
         """Return uint8 [resize_size, resize_size, channels] of an image.
 
         Args:
-          content: encoded bytes, an array as for `pixels.from_array`, or a PIL.Image.
+          content: encoded bytes, an array as in `pixels.from_array`, or a PIL.Image.
 
         Raises:
-          UnreadableError: it is no image, too large or damaged.
+          UnreadableError: it is not an image, too large or corrupt.
         """
         if isinstance(content, np.ndarray):
-            return self._given(pixels.from_array(content)).numpy()
+            return self._of_pixels(pixels.from_array(content)).numpy()
         if not isinstance(content, bytes):
-            return self._given(pixels.upright_rgb(content)).numpy()
+            return self._of_pixels(pixels.upright_rgb(content)).numpy()
         image = pixels.open_image(content)
         if not pixels.is_plain(content, image):
-            return self._given(pixels.upright_rgb(image)).numpy()
+            return self._of_pixels(pixels.upright_rgb(image)).numpy()
         try:
-            return self._decoded(content).numpy()
-        except tf.errors.InvalidArgumentError as error:  # cut off or damaged behind its header
+            return self._of_bytes(content).numpy()
+        except tf.errors.InvalidArgumentError as error:  # corrupt behind a good header
             reason = str(error).splitlines()[0].partition("[Op:")[0].split("}} ")[-1]
-            raise pixels.UnreadableError(f"it is damaged ({reason.strip()[:120]})") from None
+            raise pixels.UnreadableError(f"it is corrupt ({reason.strip()[:120]})") from None
 
-    def batches(self, source, batch_size, first=0):
+    def batches(self, source: Source, batch_size: int, first: int = 0) -> tf.data.Dataset:
         """Return a tf.data.Dataset of (squares, reasons) from image number `first` on.
 
         Args:
@@ -70,81 +73,79 @@ class Loader:
           first: int.
 
         Returns:
-          Dataset of squares uint8 [batch, resize_size, resize_size, channels], and reasons, strings [batch]: why an
-          image, then all zeros, cannot be read; empty for the others.
+          Dataset of squares uint8 [batch, resize_size, resize_size, channels] and reasons, strings [batch]: why an
+          image is unreadable, whose square is then all zeros; empty for the others.
         """
         side, channels = self.preprocessing.resize_size, self.preprocessing.channels
 
-        def load(number):
+        def load(number: np.ndarray) -> tuple[np.ndarray, bytes]:
             try:
                 return self.square(source.read(int(number))), b""
             except (pixels.UnreadableError, OSError) as error:
                 return np.zeros([side, side, channels], np.uint8), str(error).encode() or b"unreadable"
 
-        def mapped(number):
+        def mapped(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             square, reason = tf.numpy_function(load, [number], [tf.uint8, tf.string])
             return tf.ensure_shape(square, [side, side, channels]), tf.ensure_shape(reason, [])
 
         numbers = tf.data.Dataset.range(first, len(source))
         return numbers.map(mapped, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(_AHEAD)
 
-    def store(self, inspected, what, max_unreadable, cache_dir=None):
-        """Return all squares of a split in one array, made once and kept in the cache folder.
+    def load_cached(
+        self, inspected: Inspected, split: str, max_unreadable: float, cache_dir: str | Path | None = None
+    ) -> tuple[Inspected, np.ndarray]:
+        """Return all squares of a split in one array, which is made once and kept in the cache folder.
 
         Args:
           inspected: Inspected.
-          what: name of the split, for messages.
-          max_unreadable: as for `checks.inspect`.
-          cache_dir: as for `data.cache.cache_folder`.
+          split: its name, for messages.
+          max_unreadable: as in `validation.inspect`.
+          cache_dir: as in `data.cache.cache_folder`.
 
         Returns:
-          (Inspected of the readable ones, uint8 [images, resize_size, resize_size, channels], memory-mapped).
+          (the readable ones as Inspected, uint8 [images, resize_size, resize_size, channels], memory-mapped).
 
         Raises:
-          InputError: as `checks.inspect`, or the cache cannot be written.
+          InputError: as `validation.inspect`, or the cache cannot be written.
         """
         key = json.dumps([_FORMAT, inspected.digest, self.preprocessing.to_json()])
         entry = cache_folder(cache_dir) / f"images-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
         side, channels = self.preprocessing.resize_size, self.preprocessing.channels
         shape = (len(inspected.source), side, side, channels)
-        known = _open_entry(entry, shape)
+        known = _read_entry(entry, shape)
         if known is None:
-            self._write(inspected.source, what, entry, shape)
-            known = _open_entry(entry, shape)
+            self._write_entry(inspected.source, split, entry, shape)
+            known = _read_entry(entry, shape)
         if known is None:
-            raise InputError(f"{entry} is not as it was just written; check the disk, or give another cache_dir.")
+            raise InputError(
+                f"{entry} differs from what was just written; check the disk, or give another cache_dir.", "cache_dir"
+            )
         squares, reasons = known
         if not reasons:
             return inspected, squares
-        source = inspected.source
-        by_name = {source.names[number]: reason for number, reason in reasons.items()}
-        report_unreadable(what, len(source), by_name, max_unreadable)
-        usable = [i for i in range(len(source)) if i not in reasons]
-        refuse_empty(source, usable, what)
-        return Inspected(keep(source, usable), [inspected.digests[i] for i in usable]), squares[usable]
+        readable = readable_numbers(inspected.source, reasons, split, max_unreadable)
+        return inspected.subset(readable), squares[readable]
 
-    def _write(self, source, what, entry, shape):
+    def _write_entry(self, source: Source, split: str, entry: Path, shape: tuple[int, ...]) -> None:
         reasons: dict[int, str] = {}
-        written = 0
+        crc = done = 0
         with writing(entry, "give a cache_dir that can be written"), replace_file(entry) as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            done = 0
-            with Progress(f"decoding {what}", len(source), "images") as progress:
-                for squares, why in self.batches(source, 64):
-                    content = squares.numpy().data
-                    file.write(content)
-                    written = zlib.crc32(content, written)
-                    reasons |= {done + i: text.decode() for i, text in enumerate(why.numpy()) if text}
+            with Progress(f"decoding {split}", len(source), "images") as progress:
+                for squares, why in self.batches(source, 64).as_numpy_iterator():
+                    file.write(squares.data)
+                    crc = zlib.crc32(squares.data, crc)
+                    reasons |= {done + i: text.decode() for i, text in enumerate(why) if text}
                     done += len(why)
                     progress.add(len(why))
-        write_json(entry.with_suffix(".json"), {"checksum": written, "reasons": reasons})
+        write_json(entry.with_suffix(".json"), {"checksum": crc, "reasons": reasons})
 
 
-def _open_entry(entry, shape):
-    """Return (squares, {number: why it is unreadable}) of an entry; None if it is missing or damaged."""
+def _read_entry(entry: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[int, str]] | None:
+    """Return (squares, {number: why it is unreadable}) of an entry; None if it is missing or corrupt."""
     try:
         note = json.loads(entry.with_suffix(".json").read_bytes())
-        squares = npz.mapped(entry)
+        squares = npz.memory_map(entry)
         reasons = {int(number): str(reason) for number, reason in note["reasons"].items()}
         fits = squares.dtype == np.uint8 and squares.shape == shape and all(0 <= n < shape[0] for n in reasons)
         if fits and checksum(squares) == note["checksum"]:
@@ -153,5 +154,5 @@ def _open_entry(entry, shape):
         return None
     except Exception:  # whatever is wrong with an entry, it can be made again
         _logger.debug("Unreadable entry of the cache.", exc_info=True)
-    _logger.warning("%s is damaged; it is made again.", entry)
+    _logger.warning("%s is corrupt; it is made again.", entry)
     return None

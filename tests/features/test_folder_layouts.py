@@ -1,0 +1,147 @@
+"""Every layout that is on people's disks is found by looking, and what is wrong is refused by name."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from drawn_images import picture, write_classes
+
+from leo_tf import InputError
+from leo_tf.features.images import find_images
+from leo_tf.features.images.splits import split_classes
+
+
+def counts(found):
+    return {split: (len(source.classes), len(source)) for split, source in found.splits.items()}
+
+
+def test_folders_of_splits(split_folder):
+    found = find_images(split_folder)
+    assert counts(found) == {"train": (6, 36), "val": (3, 18), "test": (3, 18)}
+    source = found.splits["val"]
+    assert source.classes == ["c06", "c07", "c08"] and source.names[0] == "val/c06/0.png"
+    assert source.read(0).startswith(b"\x89PNG") and not found.drawn
+
+
+def test_one_folder_is_split_by_class(tmp_path):
+    write_classes(tmp_path, range(10), images=2)
+    found = find_images(tmp_path, "0.6,0.2,0.2", split_seed=3)
+    assert counts(found) == {"train": (6, 12), "val": (2, 4), "test": (2, 4)} and found.drawn
+    assert find_images(tmp_path, "0.6,0.2,0.2", 3).splits["val"].classes == found.splits["val"].classes
+    assert find_images(tmp_path, "0.6,0.2,0.2", 4).splits["val"].classes != found.splits["val"].classes
+    assert counts(find_images(tmp_path, "0,0,1")) == {"test": (10, 20)}
+    with pytest.raises(InputError, match="10 classes and no split of them; give split_fractions"):
+        find_images(tmp_path)
+    for wrong in ("0.5,0.5", "a,b,c", "0.5,0.4,0.2", "1.5,-0.5,0"):
+        with pytest.raises(InputError, match="which sum to 1"):
+            find_images(tmp_path, wrong)
+
+
+def test_alphabets_stay_together(tmp_path):
+    for number, alphabet in enumerate(["Futurama", "Greek", "Tengwar"]):
+        write_classes(tmp_path / alphabet, range(4 * number, 4 * number + 4), images=1)
+    found = find_images(tmp_path, "0.67,0.33,0", 0)
+    assert counts(found) == {"train": (8, 8), "val": (4, 4)}
+    assert len({name.partition("/")[0] for name in found.splits["val"].classes}) == 1
+    assert found.splits["val"].names[0].count("/") == 2
+
+
+def test_every_share_gets_a_class_and_all_are_used():
+    names = [f"n{i}" for i in range(7)]
+    chosen = split_classes(names, [0.9, 0.05, 0.05], seed=0)
+    assert sorted(map(list(chosen.values()).count, ("train", "val", "test"))) == [1, 1, 5]
+    with pytest.raises(InputError, match="2 classes cannot be split into train, val, test"):
+        split_classes(names[:2], [0.5, 0.25, 0.25], seed=0)
+
+
+def test_lists_of_files(tmp_path):
+    write_classes(tmp_path / "images", range(4), images=2)
+    for split, labels in {"train": [0, 1], "test": [2, 3]}.items():
+        rows = "".join(f"c{label:02}/{n}.png,n{label}\n" for label in labels for n in range(2))
+        (tmp_path / f"{split}.csv").write_text("filename,label\n" + rows)
+    found = find_images(tmp_path)
+    assert counts(found) == {"train": (2, 4), "test": (2, 4)} and found.splits["test"].classes == ["n2", "n3"]
+    (tmp_path / "val.csv").write_text("filename,label\nno.png,n9\n")
+    with pytest.raises(InputError, match=r"names 1 files that are not there, the first is .*no\.png"):
+        find_images(tmp_path)
+    (tmp_path / "val.csv").write_text("file,label\n")
+    with pytest.raises(InputError, match="no columns filename and label"):
+        find_images(tmp_path)
+    (tmp_path / "val.csv").write_text("filename,label\nc00/0.png,n2\n")
+    with pytest.raises(InputError, match="class 'n2' is in val and in test"):
+        find_images(tmp_path)
+
+
+def arrays(labels, images=3):
+    return np.stack([picture(label, n, 12) for label in labels for n in range(images)])
+
+
+def test_cache_files(tmp_path):
+    for split, labels in {"train": [0, 1], "val": [2, 3]}.items():
+        content = {"image_data": arrays(labels), "class_dict": {f"n{k}": [3 * i, 3 * i + 1, 3 * i + 2] for i, k in
+                   enumerate(labels)}}  # fmt: skip
+        (tmp_path / f"mini-imagenet-cache-{split}.pkl").write_bytes(pickle.dumps(content))
+    found = find_images(tmp_path)
+    assert counts(found) == {"train": (2, 6), "val": (2, 6)}
+    np.testing.assert_array_equal(found.splits["val"].read(4), picture(3, 1, 12))
+    content["class_dict"]["n3"] = [3, 4]
+    (tmp_path / "mini-imagenet-cache-val.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match="row 5 is in no class"):
+        find_images(tmp_path)
+    (tmp_path / "mini-imagenet-cache-val.pkl").write_bytes(pickle.dumps(print))
+    with pytest.raises(InputError, match="nothing was run"):
+        find_images(tmp_path)
+
+
+def test_arrays_with_super_classes(tmp_path):
+    np.savez(tmp_path / "train_images.npz", images=arrays([0, 1]))
+    labels = {
+        "label_specific": np.repeat([0, 1], 3),
+        "label_general": np.repeat([1, 0], 3),
+        "label_specific_str": ["corgi", "yawl"],
+        "label_general_str": ["ship", "dog"],
+    }
+    (tmp_path / "train_labels.pkl").write_bytes(pickle.dumps(labels))
+    assert find_images(tmp_path).splits["train"].classes == ["dog/corgi", "ship/yawl"]
+    (tmp_path / "train_labels.pkl").write_bytes(pickle.dumps({"labels": np.repeat([4, 7], 3)}))
+    assert find_images(tmp_path).splits["train"].classes == ["4", "7"]
+    (tmp_path / "train_labels.pkl").write_bytes(pickle.dumps({"labels": [1]}))
+    with pytest.raises(InputError, match="1 labels of 6 images"):
+        find_images(tmp_path)
+    (tmp_path / "train_labels.pkl").unlink()
+    with pytest.raises(InputError, match=r"train_labels\.pkl is not beside it"):
+        find_images(tmp_path)
+    with zipfile.ZipFile(tmp_path / "train_images.npz", "w") as archive:
+        archive.writestr("images.npy", b"nothing")
+    (tmp_path / "train_labels.pkl").write_bytes(pickle.dumps(labels))
+    with pytest.raises(InputError, match=r"train_images\.npz is corrupt"):
+        find_images(tmp_path)
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no folder"):
+        find_images(tmp_path / "nowhere")
+    write_classes(tmp_path / "a", [0, 1], images=1)
+    (tmp_path / "a" / "c02").mkdir()
+    with pytest.raises(InputError, match="c02 has no images"):
+        find_images(tmp_path / "a", "0.5,0.5,0")
+    write_classes(tmp_path / "b" / "c00", [1], images=1)
+    (tmp_path / "b" / "c00" / "x.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"has both images and folders \(c01\)"):
+        find_images(tmp_path / "b", "0,0,1")
+    write_classes(tmp_path / "d" / "train", [0, 1], images=1)
+    write_classes(tmp_path / "d" / "val", [1, 2], images=1)
+    with pytest.raises(InputError, match="class 'c01' is in train and in val"):
+        find_images(tmp_path / "d")
+    with pytest.raises(InputError, match="is split already"):
+        find_images(tmp_path / "d", "0.5,0.5,0")
+
+
+def test_what_systems_leave_behind_is_overlooked(tmp_path):
+    write_classes(tmp_path, [0, 1], images=1)
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "c00" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "c00" / "Thumbs.db").write_bytes(b"x")
+    assert counts(find_images(tmp_path, "0,0,1")) == {"test": (2, 2)}

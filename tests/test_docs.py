@@ -1,5 +1,6 @@
 """Documentation: every page is in the site, links lead somewhere, and the command reference has every flag."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -80,6 +81,12 @@ def test_command_reference_has_every_flag(module):
         if name == "?" or name.startswith("help"):
             continue
         assert len(re.findall(rf"^\| `--(\[no\])?{name}[=`]", text, re.MULTILINE)) == 1, name
+
+
+def test_api_reference_names_existing_objects():
+    for name in re.findall(r"^::: (\S+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
 
 
 def test_figure_of_the_readme_shows_its_table():

@@ -77,7 +77,7 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationR
     baseline = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
     found = scoring.measure(baseline, space)
     others = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
-    chosen = f", {found.strength}={found.choice.strength:g}" if found.choice else ""
+    chosen = f", {found.hyperparameter}={found.choice.value:g}" if found.choice else ""
     result = EvaluationResult(
         task_accuracy=found.accuracy,
         task_loss=found.loss,

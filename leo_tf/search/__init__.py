@@ -1,1 +1,1 @@
-"""Search for hyper-parameters: trials are ordinary runs, judged by validation; the best are trained again."""
+"""Hyperparameter search: trials are ordinary runs, compared by validation; the best are trained again to choose."""

@@ -1,80 +1,95 @@
-"""The last word: the choice and the starting configuration, with further seeds, on the same test tasks, once."""
+"""Final evaluation: the best and the base configuration, trained with further seeds, once, on the same test tasks."""
 
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from leo_tf.commands.flags import flags_of
+from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.evaluation import Interval, difference_over_seeds
-from leo_tf.execution import Job, run_jobs
+from leo_tf.execution import Executor, Job, run_jobs
+from leo_tf.search.study import Study
 
 
-class Final(NamedTuple):
-    """Scores on the same test tasks, over training seeds."""
+class FinalEvaluation(NamedTuple):
+    """Results on the same test tasks, one per training seed."""
 
     seeds: tuple[int, ...]
-    choice: list  # a Result for each seed
-    start: list
+    best: list[Any]
+    base: list[Any]
     shots: int
-    difference: Interval  # of the choice less the start, over the tasks, averaged over the seeds
+    difference: Interval  # best minus base, over the tasks, averaged over the seeds
 
-    def means(self, name):
-        """Return the mean score of each seed, of "choice" or "start"."""
-        return [float(np.mean(result.task_scores(self.shots))) for result in getattr(self, name)]
+    @property
+    def best_means(self) -> list[float]:
+        """Mean score of the best configuration with each seed."""
+        return self._means(self.best)
 
-    def summary(self):
+    @property
+    def base_means(self) -> list[float]:
+        """Mean score of the base configuration with each seed."""
+        return self._means(self.base)
+
+    def _means(self, results: list[Any]) -> list[float]:
+        return [float(np.mean(result.task_scores(self.shots))) for result in results]
+
+    def summary(self) -> dict[str, Any]:
         """Return a plain dict, for JSON."""
-        first = self.choice[0]
         return {
-            "measure": type(first).measure,
-            "num_tasks": first.num_tasks,
+            "measure": type(self.best[0]).measure,
+            "num_tasks": self.best[0].num_tasks,
             "shots": self.shots,
             "seeds": list(self.seeds),
-            "choice": self.means("choice"),
-            "start": self.means("start"),
+            "best": self.best_means,
+            "base": self.base_means,
             "difference": self.difference._asdict(),
         }
 
 
-def evaluate_finally(study, values, seeds, num_tasks, executor, log=print):
-    """Train the chosen and the starting settings with further seeds, and evaluate each on the same test tasks.
+def run_final_evaluation(
+    study: Study,
+    settings: Mapping[str, Any],
+    seeds: Sequence[int],
+    num_tasks: int | None,
+    executor: Executor,
+    log: Callable[[str], None] = print,
+) -> FinalEvaluation:
+    """Train the best and the base configuration with each seed, and evaluate all on the same test tasks.
 
     Args:
       study: Study.
-      values: {setting: value} of the choice.
-      seeds: ints, of the trainings.
-      num_tasks: test tasks; None for as many as evaluate.py takes.
+      settings: {name: value} of the best trial.
+      seeds: of the trainings.
+      num_tasks: test tasks; None for evaluate.py's default.
       executor: Executor, entered.
-      log: is called with a line for each run that ends.
-
-    Returns:
-      Final.
+      log: function called with a line for each run that ends.
 
     Raises:
       InputError: a run failed.
     """
     plan = study.plan
     jobs = {
-        (name, seed): _job(study.folder / "final" / f"{name}-{seed}", plan.config(chosen, seed), num_tasks)
+        (name, seed): _job(study.folder / "final" / f"{name}-{seed}", plan.config(searched, seed), num_tasks)
         for seed in seeds
-        for name, chosen in (("choice", values), ("start", {}))
+        for name, searched in (("best", settings), ("base", {}))
     }
-    statuses = run_jobs(list(jobs.values()), executor, "run", log)
-    for name, status in statuses.items():
+    for name, status in run_jobs(list(jobs.values()), executor, "run", log).items():
         if not status["ok"]:
-            raise InputError(f"The final run {name} failed: {status['reason']} Repeat the command to try again.")
+            raise InputError(f"The final run {name} failed: {status['reason']} Rerun the command to try again.")
     from leo_tf.runs.registry import problem_of
 
-    result_type: Any = problem_of(plan.start).evaluation_type.result_type
-    results = {key: result_type.load(job.result.with_suffix(".npz")) for key, job in jobs.items()}
-    choice, start = ([results[name, seed] for seed in seeds] for name in ("choice", "start"))
-    shots = plan.start.episodes.num_tr_examples_per_class
-    difference = difference_over_seeds(zip(choice, start, strict=True), shots)
-    return Final(tuple(seeds), choice, start, shots, difference)
+    result_type: Any = problem_of(plan.base).evaluation_type.result_type
+    results = {key: result_type.load(job.folder / "evaluation.npz") for key, job in jobs.items()}
+    best, base = ([results[name, seed] for seed in seeds] for name in ("best", "base"))
+    shots = plan.base.episodes.num_tr_examples_per_class
+    difference = difference_over_seeds(zip(best, base, strict=True), shots)
+    return FinalEvaluation(tuple(seeds), best, base, shots, difference)
 
 
-def _job(run, config, num_tasks):
+def _job(run: Path, config: RunConfig, num_tasks: int | None) -> Job:
     folder = run.with_name(f"{run.name}.job")
     result = folder / "evaluation.json"
     evaluate = [f"--checkpoint_path={run}", f"--output={result}"]

@@ -1,30 +1,35 @@
-"""What a trial is judged by: a number of the validation of the checkpoint that it keeps."""
+"""The number that a search optimizes: a validation measure of the checkpoint that a trial keeps."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from leo_tf.errors import InputError
+from leo_tf.runs.metrics import Progress
 
 
 class Objective(NamedTuple):
-    """A number to search by."""
+    """A validation measure to search by."""
 
-    name: str  # of the validations' numbers
+    name: str  # in the validations' numbers
     measure: str  # by which a run chooses its best checkpoint
     higher_is_better: bool
 
     @property
-    def direction(self):
-        """Optuna's word."""
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """The direction in Optuna's terms."""
         return "maximize" if self.higher_is_better else "minimize"
 
-    def value(self, progress):
-        """Return the number at the best checkpoint of a run, float; None where no validation was a number."""
+    def value(self, progress: Progress) -> float | None:
+        """Return the objective at the best checkpoint of a run; None if no validation was a number."""
         best = progress.best(self.measure, self.higher_is_better)
         return best[1][self.name] if best else None
 
-    def text(self, value):
-        """Write the number."""
+    def text(self, value: float) -> str:
+        """Format a value of the objective."""
         return f"{100 * value:.2f} %" if self.name == "accuracy" else f"{value:.4f}"
+
+    def measure_text(self, value: float) -> str:
+        """Format a value of the measure."""
+        return self._replace(name=self.measure).text(value)
 
 
 _OBJECTIVES = {
@@ -33,13 +38,14 @@ _OBJECTIVES = {
 }
 
 
-def objective_of(problem, name=""):
-    """Return the Objective of this name; the problem's measure where it is empty.
+def get_objective(problem: str, name: str = "") -> Objective:
+    """Return the objective of this name; the problem's own measure if the name is empty.
 
     Raises:
-      InputError: the problem has none of this name.
+      InputError: the problem has no such objective.
     """
     known = _OBJECTIVES[problem]
     if name and name not in known:
-        raise InputError(f"Got objective={name}; expected {' or '.join(known)} with problem={problem}.")
+        expected = f"{' or '.join(known)} with problem={problem}"
+        raise InputError(f"Got objective={name}; expected {expected}.", "objective")
     return known[name or next(iter(known))]

@@ -1,7 +1,9 @@
-"""What a study is to do: where it starts, what it varies, and how."""
+"""Plan of a study: the base configuration, the search space, and how trials are drawn and pruned."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -12,54 +14,56 @@ from leo_tf.search.sampling import SAMPLERS
 from leo_tf.search.space import Space
 
 PRUNERS = ("none", "asha")
-_REDUCTION = 3  # a rung lets one in so many go on
+_REDUCTION_FACTOR = 3  # a rung promotes one trial in this many
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A search.
+    """Plan of a study.
 
     Raises:
-      InputError: there is nothing to judge trials by.
+      InputError: there are no validation tasks to compare trials by.
     """
 
-    start: RunConfig  # what is not searched
+    base: RunConfig  # settings that are not searched
     space: Space
     objective: Objective
     sampler: str = SAMPLERS[0]
     pruner: str = PRUNERS[0]
     seed: int = 0
 
-    def __post_init__(self):
-        if not self.start.training.metavalid_tasks:
-            raise InputError("metavalid_tasks=0 was given; a search judges trials by their validation tasks.")
+    def __post_init__(self) -> None:
+        if not self.base.training.metavalid_tasks:
+            raise InputError(
+                "metavalid_tasks=0 was given; a search compares trials by their validation tasks.", "metavalid_tasks"
+            )
 
-    def config(self, values, seed):
-        """Return the RunConfig of a trial, whose validation tasks are those of all others.
+    def config(self, settings: Mapping[str, Any], seed: int) -> RunConfig:
+        """Return the RunConfig of a trial; all trials share their validation tasks.
 
         Args:
-          values: {setting: value}, from the space.
+          settings: {name: value}, from the space.
           seed: of its training.
 
         Raises:
-          InputError: the values do not go together.
+          InputError: the values are incompatible.
         """
-        shared = {"metavalid_seed": self.start.training.validation_seed}
-        return self.start.with_settings({**shared, **values, "seed": seed})
+        shared = {"metavalid_seed": self.base.training.validation_seed}
+        return self.base.with_settings({**shared, **settings, "seed": seed})
 
-    def make_pruner(self):
-        """Return Optuna's pruner, which sees validations."""
+    def make_pruner(self) -> optuna.pruners.BasePruner:
+        """Return Optuna's pruner, to which validations are reported."""
         if self.pruner == "none":
             return optuna.pruners.NopPruner()
         return optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=self.start.training.checkpoint_steps, reduction_factor=_REDUCTION
+            min_resource=self.base.training.checkpoint_steps, reduction_factor=_REDUCTION_FACTOR
         )
 
-    def record(self):
-        """Return what makes a study another one, for JSON."""
+    def record(self) -> dict[str, Any]:
+        """Return what identifies a study, for JSON."""
         return {
-            "start": self.start.to_json(),
-            "steps": self.start.training.num_steps_limit,
+            "base": self.base.to_json(),
+            "steps": self.base.training.num_steps_limit,
             "space": self.space.record(),
             "objective": self.objective.name,
             "sampler": self.sampler,
@@ -68,7 +72,8 @@ class Plan:
         }
 
 
-def run_folder(folder, number, again=0):
-    """Return the run folder of a trial of the study in `folder`, or of its repetition `again`."""
-    name = f"trial-{number:03}" + (f"-again-{again}" if again else "")
-    return Path(folder) / ("again" if again else "trials") / name
+def run_folder(study_folder: Path, number: int, rerun: int = 0) -> Path:
+    """Return the run folder of a trial or, from 1, of one of its reruns."""
+    if rerun:
+        return study_folder / "reruns" / f"trial-{number:03}-rerun-{rerun}"
+    return study_folder / "trials" / f"trial-{number:03}"

@@ -1,60 +1,66 @@
-"""What asha would have done to trials that were all trained to the end."""
+"""Simulation of a pruner on completed trials: which it would have stopped, and how many steps it would have saved."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-_BEST = 5
+_NUM_BEST = 5
 
 
-class Replay(NamedTuple):
-    """What a pruner would have stopped."""
+class PrunerSimulation(NamedTuple):
+    """Trials that a pruner would have stopped."""
 
     trials: int
     stopped: tuple[int, ...]  # numbers of trials
     best: tuple[int, ...]  # numbers of the best trials, the best first
-    saved: float  # share of all steps that it would have saved
+    saved: float  # share of all steps
 
     @property
-    def lost(self):
-        """The best trials that it would have stopped, their numbers."""
+    def lost(self) -> tuple[int, ...]:
+        """Numbers of the best trials that it would have stopped."""
         return tuple(number for number in self.best if number in self.stopped)
 
 
-def replay(trials, pruner, direction, at_once):
-    """Run a pruner over the recorded validations of finished trials, as they would have come in.
+def simulate_pruner(
+    trials: Sequence[FrozenTrial],
+    pruner: optuna.pruners.BasePruner,
+    direction: Literal["maximize", "minimize"],
+    parallel: int,
+) -> PrunerSimulation:
+    """Replay the recorded validations of completed trials to a pruner, in the order in which they would have come.
 
     Args:
-      trials: optuna.trial.FrozenTrial of COMPLETE, with intermediate values, in the order in which they were begun.
+      trials: in the order in which they started; those that are not complete are left out.
       pruner: Optuna's pruner.
-      direction: Optuna's word.
-      at_once: trials that run at the same time, each validation taking as long.
-
-    Returns:
-      Replay.
+      direction: Optuna's direction of the objective.
+      parallel: number of trials that run at once, with equal times between validations.
     """
-    trials = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.intermediate_values]
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.intermediate_values]
     study = optuna.create_study(direction=direction, pruner=pruner)
-    waiting, taken = list(trials), 0
-    running: list[tuple] = []
+    waiting, num_validations = list(completed), 0
+    running: list[tuple[FrozenTrial, Trial, list[tuple[int, float]]]] = []
     stopped: set[int] = set()
     while waiting or running:
-        while waiting and len(running) < at_once:
-            running.append((waiting[0], study.ask(), sorted(waiting.pop(0).intermediate_values.items())))
+        while waiting and len(running) < parallel:
+            recorded = waiting.pop(0)
+            running.append((recorded, study.ask(), sorted(recorded.intermediate_values.items())))
         for each in list(running):
-            recorded, trial, left = each
-            step, value = left.pop(0)
-            taken += 1
+            recorded, trial, remaining = each
+            step, value = remaining.pop(0)
+            num_validations += 1
             trial.report(value, step)
-            if left and trial.should_prune():
+            if remaining and trial.should_prune():
                 stopped.add(recorded.number)
                 study.tell(trial, state=TrialState.PRUNED)
                 running.remove(each)
-            elif not left:
+            elif not remaining:
                 study.tell(trial, value)
                 running.remove(each)
-    ranked = sorted(trials, key=lambda trial: trial.value, reverse=direction == "maximize")
-    everything = sum(len(trial.intermediate_values) for trial in trials)
-    best = tuple(trial.number for trial in ranked[:_BEST])
-    return Replay(len(trials), tuple(sorted(stopped)), best, 1 - taken / everything if everything else 0.0)
+    ranked = sorted(completed, key=attrgetter("value"), reverse=direction == "maximize")
+    total = sum(len(trial.intermediate_values) for trial in completed)
+    best = tuple(trial.number for trial in ranked[:_NUM_BEST])
+    saved = 1 - num_validations / total if total else 0.0
+    return PrunerSimulation(len(completed), tuple(sorted(stopped)), best, saved)

@@ -1,79 +1,79 @@
-"""Train the best trials again with fresh seeds: the best of many noisy trials owes its place partly to luck."""
+"""Training the best trials again with fresh seeds: the best of many noisy trials is partly lucky."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from leo_tf.errors import InputError
-from leo_tf.execution import run_jobs
+from leo_tf.execution import Executor, run_jobs
 from leo_tf.runs.metrics import progress_of
 from leo_tf.search.plan import run_folder
+from leo_tf.search.study import Study
 from leo_tf.search.trials import training_job
 
-SEEDS = 2  # fresh ones for each
+_SEEDS_PER_TRIAL = 2
 
 
-class Repeated(NamedTuple):
-    """A trial, and what its settings gave with fresh seeds."""
+class Candidate(NamedTuple):
+    """One of the best trials, with the objective of its reruns."""
 
-    number: int
-    values: dict  # its settings
-    searched: float  # the objective in the search
-    repeated: tuple[float, ...]  # with fresh seeds; empty where none was trained
+    number: int  # of the trial
+    settings: dict[str, Any]
+    search_score: float  # the objective in the search
+    rerun_scores: tuple[float, ...]  # with fresh seeds; empty without reruns
 
     @property
-    def judged(self):
-        """What it is chosen by, float: the mean with fresh seeds."""
-        return float(np.mean(self.repeated)) if self.repeated else self.searched
+    def score(self) -> float:
+        """The number that candidates are ranked by: the mean of the reruns."""
+        return float(np.mean(self.rerun_scores)) if self.rerun_scores else self.search_score
 
 
-def rerun_top(study, executor, most, log=print):
+def rerun_top(study: Study, executor: Executor, num_trials: int, log: Callable[[str], None] = print) -> list[Candidate]:
     """Train the best trials again.
 
     Args:
-      study: Study whose trials are done.
+      study: Study whose trials have ended.
       executor: Executor, entered.
-      most: how many trials; with 0 the best of the search stands as it is.
-      log: is called with a line for each run that ends.
+      num_trials: number of trials; with 0, the best trial of the search is returned without reruns.
+      log: function called with a line for each run that ends.
 
     Returns:
-      List of Repeated, the best first.
+      List of Candidate, the best first.
 
     Raises:
-      InputError: no trial was trained to the end, or all repetitions failed.
+      InputError: no trial completed, or all reruns failed.
     """
     ranked, objective = study.ranked, study.plan.objective
     if not ranked:
         raise InputError(
-            f"None of the {len(study.trials)} trials of {study.folder} was trained to the end; see the reasons in "
+            f"None of the {len(study.trials)} trials of {study.folder} completed; see the reasons in "
             f"{study.folder / 'trials'}/*.job/log.txt, and narrow the space."
         )
-    best = ranked[: max(1, most)]
-    seeds = range(1, SEEDS + 1) if most else range(0)
+    best = ranked[: max(1, num_trials)]
+    reruns = range(1, _SEEDS_PER_TRIAL + 1) if num_trials else range(0)
     jobs = {
-        (trial.number, again): training_job(
-            run_folder(study.folder, trial.number, again),
-            study.plan.config(trial.params, study.seed(trial.number, again)),
+        (trial.number, rerun): training_job(
+            run_folder(study.folder, trial.number, rerun),
+            study.plan.config(trial.params, study.training_seed(trial.number, rerun)),
         )
         for trial in best
-        for again in seeds
+        for rerun in reruns
     }
     shown = {"measure": objective.measure, "higher_is_better": objective.higher_is_better}
-    statuses = run_jobs(list(jobs.values()), executor, "run", log, text=objective.text, **shown)
-    found = {
-        key: objective.value(progress_of(job.run)) for key, job in jobs.items() if statuses[job.name]["ok"]
-    }  # fmt: skip
-    repeated = [
-        Repeated(
-            trial.number,
-            trial.params,
-            trial.value,
-            tuple(value for again in seeds if (value := found.get((trial.number, again))) is not None),
-        )
-        for trial in best
-    ]
-    if seeds and not any(each.repeated for each in repeated):
+    statuses = run_jobs(list(jobs.values()), executor, "run", log, text=objective.measure_text, **shown)
+    scores = {
+        key: objective.value(progress_of(run_folder(study.folder, *key)))
+        for key, job in jobs.items()
+        if statuses[job.name]["ok"]
+    }
+    candidates = []
+    for trial in best:
+        found = (scores.get((trial.number, rerun)) for rerun in reruns)
+        rerun_scores = tuple(score for score in found if score is not None)
+        if rerun_scores or not num_trials:
+            candidates.append(Candidate(trial.number, trial.params, trial.values[0], rerun_scores))
+    if not candidates:
         reason = next(iter(statuses.values()))["reason"]
-        raise InputError(f"All repetitions of the best trials failed, the first with: {reason}")
-    trained = [each for each in repeated if each.repeated or not seeds]
-    return sorted(trained, key=lambda each: each.judged, reverse=objective.higher_is_better)
+        raise InputError(f"All reruns of the best trials failed, the first with: {reason}")
+    return sorted(candidates, key=lambda candidate: candidate.score, reverse=objective.higher_is_better)

@@ -1,126 +1,135 @@
-"""What is searched: a TOML file with a range or a choice for each setting."""
+"""Search spaces: TOML files with a range or choices for each searched setting."""
 
 import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import optuna
+
+from leo_tf.config import RunConfig
+from leo_tf.config.section import AUTO
 from leo_tf.errors import InputError, shown
 
 _SCALES = ("uniform", "log")
-_MOST = 1e300  # the largest number of a range
-_NO_SETTINGS = ("problem", "algorithm", "seed", "metavalid_seed")  # to search
+_LARGEST = 1e300  # number in a range
+_NOT_SEARCHABLE = ("problem", "algorithm", "seed", "metavalid_seed")
+_EXAMPLE = "configs/search/paper.toml"
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, even on the scale; whole ones for a whole-number setting."""
+    """Numbers from `low` to `high`, uniform on the scale; whole numbers if the setting takes those."""
 
     low: float
     high: float
     scale: str = "uniform"
 
-    def suggest(self, trial, name, kind):
-        """Take a value by Optuna's Trial."""
-        take = trial.suggest_int if kind is int else trial.suggest_float
-        return take(name, kind(self.low), kind(self.high), log=self.scale == "log")
+    def suggest(self, trial: optuna.Trial, name: str, kind: type) -> Any:
+        """Draw a value for an Optuna trial."""
+        is_log = self.scale == "log"
+        if kind is int:
+            return trial.suggest_int(name, int(self.low), int(self.high), log=is_log)
+        return trial.suggest_float(name, self.low, self.high, log=is_log)
 
     @property
-    def examples(self):
+    def examples(self) -> tuple[Any, ...]:
         """Values that a configuration has to accept."""
         return self.low, self.high
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-    """One of some values."""
+class Choices:
+    """A list of values."""
 
     values: tuple[Any, ...]
 
-    def suggest(self, trial, name, kind):
-        """Take a value by Optuna's Trial."""
+    def suggest(self, trial: optuna.Trial, name: str, kind: type) -> Any:
+        """Draw a value for an Optuna trial."""
         return trial.suggest_categorical(name, self.values)
 
     @property
-    def examples(self):
+    def examples(self) -> tuple[Any, ...]:
         """Values that a configuration has to accept."""
         return self.values
 
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """Ranges and choices by the name of the setting, and the type of each."""
+    """Range or choices, and the type of the value, by the name of the setting."""
 
-    parts: dict[str, Range | Choice]
-    kinds: dict[str, type]
+    settings: dict[str, Range | Choices]
+    types: dict[str, type]
 
-    def suggest(self, trial):
-        """Return {setting: value} for an Optuna Trial, which remembers it."""
-        return {name: part.suggest(trial, name, self.kinds[name]) for name, part in self.parts.items()}
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Return {setting: value} for an Optuna trial, which remembers the values."""
+        return {name: domain.suggest(trial, name, self.types[name]) for name, domain in self.settings.items()}
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """Return a plain dict, for JSON."""
-        return {name: {"type": type(part).__name__, **dataclasses.asdict(part)} for name, part in self.parts.items()}
+        return {
+            name: {"type": type(domain).__name__, **dataclasses.asdict(domain)}
+            for name, domain in self.settings.items()
+        }
 
 
-def read_space(path, config):
-    """Read a space.
+def read_space(path: str | Path, config: RunConfig) -> Space:
+    """Read a search space.
 
     Args:
-      path: TOML file. For each setting a table with `low`, `high` and, if not uniform, `scale = "log"`; or `choices`.
-      config: RunConfig that the values are put into.
+      path: TOML file. For each setting, a table with `low`, `high` and, unless uniform, `scale = "log"`; or `choices`.
+        A setting that is "auto" in the configuration takes a range of numbers.
+      config: RunConfig whose settings are searched.
 
     Returns:
       Space.
 
     Raises:
-      InputError: no such file, no TOML, an unknown setting, an empty range, or a value that the configuration refuses.
+      InputError: the file is missing or not TOML, or has an unknown setting, an empty range, or a value that the
+        configuration refuses.
 
     Example:
       >>> from leo_tf.search.space import read_space
       >>> _ = pathlib.Path("space.toml").write_text("[outer_lr]\\nlow = 1e-4\\nhigh = 1e-2\\nscale = 'log'\\n")
-      >>> read_space("space.toml", leo_tf.RunConfig()).parts["outer_lr"].high
+      >>> read_space("space.toml", leo_tf.RunConfig()).settings["outer_lr"].high
       0.01
     """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"Cannot read the space {path} ({error.strerror}); expected a file like {_LIKE}.") from None
+        raise InputError(f"Cannot read the space {path} ({error.strerror}); expected a file like {_EXAMPLE}.") from None
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        raise InputError(f"The space {path} is no TOML ({error}); expected a file like {_LIKE}.") from None
-    settings = config.flat()
+        raise InputError(f"The space {path} is not TOML ({error}); expected a file like {_EXAMPLE}.") from None
     if not tables:
-        raise InputError(f"The space {path} is empty; expected a file like {_LIKE}.")
-    parts, kinds = {}, {}
+        raise InputError(f"The space {path} is empty; expected a file like {_EXAMPLE}.")
+    known = config.flat()
+    settings, types = {}, {}
     for name, table in tables.items():
         where = f"The space {path} has [{name}]"
-        if name not in settings or name in _NO_SETTINGS:
-            raise InputError(f"{where}, which is no setting to search; train.py --help lists the settings.")
-        kinds[name] = type(settings[name])
-        parts[name] = _part(table, kinds[name], where)
-        for value in parts[name].examples:
+        if name not in known or name in _NOT_SEARCHABLE:
+            raise InputError(f"{where}, which is not a setting to search; train.py --help lists the settings.")
+        types[name] = float if known[name] == AUTO else type(known[name])
+        settings[name] = _domain(table, types[name], where)
+        for value in settings[name].examples:
             try:
                 config.with_settings({name: value})
             except InputError as error:
-                raise InputError(f"{where} with {shown(value)}, which a run refuses: {error}") from None
-    return Space(parts, kinds)
+                raise InputError(f"{where} with {shown(value)}, which a run refuses: {error}", name) from None
+    return Space(settings, types)
 
 
-_LIKE = "configs/search/paper.toml"
-
-
-def _part(table, kind, where):
+def _domain(table: Any, kind: type, where: str) -> Range | Choices:
     if not isinstance(table, dict):
         raise InputError(f"{where} = {shown(table)}; expected a table with low and high, or choices.")
     if set(table) == {"choices"}:
         values = table["choices"]
         if not isinstance(values, list) or len(values) < 2 or len(set(map(_identity, values))) < len(values):
             raise InputError(f"{where} with choices={shown(values)}; expected a list of at least 2 different values.")
-        return Choice(tuple(values))
+        return Choices(tuple(values))
     if not {"low", "high"} <= set(table) <= {"low", "high", "scale"}:
         raise InputError(f"{where} with {', '.join(table) or 'nothing'}; expected low, high and scale, or choices.")
     if kind not in (int, float):
-        raise InputError(f"{where} with a range; expected choices, for it is no number.")
+        raise InputError(f"{where} with a range; expected choices, because the setting is not a number.")
     low, high, scale = table["low"], table["high"], table.get("scale", "uniform")
     if scale not in _SCALES:
         raise InputError(f"{where} with scale={shown(scale)}; expected {' or '.join(_SCALES)}.")
@@ -132,12 +141,12 @@ def _part(table, kind, where):
     return Range(low, high, scale)
 
 
-def _is_number(value, kind):
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:  # NaN never is
+def _is_number(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return kind is float or isinstance(value, int)
+    return -_LARGEST <= value <= _LARGEST and (kind is float or isinstance(value, int))  # NaN is not in bounds
 
 
-def _identity(value):
-    """Return a text that differs for 1, 1.0 and true."""
+def _identity(value: Any) -> str:
+    """Return a text that differs between 1, 1.0 and true."""
     return hex(value) if type(value) is int else repr(value)

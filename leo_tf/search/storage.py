@@ -1,31 +1,33 @@
-"""Where a study is kept: a file journal in its folder, or a database that Optuna reaches."""
+"""Storage of a study: a journal file in its folder, or a database that Optuna supports."""
+
+from pathlib import Path
 
 import filelock
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, first_line
 from leo_tf.files import writing
 
-_SECONDS = 30.0  # to wait for a lock
+_LOCK_TIMEOUT = 30.0  # seconds
 
 
 class _JournalLock:
-    """A lock that ends with its process: what a killed one leaves behind stops nobody."""
+    """A lock that the kernel releases with its process, so that a killed one blocks nobody."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         self._path = path
-        self._lock = filelock.FileLock(f"{path}.lock", timeout=_SECONDS, fallback_to_soft=False)
+        self._lock = filelock.FileLock(f"{path}.lock", timeout=_LOCK_TIMEOUT, fallback_to_soft=False)
 
-    def acquire(self):
+    def acquire(self) -> bool:
         acquire(self._lock, f"the study's journal {self._path}")
         return True
 
-    def release(self):
+    def release(self) -> None:
         self._lock.release()
 
 
-def acquire(lock, what):
+def acquire(lock: filelock.BaseFileLock, what: str) -> None:
     """Acquire a filelock.
 
     Raises:
@@ -36,16 +38,16 @@ def acquire(lock, what):
             lock.acquire()
         except filelock.Timeout:
             raise InputError(
-                f"Another process has had {what} locked for {_SECONDS:.0f} s; stop it, or wait for it."
+                f"Another process has held the lock of {what} for {lock.timeout:.0f} s; stop it, or wait for it."
             ) from None
 
 
-def open_storage(url, folder):
+def open_storage(url: str, folder: Path) -> optuna.storages.BaseStorage:
     """Open the storage of a study.
 
     Args:
-      url: of a database, as Optuna and SQLAlchemy write it; empty for a journal in the folder.
-      folder: Path of the study.
+      url: of a database, as in Optuna and SQLAlchemy; empty for a journal in the folder.
+      folder: of the study.
 
     Raises:
       InputError: it cannot be reached, read or written.
@@ -59,39 +61,37 @@ def open_storage(url, folder):
         return optuna.storages.RDBStorage(url)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"Cannot open the study's database {_without_password(url)} ({_first_line(error)}); expected a URL like "
-            "sqlite:///study.db or postgresql://user:password@host/name, and a server that answers."
+            f"Cannot open the study's database {_without_password(url)} ({first_line(error)}); expected a URL like "
+            "sqlite:///study.db or postgresql://user:password@host/name, and a server that answers.",
+            "storage",
         ) from None
 
 
-def _open_journal(path):
+def _open_journal(path: Path) -> JournalStorage:
     lock = _JournalLock(path)
     lock.acquire()
     try:
         with writing(path):
-            _cut_torn_line(path)
+            _drop_partial_line(path)
             return JournalStorage(JournalFileBackend(str(path), lock))  # type: ignore[arg-type]  # its base is private
     except (ValueError, KeyError) as error:
         raise InputError(
-            f"The study's journal {path} is damaged ({_first_line(error)}); put it back from a copy, or give another "
-            "study."
+            f"The study's journal {path} is corrupt ({first_line(error)}); restore it from a copy, or give another "
+            "study.",
+            "study",
         ) from None
     finally:
         lock.release()
 
 
-def _cut_torn_line(path):
-    """Drop a last line that a kill cut short, on which Optuna would fail."""
+def _drop_partial_line(path: Path) -> None:
+    """Drop a last line that a kill cut short; Optuna would fail on it."""
     if path.exists():
         with open(path, "rb+") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
 
 
-def _without_password(url):
+def _without_password(url: str) -> str:
     start, at, rest = url.rpartition("@")
     return f"{start.partition('://')[0]}://...@{rest}" if at else url
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,97 +1,95 @@
-"""Run the trials of a study, so many at once, until there are as many as wanted."""
+"""Running the trials of a study, several at once, until there are as many as asked for."""
 
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from leo_tf.commands.flags import flags_of
+from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
-from leo_tf.execution import Job, View
+from leo_tf.execution import Executor, Job, ProgressDisplay
 from leo_tf.runs.metrics import progress_of
 from leo_tf.search.plan import run_folder
+from leo_tf.search.study import Study
 
 _POLL_SECONDS = 1.0
 
 
-def run_trials(study, executor, most, log=print):
-    """Run trials until the study has `most`; those that other commands run are left to them.
+def run_trials(study: Study, executor: Executor, max_trials: int, log: Callable[[str], None] = print) -> None:
+    """Run trials until the study has `max_trials`; those that other commands run are left to them.
 
     Args:
       study: Study, entered.
       executor: Executor, entered.
-      most: trials of the whole study.
-      log: is called with a line for each trial that ends.
+      max_trials: of the whole study.
+      log: function called with a line for each trial that ends.
 
     Raises:
       InputError: a trial failed before its first step, as every other would.
     """
     ended = sum(trial.state.is_finished() for trial in study.trials)
     objective = study.plan.objective
-    shown = {"measure": objective.measure, "higher_is_better": objective.higher_is_better}
-    running: dict[Future, tuple] = {}
+    shown: dict[str, Any] = {"measure": objective.measure, "higher_is_better": objective.higher_is_better}
+    running: dict[Future, tuple[Trial, Job]] = {}
     pruned: set[int] = set()
     exhausted = False
-    with View(most, ended, "trial", text=_text_of(objective), log=log, **shown) as view:
+    with ProgressDisplay(max_trials, ended, "trial", text=objective.measure_text, log=log, **shown) as display:
         while True:
             while not exhausted and len(running) < executor.capacity:
-                trial = study.take(most)
+                trial = study.ask(max_trials)
                 exhausted = trial is None
-                if trial is not None and (job := _job(study, trial, view)):
+                if trial is not None and (job := _job(study, trial, display)):
                     running[executor.submit(job)] = trial, job
-                    view.started(job)
+                    display.started(job)
             if not running:
                 return
             done, _ = wait(running, _POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
                 trial, job = running.pop(future)
-                view.ended(job, _finish(study, trial, job, future.result(), trial.number in pruned))
+                display.ended(job, _tell(study, trial, job, future.result(), trial.number in pruned))
             for trial, job in running.values():
-                if trial.number not in pruned and study.report(trial, progress_of(job.run)):
+                if trial.number not in pruned and job.run and study.report(trial, progress_of(job.run)):
                     pruned.add(trial.number)
                     executor.stop(job)
-            view.refresh()
+            display.refresh()
 
 
-def _text_of(objective):
-    return lambda value: objective._replace(name=objective.measure).text(value)
-
-
-def _job(study, trial, view):
-    """Return the Job of a trial; None, and the trial is over, where its settings do not go together."""
+def _job(study: Study, trial: Trial, display: ProgressDisplay) -> Job | None:
+    """Return the job of a trial; if its settings are incompatible, record the failure and return None."""
     folder = run_folder(study.folder, trial.number)
     try:
-        config = study.plan.config(trial.params, study.seed(trial.number))
+        config = study.plan.config(trial.params, study.training_seed(trial.number))
     except InputError as error:
-        study.finish(trial, TrialState.FAIL, reason=str(error))
-        view.ended(Job(folder.name, folder, ()), f"FAILED: {error}")
+        study.tell(trial, TrialState.FAIL, reason=str(error))
+        display.ended(Job(folder.name, folder, ()), f"FAILED: {error}")
         return None
     return training_job(folder, config)
 
 
-def training_job(run, config):
-    """Return the Job that trains a configuration in a run folder."""
+def training_job(run: Path, config: RunConfig) -> Job:
+    """Return the job that trains a configuration in a run folder."""
     command = ("train.py", (*flags_of(config), f"--checkpoint_path={run}"))
     return Job(run.name, run.with_name(f"{run.name}.job"), (command,), run / "config.json", run)
 
 
-def _finish(study, trial, job, status, is_pruned):
-    """Give a trial back to the study; return how it ended, text."""
-    progress = progress_of(job.run)
+def _tell(study: Study, trial: Trial, job: Job, status: dict[str, Any], is_pruned: bool) -> str:
+    """Record in the study how a trial ended; return a description."""
+    progress = progress_of(run_folder(study.folder, trial.number))
     if not status["stopped"]:
         study.report(trial, progress)
     value = study.plan.objective.value(progress)
     if status["ok"] and value is not None:
-        study.finish(trial, TrialState.COMPLETE, value)
+        study.tell(trial, TrialState.COMPLETE, value)
         return study.plan.objective.text(value)
     if is_pruned and value is not None:
-        study.finish(trial, TrialState.PRUNED)
-        return f"stopped at step {progress.step}, {study.plan.objective.text(value)}"
-    if not progress.step and "Out of memory" not in status.get("reason", ""):  # the trial is kept, to be taken again
-        raise InputError(f"{job.name} failed before its first step, so the search ends: {_plain(status['reason'])}")
+        study.tell(trial, TrialState.PRUNED)
+        return f"pruned at step {progress.step}, {study.plan.objective.text(value)}"
+    if not progress.step and "Out of memory" not in status.get("reason", ""):  # stays RUNNING, to be taken over
+        reason = status["reason"].removeprefix("Error: ")
+        raise InputError(f"{job.name} failed before its first step, so the search ends: {reason}")
     reason = status.get("reason") or "no validation was a number"
-    study.finish(trial, TrialState.FAIL, reason=reason)
+    study.tell(trial, TrialState.FAIL, reason=reason)
     return f"FAILED: {reason}"
-
-
-def _plain(reason):
-    return reason.removeprefix("Error: ")

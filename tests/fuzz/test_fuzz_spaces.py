@@ -62,7 +62,7 @@ def test_spaces(tmp_path, name, effort):
         with little_memory(32e6), refusing():
             space = read_space(file, config)
             config.with_settings(space.suggest(Trial()))
-            assert space.record().keys() == space.parts.keys()
+            assert space.record().keys() == space.settings.keys()
 
     hexadecimal = st.sampled_from([16**5000, -(16**5000), 16**400])
     written = st.builds(

@@ -1,10 +1,10 @@
-"""A plan of a small search."""
+"""Plan of a small search."""
 
 import pytest
 
 from leo_tf import RunConfig
 from leo_tf.config import DataConfig, TrainingConfig
-from leo_tf.search.objective import objective_of
+from leo_tf.search.objective import get_objective
 from leo_tf.search.plan import Plan
 from leo_tf.search.space import read_space
 
@@ -23,9 +23,9 @@ choices = [true, false]
 
 @pytest.fixture
 def plan(tmp_path):
-    """Return a plan of three settings."""
-    start = RunConfig(
+    """Plan with three searched settings."""
+    base = RunConfig(
         data=DataConfig(dataset_name="glyphs"), training=TrainingConfig(num_steps_limit=300, checkpoint_steps=100)
     )
     (tmp_path / "space.toml").write_text(SPACE)
-    return Plan(start, read_space(tmp_path / "space.toml", start), objective_of("classification"))
+    return Plan(base, read_space(tmp_path / "space.toml", base), get_objective("classification"))

@@ -1,4 +1,4 @@
-"""python -m leo_tf.search, as a person calls it: killed and continued, refused, complete."""
+"""The command python -m leo_tf.search: killed and resumed, refused, complete."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ def command(folder, *more):
 
 
 def rows(folder):
-    """Return what the trials measured: everything but times."""
+    """Return the metrics of the trials, except times."""
     found = {}
     for path in sorted((folder / "study" / "trials").glob("*/metrics.csv")):
         with open(path, newline="") as file:
@@ -35,7 +35,7 @@ def rows(folder):
     return found
 
 
-def test_a_killed_search_goes_on_to_the_very_numbers_of_one_that_was_not(tmp_path):
+def test_killed_search_resumes_to_the_numbers_of_an_undisturbed_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
@@ -48,8 +48,8 @@ def test_a_killed_search_goes_on_to_the_very_numbers_of_one_that_was_not(tmp_pat
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    again = command(killed, "--jobs=2")
-    for process in (again, undisturbed):
+    resumed = command(killed, "--jobs=2")
+    for process in (resumed, undisturbed):
         out, err = process.communicate(timeout=240)
         assert process.returncode == 0, err
         assert "Next: python train.py --flagfile=study/best.cfg" in out
@@ -65,13 +65,13 @@ def test_a_killed_search_goes_on_to_the_very_numbers_of_one_that_was_not(tmp_pat
         (["--trials=0"], "Error: --trials=0 "),
         (["--final_seeds=1,1"], "Error: Got --final_seeds=1,1; expected different whole numbers"),
         (["--objective=crps"], "Error: Got --objective=crps; expected accuracy"),
-        (["--metavalid_tasks=0"], "Error: --metavalid_tasks=0 was given; a search judges trials"),
+        (["--metavalid_tasks=0"], "Error: --metavalid_tasks=0 was given; a search compares trials"),
         (["--space=none.toml"], "Error: Cannot read the space none.toml"),
         (["--storage=sqlite:////nowhere/x.db"], "Error: Cannot open the study's database sqlite:////nowhere/x.db"),
         (["--dataset_name=nothing", "--download=false", "--jobs=1"], "Error: trial-000 failed before its first step"),
     ],
 )
-def test_what_cannot_work_is_one_message_and_status_2(tmp_path, more, message):
+def test_input_error_is_one_message_and_status_2(tmp_path, more, message):
     process = command(tmp_path, *more)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""Spaces: what they hold, and what is wrong with them, by name."""
+"""Search spaces, and the errors that name what is wrong with them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from leo_tf import InputError, LEOConfig, RunConfig
 from leo_tf.config import EpisodeConfig, MAMLConfig
-from leo_tf.search.space import Choice, Range, read_space
+from leo_tf.search.space import Choices, Range, read_space
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -17,24 +17,24 @@ def read(folder, text, config=None):
     return read_space(path, config or RunConfig())
 
 
-def test_ranges_and_choices_are_read_with_the_types_of_the_settings(tmp_path):
+def test_ranges_and_choices_have_the_types_of_their_settings(tmp_path):
     text = (
         "[outer_lr]\nlow=1e-4\nhigh=1\nscale='log'\n[num_latents]\nlow=2\nhigh=8\n[kl]\nchoices=['sampled','analytic']"
     )
     space = read(tmp_path, text)
-    assert space.parts == {
+    assert space.settings == {
         "outer_lr": Range(1e-4, 1, "log"),
         "num_latents": Range(2, 8),
-        "kl": Choice(("sampled", "analytic")),
+        "kl": Choices(("sampled", "analytic")),
     }
-    assert space.kinds == {"outer_lr": float, "num_latents": int, "kl": str}
+    assert space.types == {"outer_lr": float, "num_latents": int, "kl": str}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[leanring_rate]\nlow=1\nhigh=2", r"has \[leanring_rate\], which is no setting to search"),
-        ("[seed]\nlow=1\nhigh=2", r"\[seed\], which is no setting to search"),
+        ("[leanring_rate]\nlow=1\nhigh=2", r"has \[leanring_rate\], which is not a setting to search"),
+        ("[seed]\nlow=1\nhigh=2", r"\[seed\], which is not a setting to search"),
         ("[outer_lr]\nlow=1e-3\nhigh=1e-4", "low=0.001 high=0.0001; expected numbers, low below high"),
         ("[outer_lr]\nlow=1e-3\nhigh=1e-3", "low below high"),
         ("[outer_lr]\nlow='a'\nhigh=1", "expected numbers"),
@@ -48,28 +48,42 @@ def test_ranges_and_choices_are_read_with_the_types_of_the_settings(tmp_path):
         ("[kl]\nchoices=['sampled','exact']", "with 'exact', which a run refuses"),
         ("[kl]\nchoices=['sampled']", "at least 2 different values"),
         ("kl=3", "= 3; expected a table"),
-        ("[kl", "is no TOML"),
+        ("[kl", "is not TOML"),
         ("", "is empty"),
     ],
 )
-def test_what_is_wrong_is_named_before_any_trial(tmp_path, text, message):
+def test_errors_are_named_before_any_trial(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, text)
 
 
-def test_a_missing_space_is_one_message(tmp_path):
+def test_settings_that_are_auto_take_ranges_and_choices(tmp_path):
+    config = RunConfig(algorithm="proto_leo")
+    text = (
+        "[prototype_scale]\nlow=5\nhigh=20\n[support_temperature]\nchoices=['auto', 2.0]\n[warmup_steps]\nlow=0\nhigh=9"
+    )
+    space = read(tmp_path, text, config)
+    assert space.types == {"prototype_scale": float, "support_temperature": float, "warmup_steps": int}
+    assert config.with_settings({"prototype_scale": 7.5}).proto_leo.prototype_scale == 7.5
+    with pytest.raises(InputError, match=r"\[query_dropout\] with 0, which a run refuses"):
+        read(tmp_path, "[query_dropout]\nlow=0\nhigh=1", config)
+    with pytest.raises(InputError, match=r"\[prototype_scale\], which is not a setting to search"):
+        read(tmp_path, text)  # LEO has no prototypes
+
+
+def test_missing_space_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="Cannot read the space"):
         read_space(tmp_path / "none.toml", RunConfig())
 
 
-def test_the_space_of_the_baselines_is_one_of_theirs():
-    assert len(read_space(CONFIGS / "search" / "maml.toml", RunConfig(algorithm="metasgd")).parts) == 4
+def test_shipped_spaces_of_maml_have_its_settings():
+    assert len(read_space(CONFIGS / "search" / "maml.toml", RunConfig(algorithm="metasgd")).settings) == 4
     regression = RunConfig(MAMLConfig(dropout_rate=0.0), algorithm="maml", problem="regression")
-    assert len(read_space(CONFIGS / "search" / "regression_maml.toml", regression).parts) == 3
+    assert len(read_space(CONFIGS / "search" / "regression_maml.toml", regression).settings) == 3
 
 
 @pytest.mark.parametrize("name", ["paper", "regression"])
-def test_the_shipped_spaces_hold_the_values_of_the_flagfiles(name):
+def test_shipped_spaces_contain_the_values_of_the_flagfiles(name):
     if name == "regression":
         config = RunConfig(LEOConfig(dropout_rate=0.0), episodes=EpisodeConfig(), problem="regression")
         files = [CONFIGS / "regression.cfg"]
@@ -81,5 +95,5 @@ def test_the_shipped_spaces_hold_the_values_of_the_flagfiles(name):
     for file in files:
         lines = file.read_text().splitlines()
         flags = dict(line.removeprefix("--").split("=") for line in lines if line.startswith("--"))
-        for setting, part in space.parts.items():
-            assert part.low <= float(flags[setting]) <= part.high, (file, setting)
+        for setting, domain in space.settings.items():
+            assert domain.low <= float(flags[setting]) <= domain.high, (file, setting)

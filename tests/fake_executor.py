@@ -1,4 +1,4 @@
-"""Runs of a search that are not trained: an executor that writes what they would."""
+"""An executor that trains nothing and writes the metrics that runs would have written."""
 
 from concurrent.futures import Future
 
@@ -6,11 +6,11 @@ from leo_tf import RunConfig
 from leo_tf.config import TrainingConfig
 
 
-class PretendedRuns:
-    """An executor that writes the metrics of a run at once.
+class FakeExecutor:
+    """Executor that writes the metrics of a run immediately.
 
     Args:
-      curve: function from the flags of a run, {name: text}, to its validation accuracies; text instead is why it fails.
+      curve: function from the flags of a run, {name: text}, to its validation accuracies or the reason why it fails.
     """
 
     def __init__(self, curve, capacity=2):

@@ -57,8 +57,8 @@ wheel-test: $(INSTALLED)
 	$(PYTHON) -m venv --clear build/wheel/venv
 	build/wheel/venv/bin/python -m pip install --quiet --constraint constraints.txt build/wheel/*.whl
 	mkdir -p build/wheel/empty && cd build/wheel/empty && \
-	  ../venv/bin/leo-train --dataset_name=glyphs --num_steps_limit=20 --checkpoint_steps=20 --metavalid_tasks=20 && \
-	  ../venv/bin/leo-evaluate --num_tasks=20
+	  ../venv/bin/leo-tf train --dataset_name=glyphs --num_steps_limit=20 --checkpoint_steps=20 --metavalid_tasks=20 && \
+	  ../venv/bin/leo-tf evaluate --num_tasks=20
 
 constraints: $(INSTALLED)  ## refresh constraints.txt
 	$(BIN)/python -m pip install --quiet uv

@@ -55,7 +55,7 @@ setup(
         "and-cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "docs": ["jupytext", "mkdocs<2", "mkdocs-material", "mkdocstrings[python]"],  # make docs, make notebook
         "images": ["jinja2", "markdown", "pillow>=11"],  # leo_tf.features, ImageFewShotClassifier, leo_tf.predict
-        "plots": ["matplotlib"],  # evaluate.py --analysis
+        "plots": ["matplotlib"],  # figures of validations and evaluations
         "ray": ["ray>=2.60"],  # --executor=ray
         "reproduce": ["jinja2", "markdown", "matplotlib"],
         "search": ["jinja2", "markdown", "matplotlib", "optuna>=5,<6", "scikit-learn>=1.6"],
@@ -84,8 +84,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "leo-train = leo_tf.commands.main:train_main",
-            "leo-evaluate = leo_tf.commands.main:evaluate_main",
+            "leo-tf = leo_tf.__main__:main",
         ],
     },
 )

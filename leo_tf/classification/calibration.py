@@ -1,26 +1,33 @@
-"""Calibration of a classification learner: how far its probabilities can be believed, and a temperature that helps."""
+"""Calibration of a classification learner, and the temperature that improves it."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from leo_tf.classification.evaluator import adapted_by, require_fits, sampler_of
 from leo_tf.classification.metrics import query_logits
-from leo_tf.evaluation.calibration import BINS, Tallies, calibration, fit_temperature, tally
+from leo_tf.classification.tasks import Tasks
+from leo_tf.data import EmbeddingTable
+from leo_tf.evaluation.calibration import BINS, Calibration, Tallies, calibration, fit_temperature, tally
 
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 
 
-def calibrate(model, table, tasks, bins=BINS, temperature=1.0):
+def calibrate(
+    model: Any, table: EmbeddingTable, tasks: Tasks, bins: int = BINS, temperature: float = 1.0
+) -> Calibration:
     """Measure a model's calibration on the queries of tasks.
 
     Args:
-      model: LEO.
-      table: EmbeddingTable that the tasks are of.
+      model: LEO, or another ClassificationLearner.
+      table: EmbeddingTable of the tasks.
       tasks: Tasks; a thousand are enough, as every query counts.
-      bins: number of equal bins of [0, 1].
-      temperature: what logits are divided by, as `temperature_of` found it.
+      bins: number of equal bins of the interval [0, 1].
+      temperature: divisor of the logits, from `temperature_of`.
 
     Returns:
-      evaluation.calibration.Calibration.
+      Calibration.
 
     Raises:
       InputError: the table does not fit the model or the tasks.
@@ -29,14 +36,14 @@ def calibrate(model, table, tasks, bins=BINS, temperature=1.0):
     return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))
 
 
-def temperature_of(model, table, tasks):
-    """Return the temperature that suits a model's logits on these tasks best, a float; arguments as in `calibrate`."""
+def temperature_of(model: Any, table: EmbeddingTable, tasks: Tasks) -> float:
+    """Return the temperature of least negative log-likelihood on these tasks; arguments as in `calibrate`."""
     logits, labels = (np.concatenate(each) for each in zip(*_logits(model, table, tasks), strict=True))
     return fit_temperature(logits, labels).temperature
 
 
-def _logits(model, table, tasks):
-    """Yield (logits [tasks, queries, ways], labels [tasks, queries]), some tasks at a time."""
+def _logits(model: Any, table: EmbeddingTable, tasks: Tasks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (logits [tasks, queries, ways], labels [tasks, queries]) of a few tasks at a time."""
     require_fits(model, table)
     sampler = sampler_of(table, tasks, model)
     at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * table.dim))

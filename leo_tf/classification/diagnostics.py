@@ -1,24 +1,27 @@
-"""What to say when a trained model is worse than a baseline."""
+"""Advice on a trained model that is worse than a baseline."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _FEW_CLASSES, _FEW_STEPS = 30, 1000
 
 
 class Circumstances(NamedTuple):
-    """What is known of a model that was evaluated; None where it is not known."""
+    """Facts about an evaluated model; None if unknown."""
 
-    train_classes: int | None  # that it was trained on
+    train_classes: int | None  # number of meta-training classes
     trained_shots: int
     shots: int  # of the evaluation
-    trained_ways: int | None  # None too for a run of metatrain_ways, which are others on purpose
+    trained_ways: int | None  # also None if metatrain_ways is set, whose ways differ on purpose
     ways: int
     best_step: int
     last_step: int | None
 
 
-def below_baselines(algorithm, accuracy, baselines, circumstances):
-    """Return one line that names the best baseline above a model with the likely reasons; empty where none is above.
+def below_baselines(
+    algorithm: str, accuracy: float, baselines: Mapping[str, float], circumstances: Circumstances
+) -> str:
+    """Return one line with the best baseline above a model and likely reasons; empty if no baseline is above.
 
     Args:
       algorithm: the model's name.
@@ -30,41 +33,43 @@ def below_baselines(algorithm, accuracy, baselines, circumstances):
     if best is None:
         return ""
     above = sum(accuracy < value for value in baselines.values())
-    others = f" ({above} of {len(baselines)} baselines are above)" if len(baselines) > 1 else ""
+    others = f" ({above} of {len(baselines)} baselines are better)" if len(baselines) > 1 else ""
     return (
         f"{algorithm}'s accuracy, {100 * accuracy:.2f} %, is below {possessive(best)}, {100 * baselines[best]:.2f} %, "
         f"on the same tasks{others}. {' '.join(_reasons(circumstances))}"
     )
 
 
-def best_above(accuracy, baselines):
+def best_above(accuracy: float, baselines: Mapping[str, float]) -> str | None:
     """Return the name of the best baseline of {name: mean accuracy} if its accuracy is above, else None."""
     best = max(baselines, key=baselines.__getitem__, default=None)
     return best if best is not None and accuracy < baselines[best] else None
 
 
-def possessive(name):
+def possessive(name: str) -> str:
     """Return "nearest class mean's (whitened)" for "nearest class mean, whitened"."""
     first, _, rest = name.partition(", ")
     return f"{first}'s ({rest})" if rest else f"{first}'s"
 
 
-def _reasons(known):
+def _reasons(known: Circumstances) -> list[str]:
     found = []
     if known.train_classes is not None and known.train_classes < _FEW_CLASSES:
-        found.append(f"Few classes to learn from ({known.train_classes}): more of them help most.")
+        found.append(f"There are few classes to learn from ({known.train_classes}); more would help most.")
     if known.shots != known.trained_shots:
-        found.append(f"Trained with {known.trained_shots} shots, judged with {known.shots}: train with as many.")
+        found.append(
+            f"It was trained with {known.trained_shots} shots and evaluated with {known.shots}; train with as many."
+        )
     if known.trained_ways not in (None, known.ways):
-        found.append(f"Trained with {known.trained_ways} ways, judged with {known.ways}.")
+        found.append(f"It was trained with {known.trained_ways} ways and evaluated with {known.ways}.")
     last = known.best_step if known.last_step is None else known.last_step
     if last < _FEW_STEPS:
-        found.append(f"Perhaps too short: {last} steps so far.")
+        found.append(f"Training may be too short: {last} steps so far.")
     elif known.best_step < last:
         found.append(
-            f"Perhaps over-trained: the best validation was at step {known.best_step}, not {last}; try a "
-            "larger dropout_rate or kl_weight, or patience."
+            f"It may be over-trained: the best validation was at step {known.best_step} of {last}; try a larger "
+            "dropout_rate or kl_weight, or patience."
         )
     return found or [
-        "Perhaps the hyper-parameters, made for other data: try other values of dropout_rate, kl_weight and outer_lr."
+        "The hyperparameters may not suit these data: try other values of dropout_rate, kl_weight and outer_lr."
     ]

@@ -1,44 +1,65 @@
-"""Evaluate a classification learner on fixed tasks, beside baselines on the same ones."""
+"""Evaluate a classification learner on fixed tasks, beside baselines on the same tasks."""
 
 import dataclasses
 import functools
 import logging
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from leo_tf import randomness
 from leo_tf.classification.analysis_target import ClassificationTarget
-from leo_tf.classification.baselines import Scoring, TrainingClasses, planned, requested, title_of
+from leo_tf.classification.baselines import (
+    BaseClasses,
+    BaselineScores,
+    FeatureSpace,
+    Scoring,
+    planned,
+    requested,
+    title_of,
+)
 from leo_tf.classification.baselines.model_selection import VALIDATION_TASKS
 from leo_tf.classification.calibration import calibrate, temperature_of
 from leo_tf.classification.diagnostics import Circumstances, below_baselines
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from
+from leo_tf.config import DataConfig, RunConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import EpisodeSampler
-from leo_tf.data.extractor_metadata import find_card_folder, read_card, what_the_extractor_saw
+from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.problem import Evaluation, Extras
+from leo_tf.problem import Evaluation, EvaluationReport, EvaluationRequest, Extras
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
 
 
-def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batch_size=200, seed=0, within="all"):
+def evaluate(
+    model: Any,
+    table: EmbeddingTable,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int | None = None,
+    num_tasks: int = 10_000,
+    batch_size: int = 200,
+    seed: int = 0,
+    within: str = "all",
+) -> EvaluationResult:
     """Evaluate a model on seeded tasks of a table.
 
     Args:
       model: LEO, or another classification.ClassificationLearner.
       table: EmbeddingTable of the model's embedding_dim.
-      ways, shots: shape of a task; for LEO any, whatever it was trained with.
-      queries: query examples of a class; None takes all that remain (of the smallest class).
-      num_tasks: number of tasks, at least 2. The same seed gives the same tasks to every model.
-      batch_size: tasks at once; changes speed and memory only.
+      ways, shots: shape of a task; LEO takes any, whatever it was trained with.
+      queries: query examples per class; None takes all remaining ones (of the smallest class).
+      num_tasks: number of tasks, at least 2. Every model gets the same tasks from the same seed.
+      batch_size: tasks per batch; changes speed and memory only.
       seed: int.
       within: "all", or "group" for tasks of classes of one group, as characters of one alphabet.
 
@@ -56,42 +77,48 @@ def evaluate(model, table, ways=5, shots=1, queries=None, num_tasks=10_000, batc
     """
     require_fits(model, table)
     sampler = EpisodeSampler(table, ways, shots, queries, within)
-    return _evaluate(model, table, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
+    return evaluate_tasks(model, table, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
 
 
-def evaluate_tasks(model, table, tasks, batch_size=200):
+def evaluate_tasks(model: Any, table: EmbeddingTable, tasks: Tasks, batch_size: int = 200) -> EvaluationResult:
     """Evaluate a model on given tasks.
 
     Args:
-      model: LEO.
-      table: EmbeddingTable that the tasks are of.
+      model: LEO, or another classification.ClassificationLearner.
+      table: EmbeddingTable of the tasks.
       tasks: Tasks, from `draw_tasks` or `Tasks.load`.
-      batch_size: tasks at once; changes speed and memory only.
+      batch_size: tasks per batch; changes speed and memory only.
 
     Returns:
-      EvaluationResult; the very same as `evaluate`'s with the seed that the tasks were drawn from.
+      EvaluationResult, identical to that of `evaluate` with the seed of the tasks.
 
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
     require_fits(model, table)
-    return _evaluate(model, table, tasks, batch_size)
-
-
-def _evaluate(model, table, tasks, batch_size, measured=None, workers=SINGLE_PROCESS):
     model.require_ways(tasks.ways)
-    sampler, start = sampler_of(table, tasks, model), time.perf_counter()
-    evaluator = Evaluator(adapted_by(model), sampler, workers.batch_size(len(tasks), batch_size))
+    scoring = Scoring(table, tasks, batch_size)
+    baselines = [scoring.measure(*each) for each in planned(model)]
+    return _evaluate(model, table, tasks, batch_size, baselines)
+
+
+def _evaluate(
+    model: Any,
+    table: EmbeddingTable,
+    tasks: Tasks,
+    batch_size: int,
+    baselines: Sequence[BaselineScores],
+    workers: Any = SINGLE_PROCESS,
+) -> EvaluationResult:
+    start = time.perf_counter()
+    batch_size = workers.batch_size(len(tasks), batch_size)
+    evaluator = Evaluator(adapted_by(model), sampler_of(table, tasks, model), batch_size)
     scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
-    seconds = time.perf_counter() - start
-    if measured is None:
-        scoring = Scoring(table, tasks, batch_size)
-        measured = [scoring.measure(*each) for each in planned(model)]
     return EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,
-        baseline_names=np.array([each.title for each in measured]),
-        task_baselines=np.stack([each.accuracy for each in measured]),
+        baseline_names=np.array([each.title for each in baselines]),
+        task_baselines=np.stack([each.accuracy for each in baselines]),
         ways=tasks.ways,
         shots=tasks.shots,
         queries=tasks.queries,
@@ -101,7 +128,7 @@ def _evaluate(model, table, tasks, batch_size, measured=None, workers=SINGLE_PRO
         tasks_digest=tasks.digest,
         model_fingerprint=fingerprint(model),
         algorithm=model.algorithm,
-        seconds=seconds,
+        seconds=time.perf_counter() - start,
     )
 
 
@@ -110,18 +137,24 @@ class ClassificationEvaluation(Evaluation):
 
     result_type = EvaluationResult
 
-    def __init__(self, config, request, trained=None, data_record=MappingProxyType({}), workers=SINGLE_PROCESS):
-        super().__init__(config, request, trained, data_record, workers)
-        self._requested, self._last_measured = requested(request.baselines), []
+    def __init__(
+        self,
+        config: RunConfig,
+        request: EvaluationRequest,
+        trained: RunConfig | None = None,
+        data_record: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(config, request, trained, data_record)
+        self._requested = requested(request.baselines)
         self.title = f"{config.data.dataset_name} {request.split}: "
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         seen = {"train", "val"} if self.trained.data.train_on_val else {"train"}
         if request.split in seen and config.data.dataset_name == self.trained.data.dataset_name:
             _logger.warning(
-                "The run was trained on the classes of split=%s; this is no test of new classes.", request.split
+                "The run was trained on the classes of split=%s; this does not test it on new classes.", request.split
             )
 
-    def _name_parts(self):
+    def _name_parts(self) -> Iterator[str]:
         data, episodes, request = self.config.data, self.config.episodes, self.request
         if data.dataset_name != self.trained.data.dataset_name:
             yield data.dataset_name
@@ -142,7 +175,7 @@ class ClassificationEvaluation(Evaluation):
             yield f"seed{request.seed}"
 
     @property
-    def about(self):
+    def about(self) -> dict[str, Any]:
         data = self.config.data
         return {
             **super().about,
@@ -153,18 +186,18 @@ class ClassificationEvaluation(Evaluation):
         }
 
     @functools.cached_property
-    def table(self):
-        """The EmbeddingTable of the split; says so where its extractor was trained on its classes, or may have been."""
+    def table(self) -> EmbeddingTable:
+        """The EmbeddingTable of the split; warns if its classes may have trained the feature extractor."""
         data = self.config.data
         table = load_table(data, self.request.split)
-        folder = find_card_folder(data.data_path, data.dataset_name, data.embedding_crop)
-        said = what_the_extractor_saw(read_card(folder), table.class_names) if folder else ""
-        if said and self.request.split != "train":
-            _logger.warning("%s", said)
+        folder = find_extractor(data.data_path, data.dataset_name, data.embedding_crop)
+        warning = overlap_warning(read_extractor_metadata(folder), table.class_names) if folder else ""
+        if warning and self.request.split != "train":
+            _logger.warning("%s", warning)
         return table
 
     @functools.cached_property
-    def tasks(self):
+    def tasks(self) -> Tasks:
         episodes, request = self.config.episodes, self.request
         if request.tasks_file:
             return Tasks.load(request.tasks_file, self.table)
@@ -172,10 +205,10 @@ class ClassificationEvaluation(Evaluation):
         sampler = EpisodeSampler(self.table, *shape, within=episodes.tasks_within)
         return draw_from(sampler, self.table.digest, self._num_tasks, request.seed)
 
-    def subject(self, learner):
+    def analysis_target(self, learner: Any) -> ClassificationTarget:
         return ClassificationTarget(learner, self.table, self.tasks)
 
-    def advice(self, result, best_step, last_step):
+    def advice(self, result: EvaluationResult, best_step: int, last_step: int | None) -> str:
         trained = self.trained.episodes
         circumstances = Circumstances(
             train_classes=self.data_record.get("train_classes"),
@@ -189,7 +222,7 @@ class ClassificationEvaluation(Evaluation):
         baselines = {name: interval.mean for name, interval in result.baselines.items()}
         return below_baselines(result.algorithm, result.accuracy.mean, baselines, circumstances)
 
-    def calibrate(self, learner):
+    def calibrate(self, learner: Any) -> dict[str, Any]:
         table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training
         ways = training.metavalid_ways or episodes.num_classes
         shots = episodes.num_tr_examples_per_class
@@ -206,46 +239,52 @@ class ClassificationEvaluation(Evaluation):
             "after": after.summary(),
         }
 
-    def evaluate(self, learner):
+    def evaluate(self, learner: Any, workers: Any = SINGLE_PROCESS) -> EvaluationResult:
+        return self.run(learner, workers=workers).result
+
+    def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
+        """See Evaluation; the extras are the hyperparameters that were chosen for the baselines."""
         require_fits(learner, self.table)
+        learner.require_ways(self.tasks.ways)
         digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
-        if self._requested:  # before the work, for what may be wrong with it
+        if self._requested:  # the validation classes may have too few examples: say so before the work
             digests["validation_digest"] = self._scoring.validation()[0].digest
-        baselines = list(planned(learner, self._requested, self._training_classes, self._plda))
-        # What one worker cannot read is said before all wait for what only some do.
+        baselines = list(planned(learner, self._requested, self._base_classes, self._plda))
+        # If one worker cannot read the training classes, all must hear of it before they wait for each other.
         titles = "; ".join(title_of(*each) for each in baselines)
-        self.workers.assert_equal({**digests, "baselines": titles})
-        self._last_measured = [self._scoring.measure(*each, self.workers) for each in baselines]
+        workers.assert_equal({**digests, "baselines": titles})
+        measured = [self._scoring.measure(*each, workers) for each in baselines]
         batch_size = self.config.training.metatest_batch_size
-        return _evaluate(learner, self.table, self.tasks, batch_size, self._last_measured, self.workers)
+        result = _evaluate(learner, self.table, self.tasks, batch_size, measured, workers)
+        return EvaluationReport(result, extras=_chosen(measured))
 
-    def extras(self, learner, title):
-        """Return what was chosen for the baselines of the last evaluation."""
-        chosen = [each for each in self._last_measured if each.choice]
-        text = "; ".join(f"{each.title} {each.strength}={each.choice.strength:g}" for each in chosen)
-        text = f"chosen on {VALIDATION_TASKS} validation tasks: {text}" if text else ""
-        return Extras(text, {"baseline_choices": {each.title: each.summary() for each in self._last_measured}}, {})
-
-    def _plda(self):
+    def _plda(self) -> FeatureSpace | None:
         table, tasks = self._scoring.validation()
-        return self._training_classes.plda(table, tasks.ways, tasks.shots)
+        return self._base_classes.plda(table, tasks.ways, tasks.shots)
 
     @functools.cached_property
-    def _scoring(self):
+    def _scoring(self) -> Scoring:
         batch_size = self.config.training.metatest_batch_size
         return Scoring(self.table, self.tasks, batch_size, lambda: load_table(self.config.data, "val"))
 
     @functools.cached_property
-    def _training_classes(self):
+    def _base_classes(self) -> BaseClasses:
         trained, now = self.trained.data, self.config.data
         moved = dataclasses.replace(trained, data_path=now.data_path, cache_dir=now.cache_dir)
-        there = [dataclasses.replace(data, download=False) for data in dict.fromkeys([moved, trained])]
-        return TrainingClasses(
-            self.data_record.get("train_digest"), [functools.partial(load_table, data, "train") for data in there]
+        places = [dataclasses.replace(data, download=False) for data in dict.fromkeys([moved, trained])]
+        return BaseClasses(
+            self.data_record.get("train_digest"), [functools.partial(load_table, data, "train") for data in places]
         )
 
 
-def load_table(data, split):
+def _chosen(baselines: Sequence[BaselineScores]) -> Extras:
+    """Return the Extras that list the hyperparameters chosen for baselines."""
+    chosen = [f"{each.title} {each.hyperparameter}={each.choice.value:g}" for each in baselines if each.choice]
+    text = f"chosen on {VALIDATION_TASKS} validation tasks: {'; '.join(chosen)}" if chosen else ""
+    return Extras(text, {"baseline_choices": {each.title: each.summary() for each in baselines}})
+
+
+def load_table(data: DataConfig, split: str) -> EmbeddingTable:
     """Load a split as a DataConfig describes it."""
     return EmbeddingTable.load(
         data.data_path,

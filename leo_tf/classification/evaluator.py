@@ -1,63 +1,65 @@
 """Score classifiers on fixed tasks, batch by batch."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification import metrics
+from leo_tf.classification.tasks import Tasks
+from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 
-_BLOCKS_FROM_QUERIES = 100  # queries a class from which reading whole classes beats gathering the queries
+_BLOCKS_FROM_QUERIES = 100  # queries per class from which reading whole classes beats gathering the queries
 
 
 class Evaluator:
-    """Score a way of making classifiers on a sampler's tasks.
+    """Scores of linear classifiers on tasks.
 
     Args:
       make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) ->
         LinearClassifier.
-      sampler: EpisodeSampler.
-      batch_size: tasks at once; changes speed and memory only.
+      sampler: EpisodeSampler of the tasks' shape.
+      batch_size: tasks per batch; changes speed and memory only.
     """
 
-    def __init__(self, make_classifier, sampler, batch_size):
+    def __init__(self, make_classifier: Callable, sampler: EpisodeSampler, batch_size: int) -> None:
         self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
 
-    def run_on(self, tasks, name=""):
+    def run_on(self, tasks: Tasks, name: str = "") -> metrics.Scores:
         """Score Tasks of the sampler's shape.
 
         Args:
           tasks: Tasks.
-          name: of what is evaluated, for the progress.
+          name: shown with the progress.
 
         Returns:
           Scores of NumPy arrays [num_tasks].
         """
         starts = range(0, len(tasks), self._batch_size)
-        # The last batch is filled up with its last task, so that one graph serves all.
+        # The last batch repeats its last task, so that one graph serves all batches.
         indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
         batches = []
         with Progress(f"evaluating {name}".rstrip(), len(tasks), "tasks") as progress:
             for chosen in indices:
-                batches.append(self._score_given(*self._given(tasks.take(chosen))))
+                batches.append(self._score(*self._given(tasks.take(chosen))))
                 progress.add(self._batch_size)
         return _joined(batches, len(tasks))
 
-    def _given(self, tasks):
+    def _given(self, tasks: Tasks) -> tuple[tf.Tensor, tf.Tensor]:
         whole_classes = self._reads_blocks and self._sampler.takes_all
         rows = tasks.support_rows if whole_classes else tasks.rows(self._sampler)
         return tf.constant(tasks.class_ids), tf.constant(rows)
 
     @property
-    def _reads_blocks(self):
+    def _reads_blocks(self) -> bool:
         return self._sampler.queries >= _BLOCKS_FROM_QUERIES
 
     @tf.function(reduce_retracing=True)
-    def _score_given(self, class_ids, rows):
-        return self._score(class_ids, rows)
-
-    def _score(self, class_ids, rows):
+    def _score(self, class_ids: tf.Tensor, rows: tf.Tensor) -> metrics.Scores:
         sampler, tasks = self._sampler, self._batch_size
         support_y = sampler.labels(tasks, sampler.shots)
         if self._reads_blocks:
@@ -69,18 +71,18 @@ class Evaluator:
         return metrics.score_episode(self._make_classifier(support_x, support_y), episode)
 
 
-def _joined(batches, num_tasks):
+def _joined(batches: Sequence[metrics.Scores], num_tasks: int) -> metrics.Scores:
     parts = zip(*batches, strict=True)
     return metrics.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
 
 
-def adapted_by(model):
+def adapted_by(model: Any) -> Callable:
     """Return the `make_classifier` of a classification.ClassificationLearner."""
     return lambda support_x, support_y: metrics.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
 
 
-def sampler_of(table, tasks, model=None):
-    """Return the EpisodeSampler that holds `table` for Tasks of it, its embeddings as the model takes them, if given.
+def sampler_of(table: EmbeddingTable, tasks: Tasks, model: Any = None) -> EpisodeSampler:
+    """Return the EpisodeSampler of a table for Tasks of it; with a model, of the table of its features.
 
     Raises:
       InputError: the tasks are of another table.
@@ -88,14 +90,15 @@ def sampler_of(table, tasks, model=None):
     if tasks.data_digest != table.digest:
         raise InputError(
             f"The tasks are of data with sha256 {tasks.data_digest[:12]}...; {table.source} has "
-            f"{table.digest[:12]}.... Evaluate on the data that they were drawn from."
+            f"{table.digest[:12]}.... Evaluate on the data that they were drawn from.",
+            "tasks",
         )
-    table = table if model is None else model.transform_table(table)
+    table = table if model is None else model.feature_table(table)
     return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
 
 
-def require_fits(model, table):
-    """Raise InputError unless the table holds embeddings of the model's dimension."""
+def require_fits(model: Any, table: EmbeddingTable) -> None:
+    """Raise InputError unless the model is a classifier for embeddings of the table's dimension."""
     if model.episode_type is not Episode:
         raise InputError(
             f"Got a {model.algorithm} for regression, which classifies nothing; evaluate its run with evaluate.py."

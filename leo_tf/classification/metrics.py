@@ -1,8 +1,8 @@
 """Scores of linear classifiers on the queries of their tasks.
 
 Two ways to the same numbers: on query embeddings gathered task by task, and, where the queries are whole classes, on
-the table's own class blocks, each read once for all tasks of a batch that contain the class (599 gathered queries a
-class would be 7.7 MB a task).
+the table's own class blocks, each read once for all tasks of a batch that contain the class (599 gathered queries per
+class would take 7.7 MB per task).
 """
 
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from leo_tf import objective
+from leo_tf.data.episodes import Episode, EpisodeSampler
 
 
 class LinearClassifier(NamedTuple):
@@ -26,7 +27,7 @@ class Scores(NamedTuple):
     loss: tf.Tensor  # [tasks], cross-entropy in nats
 
 
-def query_logits(classifier, episode):
+def query_logits(classifier: LinearClassifier, episode: Episode) -> tuple[tf.Tensor, tf.Tensor]:
     """Return (logits [tasks, ways * queries, ways], labels [tasks, ways * queries]) of an Episode's queries."""
     tasks, _, _, dim = episode.query_x.shape
     queries = tf.reshape(episode.query_x, [tasks, -1, dim])
@@ -36,18 +37,20 @@ def query_logits(classifier, episode):
     return logits, tf.reshape(episode.query_y, [tasks, -1])
 
 
-def score_episode(classifier, episode):
+def score_episode(classifier: LinearClassifier, episode: Episode) -> Scores:
     """Score on the gathered queries of an Episode."""
     logits, labels = query_logits(classifier, episode)
     return Scores(objective.accuracy(logits, labels), tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1))
 
 
-def score_class_blocks(classifier, sampler, class_ids, rows):
+def score_class_blocks(
+    classifier: LinearClassifier, sampler: EpisodeSampler, class_ids: tf.Tensor, rows: tf.Tensor
+) -> Scores:
     """Score on whole classes, block by block.
 
     Args:
       classifier: LinearClassifier of the tasks.
-      sampler: EpisodeSampler the tasks came from.
+      sampler: EpisodeSampler of the tasks.
       class_ids: [tasks, ways] from `sampler.rows`.
       rows: [tasks, ways, shots], the support, if `sampler.takes_all`: every other row of a class is a query;
         else [tasks, ways, shots + queries].
@@ -67,12 +70,12 @@ def score_class_blocks(classifier, sampler, class_ids, rows):
         logits = tf.reshape(logits, [-1, weights.shape[1], tf.shape(block)[0]])
         if classifier.bias is not None:
             logits += tf.gather(classifier.bias, tasks)[..., tf.newaxis]
-        sums = [_sum_over_queries(measure, places, sampler) for measure in _right_and_loss(logits, labels)]
+        sums = [_sum_over_queries(measure, places, sampler) for measure in _credit_and_loss(logits, labels)]
         class_scores = tf.tensor_scatter_nd_update(class_scores, members, tf.stack(sums, axis=1))
     return Scores(*tf.unstack(tf.reduce_sum(class_scores, axis=1) / (sampler.queries * sampler.ways), axis=1))
 
 
-def _right_and_loss(logits, labels):
+def _credit_and_loss(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return (credit [members, rows] as in objective.accuracy, cross-entropy [members, rows]).
 
     Args:
@@ -85,7 +88,7 @@ def _right_and_loss(logits, labels):
     return objective.credit(lead, highest, axis=1), loss
 
 
-def _sum_over_queries(measure, places, sampler):
+def _sum_over_queries(measure: tf.Tensor, places: tf.Tensor, sampler: EpisodeSampler) -> tf.Tensor:
     """Sum [members, rows] over the queries: all but the support's places, or the places after them."""
     if sampler.takes_all:
         return tf.reduce_sum(measure, axis=1) - tf.reduce_sum(tf.gather(measure, places, batch_dims=1), axis=1)

@@ -1,33 +1,36 @@
-"""A fixed set of test tasks: drawn from a seed or read from a file, and told apart by a digest."""
+"""A fixed set of test tasks, drawn from a seed or read from a file, and identified by a digest."""
 
 import dataclasses
 import functools
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from leo_tf import randomness
+from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.files import npz
 
-NO_SEED = -1  # of tasks that somebody chose by hand
+NO_SEED = -1  # of tasks chosen by hand
 _DRAWN_AT_ONCE = 200
-_WHAT = "a task file as evaluate.py --write_tasks writes it"
+_WHAT = "a task file written by evaluate.py --write_tasks"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tasks:
-    """The classes and rows of every task; rows count from the start of the table.
+    """Classes and rows of every task; rows count from the start of the table.
 
     Attributes:
       class_ids: [tasks, ways] int32.
       support_rows: [tasks, ways, shots] int32.
-      query_rows: [tasks, ways, queries] int32, or None where every other row of a class is a query.
-      queries: queries of a class.
+      query_rows: [tasks, ways, queries] int32, or None if every other row of a class is a query.
+      queries: queries per class.
       data_digest: digest of the table.
-      seed, stream: where the tasks were drawn from; NO_SEED if nowhere.
+      seed, stream: that the tasks were drawn from; NO_SEED if they were not drawn.
     """
 
     class_ids: np.ndarray
@@ -38,24 +41,24 @@ class Tasks:
     seed: int = NO_SEED
     stream: int = NO_SEED
 
-    def __repr__(self):
-        shape = f"{self.ways}-way {self.shots}-shot, {self.queries} queries a class"
+    def __repr__(self) -> str:
+        shape = f"{self.ways}-way {self.shots}-shot, {self.queries} queries per class"
         return f"<Tasks {len(self)} of {shape}, data {self.data_digest[:12]}>"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.class_ids)
 
     @property
-    def ways(self):
+    def ways(self) -> int:
         return self.support_rows.shape[1]
 
     @property
-    def shots(self):
+    def shots(self) -> int:
         return self.support_rows.shape[2]
 
     @functools.cached_property
-    def digest(self):
-        """SHA-256 in hex of the data and of every task's rows; equal for equal tasks, wherever they came from."""
+    def digest(self) -> str:
+        """SHA-256 in hex of the data and of every task's rows; equal for equal tasks, however they were made."""
         digest = hashlib.sha256(f"{self.data_digest} {self.support_rows.shape} {self.queries}".encode())
         for rows in (self.class_ids, self.support_rows, self.query_rows):
             if rows is not None:
@@ -63,19 +66,19 @@ class Tasks:
         return digest.hexdigest()
 
     @property
-    def identity(self):
-        """What tells these tasks from others, a dict."""
+    def identity(self) -> dict[str, Any]:
+        """Facts that distinguish these tasks from others."""
         names = ("data_digest", "ways", "shots", "queries", "seed", "stream")
         return {**{n: getattr(self, n) for n in names}, "num_tasks": len(self), "tasks_digest": self.digest}
 
-    def take(self, indices):
+    def take(self, indices: Any) -> "Tasks":
         """Return the tasks at `indices`, a slice or an array."""
         queries = None if self.query_rows is None else self.query_rows[indices]
         return dataclasses.replace(
             self, class_ids=self.class_ids[indices], support_rows=self.support_rows[indices], query_rows=queries
         )
 
-    def rows(self, sampler):
+    def rows(self, sampler: EpisodeSampler) -> np.ndarray:
         """Return support and query rows together, [tasks, ways, shots + queries] int32."""
         queries = self.query_rows
         if queries is None:
@@ -85,13 +88,13 @@ class Tasks:
             queries = np.nonzero(others)[2].astype(np.int32).reshape(*self.class_ids.shape, -1) + offsets
         return np.concatenate([self.support_rows, queries], axis=2)
 
-    def episode(self, sampler):
-        """Gather all tasks' embeddings into one Episode; take few, for queries are large."""
+    def episode(self, sampler: EpisodeSampler) -> Episode:
+        """Gather the embeddings of all tasks into one Episode, which is large: use it for a few tasks."""
         parts = np.split(self.rows(sampler), [self.shots], axis=2)
         support, query = (tf.gather(sampler.embeddings, part) for part in parts)
         return Episode(support, sampler.labels(len(self), self.shots), query, sampler.labels(len(self), self.queries))
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the tasks to an npz file that `load` reads.
 
         Raises:
@@ -101,17 +104,17 @@ class Tasks:
         npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"query_rows": queries})
 
     @classmethod
-    def load(cls, path, table):
+    def load(cls, path: str | Path, table: EmbeddingTable) -> "Tasks":
         """Read tasks written by `save` and check that they are tasks of `table`.
 
         Args:
           path: the npz file: class_ids [tasks, ways]; support_rows [tasks, ways, shots]; query_rows [tasks, ways,
-            queries], or with no queries for "all other rows of the class"; the numbers queries, seed and stream; the
+            queries], or with 0 queries for "all other rows of the class"; the numbers queries, seed and stream; the
             text data_digest, the table's digest.
           table: EmbeddingTable.
 
         Raises:
-          InputError: the file is missing, damaged or of other data, or a task in it is not possible.
+          InputError: the file is missing, corrupt or of other data, or a task in it is impossible.
         """
         whole = {"queries": ("iu", 0), "seed": ("iu", 0), "stream": ("iu", 0)}
         rows = {"class_ids": ("iu", 2), "support_rows": ("iu", 3), "query_rows": ("iu", 3)}
@@ -120,23 +123,35 @@ class Tasks:
         if fields["data_digest"] != table.digest:
             raise InputError(
                 f"The tasks in {path} are of data with sha256 {fields['data_digest'][:12]}...; {table.source} has "
-                f"{table.digest[:12]}.... Give the data, split and crop that they were drawn from."
+                f"{table.digest[:12]}.... Give the data, split and crop that they were drawn from.",
+                "tasks",
+                "dataset_name",
+                "split",
+                "embedding_crop",
             )
-        problem = _problem(table, **{name: fields[name] for name in ("queries", *rows)})
-        if problem:
-            raise InputError(f"{path} holds impossible tasks: {problem}. Expected {_WHAT}; write it again.")
+        fault = _fault(table, **{name: fields[name] for name in ("queries", *rows)})
+        if fault:
+            raise InputError(f"{path} holds impossible tasks: {fault}. Expected {_WHAT}; write it again.", "tasks")
         if fields["query_rows"].shape[2] == 0 or _takes_all(table, fields["support_rows"], fields["queries"]):
             fields["query_rows"] = None
         return cls(**fields)
 
 
-def draw_tasks(table, ways=5, shots=1, queries=None, num_tasks=10_000, seed=0, stream=randomness.TEST):
+def draw_tasks(
+    table: EmbeddingTable,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int | None = None,
+    num_tasks: int = 10_000,
+    seed: int = 0,
+    stream: int = randomness.TEST,
+) -> Tasks:
     """Draw tasks from a seed.
 
     Args:
       table: EmbeddingTable.
       ways, shots, queries: see EpisodeSampler.
-      num_tasks: number of tasks, at least 2. Fewer are the first of more.
+      num_tasks: number of tasks, at least 2. A smaller number gives the first of a larger one.
       seed: int.
       stream: one of `randomness`' streams.
 
@@ -144,15 +159,17 @@ def draw_tasks(table, ways=5, shots=1, queries=None, num_tasks=10_000, seed=0, s
       Tasks.
 
     Raises:
-      InputError: the table has no such tasks, or fewer than 2 are asked for.
+      InputError: the table has no such tasks, or fewer than 2 were requested.
     """
     return draw_from(EpisodeSampler(table, ways, shots, queries), table.digest, num_tasks, seed, stream)
 
 
-def draw_from(sampler, data_digest, num_tasks, seed, stream=randomness.TEST):
-    """Draw tasks as `draw_tasks` does, with a sampler that is there already."""
+def draw_from(
+    sampler: EpisodeSampler, data_digest: str, num_tasks: int, seed: int, stream: int = randomness.TEST
+) -> Tasks:
+    """Draw tasks as `draw_tasks` does, with an existing sampler."""
     if num_tasks < 2:
-        raise InputError(f"Got {num_tasks} tasks; expected at least 2, without which there is no interval.")
+        raise InputError(f"Got {num_tasks} tasks; an interval needs at least 2.", "num_tasks")
     examples = sampler.shots if sampler.takes_all else sampler.shots + sampler.queries
     at_once = min(num_tasks, _DRAWN_AT_ONCE)
     pair = randomness.stream_seed(seed, stream)
@@ -165,34 +182,36 @@ def draw_from(sampler, data_digest, num_tasks, seed, stream=randomness.TEST):
     return Tasks(class_ids, rows[:, :, : sampler.shots], queries, sampler.queries, data_digest, seed, stream)
 
 
-def _takes_all(table, support_rows, queries):
+def _takes_all(table: EmbeddingTable, support_rows: np.ndarray, queries: int) -> bool:
     return bool(np.all(table.class_sizes == support_rows.shape[2] + queries))
 
 
-def _problem(table, class_ids, support_rows, query_rows, queries):
-    """Say what is wrong with tasks read from a file, or return an empty text."""
+def _fault(
+    table: EmbeddingTable, class_ids: np.ndarray, support_rows: np.ndarray, query_rows: np.ndarray, queries: int
+) -> str:
+    """Describe the first fault of tasks read from a file; empty if there is none."""
     tasks, ways = class_ids.shape
     if tasks < 2 or ways < 2 or support_rows.shape[2] < 1 or queries < 1:
         return f"{tasks} tasks of {ways} classes, {support_rows.shape[2]} shots, {queries} queries"
     if not support_rows.shape[:2] == query_rows.shape[:2] == class_ids.shape:
-        return f"class_ids are of {class_ids.shape}, support_rows {support_rows.shape}, query_rows {query_rows.shape}"
+        return f"shapes: class_ids {class_ids.shape}, support_rows {support_rows.shape}, query_rows {query_rows.shape}"
     if query_rows.shape[2] not in (0, queries):
-        return f"{query_rows.shape[2]} query rows for {queries} queries a class"
+        return f"{query_rows.shape[2]} query rows for {queries} queries per class"
     if query_rows.shape[2] == 0 and not _takes_all(table, support_rows, queries):
         return f"no query rows, but not every class of {table.source} has {support_rows.shape[2]} + {queries} rows"
     if class_ids.min() < 0 or class_ids.max() >= table.num_classes:
         return f"class ids from {class_ids.min()} to {class_ids.max()}; {table.source} has {table.num_classes} classes"
     if _repeats(class_ids):
-        return "a class comes twice in a task"
+        return "a class occurs twice in a task"
     rows = np.concatenate([support_rows, query_rows], axis=2)
     places = rows - table.class_offsets[class_ids][..., np.newaxis]
     if places.min() < 0 or np.any(places >= table.class_sizes[class_ids][..., np.newaxis]):
         return "a row lies outside its class"
     if _repeats(rows):
-        return "a row comes twice in a class"
+        return "a row occurs twice in a class"
     return ""
 
 
-def _repeats(values):
+def _repeats(values: np.ndarray) -> bool:
     ordered = np.sort(values, axis=-1)
     return bool(np.any(ordered[..., 1:] == ordered[..., :-1]))

@@ -1,1 +1,1 @@
-"""The commands behind train.py and evaluate.py."""
+"""The train and evaluate commands, and what all commands share."""

@@ -1,6 +1,8 @@
-"""The evaluate command: its flags, and the order of its work; the same for every problem."""
+"""The evaluate command: its flags and the order of its work, which is the same for every problem."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
@@ -10,10 +12,10 @@ from leo_tf.errors import InputError
 from leo_tf.runs.run_dir import RunDirectory
 
 
-def define_flags(values=flags.FLAGS):
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of evaluate.py."""
     flags.DEFINE_string(
-        "checkpoint_path", "runs/leo", "the run's folder, as given to train.py", flag_values=values, module_name="Run"
+        "checkpoint_path", "runs/leo", "run directory, as given to train.py", flag_values=values, module_name="Run"
     )
     define_override_flags(
         [
@@ -22,81 +24,67 @@ def define_flags(values=flags.FLAGS):
         ],
         values,
     )
-    _define_own_flags(values)
+    _define_task_flags(values)
+    _define_output_flags(values)
     define_sharing_flags(values)
 
 
-def _define_own_flags(values):
-    def define(kind, group):
-        return functools.partial(kind, flag_values=values, module_name=group)
+def _define_task_flags(values: flags.FlagValues) -> None:
+    def define(kind: Callable, *arguments: Any, group: str = "Tasks") -> None:
+        kind(*arguments, flag_values=values, module_name=group)
 
-    number, text = define(flags.DEFINE_integer, "Tasks"), define(flags.DEFINE_string, "Tasks")
-    define(flags.DEFINE_enum, "Tasks")(
-        "split",
-        "test",
-        ["train", "val", "test"],
-        "whose classes: held out for testing, or those of training or validation",
+    about = "classes of the tasks: those held out for testing, or those of training or validation"
+    define(flags.DEFINE_enum, "split", "test", ["train", "val", "test"], about)
+    define(flags.DEFINE_integer, "num_tasks", None, "number of tasks (default: 10,000; for regression 1,000)")
+    define(flags.DEFINE_integer, "queries", 0, "query examples per class; 0 takes all remaining ones")
+    define(flags.DEFINE_integer, "seed", 0, "seed of the tasks; every model gets the same tasks from the same seed")
+    define(flags.DEFINE_string, "tasks", "", "evaluate on exactly the tasks of this file, written by --write_tasks")
+    about = (
+        "additional baselines: all, or some of logistic_regression, ridge, lda, plda; for regression gaussian_process"
     )
-    number("num_tasks", None, "number of tasks; default 10,000, of a regression run 1,000")
-    number("queries", 0, "query examples of a class; 0: all remaining ones")
-    number("seed", 0, "seed of the tasks; the same seed gives every model the same tasks")
-    text("tasks", "", "evaluate on exactly the tasks of this file, by --write_tasks")
-    define(flags.DEFINE_list, "Tasks")(
-        "baselines",
-        [],
-        "more to compare with than nearest class mean: all, or some of logistic_regression, ridge, lda",
-    )
-    texts = define(flags.DEFINE_list, "Output")
-    texts("compare_to", [], "other runs' folders, or their evaluation-*.npz, to compare with in pairs")
-    texts("seed_runs", [], "folders of the same training with other seeds, for mean and standard deviation over all")
-    texts(
-        "analysis",
-        [],
-        "numbers and pictures, any of: calibration (whether probabilities can be believed), steps (accuracy after each "
-        "step of adaptation), grid (accuracy by ways and shots); of a regression run: gaussian_process",
-    )
-    define(flags.DEFINE_integer, "Output")(
-        "analysis_tasks", 1000, "tasks of an analysis, the first ones of the evaluation"
-    )
-    define(flags.DEFINE_bool, "Output")(
-        "calibrate",
-        False,
-        "fit on validation tasks the temperature at which probabilities can be believed; kept in the run for exports "
-        "and FewShotClassifier, which use it where told calibrated",
-    )
-    texts("ways_grid", [], "ways of --analysis=grid; empty: 5, 10, 20")
-    texts("shots_grid", [], "shots of --analysis=grid; empty: 1, 5; of a regression run: 1, 2, 3, 5, 10, 20")
-    text = define(flags.DEFINE_string, "Output")
-    text("write_tasks", "", "write the tasks to this npz file, for --tasks")
-    text(
-        "output",
-        "",
-        "JSON file of the result; empty: evaluation-SPLIT.json and the like in the run's folder",
-    )
-    define(flags.DEFINE_integer, "Regression")("samples", 100, "functions sampled for each task")
+    define(flags.DEFINE_list, "baselines", [], about)
+    define(flags.DEFINE_integer, "samples", 100, "functions sampled per task", group="Regression")
+    about = "numbers of shots to evaluate at; empty: 1, 2, 3, 5, 10, 20"
+    define(flags.DEFINE_list, "shots_grid", [], about, group="Regression")
 
 
-def run(values=flags.FLAGS):
-    """Evaluate, write, compare, analyse, as the parsed flags say; return the exit status.
+def _define_output_flags(values: flags.FlagValues) -> None:
+    define = functools.partial(flags.DEFINE_list, flag_values=values, module_name="Output")
+    define("compare_to", [], "compare in pairs with other runs: their directories, or their evaluation-*.npz")
+    about = "directories of runs that differ only in the seed; reports mean and standard deviation over all seeds"
+    define("seed_runs", [], about)
+    about = (
+        "fit a calibration temperature on validation tasks, and store it in the run for exports and FewShotClassifier"
+    )
+    flags.DEFINE_bool("calibrate", False, about, flag_values=values, module_name="Output")
+    define_text = functools.partial(flags.DEFINE_string, flag_values=values, module_name="Output")
+    define_text("write_tasks", "", "write the tasks to this npz file, for --tasks")
+    define_text("output", "", "JSON file of the result; empty: evaluation-SPLIT-....json in the run directory")
 
-    Of many workers all evaluate, and the chief does the rest.
+
+def run(values: flags.FlagValues = flags.FLAGS) -> int:
+    """Evaluate, compare and write as the parsed flags say; return the exit status.
+
+    With several workers all evaluate, and the chief does the rest.
     """
 
-    def refuse_early():
+    def refuse_early() -> None:
         folder = RunDirectory(values.checkpoint_path)
         given, trained = values["problem"].value, folder.config()
         if given not in (None, trained.problem):
-            raise InputError(f"{folder.path} is a {trained.problem} run; --problem={given} was given. Leave it out.")
+            raise InputError(
+                f"{folder.path} is a {trained.problem} run; problem={given} was given. Leave it out.", "problem"
+            )
 
-    def share(workers):
-        from leo_tf.commands.evaluation_job import evaluated_by
+    def share(workers: Any) -> Any:
+        from leo_tf.commands.evaluation_job import evaluate_run
 
-        return evaluated_by(values, workers)
+        return evaluate_run(values, workers)
 
-    def finish(found):
+    def finish(job: Any) -> int:
         from leo_tf.commands.report import report
 
-        report(found, values)
+        report(job, values)
         return 0
 
     return run_shared(values, refuse_early, share, finish)

@@ -1,8 +1,13 @@
 """The text of a command's `--help`: its flags in groups, with their defaults, and an example."""
 
 import shutil
+import sys
 import textwrap
+from collections.abc import Iterable
 
+from absl import flags
+
+GROUP_COMMAND = "leo-tf"  # see leo_tf/__main__.py
 GROUPS = (
     *(
         "Run",
@@ -23,29 +28,35 @@ _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
 _INDENT, _MOST_COLUMNS = 6, 100
 
 
-def help_text(about, usage, example, flag_values, takes=""):
+def command_line(subcommand: str, script: str) -> str:
+    """Return how a user who called this command would call another one: "leo-tf evaluate" or "python evaluate.py"."""
+    is_group = sys.argv[0].startswith(f"{GROUP_COMMAND} ")
+    return f"{GROUP_COMMAND} {subcommand}" if is_group else f"python {script}"
+
+
+def help_text(about: str, usage: str, example: str, flag_values: flags.FlagValues, takes: str = "") -> str:
     """Return the help of a command.
 
     Args:
-      about: what it does, a sentence or two.
-      usage: how it is called, without flags: "python train.py".
+      about: description in a sentence or two.
+      usage: how the command is called, without flags: "python train.py".
       example: a command line.
       flag_values: absl FlagValues; a flag's module name is its group.
-      takes: what stands beside the flags.
+      takes: positional arguments, such as "IMAGES...".
     """
     takes = f" {takes}" if takes else ""
     columns = min(_MOST_COLUMNS, shutil.get_terminal_size((_MOST_COLUMNS, 24)).columns)
     parts = [
         f"{about}\n\nUsage:    {usage} [--flagfile=FILE] [--name=value ...]{takes}\nExample:  {example}",
         *(f"{group}\n{_listed(chosen, columns)}" for group, chosen in grouped(flag_values).items()),
-        "A flagfile has one flag a line; a flag given later wins. --verbosity=0 shows TensorFlow's own log,\n"
-        "--helpfull absl's own flags.",
+        "A flagfile has one flag per line; of a repeated flag the last one counts. --verbosity=0 shows TensorFlow's\n"
+        "log, --helpfull absl's flags.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def grouped(flag_values):
-    """Return {group: flags} of a command's own flags, in the order of GROUPS; what has no group is called "Flags"."""
+def grouped(flag_values: flags.FlagValues) -> dict[str, list[flags.Flag]]:
+    """Return {group: flags} of a command's own flags, in the order of GROUPS; "Flags" are those without a group."""
     found: dict[str, list] = {}
     for module, defined in flag_values.flags_by_module_dict().items():
         if module.partition(".")[0] not in _FOREIGN:
@@ -53,8 +64,8 @@ def grouped(flag_values):
     return {group: found[group] for group in ("Flags", *GROUPS) if group in found}
 
 
-def usage_of(flag):
-    """Return how a flag is written: `--jit=auto|on|off`, `--[no]download`, `--seed=0`."""
+def usage_of(flag: flags.Flag) -> str:
+    """Return the usage of a flag: `--jit=auto|on|off`, `--[no]download`, `--seed=0`."""
     choices = getattr(flag.parser, "enum_values", None)
     if flag.boolean:
         return f"--[no]{flag.name}"
@@ -71,8 +82,8 @@ _KINDS = {
 }
 
 
-def default_of(flag):
-    """Return a flag's default as text; empty where there is none."""
+def default_of(flag: flags.Flag) -> str:
+    """Return a flag's default as text; empty if it has none."""
     value = flag.default
     if value is None or value == "" or value == []:
         return ""
@@ -81,7 +92,7 @@ def default_of(flag):
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _listed(chosen, columns):
+def _listed(chosen: Iterable[flags.Flag], columns: int) -> str:
     lines = []
     for flag in chosen:
         default = default_of(flag)

@@ -1,4 +1,4 @@
-"""What a command prints beside its results: our log lines, and TensorFlow's only where --verbosity asks for them."""
+"""Logs of the commands: leo_tf's own lines, and TensorFlow's only if --verbosity is given."""
 
 import contextlib
 import logging
@@ -6,19 +6,20 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 from absl import logging as absl_logging
 
-# Keras imports these for classes that no command uses, where they are installed: a third of its time.
+# Where they are installed, Keras imports these for classes that no command uses; that is a third of its import time.
 _FOR_KERAS_ALONE = ("sklearn", "matplotlib")
 
 
 def start_logs() -> None:
     """Send leo_tf's log to stderr, and silence TensorFlow's unless --verbosity is given."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if _is_talkative() else "3")
-    if not _is_talkative():
-        absl_logging.set_verbosity(absl_logging.ERROR)  # carries TensorFlow's notes on every checkpoint
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if _is_verbose() else "3")
+    if not _is_verbose():
+        absl_logging.set_verbosity(absl_logging.ERROR)  # also logs TensorFlow's notes on every checkpoint
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log = logging.getLogger("leo_tf")
@@ -27,14 +28,14 @@ def start_logs() -> None:
     log.propagate = False
 
 
-def load_tensorflow():
-    """Import TensorFlow quickly, and without the lines its C++ prints while it is loaded, which no setting silences.
+def load_tensorflow() -> None:
+    """Import TensorFlow quickly, and without the lines that its C++ code prints during the import.
 
-    They are on oneDNN and on CUDA's absence. If the import fails they are printed.
+    No setting silences them; they are about oneDNN and missing CUDA. If the import fails, they are printed.
     """
     if "tensorflow" in sys.modules:
         return
-    if _is_talkative():
+    if _is_verbose():
         with _hidden(_FOR_KERAS_ALONE):
             import tensorflow
         return
@@ -56,8 +57,8 @@ def load_tensorflow():
 
 
 @contextlib.contextmanager
-def _hidden(packages):
-    """Let imports inside find none of some packages, as if they were not installed; those imported before stay."""
+def _hidden(packages: Sequence[str]) -> Iterator[None]:
+    """Hide packages from imports in the block, as if they were not installed; already imported ones stay."""
     hidden = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: "not found"
     try:
@@ -67,5 +68,5 @@ def _hidden(packages):
             del sys.modules[name]
 
 
-def _is_talkative():
+def _is_verbose() -> bool:
     return flags.FLAGS["verbosity"].present

@@ -1,15 +1,16 @@
-"""How every command starts and ends: flags, help, logs, and a user's mistake as one message."""
+"""Start and end of every command: flags, help, logs, and one message for a user's mistake."""
 
 import atexit
 import gc
 import sys
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from absl import app, flags
 
 from leo_tf.commands import evaluate, train
 from leo_tf.commands.flags import refuse_positional
-from leo_tf.commands.help import help_text
+from leo_tf.commands.help import GROUP_COMMAND, help_text
 from leo_tf.commands.logs import start_logs
 from leo_tf.errors import InputError
 
@@ -18,47 +19,45 @@ _HELP = ("--help", "-help", "-h", "--helpshort", "-helpshort", "-?")
 
 
 class Command(NamedTuple):
-    """What a command is for."""
+    """Description of a command for its help and messages."""
 
     about: str
     usage: str
     example: str
-    takes: str = ""  # what it takes beside flags, as "IMAGES..."; nothing, if empty
-    again: str = "goes on"  # what the same command does after Ctrl-C
+    takes: str = ""  # positional arguments, such as "IMAGES..."; empty for none
+    again: str = "resumes"  # completes "Stopped; the same command ..." after Ctrl-C
 
 
-def train_main():
-    """Meta-train LEO; the same command continues a run that stopped."""
+def train_main() -> None:
+    """Meta-train a model; the same command resumes a run that stopped."""
     train.define_flags()
-    about = "Meta-train LEO in the run folder --checkpoint_path. The same command continues a run that stopped."
+    about = "Meta-train a model in the run directory --checkpoint_path. Rerun the command to resume."
     example = "python train.py --flagfile=configs/mini_1shot.cfg --seed=1 --checkpoint_path=runs/mini_1shot_1"
-    run_command(train.run, Command(about, _script("train.py", "leo-train"), example))
+    run_command(train.run, Command(about, "python train.py", example))
 
 
-def evaluate_main():
+def evaluate_main() -> None:
     """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
     evaluate.define_flags()
-    about = "Evaluate a run's best checkpoint on tasks of new classes. What is not given is as the run was trained."
+    about = (
+        "Evaluate a run's best checkpoint on tasks of new classes. By default all settings are those of the run."
+    )
     example = "python evaluate.py --checkpoint_path=runs/mini_1shot --num_tr_examples_per_class=5"
-    run_command(evaluate.run, Command(about, _script("evaluate.py", "leo-evaluate"), example))
+    run_command(evaluate.run, Command(about, "python evaluate.py", example))
 
 
-def _script(script, installed):
-    return f"python {script}" if sys.argv[0].endswith(".py") else installed
-
-
-def run_command(run, command):
-    """Parse flags, run, and turn a user's mistake into one message, the last thing printed, and exit status 2.
+def run_command(run: Callable[..., int], command: Command) -> None:
+    """Parse the flags and run; a user's mistake ends in one message, printed last, and exit status 2.
 
     Args:
-      run: function that returns the exit status; without arguments, or of the list of what stands beside the flags
-        where the command takes that.
+      run: function that returns the exit status; without arguments, or of the list of positional arguments if the
+        command takes some.
       command: Command, for `--help`.
     """
     last_words: list[str] = []
     atexit.register(_print_all, last_words)  # before TensorFlow's, so that it comes after them
 
-    def guarded(arguments):
+    def guarded(arguments: list[str]) -> int:
         start_logs()
         try:
             if command.takes:
@@ -74,14 +73,14 @@ def run_command(run, command):
             if not _is_out_of_memory(error):
                 raise
             last_words.append(
-                f"Error: Out of memory ({_what_was_too_large(error)}). Lower --metatrain_batch_size, "
-                "--metavalid_batch_size or --metatest_batch_size, or the sizes of the model and the tasks."
+                f"Error: Out of memory ({_largest_allocation(error)}). Lower metatrain_batch_size, metavalid_batch_size "
+                "or metatest_batch_size, or the sizes of the model and the tasks."
             )
         return _USAGE_ERROR
 
-    def parse(arguments):
+    def parse(arguments: list[str]) -> list[str]:
         if any(argument in _HELP for argument in arguments[1:]):
-            print(help_text(command.about, command.usage, command.example, flags.FLAGS, command.takes), end="")
+            print(_help(command), end="")
             sys.exit(0)
         try:
             return parsed(arguments, flags.FLAGS)
@@ -92,17 +91,25 @@ def run_command(run, command):
     app.run(guarded, flags_parser=parse)
 
 
+def _help(command: Command) -> str:
+    """Return the help text; called as `leo-tf train`, it shows usage and example so too."""
+    usage, example = command.usage, command.example
+    if sys.argv[0].startswith(f"{GROUP_COMMAND} "):
+        usage, example = sys.argv[0], example.replace(usage, sys.argv[0], 1)
+    return help_text(command.about, usage, example, flags.FLAGS, command.takes)
+
+
 def error_lines(error: InputError, values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """Return what a command prints of an InputError: its message, and the flags of its settings that it has."""
     names = [f"--{name}" for name in dict.fromkeys(error.settings) if name in values]
     return [f"Error: {error}", *([f"Flags: {', '.join(names)}"] if names else [])]
 
 
-def parsed(arguments, values):
-    """Parse a command line, flagfiles too, into absl FlagValues; return what stands beside the flags.
+def parsed(arguments: Sequence[str], values: flags.FlagValues) -> list[str]:
+    """Parse a command line with its flagfiles into absl FlagValues; return the positional arguments.
 
     Raises:
-      InputError: an unknown flag, a value that a flag cannot have, or a flagfile that cannot be read.
+      InputError: an unknown flag, an illegal value, or a flagfile that cannot be read.
     """
     try:
         script, *given = arguments
@@ -111,15 +118,15 @@ def parsed(arguments, values):
         return values([script, *given])
     except InputError:
         raise
-    except (flags.Error, OSError, ValueError) as error:  # the last: a flagfile that is no text, a path that is none
+    except (flags.Error, OSError, ValueError) as error:  # ValueError: a flagfile that is not UTF-8, an impossible path
         if "--helpfull" in arguments:
             raise
-        what = f"A flagfile is no text ({error})." if isinstance(error, UnicodeDecodeError) else str(error)
-        raise InputError(f"{what.removeprefix('ERROR:: ')} (--help lists the flags.)") from None  # absl says it itself
+        what = f"A flagfile is not UTF-8 ({error})." if isinstance(error, UnicodeDecodeError) else str(error)
+        raise InputError(f"{what.removeprefix('ERROR:: ')} (--help lists the flags.)") from None  # absl writes it too
 
 
-def _refuse_long_names(arguments, longest):
-    """Refuse what no flag is called: absl compares an unknown name with all it knows, letter by letter, recursively."""
+def _refuse_long_names(arguments: Sequence[str], longest: int) -> None:
+    """Refuse names longer than any flag's: absl would compare them with every flag, recursively, letter by letter."""
     for argument in arguments:
         name = argument.lstrip("-").partition("=")[0]
         if argument == "--":
@@ -128,17 +135,17 @@ def _refuse_long_names(arguments, longest):
             raise InputError(f"Unknown command line flag {name[:80]!r}... (--help lists the flags.)")
 
 
-def _is_out_of_memory(error):
+def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
-def _what_was_too_large(error):
+def _largest_allocation(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "OOM" in line or "allocat" in line]  # the first line may be a mere title
+    telling = [line for line in lines if "OOM" in line or "allocat" in line]  # the first line may be only a title
     return next(iter(telling or lines), type(error).__name__)[:200]
 
 
-def _print_all(lines):
-    gc.collect()  # TensorFlow has notes on what it sees deleted
+def _print_all(lines: Sequence[str]) -> None:
+    gc.collect()  # TensorFlow prints notes on what it deletes
     for line in lines:
         print(line, file=sys.stderr, flush=True)

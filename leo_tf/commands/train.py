@@ -2,21 +2,24 @@
 
 import logging
 import sys
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from leo_tf.commands.flags import define_run_flags, run_config
+from leo_tf.commands.help import command_line
 from leo_tf.commands.workers import define_worker_flags, run_work
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.runs.warm_start import run_to_init_from
 
 
-def define_flags(values=flags.FLAGS):
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of train.py."""
     flags.DEFINE_string(
         "checkpoint_path",
         "runs/leo",
-        "folder of the run: configuration, checkpoints, metrics",
+        "run directory: configuration, checkpoints, metrics",
         flag_values=values,
         module_name="Run",
     )
@@ -24,17 +27,17 @@ def define_flags(values=flags.FLAGS):
     define_worker_flags(values)
 
 
-def run(values=flags.FLAGS):
-    """Meta-train as the parsed flags say, or go on with it; return the exit status."""
+def run(values: flags.FlagValues = flags.FLAGS) -> int:
+    """Meta-train as the parsed flags say, or resume the run; return the exit status."""
     config, path = run_config(values), values.checkpoint_path
 
-    def refuse_early():
+    def refuse_early() -> None:
         folder = RunDirectory(path)
         folder.refuse_other(config)
         if config.training.init_from and not folder.config_file.exists():
             run_to_init_from(config)
 
-    def make_work(collectives):
+    def make_work(collectives: Any) -> Any:
         from leo_tf.training import MetaTraining
 
         return MetaTraining(config, collectives)
@@ -42,8 +45,8 @@ def run(values=flags.FLAGS):
     return run_work(config, values, refuse_early, make_work, lambda work: train(work, path))
 
 
-def train(work, path):
-    """Run a MetaTraining in a folder, and say how it goes; return the exit status."""
+def train(work: Any, path: str | Path) -> int:
+    """Run a MetaTraining in a run directory and log its progress; return the exit status."""
     from leo_tf.training import Interrupted, Trainer
 
     trainer = Trainer(work, path)
@@ -54,25 +57,25 @@ def train(work, path):
         text = "All %d steps are first steps, in which scales alone learn (warmup_steps=%d); more follow them."
         log.info(text, work.settings.num_steps_limit, work.warmup_steps)
     if work.validate is None:
-        log.info("No validation (metavalid_tasks=0): the last checkpoint is taken for the best.")
+        log.info("No validation (metavalid_tasks=0): the last checkpoint counts as the best.")
     try:
         steps = trainer.run()
     except Interrupted as interruption:
         print(interruption, file=sys.stderr)
         return 128 + interruption.signum
-    print(last_words(trainer, steps))
+    print(closing_message(trainer, steps))
     return 0
 
 
-def last_words(trainer, steps):
-    """Return what to say of a run that ends here after so many steps, and what to do next."""
+def closing_message(trainer: Any, steps: int) -> str:
+    """Return the summary of a run that ended after this many new steps, and the commands that come next."""
     work, path, settings = trainer.work, trainer.folder.path, trainer.work.settings
     best, best_step = trainer.checkpoints.best
     done = f"{trainer.checkpoints.step} steps in {path}"
     if trainer.has_lost_patience:
         done = (
             f"{trainer.checkpoints.step} of {settings.num_steps_limit} steps in {path}, stopped by "
-            f"--patience={settings.patience}"
+            f"patience={settings.patience}"
         )
     found = f"best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}"
     found += work.problem.standing(best)
@@ -80,6 +83,6 @@ def last_words(trainer, steps):
     return (
         f"{'Trained' if steps else 'Nothing to do: already trained'} {done}; "
         f"{'no validation' if work.validate is None else found}."
-        f"\nNext: python evaluate.py --checkpoint_path={path}{more}"
+        f"\nNext: {command_line('evaluate', 'evaluate.py')} --checkpoint_path={path}{more}"
         f"\nSee:  tensorboard --logdir={path.parent}"
     )

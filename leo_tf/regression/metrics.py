@@ -1,10 +1,10 @@
-"""Scores of sampled functions against the true one: of their mean, of their distribution, of their intervals.
+"""Scores of sampled functions against the true function: of their mean, their distribution and their intervals.
 
-The truth is the function without noise, and the samples are of functions, unless the caller adds noise to both. Every
-score looks at one point at a time, so that samples need not be joint over points; the mean over points is returned.
+Truth and samples are functions without noise, unless the caller adds noise to both. Every score looks at one point at a
+time, so that samples need not be joint over points, and returns the mean over points.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,20 +22,20 @@ class FunctionScores(NamedTuple):
     coverage: np.ndarray  # [levels, tasks], fractions of the grid inside the central intervals of LEVELS
 
 
-def score(samples, truth):
+def score(samples: np.ndarray, truth: np.ndarray) -> FunctionScores:
     """Score sampled functions [samples, tasks, n] against the true ones [tasks, n]; return FunctionScores."""
     single = np.mean((samples - truth) ** 2, axis=(0, 2))
-    covered = np.full([len(LEVELS), len(truth)], np.nan)  # one function has no interval
+    covered = np.full([len(LEVELS), len(truth)], np.nan)  # a single function has no interval
     if len(samples) > 1:
         covered = coverage(samples, truth, LEVELS)
     return FunctionScores(squared_error(samples, truth), single, crps(samples, truth), covered)
 
 
-def squared_error(samples, truth):
+def squared_error(samples: Any, truth: Any) -> np.ndarray:
     """Return the squared error of the samples' mean.
 
-    With samples of a distribution about its mean it is, on average, the error of that mean plus the distribution's
-    variance / samples; pass the mean itself, as one sample, where it is known.
+    On average it is the error of the distribution's mean plus the distribution's variance / samples; if the mean is
+    known, pass it as one sample.
 
     Args:
       samples: [samples, tasks, points].
@@ -51,13 +51,13 @@ def squared_error(samples, truth):
     return np.mean((samples.mean(axis=0) - truth) ** 2, axis=-1)
 
 
-def crps(samples, truth):
+def crps(samples: Any, truth: Any) -> np.ndarray:
     """Estimate the continuous ranked probability score; lower is better, in the unit of the targets.
 
-    The score of a distribution is E|s - t| - E|s - s'| / 2 for independent s, s' of it: the absolute error, less what
-    an honest spread earns. The estimate is the fair one, mean |s_i - t| - mean over i != j of |s_i - s_j| / 2, whose
-    expectation does not depend on the number of samples, so that 10 samples and 100 can be compared. It may be
-    negative by chance. Of one sample it is the absolute error.
+    The score of a distribution is E|s - t| - E|s - s'| / 2 for independent samples s, s': the absolute error minus half
+    the expected distance of two samples. The estimate is the fair one, mean |s_i - t| - mean over i != j of
+    |s_i - s_j| / 2, whose expectation does not depend on the number of samples, so that 10 samples and 100 can be
+    compared. It may be negative by chance. For one sample it is the absolute error.
 
     Args:
       samples: [samples, tasks, points].
@@ -82,16 +82,16 @@ def crps(samples, truth):
     return error - sums.mean(axis=-1) / (count * (count - 1))
 
 
-def coverage(samples, truth, levels):
-    """Return how often the truth lies in central intervals of the samples.
+def coverage(samples: Any, truth: Any, levels: Any) -> np.ndarray:
+    """Return the fraction of points at which the truth lies in central intervals of the samples.
 
-    The intervals run between empirical quantiles at (1 - level) / 2 and (1 + level) / 2, and those are of few samples:
-    by the usual definition (NumPy's default) they lie too far in, and nine calibrated samples' 80 % interval would
-    cover 66 %. Weibull's definition makes the i-th of n sorted samples the quantile i / (n + 1), the very probability
-    that one more draw of the same distribution is below it. A truth exchangeable with the samples is then covered with
-    probability `level`: exactly where (n + 1) (1 - level) / 2 is an integer of at least 1, within some tenths of 1 / n
-    between those. No interval is wider than from the least sample to the greatest, which covers (n - 1) / (n + 1): a
-    higher level cannot be reached.
+    The intervals run between the empirical quantiles at (1 - level) / 2 and (1 + level) / 2. With few samples, NumPy's
+    default definition of quantiles makes them too narrow: the 80 % interval of nine calibrated samples would cover
+    66 %. Weibull's definition makes the i-th of n sorted samples the quantile i / (n + 1), which is the probability
+    that another draw from the same distribution is below it. A truth exchangeable with the samples is then covered with
+    probability `level`: exactly if (n + 1) (1 - level) / 2 is an integer of at least 1, and within a few tenths of
+    1 / n otherwise. The widest interval, from the least sample to the greatest, covers (n - 1) / (n + 1); higher levels
+    cannot be reached.
 
     Args:
       samples: [samples, tasks, points].
@@ -115,7 +115,7 @@ def coverage(samples, truth, levels):
     return np.mean((low <= truth) & (truth <= high), axis=-1)
 
 
-def _checked(samples, truth):
+def _checked(samples: Any, truth: Any) -> tuple[np.ndarray, np.ndarray]:
     samples, truth = np.asarray(samples, np.float64), np.asarray(truth, np.float64)
     if samples.ndim != 3 or not len(samples) or samples.shape[1:] != truth.shape:
         raise InputError(

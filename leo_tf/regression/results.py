@@ -1,18 +1,20 @@
-"""What a regression evaluation found, task by task and by number of shots."""
+"""Results of a regression evaluation, by number of shots and task by task."""
 
 import dataclasses
 import functools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from leo_tf.evaluation.intervals import confidence_interval
+from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.progress import Progress
 from leo_tf.evaluation.results import Result, stored
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.regression.metrics import LEVELS, score
+from leo_tf.regression.metrics import LEVELS, FunctionScores, score
+from leo_tf.regression.tasks import RegressionTasks
 
 FAMILIES = ("all", "sinusoid", "line")
 
@@ -39,42 +41,42 @@ class RegressionResult(Result):
     seconds: float
 
     @property
-    def num_tasks(self):
+    def num_tasks(self) -> int:
         return len(self.is_sinusoid)
 
-    def of_family(self, values, family):
+    def of_family(self, values: np.ndarray, family: str) -> np.ndarray:
         """Return the columns of `values` [..., tasks] that belong to a family: all, sinusoid or line."""
         return values if family == "all" else values[..., self.is_sinusoid == (family == "sinusoid")]
 
     @property
-    def shots_evaluated(self):
+    def shots_evaluated(self) -> list[int]:
         return self.shots.tolist()
 
-    def task_scores(self, shots):
+    def task_scores(self, shots: int) -> np.ndarray:
         """Return the squared errors [tasks]; raises InputError for shots that were not evaluated."""
         return self.task_squared_error[self.row(shots)]
 
-    def row(self, shots):
-        """Return where a number of shots is in the arrays; raises as `task_scores`."""
+    def row(self, shots: int) -> int:
+        """Return the row of a number of shots in the arrays; raises as `task_scores`."""
         self.require_shots(shots)
         return self.shots_evaluated.index(shots)
 
-    def mse(self, shots, family="all"):
+    def mse(self, shots: int, family: str = "all") -> Interval:
         """Return the Interval of the mean squared error over tasks."""
         return confidence_interval(self.of_family(self.task_scores(shots), family))
 
-    def crps(self, shots):
+    def crps(self, shots: int) -> Interval:
         """Return the Interval of the continuous ranked probability score over tasks."""
         return confidence_interval(self.task_crps[self.row(shots)])
 
-    def coverage(self, shots):
-        """Return for each of `LEVELS` the Interval of the fraction covered; {} for a single function."""
+    def coverage(self, shots: int) -> dict[float, Interval]:
+        """Return {level: Interval of the fraction covered} for `LEVELS`; {} for a single function."""
         covered = self.task_coverage[self.row(shots)]
         if np.isnan(covered).all():
             return {}
         return dict(zip(LEVELS, map(confidence_interval, covered), strict=True))
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Return a plain dict of everything but the per-task results, for JSON."""
         by_shots = {}
         for shots in self.shots.tolist():
@@ -87,15 +89,16 @@ class RegressionResult(Result):
         about = ("algorithm", "num_tasks", "num_samples", "tasks_digest", "model_fingerprint", "seconds")
         return {**{name: getattr(self, name) for name in about}, "shots": by_shots}
 
-    def __str__(self):
+    def __str__(self) -> str:
         cells = [f"{f'{shots} shot':>8} {_row(self, shots)}" for shots in self.shots.tolist()]
         head = (
             f"{'':>8} {'mse':>18} {'sinusoids':>18} {'lines':>18} {'one sample':>10} {'crps':>7}  90 % interval covers"
         )
-        return "\n".join([f"{self.algorithm}, {self.num_tasks} tasks, {self.num_samples} samples a task", head, *cells])
+        title = f"{self.algorithm}, {self.num_tasks} tasks, {self.num_samples} samples per task"
+        return "\n".join([title, head, *cells])
 
 
-def _row(result, shots):
+def _row(result: RegressionResult, shots: int) -> str:
     errors = [f"{i.mean:9.4f} +- {i.half_width:.4f}" for i in (result.mse(shots, family) for family in FAMILIES)]
     covered = result.coverage(shots).get(0.9)
     single = result.task_single_error[result.row(shots)].mean()
@@ -103,30 +106,40 @@ def _row(result, shots):
     return f"{' '.join(columns)}  {f'{100 * covered.mean:.1f} %' if covered else '-'}"
 
 
-def score_functions(functions, tasks, shots, algorithm, model_fingerprint="", workers=SINGLE_PROCESS, batch_size=1):
+def score_functions(
+    functions: Callable,
+    tasks: RegressionTasks,
+    shots: Sequence[int],
+    algorithm: str,
+    model_fingerprint: str = "",
+    workers: Any = SINGLE_PROCESS,
+    batch_size: int = 1,
+) -> RegressionResult:
     """Score sampled functions at several numbers of shots.
 
     Args:
-      functions: function (support_x, support_y, first_task), the first two [tasks, shots, 1], the last the number of
-        their first task -> (mean, samples): [tasks, points], exact, or None; and [samples, tasks, points].
+      functions: function (support_x [tasks, shots, 1], support_y [tasks, shots, 1], number of the first task) ->
+        (exact mean [tasks, points] or None, samples [samples, tasks, points]).
       tasks: RegressionTasks.
       shots: numbers of support points.
       algorithm, model_fingerprint: of the result.
-      workers: Collectives that the tasks are spread over, `batch_size` at once on each; all of its workers call this.
+      workers: Collectives that the tasks are spread over, in batches of `batch_size`; all of its workers call this.
 
     Returns:
       RegressionResult.
     """
-    start, found, counts = time.perf_counter(), [], set()
+    start = time.perf_counter()
+    found: list[FunctionScores] = []
+    counts: set[int] = set()
 
-    def scores(number, some):
+    def scores(number: int, some: np.ndarray) -> FunctionScores:
         (support_x, support_y), truth = tasks.support(number), tasks.truth[some]
         mean, samples = functions(support_x[some], support_y[some], int(some[0]))
         counts.add(len(samples))
         scored = score(samples, truth)
         if mean is None:
             return scored
-        return scored._replace(squared_error=np.mean((mean - truth) ** 2, axis=1))  # exact, where the samples' is not
+        return scored._replace(squared_error=np.mean((mean - truth) ** 2, axis=1))  # the samples' mean is not exact
 
     with Progress(f"evaluating {algorithm}", len(shots), "numbers of shots") as progress:
         for number in shots:

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,29 +14,29 @@ from leo_tf.errors import InputError
 from leo_tf.regression.episodes import INPUT, RegressionSampler
 
 MOST_SHOTS = 20
-SHOTS = (1, 2, 3, 5, 10, 20)  # that an evaluation takes by default
+SHOTS = (1, 2, 3, 5, 10, 20)  # of an evaluation, by default
 POINTS = 100
 
 
-def grid():
+def grid() -> np.ndarray:
     """Return the inputs at which functions are compared: midpoints of 100 equal parts of the range, [100] float64."""
     return INPUT[0] + (INPUT[1] - INPUT[0]) * (np.arange(POINTS) + 0.5) / POINTS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RegressionTasks:
-    """Fixed tasks. The first k support points are those of the k-shot task, so that shots differ in nothing else."""
+    """Fixed tasks. The k-shot task has the first k support points, so that numbers of shots differ in nothing else."""
 
     support_x: np.ndarray  # [tasks, 20, 1] float32
     support_y: np.ndarray  # [tasks, 20, 1] float32, with noise
     truth: np.ndarray  # [tasks, 100], the function on the grid, without noise
     is_sinusoid: np.ndarray  # [tasks] bool
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.truth)
 
     @functools.cached_property
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 in hex of the support points; equal for equal tasks."""
         digest = hashlib.sha256()
         for values in (self.support_x, self.support_y):
@@ -42,30 +44,32 @@ class RegressionTasks:
         return digest.hexdigest()
 
     @property
-    def identity(self):
-        """What tells these tasks from others, a dict."""
+    def identity(self) -> dict[str, Any]:
+        """Facts that distinguish these tasks from others."""
         return {"num_tasks": len(self), "tasks_digest": self.digest}
 
-    def support(self, shots) -> tuple[np.ndarray, np.ndarray]:
+    def support(self, shots: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k-shot support, (x, y), each [tasks, shots, 1]."""
         return self.support_x[:, :shots], self.support_y[:, :shots]
 
-    def take(self, indices):
+    def take(self, indices: Any) -> "RegressionTasks":
         """Return the tasks at `indices`, a slice or an array."""
         return RegressionTasks(*(getattr(self, field.name)[indices] for field in dataclasses.fields(self)))
 
 
-def join(parts):
+def join(parts: Sequence[RegressionTasks]) -> RegressionTasks:
     """Return the tasks of several RegressionTasks, one after another."""
     names = [field.name for field in dataclasses.fields(RegressionTasks)]
     return RegressionTasks(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
+def draw_tasks(
+    num_tasks: int, seed: int = 0, stream: int = randomness.TEST, noise_stddev: float = 0.3
+) -> RegressionTasks:
     """Draw tasks from a seed.
 
     Args:
-      num_tasks: number of tasks, at least 2. Fewer are the first of more.
+      num_tasks: number of tasks, at least 2. A smaller number gives the first of a larger one.
       seed: int.
       stream: one of `randomness`' streams.
       noise_stddev: of the support's targets.
@@ -77,7 +81,7 @@ def draw_tasks(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3):
       InputError: fewer than 2 tasks.
     """
     if num_tasks < 2:
-        raise InputError(f"Got {num_tasks} tasks; expected at least 2, without which there is no interval.")
+        raise InputError(f"Got {num_tasks} tasks; an interval needs at least 2.", "num_tasks")
     sampler, pair = RegressionSampler(MOST_SHOTS, 1, noise_stddev), randomness.stream_seed(seed, stream)
     episode, functions = sampler.sample(pair, 0, num_tasks), sampler.functions(pair, 0, num_tasks)
     truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))

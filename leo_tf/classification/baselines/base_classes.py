@@ -1,31 +1,35 @@
-"""What baselines take from the meta-training classes of a run, and from no other class."""
+"""Parts of baselines that are fitted to the base classes, the meta-training classes of a run, and to no others."""
 
 import functools
 import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from leo_tf.classification.baselines.feature_spaces import plda_of, whitened_by
-from leo_tf.classification.baselines.registry import lda_of
+from leo_tf.classification.baselines.feature_spaces import FeatureSpace, plda_of, whitened_by
+from leo_tf.classification.baselines.registry import Baseline, lda_of
+from leo_tf.data import EmbeddingTable
 from leo_tf.errors import InputError
 
 _logger = logging.getLogger("leo_tf")
+_Fitted = TypeVar("_Fitted")
 
 
-class TrainingClasses:
-    """The meta-training classes of a run, read when first needed; what cannot be had is said in one line.
+class BaseClasses:
+    """The base classes of a run, read when first needed; one warning says why something cannot be fitted.
 
     Args:
-      digest: of the table that the run was trained on, as the run recorded it; None where it did not.
-      loads: functions without arguments that may return that table; the first whose table has the digest is used.
+      digest: digest of the table that the run was trained on; None if the run did not record it.
+      loaders: functions without arguments that may return that table; the first one with the digest is used.
     """
 
-    def __init__(self, digest, loads):
-        self._digest, self._loads = digest, loads
+    def __init__(self, digest: str | None, loaders: Sequence[Callable[[], EmbeddingTable]]) -> None:
+        self._digest, self._loaders = digest, loaders
 
     @functools.cached_property
-    def table(self):
-        """The EmbeddingTable; None where it cannot be read, or is not what the run was trained on."""
-        reasons = [] if self._digest and self._loads else ["the run did not record on what it was trained."]
-        for load in self._loads if self._digest else ():
+    def table(self) -> EmbeddingTable | None:
+        """The EmbeddingTable; None if it cannot be read, or is not the one that the run was trained on."""
+        reasons = [] if self._digest and self._loaders else ["the run did not record the data that it was trained on."]
+        for load in self._loaders if self._digest else ():
             try:
                 table = load()
             except InputError as error:
@@ -36,28 +40,28 @@ class TrainingClasses:
             reasons.append(
                 f"{table.source} has sha256 {table.digest[:12]}..., the run was trained on {self._digest[:12]}...."
             )
-        _logger.warning("Nothing is whitened by the meta-training classes, and there is no LDA: %s", reasons[0])
+        _logger.warning("No whitening by the meta-training classes and no LDA: %s", reasons[0])
         return None
 
     @functools.cached_property
-    def whitened(self):
-        """The Space that they whiten, or None."""
-        return self._made(whitened_by)
+    def whitened(self) -> FeatureSpace | None:
+        """The FeatureSpace that they whiten, or None."""
+        return self._fitted(whitened_by)
 
     @functools.cached_property
-    def lda(self):
+    def lda(self) -> Baseline | None:
         """The Baseline of LDA with their covariance, or None."""
-        return self._made(lda_of)
+        return self._fitted(lda_of)
 
-    def plda(self, validation, ways, shots):
-        """Return the Space of their PLDA, chosen on tasks of the validation classes, or None."""
-        return self._made(lambda table: plda_of(table, validation, ways, shots))
+    def plda(self, validation: EmbeddingTable, ways: int, shots: int) -> FeatureSpace | None:
+        """Return the FeatureSpace of their PLDA, chosen on tasks of the validation classes, or None."""
+        return self._fitted(lambda table: plda_of(table, validation, ways, shots))
 
-    def _made(self, make):
+    def _fitted(self, fit: Callable[[EmbeddingTable], _Fitted]) -> _Fitted | None:
         if self.table is None:
             return None
         try:
-            return make(self.table)
+            return fit(self.table)
         except InputError as error:
-            _logger.warning("Nothing is whitened by the meta-training classes: %s", error)
+            _logger.warning("No whitening by the meta-training classes: %s", error)
             return None

@@ -1,11 +1,11 @@
-"""The span of a support set: what a penalised linear classifier can be made of, whatever the dimension.
+"""The dual problem of a penalised linear classifier, whose size depends on the examples and not on the dimension.
 
 The weights that minimise a loss of the logits plus a penalty on their norm are sums of support examples (the
-representer theorem), so that a task of n examples is solved in their n x n Gram matrix. An unpenalised bias takes up a
+representer theorem), so that a task of n examples is solved in their n x n Gram matrix. An unpenalised bias absorbs a
 shift of all examples, hence the centring.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -13,20 +13,20 @@ from leo_tf.classification.metrics import LinearClassifier
 from leo_tf.errors import InputError
 
 
-class Span(NamedTuple):
-    """Support sets in float64, the examples of all classes in one axis."""
+class DualProblem(NamedTuple):
+    """Support sets in float64, with the examples of all classes on one axis."""
 
     centred: tf.Tensor  # [tasks, examples, dim]
     mean: tf.Tensor  # [tasks, dim]
     gram: tf.Tensor  # [tasks, examples, examples], of the centred examples
     targets: tf.Tensor  # [tasks, ways, examples], 1 where the example is of the class
 
-    def classifier(self, dual, bias, dtype):
-        """Return the LinearClassifier of weights sum_i dual[i] (x_i - mean), with a bias where the mean is the origin.
+    def classifier(self, dual: tf.Tensor, bias: tf.Tensor, dtype: tf.DType) -> LinearClassifier:
+        """Return the LinearClassifier with weights sum_i dual[i] (x_i - mean).
 
         Args:
           dual: [tasks, ways, examples].
-          bias: [tasks, ways].
+          bias: [tasks, ways], the logits at the mean.
           dtype: of the classifier.
         """
         weights = tf.matmul(dual, self.centred)
@@ -34,23 +34,19 @@ class Span(NamedTuple):
         return LinearClassifier(tf.cast(weights, dtype), tf.cast(bias, dtype))
 
 
-def span_of(support_x, support_y):
-    """Return the Span of support_x [tasks, ways, shots, dim] and support_y [tasks, ways, shots] int; static shapes."""
+def dual_problem(support_x: tf.Tensor, support_y: tf.Tensor) -> DualProblem:
+    """Return the DualProblem of support_x [tasks, ways, shots, dim] and support_y [tasks, ways, shots] int."""
     tasks, ways, shots, dim = support_x.shape
     examples = tf.reshape(tf.cast(support_x, tf.float64), [tasks, ways * shots, dim])
     labels = tf.reshape(support_y, [tasks, ways * shots])
     mean = tf.reduce_mean(examples, axis=1)
     centred = examples - mean[:, tf.newaxis]
     gram = tf.matmul(centred, centred, transpose_b=True)
-    return Span(centred, mean, gram, tf.one_hot(labels, ways, axis=1, dtype=tf.float64))
+    return DualProblem(centred, mean, gram, tf.one_hot(labels, ways, axis=1, dtype=tf.float64))
 
 
-def positive(name, value):
-    """Return a penalty's weight as a float64 scalar; tensors are taken as they are.
-
-    Raises:
-      InputError: a number that is not above 0.
-    """
+def positive(name: str, value: Any) -> tf.Tensor:
+    """Return a hyperparameter as a float64 scalar; raises InputError if it is a number that is not above 0."""
     if not tf.is_tensor(value) and not isinstance(value, tf.Variable) and not value > 0:
         raise InputError(f"Got {name}={value!r}; expected a number above 0.")
     return tf.cast(value, tf.float64)

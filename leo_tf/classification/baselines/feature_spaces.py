@@ -1,72 +1,81 @@
-"""The spaces that baselines work in: embeddings as they are, and transformed by what training classes have shown."""
+"""Feature spaces that baselines work in: raw embeddings, and embeddings transformed by what base classes show."""
 
 import dataclasses
 import functools
 import hashlib
+from typing import Any
 
 import numpy as np
 
 from leo_tf.classification.prototype_init import PLDA, choose_start
-from leo_tf.data import transform
+from leo_tf.data import EmbeddingTable
+from leo_tf.transforms import FittedTransform, fit_transform
 
 _ADJECTIVES = {"whiten": "whitened", "center": "centred", "plda": "PLDA"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Space:
+class FeatureSpace:
     """A transform of embeddings.
 
     Attributes:
-      adjective: what it makes of embeddings, "whitened"; empty where it leaves them as they are.
-      mean, matrix: as `data.transform.fit_transform` returns them, or None.
+      adjective: describes transformed embeddings, "whitened"; empty for raw embeddings.
+      transform: FittedTransform, or None.
     """
 
     adjective: str = ""
-    mean: np.ndarray | None = None
-    matrix: np.ndarray | None = None
+    transform: FittedTransform | None = None
 
     @functools.cached_property
-    def digest(self):
-        """SHA-256 in hex of the transform; empty where there is none."""
-        if self.mean is None or self.matrix is None:
+    def digest(self) -> str:
+        """SHA-256 in hex of the transform; empty if there is none."""
+        if self.transform is None:
             return ""
-        return hashlib.sha256(np.vstack([self.mean, self.matrix]).astype("<f4").tobytes()).hexdigest()
+        return hashlib.sha256(np.vstack(self.transform).astype("<f4").tobytes()).hexdigest()
 
-    def of(self, table):
-        """Return an EmbeddingTable in this space."""
-        return table if self.mean is None else transform.transformed(table, self.mean, self.matrix)
+    @property
+    def is_plda(self) -> bool:
+        """Whether the transform is PLDA."""
+        return self.adjective == _ADJECTIVES["plda"]
+
+    def of(self, table: EmbeddingTable) -> EmbeddingTable:
+        """Return an EmbeddingTable in this space; the digest stays that of the data."""
+        if self.transform is None:
+            return table
+        rows = self.transform.apply(table.embeddings)
+        return dataclasses.replace(table, embeddings=rows, source=f"{table.source}, {self.adjective}")
 
 
-RAW = Space()
+RAW = FeatureSpace()
 
 
-def space_of_model(model):
-    """Return the Space of a classification learner's own transform; None where it has none."""
+def space_of_model(model: Any) -> FeatureSpace | None:
+    """Return the FeatureSpace of a classification learner's own transform; None if it has none."""
     own = model.feature_transform
-    if own is None:
+    if own is None or own.kind == "none":
         return None
-    return Space(_ADJECTIVES[model.config.feature_transform], own.mean.numpy(), own.matrix.numpy())
+    return FeatureSpace(_ADJECTIVES[own.kind], own.fitted)
 
 
-def whitened_by(table):
-    """Return the Space that whitens by the scatter within the classes of an EmbeddingTable: the meta-training classes.
+def whitened_by(table: EmbeddingTable) -> FeatureSpace:
+    """Return the FeatureSpace that whitens by the scatter within the classes of a table, the meta-training classes.
 
     Raises:
       InputError: no class has two different embeddings.
     """
-    return Space(_ADJECTIVES["whiten"], *transform.fit_transform(table, "whiten"))
+    return FeatureSpace(_ADJECTIVES["whiten"], fit_transform("whiten", table.embeddings, table.class_sizes))
 
 
-def plda_of(table, validation, ways, shots):
-    """Return the Space of PLDA fitted to the meta-training classes, its shares chosen on validation tasks.
+def plda_of(table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots: int) -> FeatureSpace:
+    """Return the FeatureSpace of PLDA fitted to the meta-training classes, its shrinkages chosen on validation tasks.
 
     Args:
       table, validation: EmbeddingTables of the meta-training and of the validation classes.
-      ways, shots: of the tasks.
+      ways, shots: shape of the validation tasks.
 
     Raises:
       InputError: no class has two different embeddings, or the validation classes have no such tasks.
     """
     start = choose_start(PLDA, table, validation, ways, shots)
-    fitted = transform.fit_transform(table, "plda", start.shrinkage, start.between, shots)
-    return Space(_ADJECTIVES["plda"], *fitted)
+    fitted = fit_transform("plda", table.embeddings, table.class_sizes, start.shrinkage, start.between, shots)
+    return FeatureSpace(_ADJECTIVES["plda"], fitted)

@@ -1,38 +1,39 @@
 """Linear discriminant analysis with the covariance that the meta-training classes share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification.baselines.dual import positive
 from leo_tf.classification.metrics import LinearClassifier
-from leo_tf.data.transform import within_classes
+from leo_tf.data import EmbeddingTable
+from leo_tf.transforms import within_class_scatter
 
 
 class SharedCovariance(NamedTuple):
-    """A covariance matrix by its eigenvectors."""
+    """Eigendecomposition of a covariance matrix."""
 
     variances: np.ndarray  # [dim] float64
-    directions: np.ndarray  # [dim, dim] float64, one a column
+    directions: np.ndarray  # [dim, dim] float64, in columns
 
 
-def shared_covariance(table):
-    """Return the SharedCovariance within the classes of an EmbeddingTable; a few examples cannot give it."""
-    covariance = within_classes(table).covariance
+def shared_covariance(table: EmbeddingTable) -> SharedCovariance:
+    """Return the SharedCovariance within the classes of an EmbeddingTable."""
+    covariance = within_class_scatter(table.embeddings, table.class_sizes).covariance
     return SharedCovariance(*np.linalg.eigh(covariance))
 
 
-def lda(support_x, covariance, shrinkage=0.1):
+def lda(support_x: Any, covariance: SharedCovariance, shrinkage: Any = 0.1) -> LinearClassifier:
     """Return the classifier of normal densities with the support means and one covariance.
 
     Args:
       support_x: embeddings [tasks, ways, shots, dim].
       covariance: SharedCovariance.
-      shrinkage: share of the mean variance that is added to every direction's. A number or a scalar tensor.
+      shrinkage: share of the mean variance that is added to every direction's variance. A number or a scalar tensor.
 
     Returns:
-      LinearClassifier; the log densities up to what is the same for all classes.
+      LinearClassifier; its logits are the log densities up to a term that is the same for all classes.
 
     Raises:
       InputError: the shrinkage is not positive.

@@ -1,30 +1,33 @@
-"""Multinomial logistic regression, all tasks of a batch at once by Newton's method in the span of their supports."""
+"""Multinomial logistic regression of all tasks of a batch at once, by Newton's method on the dual problem."""
 
 import logging
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from leo_tf.classification.baselines.dual import positive, span_of
+from leo_tf.classification.baselines.dual import dual_problem, positive
+from leo_tf.classification.metrics import LinearClassifier
 
-_MOST_STEPS = 50  # some ten are needed
-_TOLERANCE = 1e-6  # of the largest dual coefficient
+_MOST_STEPS = 50  # about ten are needed
+_TOLERANCE = 1e-6  # relative to the largest dual coefficient
 _STEP_LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.01)
-_TIE = 1e-9  # as a share of the objective: what differs by less is rounding
+_TIE = 1e-9  # relative differences of the objective below it are rounding
 _logger = logging.getLogger("leo_tf")
 
 
-def logistic_regression(support_x, support_y, C=1.0):
+def logistic_regression(support_x: Any, support_y: Any, C: Any = 1.0) -> LinearClassifier:
     """Fit an L2-penalised multinomial logistic regression to each task's support.
 
-    A task costs some `ways` Cholesky factors of its [examples, examples] Gram matrix a step. `functools.partial(
-    logistic_regression, C=10.0)` is a `make_classifier` for `Evaluator`.
+    A step costs about `ways` Cholesky factorisations of a [examples, examples] matrix per task.
+    `functools.partial(logistic_regression, C=10.0)` is a `make_classifier` for `Evaluator`.
 
     Args:
       support_x: embeddings [tasks, ways, shots, dim].
       support_y: labels [tasks, ways, shots] int; every class 0..ways-1 occurs.
-      C: weight of the summed cross-entropy against half the squared norm of the weights; scikit-learn's C, which of two
-        classes has one row of weights and C = 1 there is C = 0.5 here. A number or a scalar tensor.
+      C: factor of the summed cross-entropy, beside half the squared norm of the weights; scikit-learn's C, except that
+        scikit-learn has one row of weights for two classes, so that its C = 1 is C = 0.5 here. A number or a scalar
+        tensor.
 
     Returns:
       LinearClassifier, with bias.
@@ -34,27 +37,27 @@ def logistic_regression(support_x, support_y, C=1.0):
     """
     C = positive("C", C)
     support_x = tf.convert_to_tensor(support_x)
-    span = span_of(support_x, support_y)
-    found = minimise(C * span.gram, span.targets)
+    problem = dual_problem(support_x, support_y)
+    found = minimise(C * problem.gram, problem.targets)
     count = tf.reduce_sum(tf.cast(found.error > _TOLERANCE, tf.int32))
     tf.cond(count > 0, lambda: tf.numpy_function(_warn, [count], tf.int32), lambda: count)
-    return span.classifier(C * found.dual, found.bias, support_x.dtype)
+    return problem.classifier(C * found.dual, found.bias, support_x.dtype)
 
 
-def _warn(count):
-    _logger.warning("Logistic regression of %d tasks has not converged in %d steps.", count, _MOST_STEPS)
+def _warn(count: Any) -> Any:
+    _logger.warning("Logistic regression did not converge in %d steps for %d tasks.", _MOST_STEPS, count)
     return count
 
 
 class Minimum(NamedTuple):
-    """Where the objective of `minimise` is least."""
+    """Minimum of the objective of `minimise`."""
 
     dual: tf.Tensor  # [tasks, ways, examples]
     bias: tf.Tensor  # [tasks, ways]
-    error: tf.Tensor  # [tasks], of the dual against the gradient, as a share of its largest coefficient
+    error: tf.Tensor  # [tasks], difference of dual and gradient relative to the largest coefficient
 
 
-def minimise(kernel, targets):
+def minimise(kernel: tf.Tensor, targets: tf.Tensor) -> Minimum:
     """Minimise cross_entropy(f) + sum_c a_c K a_c / 2 over a and b, where f_c = K a_c + b_c are the logits.
 
     Args:
@@ -66,14 +69,14 @@ def minimise(kernel, targets):
 
     References:
       Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 3.5: Newton's step for a multiclass
-      classifier by one Cholesky factor a class. The free bias is eliminated from the step here.
+      classifier by one Cholesky factor per class. The free bias is eliminated from the step here.
     """
 
-    def unfinished(step, dual, bias, error):
+    def unfinished(step: tf.Tensor, dual: tf.Tensor, bias: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
         return tf.logical_and(step < _MOST_STEPS, tf.reduce_any(error > _TOLERANCE))
 
-    def improve(step, dual, bias, error):
-        dual, bias = _searched(kernel, targets, (dual, bias), _newton(kernel, targets, dual, bias))
+    def improve(step: tf.Tensor, dual: tf.Tensor, bias: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        dual, bias = _line_search(kernel, targets, (dual, bias), _newton(kernel, targets, dual, bias))
         return step + 1, dual, bias, _error(kernel, targets, dual, bias)
 
     dual, bias = tf.zeros_like(targets), tf.zeros_like(targets[..., 0])
@@ -81,18 +84,18 @@ def minimise(kernel, targets):
     return Minimum(*tf.while_loop(unfinished, improve, start)[1:])
 
 
-def _logits(kernel, dual, bias):
+def _logits(kernel: tf.Tensor, dual: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.matmul(dual, kernel) + bias[..., tf.newaxis]
 
 
-def _error(kernel, targets, dual, bias):
+def _error(kernel: tf.Tensor, targets: tf.Tensor, dual: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     gradient = targets - tf.nn.softmax(_logits(kernel, dual, bias), axis=1)
     off = tf.reduce_max(tf.abs(dual - gradient), axis=[1, 2])
     return off / tf.reduce_max(tf.abs(gradient), axis=[1, 2])
 
 
-def _newton(kernel, targets, dual, bias):
-    """Return where the quadratic model of the objective is least, (dual, bias).
+def _newton(kernel: tf.Tensor, targets: tf.Tensor, dual: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the minimum of the objective's quadratic model, (dual, bias).
 
     With W = diag(p) - p p' (over classes, each example alone) the Hessian of the cross-entropy in f, the step solves
     a + W (K a + b) = W f + y - p and sum_i a_i = 0. P = (K + W^-1)^-1 is never formed.
@@ -122,10 +125,12 @@ def _newton(kernel, targets, dual, bias):
     return without_bias - times_p(new_bias * tf.ones_like(right)), new_bias[..., 0]
 
 
-def _searched(kernel, targets, old, new):
-    """Return the best of some points on the way from `old` to `new`, each task's own; `new` where there is a tie."""
+def _line_search(
+    kernel: tf.Tensor, targets: tf.Tensor, old: Sequence[tf.Tensor], new: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """Return the best of several points between `old` and `new` for each task; `new` on a tie."""
 
-    def value(dual, bias):
+    def value(dual: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         logits = _logits(kernel, dual, bias)
         loss = tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(targets * logits, axis=1)
         return tf.reduce_sum(loss, axis=1) + tf.reduce_sum(dual * tf.matmul(dual, kernel), axis=[1, 2]) / 2

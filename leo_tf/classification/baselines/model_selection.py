@@ -1,82 +1,92 @@
-"""The strength of a baseline's penalty, chosen by accuracy on tasks of the validation classes."""
+"""Choice of a baseline's hyperparameter by accuracy on tasks of the validation classes."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.classification.evaluator import Evaluator, sampler_of
-from leo_tf.classification.tasks import draw_tasks
+from leo_tf.classification.tasks import Tasks, draw_tasks
+from leo_tf.data import EmbeddingTable
 from leo_tf.errors import InputError
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
 
 VALIDATION_TASKS = 200
-_SEED, _MOST_EXTENSIONS, _FACTOR, _WORTH_GOING_ON = 0, 4, 10.0, 0.001
+_SEED, _MOST_EXTENSIONS, _FACTOR, _LEAST_GAIN = 0, 4, 10.0, 0.001
 
 
 class Choice(NamedTuple):
-    """What was chosen, and from what."""
+    """The value that was chosen, and what it was chosen from."""
 
-    strength: float
-    accuracies: dict[float, float]  # validation accuracy by strength, in the order of trial
+    value: float
+    accuracies: dict[float, float]  # validation accuracy by value, in the order of trial
 
 
-def validation_tasks(table, ways, shots):
-    """Draw the tasks that strengths are chosen on.
+def validation_tasks(table: EmbeddingTable, ways: int, shots: int) -> Tasks:
+    """Draw the tasks that hyperparameters are chosen on.
 
     Args:
       table: EmbeddingTable of the validation classes.
-      ways: as many classes, or all that there are.
-      shots: support examples of a class.
+      ways: number of classes per task; all of them if there are fewer.
+      shots: support examples per class.
 
     Returns:
       Tasks.
 
     Raises:
-      InputError: there is one class only, or too few examples of one.
+      InputError: there is only one class, or a class has too few examples.
     """
     if table.num_classes < 2:
         raise InputError(
-            f"{table.source} has 1 class; expected at least 2, to choose the strength of a baseline on. Add classes, "
-            "or leave out baselines."
+            f"{table.source} has 1 class; expected at least 2, to choose a baseline's hyperparameter on. Add classes, "
+            "or leave out baselines.",
+            "baselines",
         )
     ways = min(ways, table.num_classes)
     return draw_tasks(table, ways, shots, None, VALIDATION_TASKS, _SEED, randomness.VALIDATION)
 
 
-def choose(fit, strengths, table, tasks, batch_size=100, workers=SINGLE_PROCESS):
-    """Choose the strength of best accuracy; of equal ones the first.
+def choose(
+    fit: Callable,
+    candidates: Sequence[float],
+    table: EmbeddingTable,
+    tasks: Tasks,
+    batch_size: int = 100,
+    workers: Any = SINGLE_PROCESS,
+) -> Choice:
+    """Choose the candidate of highest accuracy, the first one on a tie.
 
-    Where the best is the largest or the smallest, others follow by factors of ten, up to four and while they gain a
-    tenth of a point.
+    If the best is the largest or the smallest, up to four more follow by factors of ten, as long as each gains a tenth
+    of a point.
 
     Args:
-      fit: function (support_x, support_y, strength, a scalar tensor) -> LinearClassifier.
-      strengths: numbers above 0, from the strongest penalty to the weakest.
-      table: EmbeddingTable of the validation classes, in the space of the baseline.
+      fit: function (support_x, support_y, value, a scalar tensor) -> LinearClassifier.
+      candidates: numbers above 0, from the strongest penalty to the weakest.
+      table: EmbeddingTable of the validation classes, in the feature space of the baseline.
       tasks: Tasks of it.
-      batch_size: tasks at once.
+      batch_size: tasks per batch.
       workers: Collectives that the tasks are spread over; all of its workers call this, and choose the same.
 
     Returns:
       Choice.
     """
-    strength = tf.Variable(strengths[0], dtype=tf.float64, trainable=False)  # one graph serves all
+    variable = tf.Variable(candidates[0], dtype=tf.float64, trainable=False)  # one graph serves all
     batch_size = workers.batch_size(len(tasks), batch_size)
-    evaluator = Evaluator(lambda x, y: fit(x, y, strength), sampler_of(table, tasks), batch_size)
+    evaluator = Evaluator(lambda x, y: fit(x, y, variable), sampler_of(table, tasks), batch_size)
 
-    def accuracy(value):
-        strength.assign(value)
+    def accuracy(value: float) -> float:
+        variable.assign(value)
         scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
         return float(scores.accuracy.mean())
 
-    found = {value: accuracy(value) for value in strengths}
+    found = {value: accuracy(value) for value in candidates}
     for _ in range(_MOST_EXTENSIONS):
         best = max(found, key=found.__getitem__)
         if best not in (max(found), min(found)):
             break
         further = best * _FACTOR if best == max(found) else best / _FACTOR
         found[further] = accuracy(further)
-        if found[further] < found[best] + _WORTH_GOING_ON:
+        if found[further] < found[best] + _LEAST_GAIN:
             break
     return Choice(max(found, key=found.__getitem__), found)

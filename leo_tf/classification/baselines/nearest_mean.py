@@ -1,12 +1,14 @@
-"""Nearest class mean: the simplest answer that a few examples allow."""
+"""Nearest class mean, by Euclidean distance and by cosine."""
+
+from typing import Any
 
 import tensorflow as tf
 
 from leo_tf.classification.metrics import LinearClassifier
 
 
-def nearest_class_mean(support_x):
-    """Return the classifier that picks the class whose support mean is nearest (Euclidean).
+def nearest_class_mean(support_x: Any) -> LinearClassifier:
+    """Return the classifier that picks the class with the nearest support mean (Euclidean).
 
     Args:
       support_x: [tasks, ways, shots, dim].
@@ -18,13 +20,13 @@ def nearest_class_mean(support_x):
     return LinearClassifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
 
 
-def nearest_class_mean_by_cosine(support_x):
-    """Return the classifier that picks the class whose support mean makes the smallest angle with the query.
+def nearest_class_mean_by_cosine(support_x: Any) -> LinearClassifier:
+    """Return the classifier that picks the class whose support mean has the largest cosine with the query.
 
     Args:
       support_x: [tasks, ways, shots, dim].
 
     Returns:
-      LinearClassifier of means of unit length; the query's length, the same for all classes, is left out.
+      LinearClassifier of means of unit length; the query's length is left out, as it is the same for all classes.
     """
     return LinearClassifier(tf.math.l2_normalize(tf.reduce_mean(support_x, axis=2), axis=-1))

@@ -1,18 +1,21 @@
-"""Ridge regression on the classes' indicators: a linear classifier in closed form."""
+"""Ridge regression on one-hot labels: a linear classifier in closed form."""
+
+from typing import Any
 
 import tensorflow as tf
 
-from leo_tf.classification.baselines.dual import positive, span_of
+from leo_tf.classification.baselines.dual import dual_problem, positive
+from leo_tf.classification.metrics import LinearClassifier
 
 
-def ridge(support_x, support_y, penalty=1.0):
+def ridge(support_x: Any, support_y: Any, penalty: Any = 1.0) -> LinearClassifier:
     """Fit a ridge regression of each task's one-hot labels on its support.
 
     Args:
       support_x: embeddings [tasks, ways, shots, dim].
       support_y: labels [tasks, ways, shots] int.
-      penalty: of the squared norm of the weights, against the summed squared error; scikit-learn's alpha. A number or a
-        scalar tensor.
+      penalty: factor of the weights' squared norm in the objective, beside the summed squared error; scikit-learn's
+        alpha. A number or a scalar tensor.
 
     Returns:
       LinearClassifier, with bias; its logits are the regression's values.
@@ -22,8 +25,8 @@ def ridge(support_x, support_y, penalty=1.0):
     """
     penalty = positive("penalty", penalty)
     support_x = tf.convert_to_tensor(support_x)
-    span = span_of(support_x, support_y)
-    level = tf.reduce_mean(span.targets, axis=2, keepdims=True)
-    matrix = span.gram + penalty * tf.eye(span.gram.shape[-1], dtype=tf.float64)
-    dual = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), tf.linalg.matrix_transpose(span.targets - level))
-    return span.classifier(tf.linalg.matrix_transpose(dual), level[..., 0], support_x.dtype)
+    problem = dual_problem(support_x, support_y)
+    level = tf.reduce_mean(problem.targets, axis=2, keepdims=True)
+    matrix = problem.gram + penalty * tf.eye(problem.gram.shape[-1], dtype=tf.float64)
+    dual = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), tf.linalg.matrix_transpose(problem.targets - level))
+    return problem.classifier(tf.linalg.matrix_transpose(dual), level[..., 0], support_x.dtype)

@@ -1,15 +1,22 @@
-"""Documentation: every page is in the site, links lead somewhere, and the command reference has every flag."""
+"""Documentation: every page is in the site, links lead somewhere, the reference has every flag, examples work."""
 
 import importlib
 import importlib.util
 import re
+import sys
+import textwrap
+import types
 from pathlib import Path
 
+import keras
 import pytest
+import tensorflow as tf
 import yaml
 from absl import flags
 
+import leo_tf
 from leo_tf.commands import evaluate, train
+from leo_tf.config import algorithms
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -95,3 +102,33 @@ def test_figure_of_the_readme_shows_its_table():
     assert len(columns) == 4 and set(figure.SHOWN) <= rows.keys()
     assert rows["nearest class mean"][0] == (54.31, 0.18)
     assert {len(row) for row in rows.values()} == {len(columns)}
+
+
+@pytest.fixture
+def anil_of_contributing(monkeypatch):
+    """Add CONTRIBUTING's meta-learner to the package, as its reader does."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("### A meta-learner")[1].split("\n### ")[0]
+    settings, learner, line = map(textwrap.dedent, re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    for name, code in (("leo_tf.config.anil", settings), ("leo_tf.classification.anil", learner)):
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(code, module.__dict__)
+    monkeypatch.setitem(algorithms.ALGORITHMS, "anil", None)  # so that it is removed afterwards
+    exec(line, {"ALGORITHMS": algorithms.ALGORITHMS, "Algorithm": algorithms.Algorithm})
+
+
+def test_meta_learner_of_contributing_trains(anil_of_contributing):
+    data = leo_tf.config.DataConfig(dataset_name="glyphs")
+    config = leo_tf.RunConfig(algorithm="anil", data=data)
+    assert config.flat()["body_units"] == 64
+    work = leo_tf.MetaTraining(config)
+    assert [tuple(variable.shape) for variable in work.learner.meta_variables] == [(5, 64), (64, 128)]
+
+    train, test = (leo_tf.EmbeddingTable.load("", "glyphs", split) for split in ("train", "test"))
+    sampler = leo_tf.EpisodeSampler(train, ways=5, shots=1, queries=15)
+    episodes = tf.data.Dataset.range(60).map(lambda i: sampler.sample(seed=0, first_task=12 * i, num_tasks=12))
+    untrained = leo_tf.evaluate(work.learner, test, 5, 1, num_tasks=200).accuracy.mean
+    work.learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    work.learner.fit(episodes, shuffle=False, verbose=0)
+    assert leo_tf.evaluate(work.learner, test, 5, 1, num_tasks=200).accuracy.mean > untrained + 0.02

@@ -1,5 +1,8 @@
 """Hooks of mkdocs: fill the command reference in from the flags themselves."""
 
+from types import ModuleType
+from typing import Any
+
 from absl import flags
 
 from leo_tf.commands import evaluate, train
@@ -8,7 +11,8 @@ from leo_tf.commands.help import default_of, grouped, usage_of
 COMMANDS = {"train.py": train, "evaluate.py": evaluate}
 
 
-def on_page_markdown(markdown, page, **_):
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Replace the placeholders of commands.md by tables of flags."""
     if page.file.src_path != "commands.md":
         return markdown
     for script, module in COMMANDS.items():
@@ -16,7 +20,7 @@ def on_page_markdown(markdown, page, **_):
     return markdown
 
 
-def reference(module):
+def reference(module: ModuleType) -> str:
     """Return the flags of a command as Markdown, group by group."""
     values = flags.FlagValues()
     module.define_flags(values)
@@ -27,9 +31,9 @@ def reference(module):
     return "\n\n".join(parts)
 
 
-def _about(flag):
+def _about(flag: flags.Flag) -> str:
     return flag.help.partition(">: ")[2] if getattr(flag.parser, "enum_values", None) else flag.help
 
 
-def _code(text):
+def _code(text: str) -> str:
     return f"`{text}`" if text else ""

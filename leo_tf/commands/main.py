@@ -39,9 +39,7 @@ def train_main() -> None:
 def evaluate_main() -> None:
     """Evaluate a run's best checkpoint on test tasks; needs nothing but --checkpoint_path."""
     evaluate.define_flags()
-    about = (
-        "Evaluate a run's best checkpoint on tasks of new classes. By default all settings are those of the run."
-    )
+    about = "Evaluate a run's best checkpoint on tasks of new classes. By default all settings are those of the run."
     example = "python evaluate.py --checkpoint_path=runs/mini_1shot --num_tr_examples_per_class=5"
     run_command(evaluate.run, Command(about, "python evaluate.py", example))
 
@@ -73,8 +71,8 @@ def run_command(run: Callable[..., int], command: Command) -> None:
             if not _is_out_of_memory(error):
                 raise
             last_words.append(
-                f"Error: Out of memory ({_largest_allocation(error)}). Lower metatrain_batch_size, metavalid_batch_size "
-                "or metatest_batch_size, or the sizes of the model and the tasks."
+                f"Error: Out of memory ({_largest_allocation(error)}). Lower metatrain_batch_size, "
+                "metavalid_batch_size or metatest_batch_size, or the sizes of the model and the tasks."
             )
         return _USAGE_ERROR
 

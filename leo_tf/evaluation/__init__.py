@@ -1,4 +1,4 @@
-"""Statistics of results, whatever the problem: intervals, paired comparison, scatter over seeds, pictures."""
+"""Statistics of results for every problem: intervals, paired comparison, spread over seeds, calibration, plots."""
 
 from leo_tf.evaluation.comparison import Comparison, compare, compare_paired
 from leo_tf.evaluation.fingerprint import fingerprint

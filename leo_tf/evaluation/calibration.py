@@ -1,7 +1,7 @@
-"""Calibration: whether a confidence of 70 % is right 70 % of the time."""
+"""Calibration: whether predictions made with a confidence of 70 % are right 70 % of the time."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize, special
@@ -14,11 +14,14 @@ _TEMPERATURES = 0.01, 100.0
 
 
 class Tallies(NamedTuple):
-    """Per-task sums from which every figure of calibration follows; bins divide [0, 1] into equal parts."""
+    """Per-task sums from which all measures of calibration follow; bins divide [0, 1] into equal parts.
 
-    queries: np.ndarray  # [tasks, bins], number of those whose confidence, the highest probability, is in the bin
+    The confidence of a query is its highest probability.
+    """
+
+    queries: np.ndarray  # [tasks, bins], number of queries whose confidence is in the bin
     confidence: np.ndarray  # [tasks, bins], sum of confidences
-    right: np.ndarray  # [tasks, bins], sum of right answers
+    right: np.ndarray  # [tasks, bins], number of right answers
     loss: np.ndarray  # [tasks], mean negative log-likelihood, nats
     brier: np.ndarray  # [tasks], mean squared distance of the probabilities from the one-hot label
 
@@ -27,7 +30,7 @@ class Tallies(NamedTuple):
 class Calibration:
     """Calibration over the queries of many tasks.
 
-    A bin is (low, high]; an empty one has confidence and accuracy NaN.
+    A bin is (low, high]; the confidence and accuracy of an empty bin are NaN.
     """
 
     expected_error: float  # fraction, weighted by queries
@@ -37,7 +40,7 @@ class Calibration:
     bin_confidence: np.ndarray  # [bins]
     bin_accuracy: np.ndarray  # [bins]
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Return a plain dict, for JSON."""
         return {
             "expected_calibration_error": self.expected_error,
@@ -53,7 +56,7 @@ class Calibration:
             ],
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"expected calibration error {100 * self.expected_error:.2f} % ({len(self.bin_count)} bins), negative "
             f"log-likelihood {self.negative_log_likelihood.mean:.4f} +- {self.negative_log_likelihood.half_width:.4f} "
@@ -61,7 +64,7 @@ class Calibration:
         )
 
 
-def tally(logits, labels, bins=BINS):
+def tally(logits: Any, labels: Any, bins: int = BINS) -> Tallies:
     """Sum up queries by confidence.
 
     Args:
@@ -81,7 +84,7 @@ def tally(logits, labels, bins=BINS):
     tasks = len(logs)
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(tasks)[:, np.newaxis]
 
-    def in_bins(values):
+    def in_bins(values: np.ndarray) -> np.ndarray:
         return np.bincount(index.ravel(), values.ravel(), tasks * bins).reshape(tasks, bins)
 
     of_label = np.take_along_axis(probabilities, labels, axis=-1)[..., 0]
@@ -95,7 +98,7 @@ def tally(logits, labels, bins=BINS):
     )
 
 
-def calibration(tallies):
+def calibration(tallies: Tallies) -> Calibration:
     """Return the Calibration of Tallies.
 
     References:
@@ -115,14 +118,14 @@ def calibration(tallies):
 
 
 class Fit(NamedTuple):
-    """What `fit_temperature` found."""
+    """Result of `fit_temperature`."""
 
-    temperature: float  # from 0.01 to 100; above 1 the model was too sure of itself
-    loss: float  # mean negative log-likelihood at it, nats
+    temperature: float  # from 0.01 to 100; above 1 if the model was overconfident
+    loss: float  # mean negative log-likelihood at this temperature, nats
 
 
-def fit_temperature(logits, labels):
-    """Find the temperature T whose softmax(logits / T) has the least negative log-likelihood.
+def fit_temperature(logits: Any, labels: Any) -> Fit:
+    """Find the temperature T that minimises the negative log-likelihood of softmax(logits / T).
 
     Args:
       logits: [tasks, queries, ways].
@@ -137,7 +140,7 @@ def fit_temperature(logits, labels):
     logits = np.asarray(logits, np.float64)
     labels = np.asarray(labels)[..., np.newaxis]
 
-    def loss(log_temperature):
+    def loss(log_temperature: float) -> float:
         logs = special.log_softmax(logits / np.exp(log_temperature), axis=-1)
         return -np.take_along_axis(logs, labels, axis=-1).mean()
 
@@ -145,8 +148,8 @@ def fit_temperature(logits, labels):
     return Fit(float(np.exp(found.x)), float(found.fun))
 
 
-def reliability_diagram(calibration, title):
-    """Draw accuracy against confidence, over how many queries each bin has.
+def reliability_diagram(calibration: Calibration, title: str) -> Any:
+    """Draw accuracy against confidence, and below it the share of queries in each bin.
 
     Args:
       calibration: Calibration.

@@ -1,19 +1,19 @@
 """Compare two models on the same tasks, task by task."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.evaluation.results import require_same_tasks
+from leo_tf.evaluation.results import Result, require_same_tasks
 
-# Scores are ratios and means of float32 numbers: what differs by less than rounding is equal.
-_TIE = 1e-6
+_TIE = 1e-6  # relative differences below it are rounding: scores are ratios and means of float32 numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A paired comparison of two models: `difference` is the first's score less the second's, task by task."""
+    """A paired comparison of two models: `difference` is the first's score minus the second's, task by task."""
 
     difference: Interval
     wins: int  # tasks on which the first is better
@@ -22,11 +22,11 @@ class Comparison:
     p_value: float  # two-sided, paired t-test of no difference
     measure: str = "accuracy"
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Return a plain dict, for JSON."""
         return {**dataclasses.asdict(self), "difference": self.difference._asdict()}
 
-    def __str__(self):
+    def __str__(self) -> str:
         mean, half_width = self.difference
         if self.measure == "accuracy":
             shown = f"{100 * mean:+.2f} +- {100 * half_width:.2f} points"
@@ -38,21 +38,21 @@ class Comparison:
         )
 
 
-def compare(first, second, shots=None):
+def compare(first: Result, second: Result, shots: int | None = None) -> Comparison:
     """Compare two models evaluated on the same tasks.
 
-    The difficulty of a task is common to both, so that the interval of the difference is narrower than the two
-    intervals suggest.
+    The difficulty of a task affects both models, so that the interval of the difference is narrower than the two
+    models' own intervals suggest.
 
     Args:
       first, second: Result.
-      shots: at which number of shots; default the first's first.
+      shots: number of shots; by default the first that `first` was evaluated at.
 
     Returns:
       Comparison.
 
     Raises:
-      InputError: the results are of different tasks, which the message names, or without this number of shots.
+      InputError: the results are of different tasks, or were not evaluated at this number of shots.
     """
     require_same_tasks([first, second])
     shots = first.shots_evaluated[0] if shots is None else shots
@@ -61,7 +61,7 @@ def compare(first, second, shots=None):
     )
 
 
-def compare_paired(first, second, higher_is_better=True, measure="accuracy"):
+def compare_paired(first: Any, second: Any, higher_is_better: bool = True, measure: str = "accuracy") -> Comparison:
     """Compare per-task scores [tasks] of the same tasks; see `compare`."""
     from scipy import stats
 

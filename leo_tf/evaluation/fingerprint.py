@@ -1,14 +1,15 @@
-"""A model's fingerprint: one hash of what its results depend on."""
+"""Fingerprint of a model: a hash of its configuration and weights."""
 
 import dataclasses
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
 
-def fingerprint(model):
-    """Return SHA-256 in hex of a model's configuration and weights: what its results depend on."""
+def fingerprint(model: Any) -> str:
+    """Return SHA-256 in hex of a model's configuration and weights, on which its results depend."""
     digest = hashlib.sha256()
     for config in model.configs:
         digest.update(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())

@@ -1,6 +1,6 @@
 """A mean over tasks and its confidence interval."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,12 @@ class Interval(NamedTuple):
     mean: float
     half_width: float
 
-    def percent(self):
+    def percent(self) -> str:
         """Return the text `61.12 +- 0.21 %`."""
         return f"{100 * self.mean:.2f} +- {100 * self.half_width:.2f} %"
 
 
-def confidence_interval(values, level=0.95):
+def confidence_interval(values: Any, level: float = 0.95) -> Interval:
     """Return the mean of independent values and its confidence interval by Student's t.
 
     Args:

@@ -1,24 +1,27 @@
-"""Pictures of an evaluation, as PNG files and in TensorBoard.
+"""Figures of an evaluation, as PNG files and in TensorBoard.
 
-matplotlib is imported only here, when drawing, and TensorFlow only for TensorBoard, so that a picture alone is quick.
+matplotlib is imported only here, when drawing, and TensorFlow only for TensorBoard, so that a figure alone is quick.
 """
 
 import contextlib
 import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from leo_tf.errors import InputError, require_package
 from leo_tf.files import write_bytes
 
 
-def save(figure, path, events, tag, step):
+def save(figure: Any, path: Path, events: Path | None, tag: str, step: int) -> None:
     """Write a figure as a PNG file and as an image for TensorBoard.
 
     Args:
       figure: matplotlib Figure.
-      path: of the PNG file.
-      events: folder of TensorBoard's events; None for none.
-      tag: the image's name in TensorBoard.
-      step: the checkpoint's step.
+      path: path of the PNG file.
+      events: folder of the TensorBoard events; None for none.
+      tag: name of the image in TensorBoard.
+      step: step of the checkpoint.
 
     Raises:
       InputError: a file cannot be written.
@@ -37,8 +40,8 @@ def save(figure, path, events, tag, step):
 
 
 @contextlib.contextmanager
-def writing_events(folder):
-    """Turn a failure of the block to write TensorBoard's events into an InputError that names their folder."""
+def writing_events(folder: Path) -> Iterator[None]:
+    """Turn a failure to write TensorBoard events in the block into an InputError that names their folder."""
     import tensorflow as tf
 
     try:
@@ -46,35 +49,35 @@ def writing_events(folder):
     except (OSError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         raise InputError(
-            f"Cannot write in {folder} ({reason}); make room there or give write permission. What was printed before "
-            "is saved."
+            f"Cannot write in {folder} ({reason}); free disk space or give write permission. The results printed above "
+            "are saved."
         ) from None
 
 
-def summarize(figure, tag, description=None):
+def summarize(figure: Any, tag: str, description: str | None = None) -> None:
     """Write a matplotlib Figure to the current tf.summary writer as an image."""
     _summarize(png(figure), tag, description)
 
 
-def _summarize(image, tag, description=None):
+def _summarize(image: bytes, tag: str, description: str | None = None) -> None:
     import tensorflow as tf
 
     tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis], description=description)
 
 
-def png(figure):
+def png(figure: Any) -> bytes:
     """Return a matplotlib Figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
 
 
-def require_drawing():
-    """Raise InputError where matplotlib is not installed."""
-    require_package("matplotlib", "Drawing pictures")
+def require_drawing() -> None:
+    """Raise InputError unless matplotlib is installed."""
+    require_package("matplotlib", "Drawing figures")
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float) -> Any:
     """Return an empty matplotlib Figure of this size in inches."""
     require_drawing()
     from matplotlib.figure import Figure  # not pyplot: no global state, and Agg for PNG
@@ -82,13 +85,13 @@ def new_figure(width, height):
     return Figure((width, height))
 
 
-def plain(text):
-    """Return a user's text as matplotlib draws it: without formulas, which it takes what stands between $ for."""
+def plain(text: Any) -> str:
+    """Escape a user's text for matplotlib, which would take text between $ for a formula."""
     return " ".join(str(text).split()).replace("$", r"\$")
 
 
-def finished(figure, bottom=0.0):
-    """Take off the boxes' upper and right sides, and lay out, leaving a share of the height free at the bottom."""
+def finished(figure: Any, bottom: float = 0.0) -> Any:
+    """Remove upper and right spines, and lay the figure out, leaving a share of its height free at the bottom."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout(rect=(0, bottom, 1, 1))

@@ -1,7 +1,9 @@
-"""What every evaluation gives, whatever its problem: scores task by task, saved so that they can be compared."""
+"""Base class of evaluation results: scores task by task, stored so that they can be compared later."""
 
 import dataclasses
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -12,25 +14,25 @@ from leo_tf.files.reading import corrupt
 _KINDS: dict[Any, tuple[str, int]] = {int: ("iu", 0), float: ("f", 0), str: ("U", 0)}
 
 
-def stored(kinds="f", axes=("tasks",)):
+def stored(kinds: str = "f", axes: Sequence[str | int] = ("tasks",)) -> dict[str, Any]:
     """Return the metadata of a Result's array field: letters of `numpy.dtype.kind`, and its axes.
 
-    An axis is its name, by which it is as long in every field, or a number, its length.
+    An axis is given by name, and then has the same length in every field, or by length.
     """
     return {"stored": (kinds, len(axes)), "axes": axes}
 
 
 class Result:
-    """Scores on a fixed set of tasks; a subclass is a dataclass of what is stored in the file.
+    """Scores on a fixed set of tasks; a subclass is a dataclass of the fields in its file.
 
-    Every subclass has the fields `tasks_digest`, of the tasks; `model_fingerprint`, of the model; `algorithm`, its
-    name; `seconds`, the time it took.
+    Every subclass has the fields `tasks_digest`, `model_fingerprint`, `algorithm` (the name of the model) and `seconds`
+    (the time taken).
     """
 
-    measure: ClassVar[str]  # what `task_scores` holds
+    measure: ClassVar[str]  # name of the measure of `task_scores`
     higher_is_better: ClassVar[bool]
     what: ClassVar[str]  # for messages: "the per-task results that evaluate.py writes"
-    identity: ClassVar[tuple[str, ...]]  # attributes that tell sets of tasks apart, for messages
+    identity: ClassVar[tuple[str, ...]]  # attributes that distinguish sets of tasks, for messages
     tasks_digest: str
     model_fingerprint: str
     algorithm: str
@@ -42,14 +44,14 @@ class Result:
 
     @property
     def shots_evaluated(self) -> list[int]:
-        """The numbers of shots that there are scores for."""
+        """Numbers of shots of the scores."""
         raise NotImplementedError
 
-    def task_scores(self, shots) -> np.ndarray:
+    def task_scores(self, shots: int) -> np.ndarray:
         """Return the scores [tasks] at a number of shots.
 
         Raises:
-          InputError: it was not evaluated.
+          InputError: this number of shots was not evaluated.
         """
         raise NotImplementedError
 
@@ -57,16 +59,16 @@ class Result:
         """Return a plain dict of everything but the per-task results, for JSON."""
         raise NotImplementedError
 
-    def require_shots(self, shots):
+    def require_shots(self, shots: int) -> None:
         """Raise InputError unless the number of shots was evaluated."""
         if shots not in self.shots_evaluated:
-            raise InputError(f"{shots} shots were not evaluated; expected one of {self.shots_evaluated}.")
+            raise InputError(f"{shots} shots were not evaluated; expected one of {self.shots_evaluated}.", "shots_grid")
 
     @classmethod
-    def _fields(cls):
+    def _fields(cls) -> tuple[dataclasses.Field, ...]:
         return dataclasses.fields(cls)  # type: ignore[arg-type]  # every subclass is a dataclass
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write an npz file that `load` reads.
 
         Raises:
@@ -75,17 +77,17 @@ class Result:
         npz.write(path, **{field.name: getattr(self, field.name) for field in self._fields()})
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> Self:
         """Read a result that `save` wrote.
 
         Raises:
-          InputError: the file is missing or damaged, or something else.
+          InputError: the file is missing or corrupt, or is not such a result.
         """
-        return cls.of_fields(path, npz.read(path, cls.what, **cls.kinds()))
+        return cls._from_fields(path, npz.read(path, cls.what, **cls.kinds()))
 
     @classmethod
-    def of_fields(cls, path, fields):
-        """Return the result of what a file holds; raises InputError, which names `path`, where arrays do not fit."""
+    def _from_fields(cls, path: str | Path, fields: Mapping[str, Any]) -> Self:
+        """Build the result from a file's fields; raises InputError, which names `path`, if array lengths differ."""
         lengths: dict[Any, tuple[int, str]] = {}
         for name, axes in ((field.name, field.metadata.get("axes", ())) for field in cls._fields()):
             for axis, length in zip(axes, np.shape(fields[name]), strict=True):
@@ -96,23 +98,23 @@ class Result:
         return cls(**fields)
 
     @classmethod
-    def kinds(cls):
+    def kinds(cls) -> dict[str, tuple[str, int]]:
         """Return {field: (kinds, rank)} of the fields in the file, as `npz.read` takes them."""
         return {field.name: field.metadata.get("stored") or _KINDS[field.type] for field in cls._fields()}
 
 
-def require_same_tasks(results):
-    """Raise InputError, which names what differs, unless all Results are of the same tasks."""
+def require_same_tasks(results: Sequence[Result]) -> None:
+    """Raise InputError, which names the differences, unless all Results are of the same tasks."""
     first = results[0]
     for other in results[1:]:
         require_of_tasks({name: getattr(first, name) for name in first.identity}, other)
 
 
-def require_of_tasks(identity, result):
-    """Raise InputError, which names what differs, unless a Result is of the tasks with this identity.
+def require_of_tasks(identity: Mapping[str, Any], result: Result) -> None:
+    """Raise InputError, which names the differences, unless a Result is of the tasks with this identity.
 
     Args:
-      identity: dict with `tasks_digest` and `num_tasks`, and of what else tells tasks apart.
+      identity: dict with `tasks_digest`, `num_tasks`, and other facts about the tasks for the message.
       result: Result.
     """
     if result.tasks_digest != identity["tasks_digest"] or result.num_tasks != identity["num_tasks"]:
@@ -124,5 +126,5 @@ def require_of_tasks(identity, result):
         )
 
 
-def _short(value):
+def _short(value: Any) -> Any:
     return f"{value[:12]}..." if isinstance(value, str) else value

@@ -1,19 +1,20 @@
-"""How much results scatter when training is repeated with other seeds."""
+"""Spread of results when training is repeated with other seeds."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from leo_tf.errors import InputError
-from leo_tf.evaluation.intervals import confidence_interval
-from leo_tf.evaluation.results import require_same_tasks
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.evaluation.results import Result, require_same_tasks
 
 
 class SeedSummary(NamedTuple):
     """Mean and sample standard deviation, over training seeds, of the mean scores of runs.
 
-    How much results scatter when training is repeated. Not an interval over tasks: that one is about one trained model,
-    and shrinks with more tasks.
+    It measures how much results vary when training is repeated. An interval over tasks, in contrast, is about one
+    trained model and shrinks with more tasks.
     """
 
     mean: float
@@ -21,19 +22,19 @@ class SeedSummary(NamedTuple):
     num_runs: int
     measure: str = "accuracy"
 
-    def __str__(self):
+    def __str__(self) -> str:
         over = f"(standard deviation over {self.num_runs} training seeds)"
         if self.measure == "accuracy":
             return f"{100 * self.mean:.2f} % +- {100 * self.standard_deviation:.2f} {over}"
         return f"{self.measure} {self.mean:.4f} +- {self.standard_deviation:.4f} {over}"
 
 
-def seed_summary(results, shots=None):
-    """Summarise runs that differ in the training seed alone.
+def seed_summary(results: Iterable[Result], shots: int | None = None) -> SeedSummary:
+    """Summarise runs that differ only in the training seed.
 
     Args:
-      results: a Result for each run, at least 2, of the same tasks.
-      shots: at which number of shots; default the first's first.
+      results: Results of at least 2 runs on the same tasks.
+      shots: number of shots; by default the first that was evaluated.
 
     Returns:
       SeedSummary.
@@ -43,24 +44,24 @@ def seed_summary(results, shots=None):
     """
     results = list(results)
     if len(results) < 2:
-        raise InputError(f"Got {len(results)} runs; a standard deviation over seeds needs at least 2.")
+        raise InputError(f"Got {len(results)} runs; a standard deviation over seeds needs at least 2.", "seed_runs")
     require_same_tasks(results)
     if len({result.model_fingerprint for result in results}) < len(results):
-        raise InputError("The same trained model comes twice among the runs; expected runs of different seeds.")
+        raise InputError("The same trained model occurs twice; expected runs of different seeds.", "seed_runs")
     shots = results[0].shots_evaluated[0] if shots is None else shots
     means = np.array([np.asarray(result.task_scores(shots), np.float64).mean() for result in results])
     return SeedSummary(float(means.mean()), float(means.std(ddof=1)), len(means), type(results[0]).measure)
 
 
-def difference_over_seeds(pairs, shots=None):
-    """Return how much better one setting is than another, averaged task by task over training seeds.
+def difference_over_seeds(pairs: Iterable[tuple[Result, Result]], shots: int | None = None) -> Interval:
+    """Return the difference between two settings, averaged task by task over training seeds.
 
     Args:
-      pairs: for each seed (Result, Result of the other setting), all of the same tasks.
-      shots: at which number of shots; default the first's first.
+      pairs: (Result, Result of the other setting) for each seed, all of the same tasks.
+      shots: number of shots; by default the first that was evaluated.
 
     Returns:
-      Interval over the tasks of the first's score less the second's. It says nothing about other seeds.
+      Interval over the tasks of the first's score minus the second's. It says nothing about other seeds.
 
     Raises:
       InputError: no pairs, different tasks, or this number of shots was not evaluated.

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from leo_tf.classification.prototype_init import PLDA, choose_start
+from leo_tf.classification.prototype_init import InitializationData, choose
+from leo_tf.config import ProtoLEOConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.transforms import FittedTransform, fit_transform
 
 _ADJECTIVES = {"whiten": "whitened", "center": "centred", "plda": "PLDA"}
+_PLDA = ProtoLEOConfig(prototype_bias=1.0, support_temperature=1.0, query_dropout="none")  # nearest class mean
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,6 +78,7 @@ def plda_of(table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots:
     Raises:
       InputError: no class has two different embeddings, or the validation classes have no such tasks.
     """
-    start = choose_start(PLDA, table, validation, ways, shots)
-    fitted = fit_transform("plda", table.embeddings, table.class_sizes, start.shrinkage, start.between, shots)
+    chosen, _ = choose(_PLDA, InitializationData(table, validation, ways, shots, "all"), finetuning_steps=0)
+    shrinkages = chosen["within_class_shrinkage"], chosen["between_class_shrinkage"]
+    fitted = fit_transform("plda", table.embeddings, table.class_sizes, *shrinkages, shots)
     return FeatureSpace(_ADJECTIVES["plda"], fitted)

@@ -31,8 +31,8 @@ class Initialization:
       measured: {name: number}, measured on the way.
     """
 
-    chosen: Mapping[str, Any] = MappingProxyType({})
-    measured: Mapping[str, float] = MappingProxyType({})
+    chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    measured: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Return a plain dict, for JSON, from which `Initialization(**record)` is made."""

@@ -1,15 +1,15 @@
-"""Small folders of drawn images: every class has its own bars, so that a network can learn them in a few steps."""
+"""Small folders of drawn images: every class has its own bars, which a network learns in a few steps."""
 
 import numpy as np
 from PIL import Image
 
 
 def picture(label, number, size=24, channels=3):
-    """Return uint8 [size, size, channels]: a bar whose place and colour are the class's, with noise."""
+    """Return uint8 [size, size, channels]: a bar whose position and colour depend on the class, with noise."""
     rng = np.random.default_rng([label, number])
     pixels = np.full((size, size, channels), 230.0)
-    place = 2 + (5 * label) % (size - 6)
-    pixels[place : place + 4] = np.array([40, 120, 200])[:channels] if label % 2 else np.array([200, 60, 30])[:channels]
+    top = 2 + (5 * label) % (size - 6)
+    pixels[top : top + 4] = np.array([40, 120, 200])[:channels] if label % 2 else np.array([200, 60, 30])[:channels]
     pixels[:, : label % 5 + 1] = 20
     return np.clip(pixels + rng.normal(0, 12, pixels.shape), 0, 255).astype(np.uint8)
 

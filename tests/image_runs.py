@@ -6,7 +6,7 @@ from drawn_images import write_classes
 import leo_tf
 from leo_tf.config import DataConfig, EpisodeConfig, TrainingConfig
 from leo_tf.features.extract.extraction import Extraction
-from leo_tf.features.extract.output import card_of, split_file, write_split
+from leo_tf.features.extract.output import metadata_of, split_file, write_split
 from leo_tf.features.extractor import Extractor, weights_digest
 from leo_tf.features.images import Preprocessing, find_images, inspect
 from leo_tf.features.settings import NetworkConfig
@@ -27,7 +27,7 @@ def make_image_run(root, views="center", **model):
     for split, each in inspected.items():
         embedded[split] = Extraction(extractor, data / "parts").run(each, split)
         write_split(split_file(data, split, views, "npz"), embedded[split], "float32", "npz")
-    extractor.save(data, card_of(extractor, inspected, embedded, "float32", ""))
+    extractor.save(data, metadata_of(extractor, inspected, embedded, "float32", ""))
     training = TrainingConfig(num_steps_limit=1, metavalid_tasks=2, metavalid_ways=3, jit="off", checkpoint_steps=1)
     config = leo_tf.RunConfig(
         leo_tf.LEOConfig(1, 1, num_latents=4, **model),

@@ -1,1 +1,1 @@
-"""How embeddings are made: networks, their training, and what they are run on."""
+"""Embeddings from images: backbones, their pre-training, and extraction."""

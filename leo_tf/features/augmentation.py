@@ -1,6 +1,6 @@
-"""Augmentation of image batches as a pure function of random numbers, one row for each image.
+"""Augmentation of image batches as a pure function of random numbers, one row per image.
 
-Squares of pixels in, crops of pixels out, float32 in 0..255; scaling for the network comes after.
+It maps squares of pixels to crops of pixels, float32 in 0..255, which are normalised afterwards.
 """
 
 import math
@@ -9,29 +9,30 @@ import tensorflow as tf
 
 from leo_tf import randomness
 
-_SMALLEST_AREA, _MOST_ASPECT = 0.08, 4 / 3  # of a crop: Szegedy et al., "Going deeper with convolutions"
+_MIN_AREA, _MAX_ASPECT = 0.08, 4 / 3  # of a crop: Szegedy et al., "Going deeper with convolutions"
 _COLOUR = 0.4  # Qiao et al.: brightness, contrast and saturation change by up to this share
-_TURN, _SHEAR, _SCALE, _SHIFT = math.radians(15), 0.25, 0.25, 0.12  # of drawings, at most
-_BEND = 0.04  # of a drawing's side: amplitude of each of its waves
+_ROTATION, _SHEAR, _SCALE, _SHIFT = math.radians(15), 0.25, 0.25, 0.12  # of drawings, at most
+_BEND = 0.04  # amplitude of each wave that bends a drawing, as a share of its side
 _DRAWS = 24
-_VIEWS, _VIEWS_SEED, _MILDER = 16, 0, 0.6  # of drawings to average over: number, and their strength beside training's
+_VIEWS, _VIEWS_SEED = 16, 0  # of a drawing to average over
+_VIEWS_STRENGTH = 0.6  # relative to the augmentation in training
 _WHITE = 255.0
 
 
-def draw(seed, first_example, num_examples):
+def draw(seed: int | tf.Tensor, first_example: int | tf.Tensor, num_examples: int) -> tf.Tensor:
     """Return uniform numbers [num_examples, 24] for `augment`, a function of (run seed, number of the example)."""
     seed = randomness.stream_seed(seed, randomness.AUGMENTATION)
     return randomness.uniform(randomness.integers(seed, first_example, num_examples, _DRAWS))
 
 
-def augment(squares, kind, size, draws):
+def augment(squares: tf.Tensor, kind: str, size: int, draws: tf.Tensor | None) -> tf.Tensor:
     """Augment a batch.
 
     Args:
       squares: uint8 [n, side, side, channels].
-      kind: "photo", "drawing" or "none", the centre.
+      kind: "photo", "drawing", or "none" for the centre crop.
       size: side of the result.
-      draws: [n, 24] uniform in [0, 1), from `draw`.
+      draws: [n, 24] uniform in [0, 1), from `draw`; None with "none".
 
     Returns:
       float32 [n, size, size, channels] in 0..255.
@@ -43,30 +44,30 @@ def augment(squares, kind, size, draws):
     return _drawing(pixels, size, draws) if kind == "drawing" else _photo(pixels, size, draws)
 
 
-def drawing_views(squares, size):
-    """Return squares [n, side, side, channels] in 16 ways, the same ones always: [n, 16, size, size, channels] float32.
+def drawing_views(squares: tf.Tensor, size: int) -> tf.Tensor:
+    """Return 16 fixed views of squares [n, side, side, channels]: float32 [n, 16, size, size, channels].
 
-    The first is the centre; the others are drawings as `augment` makes them, changed less.
+    The first is the centre crop; the others are augmented as drawings, less strongly than in training.
     """
-    ways = 0.5 + _MILDER * (draw(_VIEWS_SEED, 0, _VIEWS - 1) - 0.5)
+    draws = 0.5 + _VIEWS_STRENGTH * (draw(_VIEWS_SEED, 0, _VIEWS - 1) - 0.5)
     shape = tf.shape(squares)
     repeated = tf.repeat(squares, _VIEWS - 1, axis=0)
-    changed = augment(repeated, "drawing", size, tf.tile(ways, [shape[0], 1]))
+    changed = augment(repeated, "drawing", size, tf.tile(draws, [shape[0], 1]))
     changed = tf.reshape(changed, [-1, _VIEWS - 1, size, size, squares.shape[-1]])
     return tf.concat([augment(squares, "none", size, None)[:, tf.newaxis], changed], axis=1)
 
 
-def quarter_turns(images, quarters):
-    """Turn images [n, side, side, channels] by quarters [n] int32 of a full turn, counter-clockwise."""
-    turned = tf.stack([tf.image.rot90(images, k) for k in range(4)], axis=1)
-    return tf.gather(turned, quarters, batch_dims=1)
+def rotate_quarters(images: tf.Tensor, quarters: tf.Tensor) -> tf.Tensor:
+    """Rotate images [n, side, side, channels] by quarters [n] int32 of a full turn, counter-clockwise."""
+    rotated = tf.stack([tf.image.rot90(images, k) for k in range(4)], axis=1)
+    return tf.gather(rotated, quarters, batch_dims=1)
 
 
-def _photo(pixels, size, draws):
+def _photo(pixels: tf.Tensor, size: int, draws: tf.Tensor) -> tf.Tensor:
     """Crop any part, stretched by up to a third; mirror half of them; change brightness, contrast and saturation."""
     u = [draws[:, i] for i in range(8)]
-    area = _SMALLEST_AREA + (1 - _SMALLEST_AREA) * u[0]
-    stretch = tf.exp((2 * u[1] - 1) * math.log(_MOST_ASPECT) / 2)
+    area = _MIN_AREA + (1 - _MIN_AREA) * u[0]
+    stretch = tf.exp((2 * u[1] - 1) * math.log(_MAX_ASPECT) / 2)
     height, width = tf.minimum(tf.sqrt(area) / stretch, 1.0), tf.minimum(tf.sqrt(area) * stretch, 1.0)
     top, left = u[2] * (1 - height), u[3] * (1 - width)
     mirrored = u[4] < 0.5
@@ -84,18 +85,18 @@ def _photo(pixels, size, draws):
     return tf.clip_by_value(crops, 0.0, 255.0)
 
 
-def _drawing(pixels, size, draws):
-    """Turn, shear, scale, move and bend drawings a little, on white."""
+def _drawing(pixels: tf.Tensor, size: int, draws: tf.Tensor) -> tf.Tensor:
+    """Rotate, shear, scale, move and bend drawings slightly, on white."""
     v = 2 * draws - 1
-    turn, shear = _TURN * v[:, 0], _SHEAR * v[:, 1]
+    angle, shear = _ROTATION * v[:, 0], _SHEAR * v[:, 1]
     scale_x, scale_y = tf.exp(_SCALE * v[:, 2]), tf.exp(_SCALE * v[:, 3])
-    cos, sin = tf.cos(turn), tf.sin(turn)
-    # From places in the result to places in the square, both from the centre, in units of half a side.
+    cos, sin = tf.cos(angle), tf.sin(angle)
+    # From positions in the result to positions in the square, relative to the centre, in units of half a side.
     matrix = [[scale_x * cos, scale_x * (shear * cos - sin)], [scale_y * sin, scale_y * (shear * sin + cos)]]
     line = tf.linspace(-1.0, 1.0, size)
     y, x = (grid[tf.newaxis] for grid in tf.meshgrid(line, line, indexing="ij"))
 
-    def column(values):
+    def column(values: tf.Tensor) -> tf.Tensor:
         return tf.reshape(values, [-1, 1, 1])
 
     new_x = column(matrix[0][0]) * x + column(matrix[0][1]) * y + column(2 * _SHIFT * v[:, 4])
@@ -105,19 +106,19 @@ def _drawing(pixels, size, draws):
         new_x += column(amplitude) * tf.sin(math.pi * (a * y + 0.5 * b * x) + column(phase))
         amplitude, phase = 2 * _BEND * v[:, 10 + i], math.pi * v[:, 12 + i]
         new_y += column(amplitude) * tf.sin(math.pi * (a * x + 0.5 * b * y) + column(phase))
-    return sample(pixels, new_x, new_y)
+    return sample_bilinear(pixels, new_x, new_y)
 
 
-def sample(pixels, x, y):
-    """Return pixels [n, side, side, channels] at places x, y [n, size, size] in -1..1, bilinear, white outside."""
+def sample_bilinear(pixels: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Return pixels [n, side, side, channels] at positions x, y [n, size, size] in -1..1; white outside."""
     side = pixels.shape[1]
     padded = tf.pad(pixels, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=_WHITE)
-    places = [tf.clip_by_value((p + 1) * 0.5 * (side - 1) + 1, 0.0, side + 1.0) for p in (y, x)]
-    low = [tf.minimum(tf.cast(p, tf.int32), side) for p in places]
-    dy, dx = ((p - tf.cast(i, tf.float32))[..., tf.newaxis] for p, i in zip(places, low, strict=True))
+    positions = [tf.clip_by_value((p + 1) * 0.5 * (side - 1) + 1, 0.0, side + 1.0) for p in (y, x)]
+    low = [tf.minimum(tf.cast(p, tf.int32), side) for p in positions]
+    dy, dx = ((p - tf.cast(i, tf.float32))[..., tf.newaxis] for p, i in zip(positions, low, strict=True))
     flat = tf.reshape(padded, [tf.shape(pixels)[0], (side + 2) ** 2, pixels.shape[-1]])
 
-    def at(row, column):
+    def at(row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
         return tf.gather(flat, row * (side + 2) + column, batch_dims=1)
 
     top = at(low[0], low[1]) * (1 - dx) + at(low[0], low[1] + 1) * dx

@@ -1,7 +1,7 @@
-"""Wide residual networks (WRN-depth-width) of Keras layers, with names by which any inner layer can be had.
+"""Wide residual networks (WRN-depth-width) of Keras layers, whose names give access to any inner layer.
 
-Layers are `stem`, `group1_block1` (the sum that a block ends in) and its parts `group1_block1_relu1`, `..._conv1` and
-so on, `relu` and `pool` after the last block, `logits`.
+The layers are `stem`, `group1_block1` (the sum at the end of a block) and its parts `group1_block1_relu1`, `..._conv1`
+and so on, `relu` and `pool` after the last block, and `logits`.
 
 References:
   Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016, section 2 and table 1.
@@ -9,14 +9,17 @@ References:
 """
 
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from leo_tf import randomness
+from leo_tf.features.settings import NetworkConfig
 
 _MOMENTUM, _EPSILON = 0.9, 1e-5  # of batch normalisation, as in the authors' code
-_COSINE_SCALE = 10.0  # at first, as in the reference of CosineLogits
+_COSINE_SCALE = 10.0  # initial value, as in the reference of CosineLogits
 GROUPS = 3
 
 
@@ -30,12 +33,12 @@ class ExampleDropout(keras.layers.Layer):
       number: int, of the layer in its network.
     """
 
-    def __init__(self, rate, seed=0, number=0, **kwargs):
+    def __init__(self, rate: float, seed: int = 0, number: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate, self.seed, self.number = rate, seed, number
 
-    def call(self, inputs, example, training=False):
-        """Drop elements of inputs [n, ...]; example [n] int64 are consecutive numbers of the examples."""
+    def call(self, inputs: tf.Tensor, example: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Drop elements of inputs [n, ...]; example int64 [n] are consecutive numbers of the examples."""
         if not training or not self.rate:
             return inputs
         shape = tf.shape(inputs)
@@ -45,16 +48,16 @@ class ExampleDropout(keras.layers.Layer):
         kept = tf.cast(tf.reshape(randomness.keep_mask(draws, self.rate), shape), inputs.dtype)
         return inputs * kept / tf.cast(randomness.keep_probability(self.rate), inputs.dtype)
 
-    def compute_output_shape(self, input_shape, *_):
+    def compute_output_shape(self, input_shape: tuple, *_: Any) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "number": self.number}
 
 
 @keras.saving.register_keras_serializable("leo_tf")
 class CosineLogits(keras.layers.Layer):
-    """Logits of the angles between features and class weights, times a learned scale.
+    """Cosines of the angles between features and class weights, times a learned scale, as logits.
 
     Args:
       units: classes.
@@ -64,70 +67,71 @@ class CosineLogits(keras.layers.Layer):
       Gidaris and Komodakis, "Dynamic Few-Shot Visual Learning without Forgetting", CVPR 2018, section 3.1.
     """
 
-    def __init__(self, units, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, units: int, kernel_initializer: Any = "glorot_uniform", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units, self.kernel_initializer = units, keras.initializers.get(kernel_initializer)
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         self.kernel = self.add_weight(name="kernel", shape=(shape[-1], self.units), initializer=self.kernel_initializer)
         self.scale = self.add_weight(name="scale", shape=(), initializer=keras.initializers.Constant(_COSINE_SCALE))
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return logits [n, units] of features [n, dim]."""
         features = tf.math.l2_normalize(tf.cast(inputs, tf.float32), axis=-1)
         return self.scale * (features @ tf.math.l2_normalize(tf.convert_to_tensor(self.kernel), axis=0))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (input_shape[0], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         initializer = keras.initializers.serialize(self.kernel_initializer)
         return {**super().get_config(), "units": self.units, "kernel_initializer": initializer}
 
 
 def wide_resnet(
-    config, image_size, channels, num_classes, dropout=False, seed=0, synchronized=False, dtype="float32", extra=None
-):
-    """Build the network from scaled images to logits.
+    config: NetworkConfig,
+    image_size: int,
+    channels: int,
+    num_classes: int,
+    dropout: bool = False,
+    seed: int = 0,
+    synchronized: bool = False,
+    dtype: str = "float32",
+    extra: Mapping[str, int] | None = None,
+) -> keras.Model:
+    """Build the network from normalised images to logits.
 
     Args:
       config: NetworkConfig.
       image_size, channels: of an image.
-      num_classes: logits.
-      dropout: with dropout the model takes a second input, the numbers of the examples, int64 [n].
-      seed: int, of the initial weights and of dropout.
+      num_classes: number of logits.
+      dropout: whether to drop; the model then has a second input, the numbers of the examples, int64 [n].
+      seed: of the initial weights and of dropout.
       synchronized: whether batch normalisation averages over all replicas.
-      dtype: name of a Keras dtype policy; logits are float32 always.
-      extra: {name: units} of more linear outputs beside the logits.
+      dtype: name of a Keras dtype policy; logits are always float32.
+      extra: {name: units} of additional linear outputs.
 
     Returns:
       keras.Model: images [n, image_size, image_size, channels] -> logits [n, num_classes], or with `extra` a list of
-      these and the extra ones.
+      these and the additional outputs.
     """
     seeds = itertools.count(1000 * seed)
     drops = itertools.count()
     image = keras.Input((image_size, image_size, channels), name="image")
     example = keras.Input((), name="example", dtype="int64") if dropout else None
 
-    def convolution(x, width, size, stride, name):
+    def convolution(x: Any, width: int, size: int, stride: int, name: str) -> Any:
         initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=next(seeds))
-        layer = keras.layers.Conv2D(
-            *(width, size, stride),
-            padding="same",
-            use_bias=False,
-            kernel_initializer=initializer,
-            dtype=dtype,
-            name=name,
-        )
-        return layer(x)
+        options = {"padding": "same", "use_bias": False, "kernel_initializer": initializer}
+        return keras.layers.Conv2D(width, size, stride, **options, dtype=dtype, name=name)(x)
 
-    def activation(x, prefix, number=""):
+    def activation(x: Any, prefix: str, number: int | str = "") -> Any:
         norm = keras.layers.BatchNormalization(
             momentum=_MOMENTUM, epsilon=_EPSILON, synchronized=synchronized, dtype=dtype, name=f"{prefix}norm{number}"
         )
         return keras.layers.ReLU(dtype=dtype, name=f"{prefix}relu{number}")(norm(x))
 
-    def block(x, width, stride, name):
+    def block(x: Any, width: int, stride: int, name: str) -> Any:
         before = activation(x, f"{name}_", 1)
         changes = stride != 1 or x.shape[-1] != width
         shortcut = convolution(before, width, 1, stride, f"{name}_shortcut") if changes else x
@@ -146,7 +150,7 @@ def wide_resnet(
             x = block(x, width, stride if number == 1 else 1, f"group{group}_block{number}")
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="pool")(activation(x, ""))
 
-    def output(units, name, kind=keras.layers.Dense):
+    def output(units: int, name: str, kind: Any = keras.layers.Dense) -> Any:
         initializer = keras.initializers.GlorotUniform(seed=next(seeds))
         return kind(units, kernel_initializer=initializer, dtype="float32", name=name)(x)
 
@@ -156,9 +160,9 @@ def wide_resnet(
     return keras.Model(inputs, outputs if extra else outputs[0], name=f"wrn_{config.depth}_{config.width}")
 
 
-def default_layer(config):
+def default_layer(config: NetworkConfig) -> str:
     """Return the layer that features are taken from: half-way through the last group, `group3_block2` of WRN-28-10.
 
-    The paper says layer 21 of 28: the second block of the last group ends in it, if convolutions are counted.
+    The paper's layer 21 of 28, counted in convolutions, is the end of the second block of the last group.
     """
     return f"group{GROUPS}_block{max(1, config.blocks // 2)}"

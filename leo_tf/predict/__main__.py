@@ -43,7 +43,7 @@ def _predict(images):
         raise InputError(f"{values.model} is not fitted; give --support=DIR, with a folder of images for each class.")
     classes, found = [str(name) for name in classifier.classes_], classifier.predict_proba(images)
     if values.html:
-        from leo_tf.features.images.layouts import find_classes
+        from leo_tf.features.images.folder_layouts import find_classes
         from leo_tf.predict.page import write_answers
 
         support = find_classes(expanded(values.support)) if values.support else {}

@@ -144,7 +144,7 @@ def test_what_it_cannot_do_is_refused(image_run, make_run, classifier, files, tm
     with pytest.raises(InputError, match="is no folder"):
         unfitted.fit_folder(tmp_path / "nowhere")
     (tmp_path / "bad.jpg").write_bytes(b"no")
-    for path, reason in {"bad.jpg": "it is no image", "none.jpg": "No such file"}.items():
+    for path, reason in {"bad.jpg": "it is not an image", "none.jpg": "No such file"}.items():
         with pytest.raises(InputError, match=rf"{path} cannot be read: {reason}"):
             classifier.predict([files[2][0], tmp_path / path])
     with pytest.raises(InputError, match=r"image 0 cannot be read: an array of int64"):

@@ -92,11 +92,11 @@ def turned(orientation):
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8))
 REFUSED = {
     "cmyk": (encoded(PICTURE.convert("CMYK"), "JPEG"), "is CMYK"),
-    "16 bits": (encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), "has 16 bits a channel"),
+    "16 bits": (encoded(Image.fromarray(np.full((8, 8), 40_000, np.uint16))), "has 16 bits per channel"),
     "transparent": (encoded(PICTURE.convert("RGBA")), "is transparent"),
     "transparent palette": (encoded(PICTURE.convert("P"), transparency=3), "is transparent"),
-    "exif": (encoded(PICTURE, "JPEG", exif=turned(6)), "to be turned by its EXIF orientation"),
-    "exif of png": (encoded(PICTURE, exif=turned(3)), "to be turned by its EXIF orientation"),
+    "exif": (encoded(PICTURE, "JPEG", exif=turned(6)), "rotated by its EXIF orientation"),
+    "exif of png": (encoded(PICTURE, exif=turned(3)), "rotated by its EXIF orientation"),
     "webp": (encoded(PICTURE, "WEBP"), "is neither JPEG nor PNG"),
     "empty": (b"", "is neither JPEG nor PNG"),
     "cut off": (encoded(PICTURE, "JPEG")[:400], "Invalid JPEG|jpeg::Uncompress"),

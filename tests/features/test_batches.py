@@ -1,4 +1,4 @@
-"""The images of a step are a function of (seed, step); copies of classes are classes of their own."""
+"""The images of a step are a function of (seed, step); copies of classes are additional classes."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def batches(**training):
     return Batches(SQUARES, LABELS, 5, training, Preprocessing(12, 8))
 
 
-def test_every_image_comes_once_in_a_pass():
+def test_an_epoch_has_every_image_once():
     made = batches(class_copies="rotations")
     assert len(made) == 60 and made.num_classes == 20
     seen = [tuple(pair) for step in range(15) for pair in zip(*made.rows(step), strict=True)]
@@ -27,14 +27,14 @@ def test_every_image_comes_once_in_a_pass():
     assert set(again) == set(seen) and again != seen
 
 
-def test_a_batch_over_the_end_of_a_pass_goes_on_with_the_next():
-    made = batches()  # 15 images, 4 in a step
+def test_a_batch_may_span_two_epochs():
+    made = batches()  # 15 images, 4 per step
     rows = np.concatenate([made.rows(step)[0] for step in range(15)])
     for first in range(0, 60, 15):
         assert sorted(rows[first : first + 15]) == list(range(15))
 
 
-def test_the_feed_is_the_same_from_any_step_on():
+def test_dataset_is_the_same_from_any_step_on():
     made, other = batches(seed=1), batches(seed=2)
     whole = list(made.dataset(0).take(4))
     late = list(made.dataset(2).take(2))
@@ -47,7 +47,7 @@ def test_the_feed_is_the_same_from_any_step_on():
 
 
 @pytest.mark.parametrize("kind", ["rotations", "rotations_and_mirrored"])
-def test_copies(kind):
+def test_copies_are_rotated_and_mirrored(kind):
     made = batches(class_copies=kind, batch_size=15, augmentation="none")
     for step in range(3):
         rows, copies = made.rows(step)
@@ -60,7 +60,7 @@ def test_copies(kind):
     assert len({square.tobytes() for square in eight}) == 8
 
 
-def test_held_out_images_are_of_every_class_and_never_all():
+def test_some_but_not_all_images_of_every_class_are_held_out():
     labels = np.array([0] * 10 + [1] * 1 + [2] * 3)
     held = hold_out(labels, 0.2, seed=0)
     assert [int(held[labels == label].sum()) for label in range(3)] == [2, 0, 1]

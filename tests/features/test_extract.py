@@ -1,4 +1,4 @@
-"""Extraction: the same numbers from run to run and for any batch size, what training reads, and an honest card."""
+"""Extraction: equal bits from run to run and for any batch size, files that training reads, and their metadata."""
 
 import dataclasses
 import json
@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from leo_tf import EmbeddingTable, InputError
-from leo_tf.data.extractor_metadata import what_the_extractor_saw
+from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE, overlap_warning
 from leo_tf.data.image_paths import image_paths
-from leo_tf.evaluation.single_process import Alone
+from leo_tf.evaluation.single_process import SingleProcess
+from leo_tf.features.backbones import make_extractor
 from leo_tf.features.extract.extraction import Extraction
-from leo_tf.features.extract.output import card_folder, split_file, write_split
-from leo_tf.features.extractor import make_extractor
+from leo_tf.features.extract.output import extractor_folder, split_file, write_split
 from leo_tf.features.images import find_images, inspect
 from leo_tf.training.distributed.collectives import Collectives
 
@@ -55,7 +55,7 @@ def extracted(features_run, split_folder, tmp_path_factory):
     return data, done
 
 
-def test_any_batch_size_gives_the_same_bits(extractor, inspected, tmp_path):
+def test_batch_size_does_not_change_the_bits(extractor, inspected, tmp_path):
     whole = Extraction(extractor, tmp_path / "a", batch_size=64).run(inspected["train"], "train").embeddings
     for batch_size in (1, 7, 36):
         found = Extraction(extractor, tmp_path / f"{batch_size}", batch_size).run(inspected["train"], "train")
@@ -63,7 +63,7 @@ def test_any_batch_size_gives_the_same_bits(extractor, inspected, tmp_path):
     assert np.abs(whole).max() > 0 and len(whole) == 36
 
 
-def test_it_goes_on_where_it_stopped(extractor, inspected, tmp_path, monkeypatch):
+def test_stopped_extraction_resumes(extractor, inspected, tmp_path, monkeypatch):
     whole = Extraction(extractor, tmp_path / "whole", 8).run(inspected["train"], "train").embeddings
     calls = []
 
@@ -77,42 +77,42 @@ def test_it_goes_on_where_it_stopped(extractor, inspected, tmp_path, monkeypatch
                 raise KeyboardInterrupt
             return extractor(squares)
 
-    monkeypatch.setattr("leo_tf.features.extract.parts._BETWEEN_NOTES", -1.0)
+    monkeypatch.setattr("leo_tf.features.extract.parts._NOTE_INTERVAL", -1.0)
     with pytest.raises(KeyboardInterrupt):
         Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
     found = Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
     assert calls == [32, 32, 32]
     np.testing.assert_array_equal(found.embeddings, whole)
     Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
-    assert len(calls) == 3  # all of it was there
-    found = Extraction(extractor, tmp_path / "parts", 8).run(inspected["val"], "train")  # other images: from the start
+    assert len(calls) == 3  # everything was finished
+    found = Extraction(extractor, tmp_path / "parts", 8).run(inspected["val"], "train")  # other images: from scratch
     assert len(found.embeddings) == 18
 
 
-class Thread(Alone):
-    """One of several workers that are threads."""
+class Thread(SingleProcess):
+    """A worker that is a thread."""
 
-    own = Collectives.own
+    shard = Collectives.shard
 
     def __init__(self, number, said, barrier):
         self.cluster, self.count, self.is_chief = SimpleNamespace(number=number), len(said), not number
         self._said, self._barrier = said, barrier
 
-    def gather(self, content):
+    def all_gather(self, content):
         self._said[self.cluster.number] = content
         self._barrier.wait()
         heard = list(self._said)
         self._barrier.wait()
         return heard
 
-    def joined(self, arrays):
-        return [sum(parts) for parts in zip(*self.gather(arrays), strict=True)]
+    def all_reduce(self, arrays):
+        return [sum(parts) for parts in zip(*self.all_gather(arrays), strict=True)]
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_any_number_of_workers_gives_the_same_bits(extractor, inspected, tmp_path, monkeypatch, count):
+def test_number_of_workers_does_not_change_the_bits(extractor, inspected, tmp_path, monkeypatch, count):
     monkeypatch.setattr("leo_tf.features.extract.extraction.CHUNK", 5)
-    monkeypatch.setattr("leo_tf.features.extract.extraction._CHUNKS_OF_A_WORKER", 1)
+    monkeypatch.setattr("leo_tf.features.extract.extraction._CHUNKS_PER_WORKER", 1)
     whole = Extraction(extractor, tmp_path / "whole").run(inspected["train"], "train").embeddings
     said, barrier = [None] * count, threading.Barrier(count, timeout=60)
 
@@ -120,7 +120,7 @@ def test_any_number_of_workers_gives_the_same_bits(extractor, inspected, tmp_pat
         worker = Thread(number, said, barrier)
         return Extraction(extractor, tmp_path / "parts", 7, workers=worker).run(inspected["train"], "train")
 
-    for done in (0, 15, 36):  # from the start, from where one alone or another number stopped, with nothing left to do
+    for done in (0, 15, 36):  # from scratch, resumed with another number of workers, with nothing left to do
         note = {**json.loads((tmp_path / "whole" / "train.json").read_text()), "done": done}
         (tmp_path / "parts").mkdir(exist_ok=True)
         (tmp_path / "parts" / "train.json").write_text(json.dumps(note))
@@ -131,7 +131,7 @@ def test_any_number_of_workers_gives_the_same_bits(extractor, inspected, tmp_pat
         assert others == [None] * (count - 1)
 
 
-def test_damaged_images_are_left_out_and_named(extractor, split_folder, tmp_path):
+def test_corrupt_images_are_skipped_and_named(extractor, split_folder, tmp_path):
     shutil.copytree(split_folder, tmp_path / "images")
     file = tmp_path / "images" / "val" / "c07" / "2.png"
     file.write_bytes(file.read_bytes()[:-300])
@@ -141,7 +141,7 @@ def test_damaged_images_are_left_out_and_named(extractor, split_folder, tmp_path
     assert found.source.labels.count("c07") == 5
 
 
-def test_training_reads_what_the_command_writes(extracted, extractor, split_folder):
+def test_training_reads_the_files_of_the_command(extracted, extractor, split_folder):
     data, done = extracted
     table = EmbeddingTable.load(data, "bars", "test", cache_dir=data / "cache", normalize=False)
     assert table.class_names == ("c09", "c10", "c11") and table.dim == 64
@@ -153,18 +153,19 @@ def test_training_reads_what_the_command_writes(extracted, extractor, split_fold
     assert not (data / "bars" / "parts").exists()
 
 
-def test_the_card_says_what_made_them(extracted, extractor):
+def test_metadata_describe_the_extractor_and_the_images(extracted, extractor):
     data, done = extracted
-    card = json.loads((data / "bars" / "card.json").read_text())
-    assert card["extractor"] == extractor.about and card["licence"] == "CC0" and card["embedding_dim"] == 64
-    assert card["preprocessing"]["resize_size"] == 18 and card["views"] == "center"
-    assert {split: (n["count"], n["classes"]) for split, n in card["images"].items()} == {
+    metadata = json.loads((data / "bars" / METADATA_FILE).read_text())
+    assert metadata["extractor"] == extractor.about and metadata["licence"] == "CC0"
+    assert metadata["embedding_dim"] == 64 and metadata["views"] == "center"
+    assert metadata["preprocessing"]["resize_size"] == 18
+    assert {split: (n["count"], n["classes"]) for split, n in metadata["images"].items()} == {
         **{"train": (36, 6), "val": (18, 3), "test": (18, 3)}
     }
-    assert "trained on" not in done.stderr  # no test class is among the extractor's
+    assert "trained on" not in done.stderr  # the extractor was not trained on test classes
 
 
-def test_the_same_command_writes_the_same_bytes(extracted, features_run, split_folder, tmp_path):
+def test_command_is_reproducible_to_the_byte(extracted, features_run, split_folder, tmp_path):
     done = extract(f"--extractor={features_run}", f"--images={split_folder}", f"--output={tmp_path}", "--batch_size=5")
     assert done.returncode == 0, done.stderr
     for name in ("train.npz", "val.npz", "extractor.keras"):
@@ -179,7 +180,7 @@ def test_other_layouts(extractor, inspected, extracted, tmp_path):
         table = EmbeddingTable.load(tmp_path, name, "val", views, cache_dir=tmp_path / "cache", normalize=False)
         np.testing.assert_array_equal(table.embeddings, found.embeddings)
         assert table.class_names == ("c06", "c07", "c08")
-        shutil.copy(extracted[0] / "bars" / "card.json", card_folder(tmp_path / name, views))
+        shutil.copy(extracted[0] / "bars" / METADATA_FILE, extractor_folder(tmp_path / name, views))
         assert image_paths(tmp_path, name, views, "val", table).tolist() == inspected["val"].source.names
     hyphen = found._replace(source=dataclasses.replace(found.source, labels=["a-b"] * 18))
     with pytest.raises(InputError, match="Class 'a-b' has a hyphen"):
@@ -200,18 +201,18 @@ def test_embeddings_that_are_not_finite_are_refused(extractor, inspected, tmp_pa
         Extraction(Broken(), tmp_path).run(inspected["val"], "val")
 
 
-def test_what_an_extractor_saw_is_said():
-    card = {"extractor": {"name": "WRN", "trained_on": ["a", "b"]}}
-    assert what_the_extractor_saw(card, ["c"]) == ""
-    assert "trained on 1 of the 2 test classes, as 'b'" in what_the_extractor_saw(card, ["b", "c"])
+def test_overlap_warning():
+    metadata = {"extractor": {"name": "WRN", "trained_on": ["a", "b"]}}
+    assert overlap_warning(metadata, ["c"]) == ""
+    assert "trained on 1 of the 2 test classes, for example 'b'" in overlap_warning(metadata, ["b", "c"])
     unknown = {"extractor": {"name": "ResNet50", "trained_on": None, "trained_on_note": "ImageNet"}}
-    assert "trained on ImageNet: it may have seen the test classes" in what_the_extractor_saw(unknown, ["c"])
+    assert "trained on ImageNet. It may have seen the test classes" in overlap_warning(unknown, ["c"])
 
 
-def test_the_command_refuses(features_run, split_folder, tmp_path):
+def test_command_refuses_bad_input(features_run, split_folder, tmp_path):
     for flags, message in {
-        (f"--images={split_folder}", "--output=x"): "Error: No --extractor was given",
-        (f"--extractor={features_run}", f"--images={tmp_path}", "--output=x"): "holds no folders of images",
+        (f"--images={split_folder}", "--output=x"): "Error: --extractor='' was given; expected a pre-training run",
+        (f"--extractor={features_run}", f"--images={tmp_path}", "--output=x"): "has no folders of images",
     }.items():
         done = extract(*flags)
         assert done.returncode == 2 and message.replace("--", "") in done.stderr.replace("--", ""), done.stderr
@@ -232,28 +233,28 @@ def leo_run(extracted, tmp_path):
     return tmp_path / "run", config
 
 
-def test_a_run_keeps_the_extractor_of_its_data(leo_run, extracted):
-    for name in ("card.json", "extractor.keras"):
+def test_run_keeps_the_extractor_of_its_data(leo_run, extracted):
+    for name in (METADATA_FILE, MODEL_FILE):
         kept = leo_run[0] / "extractor" / name
         assert kept.read_bytes() == (extracted[0] / "bars" / name).read_bytes()
 
 
-def test_evaluation_warns_of_classes_that_the_extractor_saw(leo_run, extracted, caplog):
+def test_evaluation_warns_of_test_classes_known_to_the_extractor(leo_run, extracted, caplog):
     from leo_tf.classification.evaluation import ClassificationEvaluation
     from leo_tf.problem import EvaluationRequest
 
     config = leo_run[1]
     with caplog.at_level(logging.WARNING, "leo_tf"):
         assert ClassificationEvaluation(config, EvaluationRequest(num_tasks=2)).table.num_classes == 3
-    assert "this is no test of new classes" not in caplog.text
-    card_file = extracted[0] / "bars" / "card.json"
-    before = card_file.read_text()
-    card = json.loads(before)
-    card["extractor"]["trained_on"].append("c10")
+    assert "this is not a test on new classes" not in caplog.text
+    file = extracted[0] / "bars" / METADATA_FILE
+    before = file.read_text()
+    metadata = json.loads(before)
+    metadata["extractor"]["trained_on"].append("c10")
     try:
-        card_file.write_text(json.dumps(card))
+        file.write_text(json.dumps(metadata))
         with caplog.at_level(logging.WARNING, "leo_tf"):
             assert ClassificationEvaluation(config, EvaluationRequest(num_tasks=2)).table.num_classes == 3
     finally:
-        card_file.write_text(before)
-    assert "trained on 1 of the 3 test classes, as 'c10'" in caplog.text
+        file.write_text(before)
+    assert "trained on 1 of the 3 test classes, for example 'c10'" in caplog.text

@@ -1,4 +1,4 @@
-"""Extractors of every origin: the layer asked for, their own preprocessing, kept whole in two files."""
+"""Extractors from every source: layers, preprocessing, saving and loading."""
 
 import keras
 import numpy as np
@@ -7,7 +7,9 @@ import tensorflow as tf
 from drawn_images import picture
 
 from leo_tf import InputError
-from leo_tf.features.extractor import Extractor, make_extractor, weights_digest
+from leo_tf.features.backbones import affine_preprocessing, make_extractor
+from leo_tf.features.extractor import Extractor, weights_digest
+from leo_tf.features.images import Preprocessing
 from leo_tf.features.pretrain.work import Pretraining
 from leo_tf.features.settings import PretrainConfig
 from leo_tf.runs.load import load
@@ -22,17 +24,16 @@ def squares_of(extractor):
 
 @pytest.fixture(scope="module")
 def small_model():
-    """A network without weights of its own that one can compute by hand: the mean colour, doubled."""
+    """A network without weights, whose output is easy to compute: the mean colour, doubled."""
     image = keras.Input((8, 8, 3))
     doubled = keras.layers.Rescaling(2.0, name="doubled")(image)
     return keras.Model(image, keras.layers.GlobalAveragePooling2D()(doubled))
 
 
-def test_a_runs_best_checkpoint_without_dropout(features_run):
-    """The numbers of the network that was trained, at the layer asked for."""
+def test_extractor_of_a_run_is_its_best_checkpoint(features_run):
+    """Without dropout, at the given layer."""
     extractor = make_extractor(features_run, "group2_block1")
     work = Pretraining(RunDirectory(features_run, PretrainConfig).config())
-    from leo_tf.features.images.preprocessing import Preprocessing
     from leo_tf.training.checkpoints import Checkpoints
 
     Checkpoints(RunDirectory(features_run, PretrainConfig), work).restore()
@@ -58,28 +59,28 @@ def test_multiview_is_the_mean_of_ten_crops(features_run):
     np.testing.assert_allclose(extractor(squares), np.mean(by_hand, axis=0), atol=1e-4)
 
 
-def test_kept_and_loaded_it_is_the_same(features_run, tmp_path):
+def test_save_and_load(features_run, tmp_path):
     made = make_extractor(features_run, views="multiview")
-    card = {"extractor": made.about, "preprocessing": made.preprocessing.to_json(), "views": made.views}
-    made.save(tmp_path, card)
+    metadata = {"extractor": made.about, "preprocessing": made.preprocessing.to_json(), "views": made.views}
+    made.save(tmp_path, metadata)
     again = Extractor.load(tmp_path)
     squares = squares_of(made)
     np.testing.assert_array_equal(again(squares), made(squares))
     assert weights_digest(again.model) == again.about["weights_sha256"] == made.about["weights_sha256"]
     first = (tmp_path / "extractor.keras").read_bytes()
-    made.save(tmp_path, card)
+    made.save(tmp_path, metadata)
     assert (tmp_path / "extractor.keras").read_bytes() == first
     assert make_extractor(tmp_path, views="center").views == "center"
     (tmp_path / "extractor.keras").write_bytes(first[:1000])
     with pytest.raises(InputError, match="cannot be read as a Keras model"):
         Extractor.load(tmp_path)
-    (tmp_path / "card.json").unlink()
-    with pytest.raises(InputError, match=r"card\.json"):
+    (tmp_path / "extractor.json").unlink()
+    with pytest.raises(InputError, match=r"extractor\.json"):
         Extractor.load(tmp_path)
 
 
 @pytest.mark.parametrize("pixels", ["0..255", "0..1", "-1..1"])
-def test_files_of_others(small_model, tmp_path, pixels):
+def test_keras_files_and_saved_models(small_model, tmp_path, pixels):
     small_model.save(tmp_path / "net.keras")
     small_model.export(tmp_path / "net", verbose=False)
     for source in ("net.keras", "net"):
@@ -92,7 +93,7 @@ def test_files_of_others(small_model, tmp_path, pixels):
     np.testing.assert_allclose(layer(squares_of(layer)), 2 * squares.mean(axis=(1, 2)), rtol=1e-4)
 
 
-def test_models_of_keras_applications_with_their_own_preprocessing():
+def test_keras_applications_with_their_preprocessing():
     pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype(np.float32)
     extractor = make_extractor("MobileNetV2", weights="none", image_size=32)
     assert extractor.dim == 1280 and extractor.preprocessing.resize_size == 37
@@ -104,34 +105,31 @@ def test_models_of_keras_applications_with_their_own_preprocessing():
 
 
 @pytest.mark.parametrize("module", ["vgg16", "densenet", "resnet_v2", "efficientnet"])
-def test_preprocessing_of_others_is_found_by_asking(module):
-    from leo_tf.features.extractor import _affine
-    from leo_tf.features.images import Preprocessing
-
+def test_affine_preprocessing_of_keras_applications(module):
     pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype(np.float32)
     preprocess = getattr(keras.applications, module).preprocess_input
-    mean, scale, color = _affine(preprocess)
+    mean, scale, color = affine_preprocessing(preprocess)
     made = Preprocessing(4, 4, color, mean, scale)
     np.testing.assert_allclose(
         made.scaled(made.square(pixels[0].astype(np.uint8))), preprocess(pixels.copy())[0], atol=1e-3
     )
 
 
-def test_what_is_no_extractor_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="and no name in keras"):
+def test_wrong_sources_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="or a name in keras"):
         make_extractor("ResNot50")
     (tmp_path / "bad.keras").write_bytes(b"no")
     with pytest.raises(InputError, match="cannot be read as a Keras model"):
         make_extractor(tmp_path / "bad.keras")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="is no SavedModel"):
+    with pytest.raises(InputError, match="is not a SavedModel"):
         make_extractor(tmp_path / "folder")
 
     def unreachable(**_):
         raise Exception("URL fetch failure on https://...: Name or service not known")
 
     monkeypatch.setattr(keras.applications, "ResNet50", unreachable)
-    with pytest.raises(InputError, match=r"cannot be made \(URL fetch failure.*give weights=PATH"):
+    with pytest.raises(InputError, match=r"cannot be built \(URL fetch failure.*give weights=PATH"):
         make_extractor("ResNet50")
     image = keras.Input((None, None, 3))
     model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
@@ -145,7 +143,7 @@ def test_what_is_no_extractor_is_refused(tmp_path, monkeypatch):
         make_extractor(tmp_path / "vector.keras", image_size=9)
 
 
-def test_drawing_views_are_the_mean_of_sixteen_ways_the_same_for_every_image(features_run):
+def test_drawing_views_are_the_mean_of_sixteen_fixed_changes(features_run):
     extractor, single = make_extractor(features_run, views="drawing"), make_extractor(features_run)
     squares = squares_of(extractor)
     crops = extractor.preprocessing.views(squares, "drawing").numpy()

@@ -1,4 +1,4 @@
-"""Every layout that is on people's disks is found by looking, and what is wrong is refused by name."""
+"""Every layout of a folder of images is recognised, and errors are named."""
 
 import pickle
 import zipfile
@@ -24,21 +24,21 @@ def test_folders_of_splits(split_folder):
     assert source.read(0).startswith(b"\x89PNG") and not found.drawn
 
 
-def test_one_folder_is_split_by_class(tmp_path):
+def test_class_folders_are_split_by_class(tmp_path):
     write_classes(tmp_path, range(10), images=2)
     found = find_images(tmp_path, "0.6,0.2,0.2", split_seed=3)
     assert counts(found) == {"train": (6, 12), "val": (2, 4), "test": (2, 4)} and found.drawn
     assert find_images(tmp_path, "0.6,0.2,0.2", 3).splits["val"].classes == found.splits["val"].classes
     assert find_images(tmp_path, "0.6,0.2,0.2", 4).splits["val"].classes != found.splits["val"].classes
     assert counts(find_images(tmp_path, "0,0,1")) == {"test": (10, 20)}
-    with pytest.raises(InputError, match="10 classes and no split of them; give split_fractions"):
+    with pytest.raises(InputError, match="10 classes that are not split; give split_fractions"):
         find_images(tmp_path)
     for wrong in ("0.5,0.5", "a,b,c", "0.5,0.4,0.2", "1.5,-0.5,0"):
         with pytest.raises(InputError, match="which sum to 1"):
             find_images(tmp_path, wrong)
 
 
-def test_alphabets_stay_together(tmp_path):
+def test_groups_are_not_split(tmp_path):
     for number, alphabet in enumerate(["Futurama", "Greek", "Tengwar"]):
         write_classes(tmp_path / alphabet, range(4 * number, 4 * number + 4), images=1)
     found = find_images(tmp_path, "0.67,0.33,0", 0)
@@ -47,7 +47,7 @@ def test_alphabets_stay_together(tmp_path):
     assert found.splits["val"].names[0].count("/") == 2
 
 
-def test_every_share_gets_a_class_and_all_are_used():
+def test_every_fraction_gets_a_class_and_all_classes_are_used():
     names = [f"n{i}" for i in range(7)]
     chosen = split_classes(names, [0.9, 0.05, 0.05], seed=0)
     assert sorted(map(list(chosen.values()).count, ("train", "val", "test"))) == [1, 1, 5]
@@ -63,13 +63,13 @@ def test_lists_of_files(tmp_path):
     found = find_images(tmp_path)
     assert counts(found) == {"train": (2, 4), "test": (2, 4)} and found.splits["test"].classes == ["n2", "n3"]
     (tmp_path / "val.csv").write_text("filename,label\nno.png,n9\n")
-    with pytest.raises(InputError, match=r"names 1 files that are not there, the first is .*no\.png"):
+    with pytest.raises(InputError, match=r"names 1 files that do not exist, first .*no\.png"):
         find_images(tmp_path)
     (tmp_path / "val.csv").write_text("file,label\n")
     with pytest.raises(InputError, match="no columns filename and label"):
         find_images(tmp_path)
     (tmp_path / "val.csv").write_text("filename,label\nc00/0.png,n2\n")
-    with pytest.raises(InputError, match="class 'n2' is in val and in test"):
+    with pytest.raises(InputError, match="class 'n2' is in both val and test"):
         find_images(tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_cache_files(tmp_path):
     with pytest.raises(InputError, match="row 5 is in no class"):
         find_images(tmp_path)
     (tmp_path / "mini-imagenet-cache-val.pkl").write_bytes(pickle.dumps(print))
-    with pytest.raises(InputError, match="nothing was run"):
+    with pytest.raises(InputError, match="nothing was executed"):
         find_images(tmp_path)
 
 
@@ -119,8 +119,8 @@ def test_arrays_with_super_classes(tmp_path):
         find_images(tmp_path)
 
 
-def test_what_is_no_data_set_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no folder"):
+def test_unknown_layouts_are_refused(tmp_path):
+    with pytest.raises(InputError, match="is not a folder"):
         find_images(tmp_path / "nowhere")
     write_classes(tmp_path / "a", [0, 1], images=1)
     (tmp_path / "a" / "c02").mkdir()
@@ -132,13 +132,13 @@ def test_what_is_no_data_set_is_refused(tmp_path):
         find_images(tmp_path / "b", "0,0,1")
     write_classes(tmp_path / "d" / "train", [0, 1], images=1)
     write_classes(tmp_path / "d" / "val", [1, 2], images=1)
-    with pytest.raises(InputError, match="class 'c01' is in train and in val"):
+    with pytest.raises(InputError, match="class 'c01' is in both train and val"):
         find_images(tmp_path / "d")
-    with pytest.raises(InputError, match="is split already"):
+    with pytest.raises(InputError, match="is already split"):
         find_images(tmp_path / "d", "0.5,0.5,0")
 
 
-def test_what_systems_leave_behind_is_overlooked(tmp_path):
+def test_files_of_the_operating_system_are_ignored(tmp_path):
     write_classes(tmp_path, [0, 1], images=1)
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / ".hidden").mkdir()

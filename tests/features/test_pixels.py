@@ -1,4 +1,4 @@
-"""Every kind of image comes out as it looks; what is damaged or hostile is refused by its name and reason."""
+"""Every kind of image is decoded as it looks; corrupt and malicious ones are refused with name and reason."""
 
 import io
 import logging
@@ -70,16 +70,16 @@ def test_lossy_formats(loader, smooth, kind):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_exif_rotation(loader, smooth, orientation, kind):
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # numbers of Image.Transpose that undo what the tag asks for
-    turned = Image.fromarray(smooth)
+    rotated = Image.fromarray(smooth)
     if orientation > 1:
-        turned = turned.transpose(Image.Transpose(undo[orientation]))
+        rotated = rotated.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    got = loader.square(encoded(turned, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {})))
+    got = loader.square(encoded(rotated, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {})))
     assert np.abs(got.astype(int) - smooth).mean() < 5
 
 
-def test_greys_of_any_depth(loader, smooth):
+def test_grey_images_of_any_depth(loader, smooth):
     grey = smooth[..., 0]
     wide = grey.astype(np.uint16) << 8
     for image in (
@@ -96,7 +96,7 @@ def test_greys_of_any_depth(loader, smooth):
         loader.square(encoded(Image.fromarray(grey.astype(np.float32)), "TIFF"))
 
 
-def test_transparent_is_white(loader, smooth):
+def test_transparent_pixels_become_white(loader, smooth):
     ink = np.dstack([np.zeros_like(smooth), np.where(smooth[..., 0] > 100, 255, 0).astype(np.uint8)])
     got = loader.square(encoded(Image.fromarray(ink), "PNG"))
     np.testing.assert_array_equal(got[..., 1], np.where(smooth[..., 0] > 100, 0, 255))
@@ -104,7 +104,7 @@ def test_transparent_is_white(loader, smooth):
     np.testing.assert_array_equal(loader.square(encoded(grey, "PNG")), got)
 
 
-def test_files_arrays_and_pil_images_are_one(loader, smooth):
+def test_files_arrays_and_pil_images_give_the_same_square(loader, smooth):
     png = loader.square(encoded(Image.fromarray(smooth), "PNG"))
     for same in (
         smooth,
@@ -119,7 +119,7 @@ def test_files_arrays_and_pil_images_are_one(loader, smooth):
             loader.square(np.asarray(wrong))
 
 
-def test_the_square_is_the_centre_and_resizing_is_antialiased():
+def test_square_is_the_centre_resized_with_antialiasing():
     stripes = np.zeros((40, 100, 3), np.uint8)
     stripes[:, 30:70][:, ::2] = 255
     got = Loader(Preprocessing(8, 8)).square(stripes)
@@ -130,8 +130,8 @@ def test_the_square_is_the_centre_and_resizing_is_antialiased():
     assert Loader(Preprocessing(4, 4, "bgr")).square(red)[0, 0].tolist() == [0, 0, 200]
 
 
-def test_a_square_around_ink():
-    """Wherever a drawing lies and however large it is, it comes out alike; over the edge the page is white."""
+def test_crop_to_ink():
+    """A drawing of any size, anywhere on the page, gives about the same square; beyond the edge it is white."""
     loader = Loader(Preprocessing(24, 24, "grey", (0,), (1,), crop="ink"))
     page = np.full((100, 140, 3), 255, np.uint8)
     got = []
@@ -145,7 +145,7 @@ def test_a_square_around_ink():
     assert (got[0][:, :1] == 255).all() and (got[0][:, -1:] == 255).all() and got[0][20, 4] == 0
     assert got[0][4, 12] == 255
     dot = page.copy()
-    dot[50:52, 70:72] = 0  # is not blown up
+    dot[50:52, 70:72] = 0  # is not enlarged to the whole square
     assert 0 < (loader.square(dot) < 128).mean() < 0.02
     assert loader.square(page).min() == 255  # nothing drawn
     narrow = Preprocessing(24, 24, "grey", (0,), (1,), crop="ink").to_json()
@@ -154,12 +154,12 @@ def test_a_square_around_ink():
         Preprocessing(8, 8, crop="edge")
 
 
-def test_long_images_take_no_memory(loader):
+def test_long_images_are_cropped_before_resizing(loader):
     assert loader.square(np.zeros((1, 60_000, 3), np.uint8)).shape == (16, 16, 3)
 
 
 def bomb(width, height):
-    """A PNG of a few bytes that declares a huge picture."""
+    """A PNG of a few bytes that declares a huge image."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -168,13 +168,13 @@ def bomb(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-def test_damage_has_its_reason(loader, smooth):
+def test_corrupt_images_are_refused_with_the_reason(loader, smooth):
     jpeg, png = (encoded(Image.fromarray(picture(1, 1, 64)), kind) for kind in ("JPEG", "PNG"))
     for content, reason in {
         b"": "it is empty",
-        b"<html></html>": "it is no image",
-        jpeg[:300]: "it is damaged|no image",
-        png[: len(png) // 2]: "it is damaged",
+        b"<html></html>": "it is not an image",
+        jpeg[:300]: "it is corrupt|not an image",
+        png[: len(png) // 2]: "it is corrupt",
         bomb(30_000, 30_000): "30000 x 30000 pixels, more than|declares more than",
         bomb(12_000, 9_000): "12000 x 9000 pixels, more than",
     }.items():
@@ -201,28 +201,28 @@ def test_unreadable_images_are_listed_and_skipped_up_to_a_limit(tmp_path, caplog
         inspect(splits, max_unreadable=0.5)
 
 
-def test_a_picture_is_in_one_split_and_one_class(tmp_path, caplog):
+def test_duplicate_images_in_two_splits_or_classes_are_refused(tmp_path, caplog):
     write_classes(tmp_path / "train", [0, 1], images=2)
     write_classes(tmp_path / "val", [2, 3], images=2)
     same = (tmp_path / "train" / "c00" / "0.png").read_bytes()
     (tmp_path / "train" / "c00" / "again.png").write_bytes(same)
     with caplog.at_level(logging.WARNING, "leo_tf"):
         inspect(find_images(tmp_path).splits)
-    assert "1 images are there twice in their class" in caplog.text
+    assert "1 images are duplicates within their class" in caplog.text
     (tmp_path / "val" / "c03" / "leak.png").write_bytes(same)
-    with pytest.raises(InputError, match=r"train/c00/0.png and val/c03/leak.png are the same picture, in train and in"):
+    with pytest.raises(InputError, match=r"train/c00/0.png and val/c03/leak.png are the same image, in train and in"):
         inspect(find_images(tmp_path).splits)
     (tmp_path / "val" / "c03" / "leak.png").unlink()
     (tmp_path / "train" / "c01" / "copy.png").write_bytes(same)
-    with pytest.raises(InputError, match="the same picture in two classes of train"):
+    with pytest.raises(InputError, match="the same image in two classes of train"):
         inspect(find_images(tmp_path).splits)
 
 
-def test_batches_name_what_is_damaged_behind_its_header(tmp_path, loader):
+def test_batches_report_truncated_images(tmp_path, loader):
     write_classes(tmp_path, [0, 1], images=3, size=64)
     file = tmp_path / "c01" / "0.png"
     file.write_bytes(file.read_bytes()[:2000])
-    source = inspect(find_images(tmp_path, "0,0,1").splits)["test"].source  # its header is whole
+    source = inspect(find_images(tmp_path, "0,0,1").splits)["test"].source  # its header is intact
     squares, reasons = zip(*loader.batches(source, 4), strict=True)
     assert [len(part) for part in squares] == [4, 2]
     reasons = np.concatenate(reasons)
@@ -231,16 +231,16 @@ def test_batches_name_what_is_damaged_behind_its_header(tmp_path, loader):
     assert [bool(r) for r in next(iter(loader.batches(source, 9, first=2)))[1].numpy()] == [False, True, False, False]
 
 
-def test_the_store_is_made_once_and_leaves_damaged_images_out(tmp_path, loader, monkeypatch):
+def test_cache_is_made_once_and_without_corrupt_images(tmp_path, loader, monkeypatch):
     write_classes(tmp_path / "images", [0, 1], images=3, size=64)
     file = tmp_path / "images" / "c01" / "0.png"
     file.write_bytes(file.read_bytes()[:2000])
     inspected = inspect(find_images(tmp_path / "images", "0,0,1").splits)["test"]
-    kept, squares = loader.store(inspected, "test", 0.2, tmp_path / "cache")
+    kept, squares = loader.load_cached(inspected, "test", 0.2, tmp_path / "cache")
     assert len(kept.source) == 5 and squares.shape == (5, 16, 16, 3)
     np.testing.assert_array_equal(squares[4], loader.square(kept.source.read(4)))
     monkeypatch.setattr(Loader, "batches", None)
-    again, same = loader.store(inspected, "test", 0.2, tmp_path / "cache")
+    again, same = loader.load_cached(inspected, "test", 0.2, tmp_path / "cache")
     np.testing.assert_array_equal(same, squares)
     assert again.source.names == kept.source.names
 
@@ -264,19 +264,18 @@ def flip(file):
         (".json", lambda file: file.write_text(file.read_text().replace('"reasons": {}', '"reasons": {"99": "?"}'))),
     ],
 )
-def test_a_damaged_store_is_made_again(tmp_path, loader, ending, damage, monkeypatch):
-    """It was used as it was, or ended the run with a traceback."""
+def test_corrupt_cache_is_made_again(tmp_path, loader, ending, damage, monkeypatch):
     write_classes(tmp_path / "images", [0, 1], images=2, size=20)
     inspected = inspect(find_images(tmp_path / "images", "0,0,1").splits)["test"]
-    squares = np.array(loader.store(inspected, "test", 0.2, tmp_path / "cache")[1])
+    squares = np.array(loader.load_cached(inspected, "test", 0.2, tmp_path / "cache")[1])
     damage(next((tmp_path / "cache").glob(f"*{ending}")))
-    again = loader.store(inspected, "test", 0.2, tmp_path / "cache")[1]
+    again = loader.load_cached(inspected, "test", 0.2, tmp_path / "cache")[1]
     np.testing.assert_array_equal(again, squares)
     monkeypatch.setattr(Loader, "batches", None)
-    np.testing.assert_array_equal(loader.store(inspected, "test", 0.2, tmp_path / "cache")[1], squares)
+    np.testing.assert_array_equal(loader.load_cached(inspected, "test", 0.2, tmp_path / "cache")[1], squares)
 
 
-def test_views_are_crops_in_their_places():
+def test_views_are_the_expected_crops():
     size = Preprocessing(6, 4, mean=(0,) * 3, scale=(2,) * 3)
     squares = np.arange(2 * 6 * 6 * 3, dtype=np.uint8).reshape(2, 6, 6, 3)
     views = size.views(tf.constant(squares), "multiview").numpy()
@@ -287,8 +286,8 @@ def test_views_are_crops_in_their_places():
     np.testing.assert_allclose(size.views(tf.constant(squares)).numpy(), views[:, :1])
 
 
-def test_decoding_in_a_graph_is_decoding_of_files(loader, smooth):
-    """What an exported model does, and what the reader does, are one."""
+def test_decoding_in_a_graph_equals_decoding_of_files(loader, smooth):
+    """An exported model decodes as the reader does."""
     for content in (encoded(Image.fromarray(smooth), "PNG"), encoded(Image.fromarray(smooth), "JPEG", quality=90)):
         np.testing.assert_array_equal(PLAIN.square(decode(tf.constant(content))), loader.square(content))
 
@@ -296,11 +295,11 @@ def test_decoding_in_a_graph_is_decoding_of_files(loader, smooth):
 @pytest.mark.parametrize(
     "wrong", [{"color": "hsv"}, {"mean": (1, 2)}, {"image_size": 9}, {"image_size": 0}, {"color": "grey"}]
 )
-def test_preprocessing_is_possible(wrong):
+def test_impossible_preprocessing_is_refused(wrong):
     with pytest.raises(InputError, match="expected"):
         Preprocessing(**({"resize_size": 8, "image_size": 8} | wrong))
 
 
-def test_preprocessing_goes_to_json_and_back():
+def test_preprocessing_json_round_trip():
     made = Preprocessing(9, 8, "grey", (1,), (2.5,))
     assert Preprocessing(**made.to_json()) == made

@@ -1,4 +1,4 @@
-"""Pre-training through the Trainer: it learns, continues exactly, and is the same on one device and on two."""
+"""Pre-training with the Trainer: it learns, resumes exactly, and gives equal results on one device and on two."""
 
 import csv
 import dataclasses
@@ -30,7 +30,7 @@ def config(split_folder, tmp_path_factory):
     def make(dropout_rate=0.2, **training):
         plain = {
             **{"batch_size": 8, "num_steps_limit": 8, "checkpoint_steps": 4, "log_steps": 2, "heldout_fraction": 0.2},
-            **{"eval_ways": 3, "watch_tasks": 4, "learning_rate": 0.02, "augmentation": "drawing"},
+            **{"eval_ways": 3, "eval_tasks": 4, "learning_rate": 0.02, "augmentation": "drawing"},
         }
         return PretrainConfig(
             ImageConfig(images=str(split_folder), image_size=12, cache_dir=cache),
@@ -47,7 +47,7 @@ def weights(path):
     return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
-def test_a_stopped_run_goes_on_exactly(config, tmp_path):
+def test_stopped_run_resumes_exactly(config, tmp_path):
     def stop(step, validation):
         if step == 4:
             raise KeyboardInterrupt
@@ -70,7 +70,7 @@ def test_a_stopped_run_goes_on_exactly(config, tmp_path):
 
 
 def test_two_replicas_take_the_step_of_one(config):
-    """To rounding: batch normalisation is over the whole batch, dropout and augmentation of the example's number."""
+    """To rounding: batch normalisation is over the whole batch; dropout and augmentation depend on the example."""
     runs = []
     for distribution in ("none", "mirrored"):
         work = Pretraining(config(distribution=distribution, rotation_loss_weight=0.5))
@@ -91,7 +91,7 @@ def test_it_learns(config):
     assert validation.others["one_shot_accuracy"] > 0.6
 
 
-def test_another_measure_selects(config):
+def test_best_checkpoint_by_one_shot_accuracy(config):
     work = Pretraining(config(monitor="one_shot", heldout_fraction=0.0))
     assert work.measured.measure == "one_shot_accuracy" and work.measured.other_measures == ("five_shot_accuracy",)
     assert work.validate().interval.mean > 0
@@ -99,7 +99,7 @@ def test_another_measure_selects(config):
     assert "accuracy" in both.measured.other_measures and "accuracy" in both.validate().others
 
 
-def test_a_step_of_nan_changes_nothing(config):
+def test_nan_step_changes_nothing(config):
     work = Pretraining(config(dropout_rate=0.0))
     work.step(1)
     before = [variable.numpy() for variable in work.variables.values()]
@@ -129,29 +129,29 @@ def test_learning_rates():
     assert float(learning_rate(constant)(77)) == pytest.approx(0.3)
 
 
-def test_configurations_go_to_json_and_say_what_differs(config):
+def test_configuration_json_round_trip_and_differences(config):
     made = config()
     assert PretrainConfig.from_json(made.to_json()) == made
     other = dataclasses.replace(made, network=NetworkConfig(depth=16, width=1))
     assert made.differences(other) == ["network.depth: 10 != 16", "network.dropout_rate: 0.2 != 0.5"]
     moved = dataclasses.replace(made, images=dataclasses.replace(made.images, images="elsewhere"))
     assert made.differences(moved) == [] and list(made.changes(moved)) == ["images"]
-    with pytest.raises(InputError, match="of no pre-training run"):
+    with pytest.raises(InputError, match="not that of a pre-training run"):
         PretrainConfig.from_json("{}")
     with pytest.raises(InputError, match="monitor=heldout"):
         FeatureTrainingConfig(heldout_fraction=0.0)
 
 
-def test_a_run_of_features_is_no_run_of_leo(config, tmp_path):
+def test_pretraining_run_is_refused_as_a_leo_run(config, tmp_path):
     made = config()
     RunDirectory(tmp_path, PretrainConfig).claim(made, {})
     with pytest.raises(InputError, match=r"leo_tf\.features\.pretrain"):
         leo_tf.load(tmp_path)
 
 
-def test_images_that_are_not_enough_are_refused(config, tmp_path):
+def test_missing_images_and_splits_are_refused(config, tmp_path):
     made = config()
-    for images, message in {"": "images is empty", str(tmp_path): "holds no folders of images"}.items():
+    for images, message in {"": "images is empty", str(tmp_path): "has no folders of images"}.items():
         with pytest.raises(InputError, match=message):
             Pretraining(dataclasses.replace(made, images=dataclasses.replace(made.images, images=images)))
     alone = dataclasses.replace(made.images, images=str(Path(made.images.images) / "train"), split_fractions="1,0,0")
@@ -163,7 +163,7 @@ def test_images_that_are_not_enough_are_refused(config, tmp_path):
         Pretraining(config(eval_ways=4))
 
 
-def test_the_command_answers_at_once_and_refuses(tmp_path):
+def test_command_line(tmp_path):
     def run(*flags):
         command = [sys.executable, "-m", "leo_tf.features.pretrain", *flags]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

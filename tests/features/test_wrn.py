@@ -1,4 +1,4 @@
-"""The network is the published one: its size, its shapes; dropout is a function of the example's number."""
+"""The network has the published size and shapes; dropout depends on the number of the example."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def test_wrn_28_10_is_the_published_one():
     assert len(convolutions) + 1 + 2 == 28  # the linear layer, and two that the count of the name has for the shortcuts
 
 
-def test_leos_variant_has_three_reductions():
+def test_leo_variant_has_three_reductions():
     model = wide_resnet(NetworkConfig(depth=10, width=1, stem_width=80), 80, 3, 64)
     assert [model.get_layer(f"group{g}_block1").output.shape[1] for g in (1, 2, 3)] == [40, 20, 10]
     assert model.get_layer("stem").output.shape[-1] == 80
@@ -34,18 +34,18 @@ def test_leos_variant_has_three_reductions():
     assert default_layer(NetworkConfig(depth=10)) == "group3_block1"
 
 
-def test_depth_is_possible():
+def test_impossible_depth_is_refused():
     with pytest.raises(InputError, match="depth=12 was given; expected 6n"):
         NetworkConfig(depth=12)
 
 
-def test_seeds_decide_the_weights():
+def test_weights_depend_on_the_seed():
     a, b, c = (wide_resnet(NetworkConfig(depth=10, width=1), 8, 1, 3, seed=seed).get_weights() for seed in (0, 0, 1))
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     assert not np.array_equal(a[0], c[0])
 
 
-def test_dropout_is_of_the_example_not_of_the_batch():
+def test_dropout_does_not_depend_on_the_batch():
     layer = ExampleDropout(0.5, seed=3, number=1)
     ones = tf.ones([8, 5, 5, 4])
     whole = layer(ones, tf.range(16, 24, dtype=tf.int64), training=True).numpy()
@@ -58,7 +58,7 @@ def test_dropout_is_of_the_example_not_of_the_batch():
     assert not np.array_equal(whole, other)
 
 
-def test_dropout_changes_training_only():
+def test_dropout_acts_only_in_training():
     config = NetworkConfig(depth=10, width=1)
     model = wide_resnet(config, 8, 1, 3, dropout=True)
     images, numbers = tf.random.stateless_normal([4, 8, 8, 1], [0, 1]), tf.range(4, dtype=tf.int64)
@@ -70,7 +70,7 @@ def test_dropout_changes_training_only():
     assert not np.allclose(first, second)
 
 
-def test_cosine_logits_are_scaled_angles():
+def test_cosine_logits_are_scaled_cosines():
     config = NetworkConfig(depth=10, width=1, classifier="cosine")
     model = wide_resnet(config, 8, 1, 3)
     images = tf.random.stateless_normal([4, 8, 8, 1], [0, 1])

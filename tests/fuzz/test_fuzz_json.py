@@ -12,7 +12,7 @@ from structures import changed
 from leo_tf import RunConfig
 from leo_tf.config import DataConfig, LEOConfig, RegressionConfig
 from leo_tf.data.download import _is_ready as is_ready
-from leo_tf.data.extractor_metadata import read_card, what_the_extractor_saw
+from leo_tf.data.extractor_metadata import overlap_warning, read_extractor_metadata
 from leo_tf.data.readers import read_split
 from leo_tf.execution.job import Job
 from leo_tf.export import served
@@ -28,7 +28,7 @@ CONFIGS = [
     RunConfig(LEOConfig(dropout_rate=0.0), regression=RegressionConfig(), problem="regression"),
 ]
 DATA = {"embedding_dim": 8, "train_classes": 3, "train_digest": "a", "validation_digest": "b"}
-CARD = {
+EXTRACTOR = {
     "extractor": {"name": "WRN", "layer": "x", "trained_on": ["a", "b"], "trained_on_note": "", "weights_sha256": "0"},
     "preprocessing": {"resize_size": 9, "image_size": 8, "color": "rgb", "mean": [0, 0, 0], "scale": [1, 1, 1]},
     "views": "center",
@@ -72,13 +72,13 @@ def temperature(folder):
     assert isinstance(found, float) and math.isfinite(found) and found > 0
 
 
-def card(folder):
+def extractor_metadata(folder):
     """As an evaluation looks at who made the embeddings, and as images are embedded again."""
-    assert isinstance(what_the_extractor_saw(read_card(folder), ["a", "c"]), str)
+    assert isinstance(overlap_warning(read_extractor_metadata(folder), ["a", "c"]), str)
 
 
 def extractor(folder):
-    """As images are embedded; no file of a network is beside the card."""
+    """As images are embedded; there is no extractor.keras."""
     Extractor.load(folder)
 
 
@@ -112,8 +112,8 @@ FILES = {
     "config.json": (config, [json.loads(each.to_json()) for each in CONFIGS]),
     "data.json": (data, [DATA]),
     "calibration.json": (temperature, [{"step": 7, "temperature": 1.5, "before": {}, "after": {}}]),
-    "card.json": (card, [CARD]),
-    "extractor": (extractor, [CARD]),
+    "extractor.json": (extractor_metadata, [EXTRACTOR]),
+    "extractor": (extractor, [EXTRACTOR]),
     "leo.json": (description, [DESCRIPTION]),
     "job.json": (finished, [{"ok": True, "commands": "a", "reason": "", "stopped": False, "seconds": 1.0}]),
     "pretraining": (pretraining, [json.loads(PretrainConfig().to_json())]),
@@ -121,7 +121,7 @@ FILES = {
     "download": (downloaded, [{"files": {"a.pkl": {"size": 1, "mtime_ns": 2, "sha256": "0"}}}]),
 }
 PLACES = {
-    "extractor": "card.json",
+    "extractor": "extractor.json",
     "leo.json": "assets.extra/leo.json",
     "pretraining": "config.json",
     "download": "embeddings.json",

@@ -10,7 +10,7 @@ import pytest
 from drawn_images import write_classes
 from worker_processes import BOUND
 
-from leo_tf.data.extractor_metadata import FILES
+from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE
 from leo_tf.features.settings import NetworkConfig
 from leo_tf.features.wrn import wide_resnet
 
@@ -41,13 +41,13 @@ def extract(runs, root):
 def require_same(found, expected):
     """Require that two data sets are the same, to rounding, and all else in their folders to the byte."""
     splits = ("train.npz", "val.npz")
-    assert {file.name for file in found.iterdir()} == {file.name for file in expected.iterdir()} == {*FILES, *splits}
+    assert {file.name for file in found.iterdir()} == {file.name for file in expected.iterdir()} == {METADATA_FILE, MODEL_FILE, *splits}
     for name in splits:
         with np.load(expected / name) as one, np.load(found / name) as two:
             np.testing.assert_allclose(two["embeddings"], one["embeddings"], rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(two["labels"], one["labels"])
             np.testing.assert_array_equal(two["paths"], one["paths"])
-    for name in FILES:
+    for name in (METADATA_FILE, MODEL_FILE):
         assert (found / name).read_bytes() == (expected / name).read_bytes()
 
 
@@ -58,8 +58,8 @@ def test_two_workers_write_what_one_writes(extract, workers, tmp_path):
     assert alone.wait() == 0, alone.said
     assert "359 images of 6 classes" in said[0] and "359 images" not in said[1]
     require_same(tmp_path / "two", tmp_path / "one")
-    card = json.loads((tmp_path / "two" / "card.json").read_text())
-    assert list(card["images"]["train"]["skipped"]) == ["train/c02/7.png"]
+    metadata = json.loads((tmp_path / "two" / METADATA_FILE).read_text())
+    assert list(metadata["images"]["train"]["skipped"]) == ["train/c02/7.png"]
 
 
 @pytest.mark.long

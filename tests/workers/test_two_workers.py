@@ -154,7 +154,7 @@ def test_pre_training(runs, workers, tmp_path):
     flags = (
         *(f"--images={tmp_path / 'photos'}", f"--cache_dir={tmp_path / 'cache'}", "--image_size=16", "--batch_size=8"),
         *("--num_steps_limit=4", "--checkpoint_steps=2", "--log_steps=1", "--learning_rate=0.01", "--depth=10"),
-        *("--width=1", "--dropout_rate=0.1", "--eval_ways=3", "--watch_tasks=4", "--heldout_fraction=0.2"),
+        *("--width=1", "--dropout_rate=0.1", "--eval_ways=3", "--eval_tasks=4", "--heldout_fraction=0.2"),
     )
 
     def pretrain(path, *more, **how):

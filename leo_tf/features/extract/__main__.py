@@ -8,71 +8,40 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from leo_tf.commands.flags import define_section_flags, section_of
 from leo_tf.commands.main import Command, run_command
 from leo_tf.commands.workers import define_sharing_flags, run_shared
 from leo_tf.errors import InputError
+from leo_tf.features.settings import ExtractConfig, PretrainConfig
 from leo_tf.files import expanded, write_json
+from leo_tf.runs.run_dir import RunDirectory
 
-_log = logging.getLogger("leo_tf")
+_logger = logging.getLogger("leo_tf")
 
 
-def define_flags(values=flags.FLAGS):
+class _Extracted(NamedTuple):
+    """The result of an extraction."""
+
+    extractor: Any  # Extractor
+    images: Any  # ImageSet
+    fractions: str
+    seed: int
+    inspected: dict[str, Any]  # {split: Inspected}
+    embedded: dict[str, Any]  # {split: Embedded}, on the chief
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags."""
-
-    def where(group):
-        return {"flag_values": values, "module_name": group}
-
-    flags.DEFINE_string(
-        "images", "", "folder of the images, split or not; docs/own-images.md lists the layouts", **where("Images")
-    )
-    flags.DEFINE_string(
-        "split_fractions",
-        "",
-        "shares of train, val and test for a folder of classes, as 0.64,0.16,0.2; empty with the extractor's own "
-        "images: as in its run",
-        **where("Images"),
-    )
-    flags.DEFINE_integer("split_seed", 0, "seed of this split", **where("Images"))
-    flags.DEFINE_float("max_unreadable", 0.01, "share of a split's images that may be unreadable", **where("Images"))
-    flags.DEFINE_string(
-        "extractor",
-        "",
-        "pre-training run, name in keras.applications, or .keras file or SavedModel",
-        **where("Network"),
-    )
-    flags.DEFINE_string(
-        "layer", "", "layer whose output, averaged over the image, is the embedding", **where("Network")
-    )
-    flags.DEFINE_string("weights", "imagenet", "of keras.applications: imagenet, none, or a file", **where("Network"))
-    flags.DEFINE_enum(
-        "pixels", None, ["0..255", "0..1", "-1..1", "imagenet"], "what a file's network takes; default 0..255",
-        **where("Network"),
-    )  # fmt: skip
-    flags.DEFINE_integer("image_size", 0, "of keras.applications and files; 0: the network's own", **where("Network"))
-    flags.DEFINE_integer("resize_size", 0, "of these; 0: 1.15 times image_size", **where("Network"))
-    flags.DEFINE_enum(
-        "views",
-        "center",
-        ["center", "multiview", "drawing"],
-        "the centre; the mean over ten crops; or, of drawings, over 16 ways to turn, shear, scale and move it a little",
-        **where("Output"),
-    )
-    flags.DEFINE_string("output", "", "folder of the data set, as data/birds", **where("Output"))
-    flags.DEFINE_enum("layout", "npz", ["npz", "official"], "kind of the files", **where("Output"))
-    flags.DEFINE_enum("dtype", "float16", ["float16", "float32"], "of the embeddings on disk", **where("Output"))
-    flags.DEFINE_integer(
-        "batch_size", 64, "images decoded at once (speed and memory only)", lower_bound=1, **where("Run")
-    )
-    flags.DEFINE_string("licence", "", "of the images, for the card", **where("Output"))
+    define_section_flags([ExtractConfig], values)
     define_sharing_flags(values)
 
 
-def main():
+def main() -> None:
     """Define the flags and run."""
     define_flags()
     about = (
-        "Embed a folder of images for train.py, one file a split, with a card that says what made them. The same "
-        "command continues an extraction that stopped."
+        "Embed a folder of images for train.py: one file per split, and metadata of the extractor. Rerun the command "
+        "to resume an extraction that was stopped."
     )
     usage = "python -m leo_tf.features.extract"
     run_command(
@@ -80,127 +49,91 @@ def main():
     )
 
 
-def _extract(values=flags.FLAGS):
-    start = time.monotonic()
+def _extract(values: flags.FlagValues = flags.FLAGS) -> int:
+    start, config = time.monotonic(), section_of(ExtractConfig, values)
+    output = expanded(config.output)
 
-    def finish(found):
-        output = expanded(values.output)
-        _finish(values, output, found)
-        print(f"{time.monotonic() - start:.0f} s. Next: {_next(values, output)}")
+    def finish(found: _Extracted) -> int:
+        _finish(config, output, found)
+        print(f"{time.monotonic() - start:.0f} s. Next: {_next_command(config, output)}")
         return 0
 
-    def share(workers):
-        _require("images", "extractor", of=values)
-        if workers.count > 1 and values.weights == "none":
-            raise InputError(
-                "weights=none draws other weights on every worker; expected weights that all have with several of them."
-            )
-        return _embed(values, expanded(values.output), workers)
-
-    return run_shared(values, lambda: _require("images", "extractor", "output", of=values), share, finish)
+    return run_shared(values, lambda: None, lambda workers: _embed(config, output, workers), finish)
 
 
-def _require(*names, of):
-    for name in names:
-        if not of[name].value:
-            raise InputError(f"No {name} was given; expected {_WANTED[name]}.")
-
-
-_WANTED = {
-    "images": "the folder of the images",
-    "extractor": "a pre-training run, a name in keras.applications, or a file",
-    "output": "the folder of the data set, as data/birds",
-}
-
-
-class _Found(NamedTuple):
-    """What was embedded, by what."""
-
-    extractor: Any  # Extractor
-    images: Any  # ImageSet
-    split_by: list  # fractions and seed
-    inspected: dict  # {split: Inspected}
-    embedded: dict  # {split: Embedded}; of the chief
-
-
-def _embed(values, output, workers):
-    """Embed all splits, together with the other workers if there are; the chief writes them."""
+def _embed(config: ExtractConfig, output: Path, workers: Any) -> _Extracted:
+    """Embed all splits, shared among the workers; the chief writes them."""
+    from leo_tf.features.backbones import make_extractor
     from leo_tf.features.extract.extraction import Extraction
-    from leo_tf.features.extract.output import card_folder, split_file, write_split
-    from leo_tf.features.extractor import make_extractor
+    from leo_tf.features.extract.output import extractor_folder, split_file, write_split
     from leo_tf.features.images import find_images, inspect
 
-    split_by = workers.all_gather(_split(values) if workers.is_chief else None)[0]
+    if workers.count > 1 and config.weights == "none":
+        raise InputError(
+            "weights=none draws different weights on every worker; expected weights that all workers share.", "weights"
+        )
+    fractions, seed = workers.all_gather(_split(config) if workers.is_chief else None)[0]
     extractor = make_extractor(
-        *(values.extractor, values.layer, values.views, values.weights, values.pixels or ""),
-        *(values.image_size, values.resize_size),
+        *(config.extractor, config.layer, config.views, config.weights, config.pixels),
+        *(config.image_size, config.resize_size),
     )
-    images = find_images(values.images, *split_by)
-    _log.info("%s.", images.summary())
-    inspected = inspect(images.splits, values.max_unreadable)
+    images = find_images(config.images, fractions, seed)
+    _logger.info("%s.", images.summary())
+    inspected = inspect(images.splits, config.max_unreadable)
     digests = {f"{split}_digest": each.digest for split, each in inspected.items()}
     workers.assert_equal(
         {**digests, **extractor.preprocessing.to_json(), "weights_sha256": extractor.about["weights_sha256"]}
     )
-    parts = card_folder(output, values.views) / "parts"
-    extraction, embedded = Extraction(extractor, parts, values.batch_size, values.max_unreadable, workers), {}
+    parts = extractor_folder(output, config.views) / "parts"
+    extraction, embedded = Extraction(extractor, parts, config.batch_size, config.max_unreadable, workers), {}
     for split, each in inspected.items():
         found = extraction.run(each, split)
-        if workers.is_chief:
-            path = split_file(output, split, values.views, values.layout)
-            write_split(path, found, values.dtype, values.layout)
+        if found:
+            path = split_file(output, split, config.views, config.layout)
+            write_split(path, found, config.dtype, config.layout)
+            line = f"{path}: {len(found.source)} images of {len(found.source.classes)} classes, dim {extractor.dim}"
             speed = found.images_per_second
-            print(f"{path}: {len(found.source)} images of {len(found.source.classes)} classes, dim "
-                  f"{extractor.dim}{f', {speed:.0f} images/s' if speed == speed else ''}")  # fmt: skip
+            print(line if speed != speed else f"{line}, {speed:.0f} images/s")  # NaN: nothing was left to do
             embedded[split] = found
-    return _Found(extractor, images, split_by, inspected, embedded)
+    return _Extracted(extractor, images, fractions, seed, inspected, embedded)
 
 
-def _finish(values, output, found):
-    """Write what is said of the embeddings: the extractor with its card, and the split where it was drawn."""
-    from leo_tf.features.extract.output import card_folder, card_of
+def _finish(config: ExtractConfig, output: Path, found: _Extracted) -> None:
+    """Write the extractor, its metadata, and the split if it was drawn; remove the parts."""
+    from leo_tf.data.extractor_metadata import overlap_warning
+    from leo_tf.features.extract.output import extractor_folder, metadata_of
 
-    folder = card_folder(output, values.views)
-    card = card_of(found.extractor, found.inspected, found.embedded, values.dtype, values.licence)
-    found.extractor.save(folder, card)
+    folder, splits = extractor_folder(output, config.views), found.images.splits
+    metadata = metadata_of(found.extractor, found.inspected, found.embedded, config.dtype, config.licence)
+    found.extractor.save(folder, metadata)
     if found.images.drawn:
-        chosen = {split: source.classes for split, source in found.images.splits.items()}
-        fractions, seed = found.split_by
-        write_json(folder / "split.json", {"fractions": fractions, "seed": seed, "classes": chosen})
-    _warn(card, found.inspected)
+        classes = {split: source.classes for split, source in splits.items()}
+        write_json(folder / "split.json", {"fractions": found.fractions, "seed": found.seed, "classes": classes})
+    new_classes = [name for split in ("val", "test") if split in splits for name in splits[split].classes]
+    warning = overlap_warning(metadata, new_classes) if new_classes else ""
+    if warning:
+        _logger.warning("%s", warning)
     shutil.rmtree(folder / "parts", ignore_errors=True)
 
 
-def _next(values, output):
+def _next_command(config: ExtractConfig, output: Path) -> str:
     from leo_tf.features.extract.output import crop_of
 
+    crop = "" if crop_of(config.views) == "center" else f" --embedding_crop={crop_of(config.views)}"
     return (
-        f"python train.py --data_path={output.parent} --dataset_name={output.name}"
-        f"{'' if crop_of(values.views) == 'center' else ' --embedding_crop=multiview'} "
+        f"python train.py --data_path={output.parent} --dataset_name={output.name}{crop} "
         f"--checkpoint_path=runs/{output.name}"
     )
 
 
-def _split(values):
-    """Return (fractions, seed): those given or, with a run's own images, the run's."""
-    from leo_tf.features.settings import PretrainConfig
-    from leo_tf.runs.run_dir import RunDirectory
-
-    run = RunDirectory(values.extractor, PretrainConfig)
-    if not values.split_fractions and run.config_file.is_file():
+def _split(config: ExtractConfig) -> tuple[str, int]:
+    """Return the split's fractions and seed: the given ones or, for a run's own images, the run's."""
+    run = RunDirectory(config.extractor, PretrainConfig)
+    if not config.split_fractions and run.config_file.is_file():
         images = run.config().images
-        if Path(images.images).expanduser().resolve() == Path(values.images).expanduser().resolve():
+        if Path(images.images).expanduser().resolve() == Path(config.images).expanduser().resolve():
             return images.split_fractions, images.split_seed
-    return values.split_fractions, values.split_seed
-
-
-def _warn(card, inspected):
-    from leo_tf.data.extractor_metadata import what_the_extractor_saw
-
-    new = [name for split in ("val", "test") if split in inspected for name in inspected[split].source.classes]
-    said = what_the_extractor_saw(card, new) if new else ""
-    if said:
-        _log.warning("%s", said)
+    return config.split_fractions, config.split_seed
 
 
 if __name__ == "__main__":

@@ -1,80 +1,81 @@
-"""One image to upright 8-bit RGB, whatever it was.
+"""Images of any format to upright 8-bit RGB.
 
-TensorFlow decodes plain JPEG and PNG. What it reads wrongly or not at all (CMYK, EXIF rotation, transparency, 16-bit,
-WebP, TIFF, ...) goes through Pillow. The size is read from the header before anything is decoded.
+TensorFlow decodes plain JPEG and PNG. Pillow decodes what TensorFlow reads wrongly or not at all: CMYK, EXIF rotation,
+transparency, 16-bit, WebP, TIFF, ... The size is read from the header before anything is decoded.
 """
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 
-from leo_tf.errors import require_package
+from leo_tf.errors import first_line, require_package
 
-MOST_PIXELS = 100_000_000
-MOST_PIXELS_A_BYTE = 8 * 1032  # of PNG, and more than of JPEG: a bit for each, of which deflate makes 1/1032 at best
+MAX_PIXELS = 100_000_000
+MAX_PIXELS_PER_BYTE = 8 * 1032  # of PNG, whose pixels take at least a bit, compressed by deflate to 1/1032 at best
 _ORIENTATION = 0x0112  # EXIF tag
-_BIT_DEPTH_OF_PNG = 24  # byte of the file
+_PNG_BIT_DEPTH = 24  # position of that byte in the file
 
 
 class UnreadableError(ValueError):
-    """An image that cannot be used; the message says why."""
+    """The error of an image that cannot be used; the message says why."""
 
 
-def _pillow():
-    """Return the module PIL.Image; Pillow is needed for files only, not where a network is exported or pixels given."""
+def _pillow() -> Any:
+    """Return the module PIL.Image; only files need Pillow, exporting a network and arrays of pixels do not."""
     require_package("PIL", "Reading images")
     from PIL import Image
 
     return Image
 
 
-def open_image(content):
-    """Open encoded bytes, read the header only, and refuse what is no image or too large.
+def open_image(content: bytes) -> Any:
+    """Open encoded bytes and read only the header.
 
     Returns:
       PIL.Image.
 
     Raises:
-      UnreadableError: damaged, unknown, or of more than MOST_PIXELS.
+      UnreadableError: the image is corrupt, of an unknown format, or has more than MAX_PIXELS.
       InputError: Pillow is not installed.
     """
     Image = _pillow()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own notes on size; ours is below
+            warnings.simplefilter("ignore")  # Pillow's own about the size
             image = Image.open(io.BytesIO(content))
     except Image.DecompressionBombError:
-        raise UnreadableError(f"it declares more than {MOST_PIXELS:,} pixels") from None
-    except Exception as error:  # Pillow raises almost anything for damaged files
+        raise UnreadableError(f"it declares more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # Pillow raises almost anything for corrupt files
         raise UnreadableError("it is empty" if not content else _reason(error)) from None
-    if image.width * image.height > MOST_PIXELS:
-        raise UnreadableError(f"it declares {image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
-    if image.format in ("PNG", "JPEG") and image.width * image.height > MOST_PIXELS_A_BYTE * len(content):
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableError(f"it declares {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
+    if image.format in ("PNG", "JPEG") and image.width * image.height > MAX_PIXELS_PER_BYTE * len(content):
         raise UnreadableError(
             f"it declares {image.width} x {image.height} pixels, more than its {len(content)} bytes can hold"
         )
     return image
 
 
-def is_plain(content, image):
-    """Return whether TensorFlow decodes the bytes of an opened image as they should look."""
+def is_plain(content: bytes, image: Any) -> bool:
+    """Return whether TensorFlow decodes the bytes of an opened image correctly."""
     if image.format == "JPEG":
         return image.mode in ("L", "RGB") and image.getexif().get(_ORIENTATION, 1) == 1
     if image.format == "PNG":
         upright = "exif" not in image.info or image.getexif().get(_ORIENTATION, 1) == 1
-        shallow = len(content) > _BIT_DEPTH_OF_PNG and content[_BIT_DEPTH_OF_PNG] <= 8
+        shallow = len(content) > _PNG_BIT_DEPTH and content[_PNG_BIT_DEPTH] <= 8
         return image.mode in ("1", "L", "RGB") and "transparency" not in image.info and shallow and upright
     return False
 
 
-def upright_rgb(image):
-    """Return uint8 [height, width, 3] of an opened PIL.Image: turned as EXIF says, on white where transparent.
+def upright_rgb(image: Any) -> np.ndarray:
+    """Return uint8 [height, width, 3] of an opened PIL.Image: rotated as EXIF says, on white where transparent.
 
-    16-bit greys are scaled by their type's range, floats from [0, 1].
+    16-bit grey levels are scaled by the range of their type, floats from [0, 1].
 
     Raises:
-      UnreadableError: it is cut off, or of numbers that are no colours.
+      UnreadableError: the image is truncated, or its numbers are out of range.
     """
     Image = _pillow()
     from PIL import ImageOps
@@ -94,14 +95,14 @@ def upright_rgb(image):
         raise UnreadableError(_reason(error)) from None
 
 
-def from_array(array):
-    """Return uint8 [height, width, 3] of an array in memory.
+def from_array(array: Any) -> np.ndarray:
+    """Return an array in memory as uint8 [height, width, 3].
 
     Args:
       array: uint8, or floats in [0, 1]; [height, width], or with 1, 3 or 4 channels last.
 
     Raises:
-      UnreadableError: it is something else.
+      UnreadableError: the array is of another type or shape.
     """
     array = np.asarray(array)
     if array.dtype.kind == "f" and array.size and np.isfinite(array).all() and 0 <= array.min() <= array.max() <= 1:
@@ -120,7 +121,7 @@ def from_array(array):
     return upright_rgb(_pillow().fromarray(array))
 
 
-def _grey_of(image):
+def _grey_of(image: Any) -> np.ndarray:
     values = np.asarray(image)
     if image.mode.startswith("I;16"):
         return (values.astype(np.uint16) >> 8).astype(np.uint8)
@@ -134,8 +135,7 @@ def _grey_of(image):
     return (values >> 8).astype(np.uint8)
 
 
-def _reason(error):
-    lines = str(error).splitlines()
+def _reason(error: Exception) -> str:
     if "cannot identify image file" in str(error):
-        return "it is no image, or a damaged one"
-    return f"it is damaged ({(lines[0] if lines else type(error).__name__)[:200]})"
+        return "it is not an image, or corrupt"
+    return f"it is corrupt ({first_line(error)})"

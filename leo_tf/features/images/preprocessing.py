@@ -1,7 +1,8 @@
-"""From pixels to what a network takes: the one preprocessing of training, extraction, prediction and export.
+"""From pixels to the network's input: the one preprocessing of training, extraction, prediction and export.
 
-Centre square, resized with antialiasing to `resize_size` and rounded to 8 bits; from it the centre `image_size`, or ten
-crops of that size; then colour, mean and scale. All of it in TensorFlow, so that an exported model does the same.
+The centre square is resized with antialiasing to `resize_size` and rounded to 8 bits. The network gets its centre of
+`image_size`, or several crops of that size, normalised by mean and scale. All of it is in TensorFlow, so that an
+exported model does the same.
 """
 
 import dataclasses
@@ -13,27 +14,26 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.features.augmentation import drawing_views
-from leo_tf.features.settings import CROPS
+from leo_tf.features.settings import CROPS, IMAGENET
 
 COLORS = ("rgb", "bgr", "grey")
-VIEWS = ("center", "multiview", "drawing")
-IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
 GREY = ((127.5,), (127.5,))
-_LARGEST = 10_000  # side in pixels: a damaged card must not take the memory
-_INK, _MARGIN, _SMALLEST = 128, 0.1, 0.25  # darker is ink; shares of the drawing around it, and of the image at least
+_MAX_SIDE = 10_000  # pixels: corrupt metadata must not use up the memory
+_INK = 128  # darker pixels are ink
+_MARGIN, _MIN_SIDE = 0.1, 0.25  # of a crop to ink: share of the drawing, and of the image's shorter side
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """What is done to 8-bit RGB [height, width, 3].
+    """The steps from 8-bit RGB [height, width, 3] to the network's input.
 
     Attributes:
       resize_size: side of the resized square, at least image_size.
-      image_size: side of what the network takes.
+      image_size: side of the network's input.
       color: order of the channels: "rgb", "bgr" or "grey".
-      mean, scale: for each channel; a pixel x in 0..255 becomes (x - mean) / scale.
-      crop: the square that is resized: "center", or "ink", around what is darker than middle grey, a tenth of it wider
-        on each side; for drawings on white, which may lie anywhere and be small.
+      mean, scale: one number per channel; a pixel x in 0..255 becomes (x - mean) / scale.
+      crop: the square that is resized: "center", or "ink", around the pixels darker than middle grey with a margin of a
+        tenth on each side; for drawings on white, which may be small and anywhere.
     """
 
     resize_size: int
@@ -43,35 +43,36 @@ class Preprocessing:
     scale: tuple[float, ...] = IMAGENET[1]
     crop: str = "center"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("mean", "scale"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         if self.color not in COLORS or len(self.mean) != self.channels or len(self.scale) != self.channels:
             raise InputError(
                 f"Got color {self.color!r}, mean {self.mean} and scale {self.scale}; expected one of "
-                f"{', '.join(COLORS)}, and a number for each channel."
+                f"{', '.join(COLORS)}, and a number per channel."
             )
         if self.crop not in CROPS:
-            raise InputError(f"Got crop {self.crop!r}; expected {' or '.join(CROPS)}.")
+            raise InputError(f"Got crop {self.crop!r}; expected {' or '.join(CROPS)}.", "crop")
         sizes = self.image_size, self.resize_size
-        if not all(isinstance(size, int | np.integer) for size in sizes) or not 1 <= sizes[0] <= sizes[1] <= _LARGEST:
+        if not all(isinstance(size, int | np.integer) for size in sizes) or not 1 <= sizes[0] <= sizes[1] <= _MAX_SIDE:
             raise InputError(
                 f"Got image_size={self.image_size!r:.80} and resize_size={self.resize_size!r:.80}; expected whole "
-                f"numbers, the first at least 1 and at most the second, and that at most {_LARGEST}."
+                f"numbers, 1 <= image_size <= resize_size <= {_MAX_SIDE}.",
+                *("image_size", "resize_size"),
             )
 
     @property
-    def channels(self):
+    def channels(self) -> int:
         return 1 if self.color == "grey" else 3
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dict that goes to JSON; Preprocessing(**dict) reads it back."""
+        """Return a dict for JSON; Preprocessing(**dict) reads it back."""
         return dataclasses.asdict(self) | {"mean": list(self.mean), "scale": list(self.scale)}
 
-    def square(self, pixels):
-        """Cut and resize uint8 [height, width, 3] to uint8 [resize_size, resize_size, channels]."""
-        # Cropped first: of an image of 1 x 10,000 pixels the resized whole would take the memory.
-        pixels = tf.cast(around_ink(pixels) if self.crop == "ink" else _center(pixels), tf.float32)
+    def square(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Crop and resize uint8 [height, width, 3] to uint8 [resize_size, resize_size, channels]."""
+        # Cropped first: a resized image of 1 x 10,000 pixels would use up the memory.
+        pixels = tf.cast(crop_to_ink(pixels) if self.crop == "ink" else _crop_to_center(pixels), tf.float32)
         if self.color == "grey":
             pixels = tf.image.rgb_to_grayscale(pixels)
         elif self.color == "bgr":
@@ -80,13 +81,13 @@ class Preprocessing:
         pixels = tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
         return tf.ensure_shape(pixels, [self.resize_size, self.resize_size, self.channels])
 
-    def views(self, squares, views="center"):
-        """Cut what the network takes out of uint8 [n, resize_size, resize_size, channels].
+    def views(self, squares: tf.Tensor, views: str = "center") -> tf.Tensor:
+        """Return the network's inputs for uint8 [n, resize_size, resize_size, channels].
 
         Args:
           squares: from `square`.
-          views: "center": one crop; "multiview": four corners, the centre, and the mirror images of the five;
-            "drawing": the centre, and others turned, sheared, scaled and moved a little, the same ways for every image.
+          views: "center": one crop; "multiview": the four corners, the centre, and the mirror images of the five;
+            "drawing": the centre, and others slightly rotated, sheared, scaled and moved, the same for every image.
 
         Returns:
           float32 [n, 1, 10 or 16, image_size, image_size, channels].
@@ -98,20 +99,20 @@ class Preprocessing:
         if views == "drawing":
             return self.scaled(drawing_views(squares, size))
         middle = last // 2
-        places = [(middle, middle)]
+        corners = [(middle, middle)]
         if views == "multiview":
-            places += [(0, 0), (0, last), (last, 0), (last, last)]
-        crops = [squares[:, top : top + size, left : left + size] for top, left in places]
+            corners += [(0, 0), (0, last), (last, 0), (last, last)]
+        crops = [squares[:, top : top + size, left : left + size] for top, left in corners]
         if views == "multiview":
             crops += [crop[:, :, ::-1] for crop in crops]
         return self.scaled(tf.stack(crops, axis=1))
 
-    def scaled(self, pixels):
+    def scaled(self, pixels: tf.Tensor) -> tf.Tensor:
         """Return (pixels - mean) / scale, float32, of pixels [..., channels] in 0..255."""
         return (tf.cast(pixels, tf.float32) - tf.constant(self.mean)) / tf.constant(self.scale)
 
 
-def _numbers(name, values):
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
     try:
         numbers = tuple(map(float, values))
     except (TypeError, ValueError, OverflowError):
@@ -122,27 +123,27 @@ def _numbers(name, values):
     return numbers
 
 
-def _center(pixels):
+def _crop_to_center(pixels: tf.Tensor) -> tf.Tensor:
     shape = tf.shape(pixels)
     side = tf.minimum(shape[0], shape[1])
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
     return pixels[top : top + side, left : left + side]
 
 
-def around_ink(pixels):
-    """Return the square around the dark pixels of uint8 [height, width, 3], white where it reaches over the edge.
+def crop_to_ink(pixels: tf.Tensor) -> tf.Tensor:
+    """Return the square around the dark pixels of uint8 [height, width, 3], padded with white beyond the edges.
 
-    Where nothing is dark it is the centre square; where little is, a quarter of that at least.
+    Its side is at least a quarter of the image's shorter one. Without dark pixels it is the centre square.
     """
     dark = tf.reduce_min(pixels, axis=-1) < _INK
     shape = tf.shape(pixels)
     spans = [tf.cast(tf.where(tf.reduce_any(dark, axis=axis))[:, 0], tf.int32) for axis in (1, 0)]
 
-    def cut():
+    def cut() -> tf.Tensor:
         firsts, ends = [span[0] for span in spans], [span[-1] + 1 for span in spans]
         size = tf.cast(tf.maximum(ends[0] - firsts[0], ends[1] - firsts[1]), tf.float32)
-        least = _SMALLEST * tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)
-        side = tf.cast(tf.math.ceil(tf.maximum(size * (1 + 2 * _MARGIN), least)), tf.int32)
+        min_side = _MIN_SIDE * tf.cast(tf.minimum(shape[0], shape[1]), tf.float32)
+        side = tf.cast(tf.math.ceil(tf.maximum(size * (1 + 2 * _MARGIN), min_side)), tf.int32)
         starts = [(first + end - side) // 2 for first, end in zip(firsts, ends, strict=True)]
         before = [tf.maximum(0, -start) for start in starts]
         after = [tf.maximum(0, start + side - shape[i]) for i, start in enumerate(starts)]
@@ -152,10 +153,10 @@ def around_ink(pixels):
         edges = [[before[0], after[0]], [before[1], after[1]], [0, 0]]
         return tf.pad(inside, edges, constant_values=tf.constant(255, pixels.dtype))
 
-    return tf.cond(tf.size(spans[0]) > 0, cut, lambda: _center(pixels))
+    return tf.cond(tf.size(spans[0]) > 0, cut, lambda: _crop_to_center(pixels))
 
 
-def decode(content):
+def decode(content: tf.Tensor) -> tf.Tensor:
     """Decode a scalar string of plain JPEG or PNG to uint8 [height, width, 3].
 
     JPEG by the accurate integer transform: the fast one differs by a few grey levels.

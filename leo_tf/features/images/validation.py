@@ -1,8 +1,9 @@
-"""What is wrong with images, found before the work: damage, and the same picture in two splits."""
+"""Checks of images before the work: unreadable ones, and the same image in two splits."""
 
 import hashlib
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.features.images.layouts import Source
 from leo_tf.features.images.pixels import UnreadableError, open_image
+from leo_tf.features.images.source import Source
 
 _LISTED = 10
 _THREADS = 4
@@ -19,123 +20,115 @@ _logger = logging.getLogger("leo_tf")
 
 
 class Inspected(NamedTuple):
-    """The usable images of a split."""
+    """The readable images of a split."""
 
     source: Source
-    digests: list[bytes]  # SHA-256 of each one's content
+    digests: list[bytes]  # SHA-256 of each image's content
 
     @property
-    def digest(self):
-        """SHA-256 in hex of all contents and their classes, in their order."""
+    def digest(self) -> str:
+        """SHA-256 in hex of all contents and their classes, in order."""
         joined = hashlib.sha256()
         for content, label in zip(self.digests, self.source.labels, strict=True):
             joined.update(content + label.encode() + b"\0")
         return joined.hexdigest()
 
+    def subset(self, numbers: Sequence[int]) -> "Inspected":
+        """Return the images with these numbers."""
+        return Inspected(self.source.subset(numbers), [self.digests[i] for i in numbers])
 
-def inspect(splits, max_unreadable=0.01):
-    """Read every image's bytes and header once.
+
+def inspect(splits: Mapping[str, Source], max_unreadable: float = 0.01) -> dict[str, Inspected]:
+    """Read the bytes and header of every image once.
 
     Args:
       splits: {split: Source}.
       max_unreadable: share of a split's images that may be unreadable, and are skipped; one always may.
 
     Returns:
-      {split: Inspected} without the unreadable ones.
+      {split: Inspected} without the unreadable images.
 
     Raises:
-      InputError: too many unreadable images, a class without readable ones, or the same content in two splits or in
-        two classes.
+      InputError: too many images are unreadable, a class has no readable image, or the same image is in two splits or
+        in two classes.
     """
     found = {split: _inspect(split, source, max_unreadable) for split, source in splits.items()}
     _refuse_copies(found)
     return found
 
 
-def report_unreadable(what, total, reasons, max_unreadable):
-    """Log images that are skipped; raise InputError if they are more than the share allowed.
+def readable_numbers(source: Source, reasons: Mapping[int, str], name: str, max_unreadable: float) -> list[int]:
+    """Return the numbers of the readable images of a Source, and log the unreadable ones.
 
     Args:
-      what: they are of, for messages.
-      total: how many images there are.
-      reasons: {name: why}.
+      source: the images.
+      reasons: {number: why the image is unreadable}.
+      name: name of the split, for messages.
+      max_unreadable: share of the images that may be unreadable; one always may.
+
+    Raises:
+      InputError: too many images are unreadable, or all of a class.
     """
-    if not reasons:
-        return
-    listed = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:_LISTED])
-    more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
-    if len(reasons) > max(1, math.floor(max_unreadable * total)):
-        raise InputError(
-            f"{len(reasons)} of {total} images of {what} cannot be read, more than max_unreadable={max_unreadable:g} "
-            f"allows: {listed}{more}. Repair or remove them, or allow more."
-        )
-    _logger.warning(
-        "%d of %d images of %s cannot be read and are skipped: %s%s.", len(reasons), total, what, listed, more
-    )
-
-
-def keep(source, usable):
-    """Return a Source of the images at the sorted numbers `usable`."""
-    numbers = np.asarray(usable)
-    read = source.read
-    return Source(
-        [source.names[i] for i in numbers], [source.labels[i] for i in numbers], lambda i: read(int(numbers[i]))
-    )
-
-
-def refuse_empty(source, usable, what):
-    """Raise InputError where a class has no usable image."""
-    empty = sorted(set(source.labels) - {source.labels[i] for i in usable})
+    if reasons:
+        listed = "; ".join(f"{source.names[i]}: {reason}" for i, reason in list(reasons.items())[:_LISTED])
+        more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+        found = f"{len(reasons)} of {len(source)} images of {name} cannot be read"
+        if len(reasons) > max(1, math.floor(max_unreadable * len(source))):
+            raise InputError(
+                f"{found}, more than max_unreadable={max_unreadable:g} allows: {listed}{more}. Repair or remove them, "
+                "or allow more.",
+                "max_unreadable",
+            )
+        _logger.warning("%s and are skipped: %s%s.", found, listed, more)
+    readable = [i for i in range(len(source)) if i not in reasons]
+    empty = sorted(set(source.labels) - {source.labels[i] for i in readable})
     if empty:
-        raise InputError(f"Class {empty[0]!r} of {what} has no readable image; repair or remove it.")
+        raise InputError(f"Class {empty[0]!r} of {name} has no readable image; repair or remove it.")
+    return readable
 
 
-def _inspect(split, source, max_unreadable):
-    def one(number):
+def _inspect(split: str, source: Source, max_unreadable: float) -> Inspected:
+    def digest_or_reason(number: int) -> bytes | str:
         try:
             content = source.read(number)
             if isinstance(content, np.ndarray):
-                return hashlib.sha256(content.tobytes()).digest(), None
+                return hashlib.sha256(content.tobytes()).digest()
             open_image(content)
-            return hashlib.sha256(content).digest(), None
+            return hashlib.sha256(content).digest()
         except OSError as error:
-            return None, error.strerror or str(error)
+            return error.strerror or str(error)
         except UnreadableError as error:
-            return None, str(error)
+            return str(error)
 
-    digests, reasons = [], {}
-    with Progress(f"looking at {split}", len(source), "images") as progress, ThreadPoolExecutor(_THREADS) as pool:
-        for number, (digest, reason) in enumerate(pool.map(one, range(len(source)))):
-            digests.append(digest)
-            if reason:
-                reasons[source.names[number]] = reason
+    found: list[bytes | str] = []
+    with Progress(f"reading {split}", len(source), "images") as progress, ThreadPoolExecutor(_THREADS) as pool:
+        for each in pool.map(digest_or_reason, range(len(source))):
+            found.append(each)
             progress.add()
-    report_unreadable(split, len(source), reasons, max_unreadable)
-    usable = [i for i, digest in enumerate(digests) if digest is not None]
-    refuse_empty(source, usable, split)
-    return Inspected(keep(source, usable) if reasons else source, [digests[i] for i in usable])
+    reasons = {number: each for number, each in enumerate(found) if isinstance(each, str)}
+    readable = readable_numbers(source, reasons, split, max_unreadable)
+    return Inspected(source.subset(readable), [each for each in found if isinstance(each, bytes)])
 
 
-def _refuse_copies(found):
-    """Refuse one picture in two splits, or in two classes of one; in one class twice it is only said."""
+def _refuse_copies(found: Mapping[str, Inspected]) -> None:
+    """Refuse one image in two splits or classes; log it if it is twice in a class."""
     seen: dict[bytes, tuple[str, int]] = {}
     copies = []
     for split, (source, digests) in found.items():
         for number, digest in enumerate(digests):
-            if digest not in seen:
-                seen[digest] = split, number
+            other, first = seen.setdefault(digest, (split, number))
+            if (other, first) == (split, number):
                 continue
-            other, first = seen[digest]
             pair = f"{found[other].source.names[first]} and {source.names[number]}"
             if other != split:
                 raise InputError(
-                    f"{pair} are the same picture, in {other} and in {split}; expected splits without common images. "
+                    f"{pair} are the same image, in {other} and in {split}; expected splits without common images. "
                     "Remove one of them."
                 )
             if source.labels[first] != source.labels[number]:
                 raise InputError(
-                    f"{pair} are the same picture in two classes of {split}; expected one label for it. Remove one."
+                    f"{pair} are the same image in two classes of {split}; expected one label. Remove one of them."
                 )
             copies.append(pair)
     if copies:
-        _logger.warning("%d images are there twice in their class, the first are %s.", len(copies), copies[0])
+        _logger.warning("%d images are duplicates within their class, first %s.", len(copies), copies[0])

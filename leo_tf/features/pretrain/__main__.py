@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -12,32 +13,32 @@ from leo_tf.features.settings import SECTIONS, PretrainConfig
 from leo_tf.runs.run_dir import RunDirectory
 
 
-def define_flags(values=flags.FLAGS):
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags."""
     flags.DEFINE_string("checkpoint_path", "runs/features", "folder of the run", flag_values=values, module_name="Run")
     define_section_flags(SECTIONS.values(), values)
     define_worker_flags(values)
 
 
-def main():
+def main() -> None:
     """Define the flags and run."""
     define_flags()
     about = (
-        "Train a wide residual network to tell the meta-training classes of a folder of images apart; extract takes "
-        "features from it. The same command continues a run that stopped."
+        "Train a wide residual network to classify the meta-training classes of a folder of images; extract then takes "
+        "features from it. Rerun the command to resume a run that was stopped."
     )
     usage = "python -m leo_tf.features.pretrain"
     run_command(_pretrain, Command(about, usage, f"{usage} --images=photos --checkpoint_path=runs/features"))
 
 
-def _pretrain(values=flags.FLAGS):
+def _pretrain(values: flags.FlagValues = flags.FLAGS) -> int:
     config = PretrainConfig(**{name: section_of(kind, values) for name, kind in SECTIONS.items()})
     path = values.checkpoint_path
 
-    def refuse_early():
+    def refuse_early() -> None:
         RunDirectory(path, PretrainConfig).refuse_other(config)
 
-    def make_work(collectives):
+    def make_work(collectives: Any) -> Any:
         from leo_tf.features.pretrain.work import Pretraining
 
         return Pretraining(config, collectives)
@@ -45,13 +46,13 @@ def _pretrain(values=flags.FLAGS):
     return run_work(config, values, refuse_early, make_work, lambda work: _train(work, path))
 
 
-def _train(work, path):
+def _train(work: Any, path: str) -> int:
     from leo_tf.training import Interrupted, Trainer
 
     trainer = Trainer(work, path)
-    log = logging.getLogger("leo_tf")
-    log.info("%s.", work.summary())
-    log.info("Computing on %s.", work.devices())
+    logger = logging.getLogger("leo_tf")
+    logger.info("%s.", work.summary())
+    logger.info("Computing on %s.", work.devices())
     try:
         steps = trainer.run()
     except Interrupted as interruption:

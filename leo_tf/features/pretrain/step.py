@@ -1,17 +1,21 @@
 """One step of SGD on a batch of images, split over the replicas of a strategy."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from leo_tf import randomness
-from leo_tf.features.augmentation import quarter_turns
+from leo_tf.features.augmentation import rotate_quarters
+from leo_tf.features.settings import FeatureTrainingConfig
 
 COLUMNS = ("loss", "accuracy", "nan_steps")
 _BOUNDARIES, _FACTOR = (0.3, 0.6, 0.8), 0.2  # of Zagoruyko and Komodakis, as shares of all steps
 
 
-def learning_rate(training):
-    """Return the learning rate of FeatureTrainingConfig: a number or a Keras schedule."""
+def learning_rate(training: FeatureTrainingConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate schedule of a FeatureTrainingConfig."""
     steps, rate = training.num_steps_limit, training.learning_rate
     if training.learning_rate_schedule == "cosine":
         warmup = training.warmup_steps
@@ -28,49 +32,55 @@ def learning_rate(training):
 
 
 class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule, times a factor that rises from 0 to 1 in the first steps."""
+    """A schedule multiplied by a factor that rises to 1 in the first steps."""
 
-    def __init__(self, schedule, steps):
+    def __init__(self, schedule: Callable, steps: int) -> None:
         self._schedule, self._steps = schedule, steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> tf.Tensor:
         rate = tf.cast(self._schedule(step), tf.float32)
         if not self._steps:
             return rate
         return rate * tf.minimum(1.0, (tf.cast(step, tf.float32) + 1) / self._steps)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"schedule": self._schedule, "steps": self._steps}
 
 
 class FeatureSteps:
-    """Take steps; build model and optimizer in the strategy's scope first.
+    """The steps of SGD. Model and optimizer must be built in the scope of the strategy.
 
     Args:
-      model: of `wide_resnet`, with dropout and, where a rotation loss is set, a second output of 4.
+      model: from `wide_resnet`, with dropout and, with a rotation loss, a second output of 4.
       optimizer: Keras optimizer, built.
       strategy: tf.distribute.Strategy.
       training: FeatureTrainingConfig.
     """
 
-    def __init__(self, model, optimizer, strategy, training):
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        strategy: tf.distribute.Strategy,
+        training: FeatureTrainingConfig,
+    ) -> None:
         self._model, self._optimizer, self._strategy, self._training = model, optimizer, strategy, training
         self._takes_numbers = len(model.inputs) > 1
         self._variables = model.trainable_variables
-        # Kernels only: scales and shifts of normalisation and biases are left alone.
+        # Only kernels: not the biases, nor the scales and shifts of normalisation.
         self._decayed = [v.path.endswith("kernel") for v in self._variables]
         self._gradient = (
             tf.function(self._forward_and_back, jit_compile=True) if training.jit else self._forward_and_back
         )
 
     @tf.function(reduce_retracing=True)
-    def run(self, images, labels, first_example):
+    def run(self, images: tf.Tensor, labels: tf.Tensor, first_example: tf.Tensor) -> dict[str, tf.Tensor]:
         """Take a step.
 
         Args:
           images: float32 [batch, size, size, channels] of the whole batch.
           labels: int32 [batch].
-          first_example: int64 scalar, number of the first image since the run's beginning.
+          first_example: int64 scalar, number of the first image since the beginning of the run.
 
         Returns:
           {column: float32 scalar} for COLUMNS, and gradient_norms [variables].
@@ -78,7 +88,7 @@ class FeatureSteps:
         outcome = self._strategy.run(self._step, args=(images, labels, first_example))
         return {n: self._strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for n, v in outcome.items()}
 
-    def _step(self, images, labels, first_example):
+    def _step(self, images: tf.Tensor, labels: tf.Tensor, first_example: tf.Tensor) -> dict[str, tf.Tensor]:
         context = tf.distribute.get_replica_context()
         replicas = self._strategy.num_replicas_in_sync
         share = images.shape[0] // replicas
@@ -87,9 +97,9 @@ class FeatureSteps:
             images, labels = images[first : first + share], labels[first : first + share]
             images = tf.ensure_shape(images, [share, *images.shape[1:]])
             first_example += tf.cast(first, tf.int64)
-        turns = self._turns(first_example, share)
+        quarters = self._quarters(first_example, share)
         loss, accuracy, gradients = self._gradient(
-            images, labels, turns, first_example + tf.range(share, dtype=tf.int64)
+            images, labels, quarters, first_example + tf.range(share, dtype=tf.int64)
         )
         mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss) if replicas > 1 else loss
         norms = tf.stack([tf.norm(gradient) for gradient in gradients])
@@ -110,16 +120,19 @@ class FeatureSteps:
             "gradient_norms": norms,
         }
 
-    def _turns(self, first_example, share):
+    def _quarters(self, first_example: tf.Tensor, share: int) -> tf.Tensor:
+        """Return by how many quarters of a full turn each image is rotated, int32 [share]."""
         if not self._training.rotation_loss_weight:
             return tf.zeros([share], tf.int32)
         seed = randomness.stream_seed(self._training.seed, randomness.IMAGE_ORDER)
         return randomness.integers(seed, first_example, share, 1)[:, 0] & 3
 
-    def _forward_and_back(self, images, labels, turns, examples):
+    def _forward_and_back(
+        self, images: tf.Tensor, labels: tf.Tensor, quarters: tf.Tensor, examples: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         weight, classes = self._training.rotation_loss_weight, self._model.outputs[0].shape[-1]
         if weight:
-            images = quarter_turns(images, turns)
+            images = rotate_quarters(images, quarters)
         with tf.GradientTape() as tape:
             outputs = self._model([images, examples] if self._takes_numbers else images, training=True)
             logits = outputs[0] if weight else outputs
@@ -128,7 +141,7 @@ class FeatureSteps:
             targets = targets * (1 - smoothing) + smoothing / classes
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
             if weight:
-                turned = tf.nn.sparse_softmax_cross_entropy_with_logits(turns, outputs[1])
-                loss += weight * tf.reduce_mean(turned)
+                rotation_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(quarters, outputs[1])
+                loss += weight * tf.reduce_mean(rotation_loss)
         accuracy = tf.reduce_mean(tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32))
         return loss, accuracy, tape.gradient(loss, self._variables)

@@ -1,0 +1,186 @@
+"""The images of a folder; its layout is recognised by what it contains.
+
+root/{train,val,test}/[group/]class/*.jpg
+root/[group/]class/*.jpg                                   split by `split_fractions`
+root/images/ and root/{train,val,test}.csv                 columns filename, label
+root/mini-imagenet-cache-{train,val,test}.pkl
+root/{train,val,test}_images.npz and _labels.pkl
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from leo_tf.data.layout import SPLITS
+from leo_tf.errors import InputError
+from leo_tf.features.images.archives import find_archives
+from leo_tf.features.images.source import Source
+from leo_tf.features.images.splits import parse_fractions, split_classes
+from leo_tf.files import expanded
+from leo_tf.files.reading import reading
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".jfif", ".ppm", ".pgm"})
+_EXPECTED = "class folders, or train/, val/ and test/ with class folders in them, or images/ with train.csv"
+_Classes = Mapping[str, list[Path]]
+
+
+class ImageSet(NamedTuple):
+    """The images of a folder by split."""
+
+    splits: dict[str, Source]
+    layout: str  # in words
+    drawn: bool  # whether the split was drawn here, by fractions
+
+    def summary(self) -> str:
+        """Return one line for the log."""
+        parts = [f"{split} {len(s.classes)} classes, {len(s)} images" for split, s in self.splits.items()]
+        return f"{self.layout}: {'; '.join(parts)}"
+
+
+def find_images(root: str | Path, split_fractions: str = "", split_seed: int = 0) -> ImageSet:
+    """Find the images of a folder by split.
+
+    Args:
+      root: the folder.
+      split_fractions: splits a folder of classes by class, as "0.64,0.16,0.2"; classes in groups, such as characters
+        in alphabets, are split by group.
+      split_seed: seed of that split.
+
+    Returns:
+      ImageSet of the existing splits.
+
+    Raises:
+      InputError: the folder does not exist or has no known layout, a class is empty, or a class is in two splits.
+    """
+    root = expanded(root)
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder; expected one with {_EXPECTED}.", "images")
+    found = _archives(root) or _file_lists(root) or _split_folders(root)
+    if found is None:
+        found = _class_folders(root, split_fractions, split_seed)
+    elif split_fractions:
+        raise InputError(
+            f"split_fractions={split_fractions} was given, but {root} is already split ({found.layout}); leave it out.",
+            "split_fractions",
+        )
+    _refuse_shared_classes(found.splits, root)
+    return found
+
+
+def find_classes(folder: str | Path) -> dict[str, list[Path]]:
+    """Return {class name: image files} of the folders below a folder; the name is the relative path.
+
+    Raises:
+      InputError: a folder is empty, or has both images and folders of images.
+    """
+    found: dict[str, list[Path]] = {}
+    _collect(Path(folder), Path(folder), found)
+    return found
+
+
+def _collect(top: Path, folder: Path, found: dict[str, list[Path]]) -> None:
+    children = sorted(child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX")))
+    folders = [child for child in children if child.is_dir()]
+    images = [child for child in children if child.suffix.lower() in EXTENSIONS and not child.is_dir()]
+    if folder != top and images and folders:
+        raise InputError(
+            f"{folder} has both images and folders ({folders[0].name}); expected a class, with images, or a group, "
+            "with classes."
+        )
+    if folder != top and not images and not folders:
+        raise InputError(f"{folder} has no images ({', '.join(sorted(EXTENSIONS))}); add images or remove it.")
+    if folder != top and images:
+        found[folder.relative_to(top).as_posix()] = images
+    for child in folders:
+        _collect(top, child, found)
+
+
+def _archives(root: Path) -> ImageSet | None:
+    splits = {}
+    for split, (reader, paths) in find_archives(root, SPLITS).items():
+        arrays, labels = reader(*paths)
+        names = [f"{paths[0].name}#{row}" for row in range(len(arrays))]
+        splits[split] = Source(names, labels, arrays.__getitem__)
+    return ImageSet(splits, "archives of arrays", False) if splits else None
+
+
+def _file_lists(root: Path) -> ImageSet | None:
+    paths = {split: root / f"{split}.csv" for split in SPLITS if (root / f"{split}.csv").is_file()}
+    folder = root / "images" if (root / "images").is_dir() else root
+    splits = {split: _file_list(path, folder, root) for split, path in paths.items()}
+    return ImageSet(splits, "lists of files", False) if splits else None
+
+
+def _file_list(path: Path, folder: Path, root: Path) -> Source:
+    with reading(path, "columns filename, label"), open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"filename", "label"} <= rows[0].keys():
+        raise InputError(f"{path} has no columns filename and label, or no rows; expected both.")
+    files = [folder / (row["filename"] or "") for row in rows]
+    missing = [file for file in files if not _is_file(file)]
+    if missing:
+        raise InputError(
+            f"{path} names {len(missing)} files that do not exist, first {str(missing[0])[:300]}; expected files in "
+            f"{folder}."
+        )
+    twice = [name for name, times in Counter(row["filename"] for row in rows).items() if times > 1]
+    if twice:
+        raise InputError(f"{path} names {twice[0]} twice; expected every file once.")
+    if not all(row["label"] for row in rows):
+        raise InputError(f"{path} has a row without a label; expected one for every file.")
+    return Source.of_files(root, files, [row["label"] for row in rows])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system allows
+        return False
+
+
+def _split_folders(root: Path) -> ImageSet | None:
+    present = [split for split in SPLITS if (root / split).is_dir()]
+    if "train" not in present and not (present and {child.name for child in root.iterdir()} <= set(SPLITS)):
+        return None
+    splits = {split: _source(root, find_classes(root / split), root / split) for split in present}
+    return ImageSet(splits, "folders of splits", False)
+
+
+def _class_folders(root: Path, split_fractions: str, split_seed: int) -> ImageSet:
+    classes = find_classes(root)
+    if not classes:
+        raise InputError(f"{root} has no folders of images; expected {_EXPECTED}.", "images")
+    if not split_fractions:
+        raise InputError(
+            f"{root} has {len(classes)} classes that are not split; give split_fractions=0.64,0.16,0.2, the shares of "
+            "train, val and test (0,0,1 uses all for testing).",
+            "split_fractions",
+        )
+    chosen = split_classes(list(classes), parse_fractions(split_fractions), split_seed)
+    splits = {
+        split: _source(root, {name: files for name, files in classes.items() if chosen[name] == split}, root)
+        for split in SPLITS
+        if split in chosen.values()
+    }
+    return ImageSet(splits, "folders of classes", True)
+
+
+def _source(root: Path, classes: _Classes, folder: Path) -> Source:
+    if not classes:
+        raise InputError(f"{folder} has no folders of images; expected a folder for each class.", "images")
+    labels = [name for name, files in classes.items() for _ in files]
+    return Source.of_files(root, [file for files in classes.values() for file in files], labels)
+
+
+def _refuse_shared_classes(splits: Mapping[str, Source], root: Path) -> None:
+    split_of: dict[str, str] = {}
+    for split, source in splits.items():
+        for name in source.classes:
+            if name in split_of:
+                raise InputError(
+                    f"{root}: class {name!r} is in both {split_of[name]} and {split}; expected different classes in "
+                    "each split, because a few-shot model is tested on new classes."
+                )
+            split_of[name] = split

@@ -37,7 +37,8 @@ def test_table2_search_gives_each_row_its_flags_and_prints_a_table(tmp_path, mon
         called.append(command[3:])
         folder = Path(next(flag for flag in command if flag.startswith("--study=")).removeprefix("--study="))
         folder.mkdir(parents=True)
-        found = {"repeated": [{"searched": 0.7, "judged": 0.65}], "final": {"start": [0.5, 0.6], "choice": [0.6, 0.6]}}
+        best = {"search_score": 0.7, "score": 0.65}
+        found = {"candidates": [best], "final": {"base": [0.5, 0.6], "best": [0.6, 0.6]}}
         (folder / "report.json").write_text(json.dumps(found))
 
     monkeypatch.setattr(rows.subprocess, "run", run)

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-
-from leo_tf.benchmark.load import RefusedError, in_process
+from load_generator import RefusedError, in_process
 
 STATUS = Path("/proc/self/status")
 DIM = 16

@@ -4,11 +4,10 @@ import importlib.util
 import math
 from pathlib import Path
 
+import load_generator
 import pytest
 import tensorflow as tf
 from grpc_server import serving
-
-from leo_tf.benchmark import load
 
 CLIENT = Path(__file__).parents[2] / "examples" / "serving" / "grpc_client.py"
 
@@ -27,7 +26,7 @@ def over_grpc(channel):
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
                 raise
-            raise load.RefusedError(error.details()) from None
+            raise load_generator.RefusedError(error.details()) from None
 
     return ask
 
@@ -39,9 +38,9 @@ def test_sixteen_threads(saved_model, seconds):
     loaded = tf.saved_model.load(str(saved_model))
     dim = loaded.signatures["adapt"].structured_input_signature[1]["support_x"].shape[-1]
     with serving({1: loaded.signatures}) as channel:
-        ways = {"in process": load.in_process(loaded.signatures), "gRPC": over_grpc(channel)}
-        found = load.measure(ways, dim, seconds)
-    print(load.text(found))
+        ways = {"in process": load_generator.in_process(loaded.signatures), "gRPC": over_grpc(channel)}
+        found = load_generator.run(ways, dim, seconds)
+    print(load_generator.text(found))
     assert found["wrong"] == {}
     assert found["answered"] > 2 * seconds  # on the slowest machine
     if found["answered"] > 2000:

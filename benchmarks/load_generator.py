@@ -1,4 +1,4 @@
-"""A loaded model under many threads that ask without a pause: latencies, refusals, and whether memory stays flat."""
+"""Load generator: many threads that send mixed requests without a pause, and what comes of them."""
 
 import math
 import threading
@@ -10,40 +10,43 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from measuring import resident_megabytes
 
-from leo_tf.benchmark.memory import resident_megabytes
 from leo_tf.export.validation import reason_of
 
 _MALFORMED = 0.01  # share of the requests
 _MOST_WAYS, _MOST_SHOTS, _MOST_QUERIES = 10, 5, 50
-_FASTEST, _FINENESS, _PLACES = 1e-5, 1.01, 2000  # seconds; places of latencies, each 1 % longer: up to an hour
+_FASTEST, _GROWTH, _BINS = 1e-5, 1.01, 2000  # seconds; each bin is 1 % wider than the one before: up to an hour
+
+
+Answer = Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]
 
 
 class RefusedError(Exception):
-    """The documented answer to a malformed request; the message is the reason."""
+    """Documented answer to a malformed request; the message is the reason."""
 
 
 class Latencies:
-    """Counts of latencies: as small after a million requests as after one, so that memory can be judged."""
+    """Histogram of latencies; its size is fixed, so that it does not add to the memory that is measured."""
 
-    def __init__(self):
-        self._counts = np.zeros(_PLACES, np.int64)
+    def __init__(self) -> None:
+        self._counts = np.zeros(_BINS, np.int64)
 
-    def add(self, seconds):
-        """Count one."""
-        place = math.log(max(seconds, _FASTEST) / _FASTEST, _FINENESS)
-        self._counts[min(int(place), _PLACES - 1)] += 1
+    def add(self, seconds: float) -> None:
+        """Count a latency."""
+        index = math.log(max(seconds, _FASTEST) / _FASTEST, _GROWTH)
+        self._counts[min(int(index), _BINS - 1)] += 1
 
-    def milliseconds(self, percent):
-        """Return what so many percent of them did not exceed, to 1 %; NaN of none."""
+    def milliseconds(self, percent: float) -> float:
+        """Return a percentile, to 1 %; NaN without latencies."""
         if not self._counts.any():
             return math.nan
-        place = np.searchsorted(self._counts.cumsum(), math.ceil(self._counts.sum() * percent / 100))
-        return 1000 * _FASTEST * _FINENESS ** (int(place) + 1)
+        index = np.searchsorted(self._counts.cumsum(), math.ceil(self._counts.sum() * percent / 100))
+        return 1000 * _FASTEST * _GROWTH ** (int(index) + 1)
 
 
-def mixed_request(rng, dim):
-    """Return the arrays of a request of one task: 2-10 ways, 1-5 shots, 1-50 queries, drawn by a NumPy Generator."""
+def mixed_request(rng: np.random.Generator, dim: int) -> dict[str, np.ndarray]:
+    """Return the arrays of a random request of one task: 2-10 ways, 1-5 shots, 1-50 queries."""
     ways = rng.integers(2, _MOST_WAYS + 1)
     labels = np.repeat(np.arange(ways, dtype=np.int32), rng.integers(1, _MOST_SHOTS + 1))
     return {
@@ -53,7 +56,7 @@ def mixed_request(rng, dim):
     }
 
 
-def spoil(request, rng):
+def spoil(request: dict[str, np.ndarray], rng: Any) -> None:
     """Make a request malformed, in place, in one of the ways that clients do."""
     kind = rng.integers(6)
     if kind == 0:
@@ -70,57 +73,54 @@ def spoil(request, rng):
         request["query_x"] = request["query_x"][..., 1:]
 
 
-def in_process(signatures):
-    """Return a function that answers a request by a SavedModel's signatures in this process."""
+def in_process(signatures: Any) -> Answer:
+    """Return a function that answers a request with a SavedModel's signatures in this process."""
     signature = signatures["serving_default"]
 
-    def ask(request):
+    def answer(request: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            return {name: tensor.numpy() for name, tensor in signature(**_tensors(request)).items()}
+            tensors = {name: tf.constant(array) for name, array in request.items()}
+            return {name: tensor.numpy() for name, tensor in signature(**tensors).items()}
         except tf.errors.InvalidArgumentError as error:
             raise RefusedError(reason_of(error)) from None
         except (TypeError, ValueError) as error:  # another dimension than the signature's
             raise RefusedError(str(error)) from None
 
-    return ask
+    return answer
 
 
-def _tensors(request):
-    return {name: tf.constant(array) for name, array in request.items()}
-
-
-def measure(ways_to_ask, dim, seconds, threads=16, seed=0):
-    """Ask without a pause, after one request by each way, one request in a hundred malformed.
+def run(servers: Mapping[str, Answer], dim: int, seconds: float, threads: int = 16, seed: int = 0) -> dict[str, Any]:
+    """Send requests without a pause, one in a hundred malformed, after one warm-up request to each server.
 
     Args:
-      ways_to_ask: {name: function of a request's arrays that returns the answer's, or raises RefusedError}; every
-        request takes one of them at random.
+      servers: {name: function that maps a request's arrays to the answer's, or raises RefusedError}; every request goes
+        to one of them at random.
       dim: dimensions of the model's embeddings.
-      seconds: how long.
-      threads: that ask at once.
+      seconds: duration.
+      threads: number of threads that send requests.
       seed: of the requests.
 
     Returns:
-      {"seconds", "answered", "refused", "wrong": {what is wrong: times} (a malformed request that was answered, another
-      that was not, an answer that is none), "milliseconds": {way: {"50", "95", "99", "100" percent: of the answers}},
-      "megabytes": the process's after each tenth of the time}.
+      {"seconds", "answered", "refused", "wrong": {fault: count} (a malformed request that was answered, a good one that
+      was refused, an invalid answer, any other error), "milliseconds": {server: {"50", "95", "99", "100" percent:
+      latency}}, "megabytes": memory of this process after each tenth of the time}.
     """
-    for ask in ways_to_ask.values():  # the first answer takes seconds: TensorFlow prepares the graph
-        ask(mixed_request(np.random.default_rng(seed), dim))
+    for answer in servers.values():  # the first answer takes seconds: TensorFlow prepares the graph
+        answer(mixed_request(np.random.default_rng(seed), dim))
     started = time.monotonic()
     end, wrong, lock = started + seconds, Counter[str](), threading.Lock()
-    latencies = {name: Latencies() for name in ways_to_ask}
+    latencies = {name: Latencies() for name in servers}
     counts, megabytes = {"answered": 0, "refused": 0}, []
 
-    def work(thread):
+    def send(thread: int) -> None:
         rng = np.random.default_rng([seed, thread])
         while time.monotonic() < end:
             request, malformed = mixed_request(rng, dim), bool(rng.random() < _MALFORMED)
             if malformed:
                 spoil(request, rng)
-            name = list(ways_to_ask)[rng.integers(len(ways_to_ask))]
+            name = list(servers)[rng.integers(len(servers))]
             begun = time.perf_counter()
-            outcome, fault = _outcome(ways_to_ask[name], request, malformed)
+            outcome, fault = _outcome(servers[name], request, malformed)
             taken = time.perf_counter() - begun
             with lock:
                 if fault:
@@ -131,11 +131,11 @@ def measure(ways_to_ask, dim, seconds, threads=16, seed=0):
                         latencies[name].add(taken)
 
     with ThreadPoolExecutor(threads) as pool:
-        asking = [pool.submit(work, thread) for thread in range(threads)]
+        sending = [pool.submit(send, thread) for thread in range(threads)]
         for tenth in range(1, 11):
             time.sleep(max(0.0, started + seconds * tenth / 10 - time.monotonic()))
             megabytes.append(resident_megabytes())
-        for each in asking:
+        for each in sending:
             each.result()
     return {
         "seconds": time.monotonic() - started,
@@ -149,10 +149,10 @@ def measure(ways_to_ask, dim, seconds, threads=16, seed=0):
     }
 
 
-def _outcome(ask: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]], request, malformed):
-    """Return ("answered" or "refused", what is wrong with it, empty for nothing)."""
+def _outcome(answer: Answer, request: Mapping[str, np.ndarray], malformed: bool) -> tuple[str, str]:
+    """Return "answered" or "refused", and what is wrong with that or an empty text."""
     try:
-        answer = ask(request)["probabilities"]
+        probabilities = answer(request)["probabilities"]
     except RefusedError as error:
         return "refused", "" if malformed else f"refused a good request: {str(error)[:200]}"
     except Exception as error:
@@ -160,13 +160,13 @@ def _outcome(ask: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]], reque
     if malformed:
         return "answered", "answered a malformed request"
     shape = (1, request["query_x"].shape[1], request["support_y"].max() + 1)
-    if answer.shape != shape or not np.allclose(answer.sum(axis=-1), 1, atol=1e-4):
-        return "answered", f"an answer of shape {answer.shape}, or no probabilities; expected {shape}"
+    if probabilities.shape != shape or not np.allclose(probabilities.sum(axis=-1), 1, atol=1e-4):
+        return "answered", f"an answer of shape {probabilities.shape}, or not probabilities; expected {shape}"
     return "answered", ""
 
 
-def text(found):
-    """Return lines that say what `measure` found."""
+def text(found: Mapping[str, Any]) -> str:
+    """Return a summary of what `run` returned."""
     lines = [
         f"{found['answered'] / found['seconds']:.0f} answers/s over {found['seconds']:.0f} s; {found['answered']} "
         f"answered, {found['refused']} malformed ones refused, {sum(found['wrong'].values())} wrong"

@@ -1,13 +1,11 @@
-"""The load's own numbers: what is wrong is counted, and percentiles are those of the latencies."""
+"""The load generator counts faults, and its percentiles are those of the latencies."""
 
 import itertools
 import math
 
+import load_generator
 import numpy as np
 import pytest
-
-from leo_tf.benchmark import __main__ as benchmark
-from leo_tf.benchmark import load
 
 KINDS = 6  # of malformed requests
 GOOD = {"support_y": np.array([[0, 1]])}
@@ -27,19 +25,19 @@ def is_malformed(request):
 
 def careful(request):
     if is_malformed(request):
-        raise load.RefusedError("no")
+        raise load_generator.RefusedError("no")
     return answer(request)
 
 
-def test_a_careful_server_is_never_wrong():
-    found = load.measure({"one": careful, "two": careful}, 3, 0.5, threads=4)
+def test_correct_server_has_no_faults():
+    found = load_generator.run({"one": careful, "two": careful}, 3, 0.5, threads=4)
     assert found["wrong"] == {} and found["answered"] > 50 and found["refused"] > 0
     assert len(found["megabytes"]) == 10 and found["milliseconds"].keys() == {"one", "two"}
-    assert "malformed ones refused, 0 wrong" in load.text(found)
+    assert "malformed ones refused, 0 wrong" in load_generator.text(found)
 
 
 class After:
-    """A server that fails after its first answer."""
+    """Server that fails after its first answer."""
 
     def __init__(self, error):
         self._error, self._answered = error, False
@@ -55,29 +53,29 @@ class After:
     "server,fault",
     [
         (lambda request: answer(request | GOOD) if is_malformed(request) else answer(request), "malformed"),
-        (lambda request: {"probabilities": careful(request)["probabilities"] * 2}, "no probabilities"),
+        (lambda request: {"probabilities": careful(request)["probabilities"] * 2}, "not probabilities"),
         (lambda request: {"probabilities": careful(request)["probabilities"][:, :, 1:]}, "an answer of shape"),
-        (After(load.RefusedError("never")), "refused a good request: never"),
+        (After(load_generator.RefusedError("never")), "refused a good request: never"),
         (After(OSError("gone")), "OSError: gone"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_counted(server, fault):
-    found = load.measure({"one": server}, 3, 0.3, threads=2)
+def test_faults_are_counted(server, fault):
+    found = load_generator.run({"one": server}, 3, 0.3, threads=2)
     assert any(fault in what for what in found["wrong"]), found["wrong"]
-    assert fault in load.text(found)
+    assert fault in load_generator.text(found)
 
 
-def test_every_kind_of_spoiling_spoils():
+def test_spoiled_requests_are_malformed():
     rng = np.random.default_rng(0)
     for kind, _ in itertools.product(range(KINDS), range(20)):
-        request = load.mixed_request(rng, 3)
+        request = load_generator.mixed_request(rng, 3)
         assert not is_malformed(request)
-        load.spoil(request, Fixed(kind))
+        load_generator.spoil(request, Fixed(kind))
         assert is_malformed(request), kind
 
 
 class Fixed:
-    """A generator whose kind is known."""
+    """Random generator that always draws the same kind."""
 
     def __init__(self, kind):
         self._kind = kind
@@ -90,16 +88,10 @@ class Fixed:
 
 
 def test_percentiles():
-    latencies, seconds = load.Latencies(), np.random.default_rng(0).lognormal(-5, 1, 5000)
+    latencies, seconds = load_generator.Latencies(), np.random.default_rng(0).lognormal(-5, 1, 5000)
     assert math.isnan(latencies.milliseconds(50))
     for each in seconds:
         latencies.add(each)
     for percent in (50, 95, 99, 100):
         expected = 1000 * np.percentile(seconds, percent, method="inverted_cdf")
         assert latencies.milliseconds(percent) == pytest.approx(expected, rel=0.0101)
-
-
-def test_the_command_prints_what_it_found(small_model, capsys):
-    found = benchmark._measure_load(1)
-    assert found["wrong"] == {} and found["milliseconds"].keys() == {"in process"}
-    assert f"{found['answered']} answered" in capsys.readouterr().out

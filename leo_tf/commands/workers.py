@@ -1,132 +1,147 @@
-"""Commands that one process runs, or many workers: their flags, and the way from these to the run."""
+"""Commands that run in one process or on many workers: the flags of the workers, and how the work starts."""
 
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from absl import flags
 
 from leo_tf.commands.help import grouped
 from leo_tf.commands.logs import load_tensorflow
-from leo_tf.config.cluster import find_cluster
+from leo_tf.config.cluster import Cluster, find_cluster
 from leo_tf.errors import InputError
 
 _GROUP = "Workers"
-_MOST_SECONDS_TO_END = 120
+_MAX_EXIT_SECONDS = 120
 
 
-def define_worker_flags(flag_values=flags.FLAGS):
-    """Define where the workers of --distribution=multi_worker are; no part of what makes a run."""
-    where = {"flag_values": flag_values, "module_name": _GROUP}
-    about = "host:port of every worker, with commas between; empty: from TF_CONFIG or Slurm"
+def define_worker_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the flags that describe the workers of --distribution=multi_worker; they are not part of a run."""
+    where: dict[str, Any] = {"flag_values": flag_values, "module_name": _GROUP}
+    about = "Comma-separated host:port of all workers; default: from TF_CONFIG or Slurm."
     flags.DEFINE_string("workers", "", about, **where)
-    about = "number of this one among the workers; 0 is the chief, which alone writes"
+    about = "Number of this worker; 0 is the chief, which alone writes files."
     flags.DEFINE_integer("worker_index", None, about, **where)
-    about = "seconds for a worker to appear in, and without a heartbeat after which it is lost"
+    about = "Connection and heartbeat timeout in seconds."
     flags.DEFINE_integer("worker_timeout", 60, about, lower_bound=2, upper_bound=86_400, **where)
 
 
-def define_sharing_flags(flag_values=flags.FLAGS):
-    """Define whether a command that is no run shares its work among many workers, and where they are."""
-    about = "none: this process; multi_worker: this command on several machines, see workers"
+def define_sharing_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the flags of a command that does not train, but can share its work among many workers."""
+    about = "none: use this process only; multi_worker: share the work among several machines, see workers."
     flags.DEFINE_enum(
         "distribution", "none", ["none", "multi_worker"], about, flag_values=flag_values, module_name="Run"
     )
     define_worker_flags(flag_values)
 
 
-def cluster_of(distribution, flag_values=flags.FLAGS):
-    """Return the Cluster that the flags and the environment describe; None but for many workers.
+def cluster_of(distribution: str, flag_values: flags.FlagValues = flags.FLAGS) -> Cluster | None:
+    """Return the Cluster that the flags and the environment describe; None for a single process.
 
     Raises:
-      InputError: as `find_cluster`, or there are flags of workers without distribution=multi_worker.
+      InputError: as `find_cluster`, or flags of workers were given without distribution=multi_worker.
     """
-    workers, index = flag_values["workers"].value, flag_values["worker_index"].value
+    workers: Any = flag_values["workers"].value
+    index: Any = flag_values["worker_index"].value
     if distribution != "multi_worker":
         for name, value in (("workers", workers), ("worker_index", index)):
             if value not in ("", None):
                 raise InputError(
                     f"{name}={value} was given with distribution={distribution}; expected distribution=multi_worker. "
-                    f"Give that too, or leave {name} out."
+                    f"Give that too, or leave {name} out.",
+                    *(name, "distribution"),
                 )
         return None
     cluster = find_cluster(workers, index, os.environ)
     return cluster if len(cluster.addresses) > 1 else None
 
 
-def run_work(config, values, refuse_early, make_work, train):
-    """Train alone, or as one of many workers; returns the exit status.
+def run_work(
+    config: Any,
+    values: flags.FlagValues,
+    check: Callable[[], object],
+    make_work: Callable[[Any], Any],
+    train: Callable[[Any], int],
+) -> int:
+    """Train in this process, or as one of many workers; return the exit status.
 
     Args:
-      config: the run's configuration.
+      config: configuration of the run.
       values: parsed flags, with those of `define_worker_flags`.
-      refuse_early: function that raises InputError for what can be known of the run's folder before anything is loaded.
-      make_work: function of a Collectives, or of None, to the work for a Trainer.
-      train: function of the work to the exit status.
+      check: function that raises InputError for mistakes that can be found before TensorFlow is loaded.
+      make_work: function from a Collectives, or None for a single process, to the Work for a Trainer.
+      train: function from the Work to the exit status.
 
     Raises:
-      InputError: as these functions, `cluster_of` and `together`.
+      InputError: as these functions, `cluster_of` and `train_together`.
     """
     cluster = cluster_of(config.training.distribution, values)
     if cluster is None:
-        refuse_early()
+        check()
         load_tensorflow()
         return train(make_work(None))
-    fault = _begun(cluster, refuse_early)
-    from leo_tf.training.distributed.launch import together
+    error = _check_and_load(cluster, check)
+    from leo_tf.training.distributed.launch import train_together
 
-    with _ended_in_time():
-        return together(cluster, config.flat(), values.worker_timeout, fault, make_work, train)
+    with _limited_exit():
+        return train_together(cluster, config.flat(), values.worker_timeout, error, make_work, train)
 
 
-def run_shared(values, refuse_early, share, finish):
-    """Do work that is no run alone, or share it among many workers; returns the exit status.
+def run_shared(
+    values: flags.FlagValues,
+    check: Callable[[], object],
+    share: Callable[[Any], Any],
+    finish: Callable[[Any], int],
+) -> int:
+    """Do a job that is not training in this process, or share it among many workers; return the exit status.
 
     Args:
       values: parsed flags, with those of `define_sharing_flags`.
-      refuse_early: function that raises InputError for what the chief can know before anything is loaded.
-      share: function of a Collectives, or of SINGLE_PROCESS, to what is found; all workers call it.
-      finish: function of what is found to the exit status; the chief alone calls it.
+      check: function that raises InputError for mistakes that the chief can find before TensorFlow is loaded.
+      share: function from a Collectives, or SINGLE_PROCESS, to a result; all workers call it.
+      finish: function from the result to the exit status; only the chief calls it.
 
     Raises:
-      InputError: as these functions, `cluster_of` and `once`.
+      InputError: as these functions, `cluster_of` and `run_together`.
     """
     cluster = cluster_of(values.distribution, values)
     if cluster is None:
-        refuse_early()
+        check()
         load_tensorflow()
         from leo_tf.evaluation.single_process import SINGLE_PROCESS
 
         return finish(share(SINGLE_PROCESS))
-    fault = _begun(cluster, refuse_early)
-    from leo_tf.training.distributed.launch import once
+    error = _check_and_load(cluster, check)
+    from leo_tf.training.distributed.launch import run_together
 
     own = {group: chosen for group, chosen in grouped(values).items() if group != _GROUP}
     settings = {flag.name: flag.value for chosen in own.values() for flag in chosen}
-    with _ended_in_time():
-        return once(cluster, settings, values.worker_timeout, fault, share, finish)
+    with _limited_exit():
+        return run_together(cluster, settings, values.worker_timeout, error, share, finish)
 
 
-def _begun(cluster, refuse_early):
-    """Return why the chief cannot begin, of which all workers have to hear; and load TensorFlow."""
-    fault = ""
+def _check_and_load(cluster: Cluster, check: Callable[[], object]) -> list[str]:
+    """Load TensorFlow; return why the chief cannot start, [message, *settings], for all workers to print."""
+    error: list[str] = []
     if cluster.is_chief:
         try:
-            refuse_early()
-        except InputError as error:
-            fault = str(error)
+            check()
+        except InputError as found:
+            error = [str(found), *found.settings]
     load_tensorflow()
-    return fault
+    return error
 
 
 @contextlib.contextmanager
-def _ended_in_time():
-    """Let the system end the process, by SIGALRM, if it is still there two minutes after the block.
+def _limited_exit() -> Iterator[None]:
+    """Let SIGALRM end the process if it still runs two minutes after the block.
 
-    TensorFlow takes leave of the other workers when Python ends, and was seen to hang there, all being done and said.
+    TensorFlow disconnects from the other workers when Python exits, and has been seen to hang there.
     """
     try:
         yield
     finally:
         if hasattr(signal, "alarm"):
-            signal.alarm(_MOST_SECONDS_TO_END)
+            signal.alarm(_MAX_EXIT_SECONDS)

@@ -1,101 +1,110 @@
-"""Where the workers of a run are: from flags, from TF_CONFIG, or from Slurm."""
+"""Addresses of the workers of a run: from flags, from TF_CONFIG, or from Slurm."""
 
 import json
 import re
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from leo_tf.errors import InputError
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,/\[\]]+):([0-9]{1,5})")
-_WAYS = (
+_HINT = (
     "give workers=host:port,host:port and worker_index=K, or set TF_CONFIG, or start it with srun, the same command on "
     "every worker"
 )
-_MOST_TASKS_OF_A_NODE = 64
+_MAX_TASKS_PER_NODE = 64
 
 
 class Cluster(NamedTuple):
-    """The workers of a run. Worker 0 is the chief, which alone has the run folder."""
+    """Workers of a run. Worker 0 is the chief, which alone writes the run directory."""
 
     addresses: tuple[str, ...]  # "host:port" of every worker, in the order of their numbers
-    number: int  # this worker's own
+    number: int  # of this worker
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         """Whether this is worker 0."""
         return self.number == 0
 
-    def name(self, number=None):
-        """Name a worker, this one unless a number is given, for messages."""
-        number = self.number if number is None else number
+    def name(self, number: int) -> str:
+        """Name a worker in a message."""
         return f"worker {number} ({self.addresses[number]})"
 
+    def title(self, number: int) -> str:
+        """Name a worker at the beginning of a sentence."""
+        return f"Worker {number} ({self.addresses[number]})"
 
-def find_cluster(workers, worker_index, environment):
+
+def find_cluster(workers: str, worker_index: int | None, environment: Mapping[str, str]) -> Cluster:
     """Find the workers of this run.
 
     Args:
       workers: "host:port,host:port", or empty.
       worker_index: this worker's number, or None.
-      environment: mapping of environment variables, read for TF_CONFIG and SLURM_* where `workers` is empty.
+      environment: environment variables, read for TF_CONFIG and SLURM_* if `workers` is empty.
 
     Returns:
       Cluster.
 
     Raises:
-      InputError: they are named nowhere, an address is malformed or there twice, or the index is not one of theirs.
+      InputError: nothing names the workers, an address is malformed or repeated, or the index is out of range.
     """
     if workers:
-        return _checked([each.strip() for each in workers.split(",")], worker_index, "workers", "worker_index")
+        return _validated([each.strip() for each in workers.split(",")], worker_index, "workers", "worker_index")
     if worker_index is not None:
-        raise InputError(f"worker_index={worker_index} was given without workers; {_WAYS}.")
+        raise InputError(f"worker_index={worker_index} was given without workers; {_HINT}.", "worker_index", "workers")
     if environment.get("TF_CONFIG"):
-        return _of_tf_config(environment["TF_CONFIG"])
+        return _from_tf_config(environment["TF_CONFIG"])
     if "SLURM_PROCID" in environment:
-        return _of_slurm(environment)
-    raise InputError(f"distribution=multi_worker was given, and nothing says which workers there are; {_WAYS}.")
+        return _from_slurm(environment)
+    raise InputError(
+        f"distribution=multi_worker was given, but nothing names the workers; {_HINT}.",
+        *("distribution", "workers", "worker_index"),
+    )
 
 
-def _checked(addresses, index, what, what_index):
+def _validated(addresses: Sequence[Any], index: Any, source: str, index_source: str) -> Cluster:
     for address in addresses:
         found = _HOST_AND_PORT.fullmatch(address) if isinstance(address, str) else None
         if not found or not 0 < int(found[2]) < 65536:
-            raise InputError(f"{what} has {address!r}; expected host:port, as node1:2222, for every worker.")
-    if len(set(addresses)) < len(addresses):
-        twice = next(each for each in addresses if addresses.count(each) > 1)
-        raise InputError(f"{what} has {twice} twice; expected another host or another port for every worker.")
+            raise InputError(f"{source} has {address!r}; expected host:port, e.g. node1:2222, for each worker.", source)
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise InputError(
+                f"{source} has {address} twice; expected a different host or port for each worker.", source
+            )
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(addresses):
         raise InputError(
-            f"{what_index}={index} was given with {len(addresses)} workers; expected a whole number from 0 to "
-            f"{len(addresses) - 1}, another one on every worker."
+            f"{index_source}={index} was given with {len(addresses)} workers; expected a whole number from 0 to "
+            f"{len(addresses) - 1}, a different one on each worker.",
+            index_source,
         )
     return Cluster(tuple(addresses), index)
 
 
-def _of_tf_config(text):
-    wrong = f"TF_CONFIG is {text[:200]!r}; expected " + (
-        '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": K}}'
-    )
+def _from_tf_config(text: str) -> Cluster:
+    expected = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": K}}'
+    message = f"TF_CONFIG is {text[:200]!r}; expected {expected}"
     try:
         config = json.loads(text)
         jobs, task = config["cluster"], config["task"]
         addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
         kind, index = task["type"], int(task["index"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{wrong}.") from None
+        raise InputError(f"{message}.") from None
     others = set(jobs) - {"chief", "worker"}
     if others or kind not in ("chief", "worker") or not addresses:
-        raise InputError(f"{wrong}; there are no parameter servers or evaluators here.")
+        raise InputError(f"{message}; parameter servers and evaluators are not supported.")
     if kind == "worker" and index >= 0:
         index += len(jobs.get("chief", []))
-    return _checked(addresses, index, "TF_CONFIG", "TF_CONFIG's task index")
+    return _validated(addresses, index, "TF_CONFIG", "TF_CONFIG's task index")
 
 
-def _of_slurm(environment):
-    """Return the cluster of a Slurm step, one worker a task, in blocks.
+def _from_slurm(environment: Mapping[str, str]) -> Cluster:
+    """Return the cluster of a Slurm step with one worker per task, distributed in blocks.
 
-    Not tf.distribute.cluster_resolver.SlurmClusterResolver: it needs nvidia-smi on nodes without GPUs, and sorts hosts
-    as texts, n10 before n2, where Slurm numbers tasks in the order of its list.
+    tf.distribute.cluster_resolver.SlurmClusterResolver needs nvidia-smi even on nodes without GPUs, and sorts hosts as
+    strings, n10 before n2, whereas Slurm numbers tasks in the order of its node list.
     """
     try:
         index, job = int(environment["SLURM_PROCID"]), int(environment["SLURM_JOB_ID"])
@@ -103,61 +112,60 @@ def _of_slurm(environment):
         counts = expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"])
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"Slurm's variables cannot be read ({error}); expected those of a step started with srun. Start it so, or "
-            "give workers and worker_index."
+            f"Slurm's variables cannot be read ({error}); expected those of a step started with srun. Use srun, "
+            "or give workers and worker_index.",
+            *("workers", "worker_index"),
         ) from None
-    # Ports of the job's own, below those that systems give to clients: two jobs may share a node.
-    first = 15_000 + job % 250 * _MOST_TASKS_OF_A_NODE
+    # Each job has ports of its own, since two jobs may share a node; all are below the range of ephemeral ports.
+    first = 15_000 + job % 250 * _MAX_TASKS_PER_NODE
     addresses = [f"{h}:{first + task}" for h, count in zip(hosts, counts, strict=False) for task in range(count)]
-    found = _checked(addresses, index, "Slurm's list of nodes", "SLURM_PROCID")
-    here, listed = environment.get("SLURMD_NODENAME"), addresses[index].rpartition(":")[0]
-    if here and here != listed:
+    cluster = _validated(addresses, index, "Slurm's node list", "SLURM_PROCID")
+    node, expected = environment.get("SLURMD_NODENAME"), addresses[index].rpartition(":")[0]
+    if node and node != expected:
         raise InputError(
-            f"Task {index} of the Slurm step runs on {here}; expected {listed}, as tasks in blocks would. Give srun "
+            f"Task {index} of the Slurm step runs on {node}; expected {expected}, as with tasks in blocks. Give srun "
             "--distribution=block."
         )
-    return found
+    return cluster
 
 
-def expand_hosts(text):
-    """Expand Slurm's list of nodes, as "n[08-10,12],login": ["n08", "n09", "n10", "n12", "login"].
+def expand_hosts(text: str) -> list[str]:
+    """Expand a Slurm node list: "n[08-10,12],login" gives ["n08", "n09", "n10", "n12", "login"].
 
     Raises:
-      ValueError: it is no such list.
+      ValueError: the text is not a node list.
     """
     hosts = []
     parts = re.findall(r"[^,\[]+(?:\[[^\]]*\][^,\[]*)*", text)
     if ",".join(parts) != text:
-        raise ValueError(f"{text!r} is no list of nodes")
+        raise ValueError(f"{text!r} is not a node list")
     for part in parts:
-        found = [""]
+        expanded = [""]
         for plain, ranges in re.findall(r"([^\[\]]*)(?:\[([^\]]*)\])?", part):
-            found = [f"{host}{plain}{number}" for host in found for number in _numbers(ranges)]
-        hosts += found
+            expanded = [f"{host}{plain}{number}" for host in expanded for number in _expand_numbers(ranges)]
+        hosts += expanded
     return hosts
 
 
-def _numbers(ranges):
-    """Return the numbers of "08-10,12" as texts of the same width; of an empty text, an empty one."""
-    if not ranges:
-        return [""]
-    found = []
-    for each in ranges.split(","):
-        low, _, high = each.partition("-")
-        found += [f"{number:0{len(low)}}" for number in range(int(low), int(high or low) + 1)]
-    return found
+def _expand_numbers(ranges: str) -> list[str]:
+    """Expand "08-10,12" to numbers of the same width; an empty text gives [""]."""
+    numbers = []
+    for part in ranges.split(","):
+        low, _, high = part.partition("-")
+        numbers += [f"{number:0{len(low)}}" for number in range(int(low), int(high or low) + 1)] if low else [""]
+    return numbers
 
 
-def expand_counts(text):
-    """Expand Slurm's tasks per node, as "2(x3),1": [2, 2, 2, 1].
+def expand_counts(text: str) -> list[int]:
+    """Expand Slurm's tasks per node: "2(x3),1" gives [2, 2, 2, 1].
 
     Raises:
-      ValueError: it is no such list.
+      ValueError: the text does not say how many tasks each node has.
     """
     counts = []
-    for each in text.split(","):
-        found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", each)
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
         if not found:
-            raise ValueError(f"{text!r} says no tasks per node")
+            raise ValueError(f"{text!r} does not give the tasks per node")
         counts += [int(found[1])] * int(found[2] or 1)
     return counts

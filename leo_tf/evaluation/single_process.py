@@ -1,45 +1,46 @@
-"""Work shared among workers, for those who need not know how many there are."""
+"""Work that may be shared among workers, in a single process."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 
 class SingleProcess:
-    """A process that has all of the work. A Collectives is the same for many workers, and says more of these methods."""
+    """A process that does all of the work, with the methods of `Collectives`, which documents them."""
 
     is_chief = True
-    count = 1  # of workers
+    count = 1
 
-    def shard(self, count):
-        """Return which of `count` pieces of work are this worker's, a range."""
+    def shard(self, count: int) -> range:
+        """Return the indices of this worker's share of `count` items."""
         return range(count)
 
-    def batch_size(self, count, most):
-        """Return how many of `count` tasks to score at once, at most `most`."""
-        return min(count, most)
+    def batch_size(self, count: int, largest: int) -> int:
+        """Return how many of `count` tasks to score at once, at most `largest`."""
+        return min(count, largest)
 
-    def spread(self, score, count, batch_size):
-        """Score `count` tasks; returns what `score` does, of all of them.
-
-        Args:
-          score: function from indices [n], which follow each other, to a NamedTuple of NumPy arrays [..., n].
-          count: int.
-          batch_size: tasks at once at most, as `most` of `batch_size`; one process scores all in one call.
-        """
+    def map_tasks(self, score: Callable[[np.ndarray], Any], count: int, batch_size: int) -> Any:
+        """Return the scores of `count` tasks, a NamedTuple of arrays [..., count]; `score` makes batches itself."""
         return score(np.arange(count))
 
-    def all_reduce(self, arrays):
-        """Return arrays of which every worker has filled in its own part, and left the others zero."""
-        return arrays
+    def all_reduce(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return arrays to which each worker contributes its part."""
+        return list(arrays)
 
-    def all_gather(self, content):
-        """Return what every worker gives, a list; it goes to JSON."""
+    def all_gather(self, content: Any) -> list[Any]:
+        """Return the contents of all workers."""
         return [content]
 
-    def assert_equal(self, statement):
-        """Raise InputError, on all workers the same, unless all state the same."""
+    def broadcast(self, content: Any) -> Any:
+        """Return the chief's content."""
+        return content
 
-    def broadcast_variables(self, variables):
-        """Give the variables the values that the chief's have."""
+    def assert_equal(self, facts: Any) -> None:
+        """Raise InputError unless the facts of all workers are equal."""
+
+    def broadcast_variables(self, variables: Sequence[Any]) -> None:
+        """Assign the chief's values to the variables."""
 
 
 SINGLE_PROCESS = SingleProcess()

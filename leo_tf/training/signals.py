@@ -2,27 +2,29 @@
 
 import signal
 import threading
+from types import FrameType
+from typing import Any
 
 
 class SignalCatcher:
-    """Note SIGINT and SIGTERM instead of dying, so that the loop can save first; a second one acts as usual.
+    """Context that records SIGINT and SIGTERM, so that the loop can save first; a second signal acts as usual.
 
-    Outside the main thread signals cannot be caught, and are left alone.
+    Outside the main thread, signals cannot be caught and keep their handlers.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.received = 0
-        self._before = {}
+        self._handlers: dict[int, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "SignalCatcher":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._handlers = {number: signal.signal(number, self._record) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number, _):
+    def _record(self, number: int, _: FrameType | None) -> None:
         self.received = number
-        signal.signal(number, self._before[number])
+        signal.signal(number, self._handlers[number])

@@ -2,24 +2,24 @@
 
 import functools
 import os
+from typing import Any
 
 import tensorflow as tf
 
 from leo_tf.errors import InputError
 
 
-def make_strategy(mode, batch_size, name="metatrain_batch_size"):
-    """Return the strategy for `--distribution`.
+def make_strategy(mode: str, batch_size: int, name: str = "metatrain_batch_size") -> tf.distribute.Strategy:
+    """Return the strategy for `--distribution` in one process.
 
     Args:
       mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
-        or over all logical CPU devices where there is no GPU; "multi_worker" is what its one worker does, as "auto". Of
-        several workers the strategy is made by `workers.join`.
-      batch_size: tasks or images in a step, to be split evenly over the replicas.
-      name: of the setting of the batch's size.
+        or over all logical CPU devices if there is no GPU; "multi_worker" with a single worker is like "auto".
+      batch_size: tasks or images in a step, which are split evenly over the replicas.
+      name: name of the setting `batch_size`.
 
     Raises:
-      InputError: the batch does not divide over the replicas.
+      InputError: the batch size is not a multiple of the number of replicas.
     """
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
@@ -29,11 +29,13 @@ def make_strategy(mode, batch_size, name="metatrain_batch_size"):
     return _mirrored(tuple(device.name for device in devices))
 
 
-def strategy_of(collectives, mode, batch_size, name="metatrain_batch_size"):
-    """Return the strategy of a Collectives of workers, or what `make_strategy` makes where there is none.
+def strategy_of(
+    collectives: Any, mode: str, batch_size: int, name: str = "metatrain_batch_size"
+) -> tf.distribute.Strategy:
+    """Return the strategy of the workers of a Collectives, or that of `make_strategy` if it is None.
 
     Raises:
-      InputError: the batch does not divide over the replicas of all workers.
+      InputError: the batch size is not a multiple of the number of replicas of all workers.
     """
     if collectives is None:
         return make_strategy(mode, batch_size, name)
@@ -41,29 +43,31 @@ def strategy_of(collectives, mode, batch_size, name="metatrain_batch_size"):
     return collectives.strategy
 
 
-def require_even(batch_size, replicas, name="metatrain_batch_size"):
-    """Raise InputError unless a batch divides over replicas; arguments as for `make_strategy`."""
+def require_even(batch_size: int, replicas: int, name: str = "metatrain_batch_size") -> None:
+    """Raise InputError unless a batch size is a multiple of the number of replicas; see `make_strategy`."""
     if batch_size % replicas:
         raise InputError(
-            f"{name}={batch_size} does not divide over {replicas} replicas; expected a multiple of {replicas}, e.g. "
-            f"{-(-batch_size // replicas) * replicas}, or distribution=none."
+            f"{name}={batch_size} cannot be split evenly over {replicas} replicas; expected a multiple of {replicas}, "
+            f"e.g. {-(-batch_size // replicas) * replicas}, or distribution=none.",
+            *(name, "distribution"),
         )
 
 
-def describe(strategy):
-    """Return what a strategy computes on, as "2 CPU cores" or "4 GPUs"."""
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """Return the devices of a strategy, as "2 CPU cores" or "4 GPUs"."""
     replicas, gpus = strategy.num_replicas_in_sync, tf.config.list_logical_devices("GPU")
-    here = len(strategy.extended.worker_devices) if replicas > 1 else 1
-    if replicas > here:
-        return f"{replicas // here} workers, {replicas} replicas, a share of every meta-batch each"
+    local = len(strategy.extended.worker_devices) if replicas > 1 else 1
+    shares = ", a share of every meta-batch each"
+    if replicas > local:
+        return f"{replicas // local} workers, {replicas} replicas{shares}"
     if gpus:
-        return "1 GPU" if replicas == 1 else f"{replicas} GPUs, a share of every meta-batch each"
+        return "1 GPU" if replicas == 1 else f"{replicas} GPUs{shares}"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     text = f"{cores} CPU core{'s' if cores != 1 else ''}"
-    return text if replicas == 1 else f"{replicas} replicas on {text}, a share of every meta-batch each"
+    return text if replicas == 1 else f"{replicas} replicas on {text}{shares}"
 
 
 @functools.cache
-def _mirrored(devices):
-    """Return the one strategy over these devices: TensorFlow numbers collectives by strategy, and two would collide."""
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return the only strategy for these devices; the collectives of two strategies would have the same keys."""
     return tf.distribute.MirroredStrategy(list(devices))

@@ -1,167 +1,178 @@
-"""How the workers of a run agree on what to do next: every message is one sum over all of them."""
+"""Collectives: how the workers of a run exchange commands, JSON and arrays."""
 
 import json
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from leo_tf.config.cluster import Cluster
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.training.distributed.connection import GOES_ON, watched
-from leo_tf.training.distributed.rendezvous import objection
+from leo_tf.training.distributed.connection import RESUME_HINT, detect_lost_workers
+from leo_tf.training.distributed.rendezvous import find_difference
 
-STATE, STEPS, VALIDATE, END = 1, 2, 3, 4  # what the chief may ask for
-_MOST_WORDS = 2**20  # in one message
+INITIALIZE, BROADCAST_STATE, STEP, VALIDATE, END = range(1, 6)  # commands of the chief
+_MAX_MESSAGE_WORDS = 2**20
 
 
-class Order(NamedTuple):
-    """What all do next."""
+class Command(NamedTuple):
+    """What all workers do next."""
 
-    what: int  # STATE: take over the chief's; STEPS: take `number` of them; VALIDATE; END: with exit status `number`
-    number: int
-    signal: int  # that some worker received, 0 if none did
+    kind: int  # one of INITIALIZE, BROADCAST_STATE, STEP, VALIDATE, END
+    argument: int  # of STEP the number of steps, of END the exit status
+    signal: int  # number of a signal that a worker received; 0 if none did
 
 
 class Collectives:
-    """What the workers of a strategy say to each other; all of them call the same methods in the same order.
+    """Collective operations of the workers of a strategy, all of which call the same methods in the same order.
+
+    Each operation is an exact sum of int64 vectors, to which every worker contributes its part and zeros elsewhere.
+    TensorFlow's own operations offer less: ReplicaContext.all_gather does not take every dtype, and the key-value store
+    of the coordination service keeps waiting for a worker that was lost.
 
     Args:
       cluster: Cluster.
-      strategy: of `join`.
-      timeout, advice: as for `workers.loss_of`.
+      strategy: as `connect` returns it.
+      timeout: seconds without a heartbeat until a worker counts as lost.
+      hint: what to do when a worker is lost, a sentence that all workers have in common.
     """
 
-    def __init__(self, cluster, strategy, timeout, advice=GOES_ON):
-        self.cluster, self.strategy, self._timeout, self._advice = cluster, strategy, timeout, advice
-        self._of_this_worker = len(strategy.extended.worker_devices)
+    def __init__(self, cluster: Cluster, strategy: Any, timeout: float, hint: str = RESUME_HINT) -> None:
+        self.cluster, self.strategy, self._timeout, self._hint = cluster, strategy, timeout, hint
+        self._replicas_per_worker = len(strategy.extended.worker_devices)
         self.count = len(cluster.addresses)
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         """Whether this is worker 0."""
         return self.cluster.is_chief
 
-    def watched(self):
-        """Return the context of what is done together: WorkerLost where another worker ends."""
-        return watched(self.cluster, self._timeout, self._advice)
+    def detect_lost_workers(self) -> AbstractContextManager[None]:
+        """Return a context for collective work, which raises WorkerLost when another worker ends."""
+        return detect_lost_workers(self.cluster, self._timeout, self._hint)
 
-    def broadcast_command(self, what=0, number=0, signal=0):
-        """Learn what to do next.
+    def broadcast_command(self, kind: int = 0, argument: int = 0, signal: int = 0) -> Command:
+        """Broadcast the chief's command.
 
         Args:
-          what, number: the chief's order; nothing on others.
+          kind, argument: of the Command, on the chief; 0 on the others.
           signal: number of a signal that this worker received, or 0.
 
         Returns:
-          Order, equal on all workers.
+          Command, equal on all workers.
 
         Raises:
           WorkerLost: another worker ended.
         """
-        said = np.zeros(2 + self.count, np.int64)
-        if self.cluster.is_chief:
-            said[:2] = what, number
-        said[2 + self.cluster.number] = signal
-        heard = self.total(said)
-        return Order(int(heard[0]), int(heard[1]), int(heard[2:].max()))
+        message = np.zeros(2 + self.count, np.int64)
+        if self.is_chief:
+            message[:2] = kind, argument
+        message[2 + self.cluster.number] = signal
+        message = self.sum(message)
+        return Command(int(message[0]), int(message[1]), int(message[2:].max()))
 
-    def all_gather(self, content):
-        """Return what every worker gives, a list in their order; it goes to JSON and back."""
-        text = json.dumps(content).encode()
+    def broadcast(self, content: Any) -> Any:
+        """Return the chief's content, which is encoded as JSON, on every worker."""
+        return self.all_gather(content if self.is_chief else None)[0]
+
+    def all_gather(self, content: Any) -> list[Any]:
+        """Return the contents of all workers in their order, each encoded as JSON."""
+        text = np.frombuffer(json.dumps(content).encode(), np.uint8)
         sizes = np.zeros(self.count, np.int64)
         sizes[self.cluster.number] = len(text)
-        sizes = self.total(sizes)
-        rows = np.zeros([len(sizes), int(sizes.max())], np.uint8)
-        rows[self.cluster.number, : len(text)] = np.frombuffer(text, np.uint8)
-        rows = self.total(rows.astype(np.int64).ravel()).reshape(rows.shape).astype(np.uint8)
+        sizes = self.sum(sizes)
+        rows = np.zeros([self.count, int(sizes.max())], np.uint8)
+        rows[self.cluster.number, : len(text)] = text
+        (rows,) = self.all_reduce([rows])
         return [json.loads(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
-    def assert_equal(self, statement):
-        """Raise InputError, on all workers the same, unless all state the same; as `objection` has it."""
-        if found := objection(self.cluster, dict(enumerate(self.all_gather(statement)))):
-            raise InputError(found)
+    def assert_equal(self, facts: Any) -> None:
+        """Raise InputError, the same on all workers, unless their facts, as for `find_difference`, are equal."""
+        if difference := find_difference(self.cluster, dict(enumerate(self.all_gather(facts)))):
+            raise InputError(*difference)
 
-    def broadcast_variables(self, variables):
-        """Give the variables, Keras' or TensorFlow's, the values that the chief's have, bit for bit."""
-        mine = [np.asarray(tf.convert_to_tensor(variable)) for variable in variables]
-        values = from_words(self.total(to_words(mine, keep=self.cluster.is_chief)), mine)
-        if not self.cluster.is_chief:
+    def broadcast_variables(self, variables: Sequence[Any]) -> None:
+        """Assign the chief's values, bit for bit, to the variables of Keras or TensorFlow."""
+        values = [np.asarray(tf.convert_to_tensor(variable)) for variable in variables]
+        values = self.all_reduce(values if self.is_chief else [np.zeros_like(value) for value in values])
+        if not self.is_chief:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def shard(self, count):
-        """Return which of `count` pieces of work are this worker's, a range; all have about equally many."""
-        first, last = (count * number // self.count for number in (self.cluster.number, self.cluster.number + 1))
-        return range(first, last)
+    def shard(self, count: int) -> range:
+        """Return the indices of this worker's share of `count` items; the shares differ by at most one item."""
+        start, stop = (count * number // self.count for number in (self.cluster.number, self.cluster.number + 1))
+        return range(start, stop)
 
-    def batch_size(self, count, most):
-        """Return how many of its share of `count` tasks a worker is to score at once, at most `most`.
+    def batch_size(self, count: int, largest: int) -> int:
+        """Return how many of its share of `count` tasks a worker scores at once, at most `largest`.
 
-        The batches are as equal as can be, for the last one is filled up with what is done in vain.
+        Batches are as equal as possible, since the last one is padded.
         """
         share = -(-count // self.count)
-        batches = -(-share // most)
+        batches = -(-share // largest)
         return -(-share // batches)
 
-    def spread(self, score, count, batch_size):
-        """Score `count` tasks, every worker its share of them; returns what `score` does, of all, on every worker.
+    def map_tasks(self, score: Callable[[np.ndarray], Any], count: int, batch_size: int) -> Any:
+        """Score `count` tasks, each worker its share, and return the scores of all tasks on every worker.
 
-        The workers hear of each other after every batch, and so, where one is lost, in time.
+        The workers exchange scores after each batch, and so detect soon that one is lost.
 
         Args:
-          score: function from indices [n], which follow each other, to a NamedTuple of NumPy arrays [..., n].
-          count: int.
-          batch_size: tasks at once on a worker, at most.
+          score: function from consecutive indices [n] to a NamedTuple of NumPy arrays [..., n].
+          count: number of tasks.
+          batch_size: most tasks at once on one worker.
         """
-        found: list = []
+        scores = []
         at_once = self.count * self.batch_size(count, batch_size)
         with Progress(f"evaluating with {self.count} workers", count, "scores") as progress:
             for first in range(0, count, at_once):
-                found.append(self._spread(score, np.arange(first, min(first + at_once, count))))
+                scores.append(self._map_batch(score, np.arange(first, min(first + at_once, count))))
                 progress.add(at_once)
-        return type(found[0])(*(np.concatenate(parts, axis=-1) for parts in zip(*found, strict=True)))
+        return type(scores[0])(*(np.concatenate(parts, axis=-1) for parts in zip(*scores, strict=True)))
 
-    def _spread(self, score, tasks):
-        mine = self.shard(len(tasks))
-        scored = score(tasks[mine.start : mine.stop] if mine else tasks[:1])  # more workers than tasks: one in vain
-        whole = [np.zeros([*part.shape[:-1], len(tasks)], part.dtype) for part in scored]
-        for part, of_mine in zip(whole, scored, strict=True):
-            part[..., mine.start : mine.stop] = of_mine[..., : len(mine)]
-        return type(scored)(*self.all_reduce(whole))
+    def _map_batch(self, score: Callable[[np.ndarray], Any], tasks: np.ndarray) -> Any:
+        own = self.shard(len(tasks))
+        # With more workers than tasks, one without any scores the first, for the shapes, and discards the scores.
+        scores = score(tasks[own.start : own.stop] if own else tasks[:1])
+        padded = [np.zeros([*part.shape[:-1], len(tasks)], part.dtype) for part in scores]
+        for whole, part in zip(padded, scores, strict=True):
+            whole[..., own.start : own.stop] = part[..., : len(own)]
+        return type(scores)(*self.all_reduce(padded))
 
-    def all_reduce(self, arrays):
-        """Return arrays of which every worker has filled in its own part, and left the others zero; bit for bit."""
-        return from_words(self.total(to_words(arrays)), arrays)
+    def all_reduce(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return arrays to which each worker contributes its part, zero elsewhere; bit for bit."""
+        return from_words(self.sum(to_words(arrays)), arrays)
 
-    def total(self, words):
-        """Return the sum over the workers of an int64 vector, which is exact; at once no more than 8 MB of it."""
-        pieces = [words[first : first + _MOST_WORDS] for first in range(0, max(1, len(words)), _MOST_WORDS)]
-        with self.watched():
-            return np.concatenate([self._total(tf.constant(piece, tf.int64)).numpy() for piece in pieces])
+    def sum(self, words: np.ndarray) -> np.ndarray:
+        """Return the exact sum over the workers of an int64 vector, in messages of at most 8 MB."""
+        pieces = [words[i : i + _MAX_MESSAGE_WORDS] for i in range(0, max(1, len(words)), _MAX_MESSAGE_WORDS)]
+        with self.detect_lost_workers():
+            return np.concatenate([self._sum(tf.constant(piece, tf.int64)).numpy() for piece in pieces])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
-    def _total(self, words):
-        def add():
+    def _sum(self, words: tf.Tensor) -> tf.Tensor:
+        def add() -> tf.Tensor:
             replica = tf.distribute.get_replica_context()
-            is_first = replica.replica_id_in_sync_group % self._of_this_worker == 0  # a worker speaks once
-            return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(is_first, words, tf.zeros_like(words)))
+            counts = replica.replica_id_in_sync_group % self._replicas_per_worker == 0  # one replica of each worker
+            return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(counts, words, tf.zeros_like(words)))
 
         return self.strategy.experimental_local_results(self.strategy.run(add))[0]
 
 
-def to_words(arrays, keep=True):
-    """Return the bytes of arrays as one int64 vector; zeros of its length unless `keep`."""
+def to_words(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the bytes of arrays as one int64 vector, padded with zeros."""
     content = b"".join(array.tobytes() for array in arrays)
-    content += bytes(-len(content) % 8)
-    words = np.frombuffer(content, np.int64)
-    return words if keep else np.zeros_like(words)
+    return np.frombuffer(content + bytes(-len(content) % 8), np.int64)
 
 
-def from_words(words, like):
-    """Return the arrays, of the shapes and types of `like`, whose `to_words` the vector is."""
-    content, found, place = words.tobytes(), [], 0
+def from_words(words: np.ndarray, like: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Undo `to_words`; the arrays have the shapes and dtypes of `like`."""
+    content, arrays, offset = words.tobytes(), [], 0
     for array in like:
-        found.append(np.frombuffer(content[place : place + array.nbytes], array.dtype).reshape(array.shape))
-        place += array.nbytes
-    return found
+        arrays.append(np.frombuffer(content[offset : offset + array.nbytes], array.dtype).reshape(array.shape))
+        offset += array.nbytes
+    return arrays

@@ -1,4 +1,4 @@
-"""The strategy of many workers, and what becomes of a run when one of them is lost."""
+"""The strategy of many workers, and how a run learns that one of them is lost."""
 
 import contextlib
 import faulthandler
@@ -7,40 +7,42 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
-# No public name asks for the coordination service's own time-outs; its heartbeats come from a C++ thread, so that
-# neither compiling nor validating looks like death.
+# There is no public name for the time-outs of the coordination service. Its heartbeats come from a C++ thread, so that
+# a worker that compiles or validates does not appear to be lost.
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2 as coordination
 from tensorflow.python.eager import context
 
+from leo_tf.config.cluster import Cluster
 from leo_tf.errors import InputError, first_line
 from leo_tf.training.distributed.rendezvous import rendezvous
 
-GOES_ON = "The same command on all workers goes on from the last checkpoint."
-_REPORTED = "leo_tf says: "
-_OF_THE_CLUSTER = re.compile(
+RESUME_HINT = "Give the same command to all workers to resume from the last checkpoint."
+_REPORTED = "leo_tf reports: "
+_CLUSTER_ERROR = re.compile(
     "[Cc]ollective|CoordinationService|remote target /job:worker|Error reported from /job:worker"
 )
-_TO_BE_HEARD = 1.5  # seconds that a report needs to reach the others before its sender may end
-_ROOM = 60  # seconds beyond the time-out for TensorFlow to connect workers that all are there
-
+_DELIVERY_SECONDS = 1.5  # that a report needs to reach the others before its sender may end
+_CONNECTION_SECONDS = 60  # beyond the timeout, for TensorFlow to connect workers that are all running
 
 _logger = logging.getLogger("leo_tf")
 
 
 class WorkerLost(InputError):
-    """Another worker ended, or is not heard of any more."""
+    """Another worker ended, or sends no heartbeats any more."""
 
 
-def join(cluster, statement, timeout):
-    """Meet the other workers and return the strategy of all; before any other operation of TensorFlow.
+def connect(cluster: Cluster, facts: Mapping[str, Any], timeout: int) -> tf.distribute.Strategy:
+    """Connect to the other workers, before any other operation of TensorFlow.
 
     Args:
       cluster: Cluster of at least two workers.
-      statement: what has to be alike on all workers, and `fault`, as for `rendezvous`.
-      timeout: seconds, a whole number: to appear in, and without a heartbeat after which a worker is lost.
+      facts: what has to be equal on all workers, as for `rendezvous`.
+      timeout: seconds until a worker that does not appear counts as missing, and one without heartbeats as lost.
 
     Returns:
       tf.distribute.MultiWorkerMirroredStrategy over all GPUs of all workers, or their CPUs.
@@ -49,14 +51,15 @@ def join(cluster, statement, timeout):
       InputError: as `rendezvous`, or a port is taken.
     """
     gpus = len(tf.config.list_physical_devices("GPU"))
-    rendezvous(cluster, {**statement, "tensorflow": tf.__version__, "GPUs": gpus}, timeout)
+    rendezvous(cluster, {**facts, "tensorflow": tf.__version__, "GPUs": gpus}, timeout)
+    count = len(cluster.addresses)
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
-        cluster_register_timeout_in_ms=1000 * (timeout + _ROOM),
+        cluster_register_timeout_in_ms=1000 * (timeout + _CONNECTION_SECONDS),
         heartbeat_timeout_in_ms=1000 * timeout,
         shutdown_barrier_timeout_in_ms=10_000,
-        coordinated_jobs=[coordination.CoordinatedJob(name="worker", num_tasks=len(cluster.addresses))],
+        coordinated_jobs=[coordination.CoordinatedJob(name="worker", num_tasks=count)],
     )
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
@@ -66,30 +69,30 @@ def join(cluster, statement, timeout):
         rpc_layer="grpc",
     )
     try:
-        seconds = timeout + 2 * _ROOM
-        count = len(cluster.addresses)
-        _logger.info("Connecting %d workers; if one is gone by now, this ends in %d s.", count, seconds)
-        with _ended_if_it_hangs(seconds):
+        seconds = timeout + 2 * _CONNECTION_SECONDS
+        _logger.info("Connecting %d workers; this process ends after %d s if one does not answer.", count, seconds)
+        with _exit_after(seconds):
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise InputError(
-            f"TensorFlow cannot connect {cluster.name()} to the others ({first_line(error)}); expected "
-            "free ports, open between the workers. Give other ports in workers, or wait until the ports are free."
+            f"TensorFlow cannot connect {cluster.name(cluster.number)} to the others ({first_line(error)}); expected "
+            "free ports, open between the workers. Give other ports in workers, or wait until the ports are free.",
+            "workers",
         ) from None
-    # TensorFlow now notes SIGTERM for its own ends and goes on; until training catches it, it should end a worker.
+    # TensorFlow has replaced the handler of SIGTERM; restore the one that ends a worker until training catches it.
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     return strategy
 
 
 @contextlib.contextmanager
-def _ended_if_it_hangs(seconds):
+def _exit_after(seconds: float) -> Iterator[None]:
     """End the process if the block takes longer.
 
-    TensorFlow connects the workers without an end and without letting go of Python's lock: no thread of ours could run.
-    It hangs only where a worker died between the rendezvous and here.
+    TensorFlow waits without end for a worker that died after the rendezvous, and holds Python's lock meanwhile, so that
+    no thread or signal handler of Python could run.
     """
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+    with open(os.devnull, "w") as devnull:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
         try:
             yield
         finally:
@@ -97,29 +100,31 @@ def _ended_if_it_hangs(seconds):
 
 
 @contextlib.contextmanager
-def watched(cluster, timeout, advice=GOES_ON):
-    """Turn the errors that TensorFlow raises in the block when a worker is lost into WorkerLost, and tell the others.
+def detect_lost_workers(cluster: Cluster, timeout: float, hint: str = RESUME_HINT) -> Iterator[None]:
+    """Raise WorkerLost for an error of TensorFlow in the block that means that a worker is lost, and tell the others.
 
-    Of three workers the second would else see only that the first one has ended, not that it ended for the third.
+    Otherwise the second of three workers would only learn that the first one ended, not that it ended because of the
+    third.
 
     Args:
-      cluster, timeout, advice: as for `loss_of`.
+      cluster, timeout, hint: as for `explain_loss`.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError:
         raise
     except tf.errors.OpError as error:
-        said = loss_of(str(error), cluster, timeout, advice)
-        if not said:
+        explanation = explain_loss(str(error), cluster, timeout, hint)
+        if not explanation:
             raise
-        _report(said)
-        raise WorkerLost(said) from None
+        _report(explanation)
+        settings = ["worker_timeout"] if "worker_timeout" in explanation else []
+        raise WorkerLost(explanation, *settings) from None
 
 
 @contextlib.contextmanager
-def telling():
-    """Tell the other workers of any error of the block, so that they end too."""
+def report_errors() -> Iterator[None]:
+    """Report any error of the block to the other workers, so that they end too."""
     try:
         yield
     except WorkerLost:
@@ -129,35 +134,33 @@ def telling():
         raise
 
 
-def loss_of(text, cluster, timeout, advice=GOES_ON):
-    """Return what an error of TensorFlow says of lost workers, in our words; empty if it speaks of none.
+def explain_loss(text: str, cluster: Cluster, timeout: float, hint: str = RESUME_HINT) -> str:
+    """Return a message on the lost worker that the text of a TensorFlow error is about; empty if there is none.
+
+    The coordination service knows the errors of all workers (context.get_task_states), but a worker that asks for them
+    while the chief hangs or cannot be reached waits without end (measured with TensorFlow 2.21).
 
     Args:
-      text: the error's.
+      text: of the error.
       cluster: Cluster.
       timeout: seconds without a heartbeat.
-      advice: what to do when a worker is lost, a sentence that all workers have.
+      hint: what to do when a worker is lost, a sentence that all workers have in common.
     """
-    if not _OF_THE_CLUSTER.search(text):  # any error of an operation names its device, as /job:worker/...
+    if not _CLUSTER_ERROR.search(text):  # the error of any operation names its device, as /job:worker/...
         return ""
     if found := re.search(rf"/task:(\d+): {_REPORTED}(.*)", text):
-        said = found[2].strip()
-        return said if advice in said else f"{_named(cluster, int(found[1]))} ended: {said}"
-    others = [int(each) for each in re.findall(r"/task:(\d+)", text) if int(each) != cluster.number]
-    # An error that names none is of the connection to the chief, where the service is.
+        report = found[2].strip()
+        return report if hint in report else f"{cluster.title(int(found[1]))} ended: {report}"
+    others = [int(number) for number in re.findall(r"/task:(\d+)", text) if int(number) != cluster.number]
+    # An error that names no worker is about the connection to the chief, which runs the coordination service.
     lost = others[0] if others else 0
     return (
-        f"{_named(cluster, lost)} is lost: its process ended, or nothing was heard of it for {timeout:g} seconds "
-        f"(worker_timeout). {advice}"
+        f"{cluster.title(lost)} is lost: its process ended, or sent no heartbeat for {timeout:g} seconds "
+        f"(worker_timeout). {hint}"
     )
 
 
-def _report(text):
+def _report(text: str) -> None:
     with contextlib.suppress(tf.errors.OpError, ValueError):
         context.context().report_error_to_cluster(tf.errors.ABORTED, _REPORTED + " ".join(text.split())[:1000])
-        time.sleep(_TO_BE_HEARD)
-
-
-def _named(cluster, index):
-    name = cluster.name(index) if index < len(cluster.addresses) else f"worker {index}"
-    return name[:1].upper() + name[1:]
+        time.sleep(_DELIVERY_SECONDS)

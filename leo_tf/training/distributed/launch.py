@@ -1,79 +1,100 @@
-"""From meeting the other workers to the end of the work: what a command of many workers does in this process."""
+"""A command of many workers in this process, from the rendezvous to the exit status."""
 
 import contextlib
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from leo_tf.config.cluster import Cluster
 from leo_tf.training.distributed.collectives import END, Collectives
-from leo_tf.training.distributed.connection import WorkerLost, join, telling
+from leo_tf.training.distributed.connection import RESUME_HINT, WorkerLost, connect, report_errors
 from leo_tf.training.distributed.worker_loop import ChiefWork, run_worker
+from leo_tf.training.work import Work
 
-# What may differ from worker to worker: where things lie, and what only the chief looks at.
-_OF_ONE_WORKER = frozenset(
+# Settings that may differ between workers: paths, and what only the chief uses.
+_LOCAL_SETTINGS = frozenset(
     {
         *("data_path", "cache_dir", "download", "images", "init_from", "checkpoint_path", "extractor", "weights"),
         *("tasks", "write_tasks", "output", "compare_to", "seed_runs"),
     }
 )
-_AGAIN = "Give the same command to all workers again."
+_RERUN_HINT = "Give the same command to all workers again."
 _logger = logging.getLogger("leo_tf")
 
 
-def together(cluster, settings, timeout, fault, make_work, train):
-    """Take part in a run of many workers, all of which take every step; returns the exit status.
+def train_together(
+    cluster: Cluster,
+    settings: Mapping[str, Any],
+    timeout: int,
+    error: Sequence[str],
+    make_work: Callable[[Collectives], Work],
+    train: Callable[[Any], int],
+) -> int:
+    """Take part in a run of many workers, all of which take every step; return the exit status.
 
     Args:
       cluster: Cluster of at least two workers.
-      settings: {name: value}, what has to be alike on all workers, but for where things lie.
-      timeout: seconds, as for `join`.
-      fault: why the chief cannot begin, in words for all; empty if it can.
-      make_work: function from a Collectives to the work, as for Trainer.
-      train: function from the work to the exit status: the chief's way, with a Trainer.
+      settings: {name: value}; those that may not differ between workers are compared.
+      timeout: seconds, as for `connect`.
+      error: why the chief cannot start, [message, *settings]; empty if it can.
+      make_work: function from the Collectives to the Work.
+      train: function from the Work to the exit status, called by the chief; the others follow its commands.
 
     Raises:
-      InputError: as `join` and `make_work`.
+      InputError: as `connect` and `make_work`.
       WorkerLost: another worker ended.
     """
-    collectives = Collectives(cluster, join(cluster, _statement(settings, fault), timeout), timeout)
-    with telling(), collectives.watched():
+    collectives = _connect(cluster, settings, timeout, error, RESUME_HINT)
+    with report_errors(), collectives.detect_lost_workers():
         work = make_work(collectives)
-    _logger.info("Training as %s of %d.", cluster.name(), collectives.count)
     if not collectives.is_chief:
         return run_worker(work, collectives)
     chief_work = ChiefWork(work, collectives)
-    with chief_work.leading() as status:
+    with chief_work.lead() as status:
         status.append(train(chief_work))
     return status[0]
 
 
-def once(cluster, settings, timeout, fault, share, finish):
-    """Share one piece of work among many workers, which the chief then finishes alone; returns the exit status.
+def run_together(
+    cluster: Cluster,
+    settings: Mapping[str, Any],
+    timeout: int,
+    error: Sequence[str],
+    share: Callable[[Collectives], Any],
+    finish: Callable[[Any], int],
+) -> int:
+    """Share one job among many workers, which the chief then finishes alone; return the exit status.
 
     Args:
-      cluster, settings, timeout, fault: as for `together`.
-      share: function from a Collectives to what is found, in which all workers do the same, but for their shares.
-      finish: function of what is found to the exit status; the others wait for the chief to come back from it.
+      cluster, settings, timeout, error: as for `train_together`.
+      share: function from the Collectives to a result, called by all workers.
+      finish: function from the result to the exit status, called by the chief while the others wait.
 
     Raises:
-      InputError: as `join`, `share` and `finish`.
-      WorkerLost: another worker ended before the work was done.
+      InputError: as `connect`, `share` and `finish`.
+      WorkerLost: another worker ended before the job was done.
     """
-    collectives = Collectives(cluster, join(cluster, _statement(settings, fault), timeout), timeout, _AGAIN)
-    _logger.info("Working as %s of %d.", cluster.name(), collectives.count)
-    with telling(), collectives.watched():
-        found = share(collectives)
+    collectives = _connect(cluster, settings, timeout, error, _RERUN_HINT)
+    with report_errors(), collectives.detect_lost_workers():
+        result = share(collectives)
     if not collectives.is_chief:
-        status = collectives.broadcast_command().number
+        status = collectives.broadcast_command().argument
         print("Done with all workers; the results are on worker 0.")
         return status
-    with telling(), collectives.watched():
-        status = finish(found)
-    with contextlib.suppress(WorkerLost):  # all is written
+    with report_errors(), collectives.detect_lost_workers():
+        status = finish(result)
+    with contextlib.suppress(WorkerLost):  # all results are written
         collectives.broadcast_command(END, status)
     return status
 
 
-def _statement(settings, fault):
+def _connect(
+    cluster: Cluster, settings: Mapping[str, Any], timeout: int, error: Sequence[str], hint: str
+) -> Collectives:
     from leo_tf import __version__
 
-    settings = {name: value for name, value in settings.items() if name not in _OF_ONE_WORKER}
-    return {"leo_tf": __version__, "settings": settings, "fault": fault}
+    compared = {name: value for name, value in settings.items() if name not in _LOCAL_SETTINGS}
+    facts = {"leo_tf": __version__, "settings": compared, "error": list(error)}
+    collectives = Collectives(cluster, connect(cluster, facts, timeout), timeout, hint)
+    _logger.info("Running as %s of %d.", cluster.name(cluster.number), collectives.count)
+    return collectives

@@ -1,195 +1,174 @@
-"""Before TensorFlow connects the workers: are all there, and were they started alike?
+"""Rendezvous of the workers before TensorFlow connects them: are all of them running, with equal settings?
 
-TensorFlow itself would wait for a worker that never appears, without an end and deaf to signals. So the workers first
-meet in plain sockets, on the chief's own port, which TensorFlow takes afterwards.
+TensorFlow's coordination service does not do this: it waits for a missing worker without end, whatever its
+cluster_register_timeout_in_ms says, and ignores SIGTERM meanwhile (measured with TensorFlow 2.21). So the workers first
+connect to a plain socket on the chief's port, which TensorFlow takes over afterwards.
 """
 
+import asyncio
 import contextlib
 import json
-import selectors
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from leo_tf.config.cluster import Cluster
 from leo_tf.errors import InputError
 
-_AGAIN = 0.2  # seconds from one attempt to the next
-_MOST_BYTES = 2**20  # of a statement
-_MOST_SECONDS_FOR_A_FAULT = 10  # that the chief waits to tell its own to the others
-_SAME = "Give all workers the same command, but for worker_index, and the same data."
+_RETRY_SECONDS = 0.2
+_MAX_LINE_BYTES = 2**20
+_MAX_SECONDS_WITH_ERROR = 10  # for which a chief that cannot start waits, to tell the others why
+_HINT = "Give all workers the same command, except for worker_index, and the same data."
 
 
-def rendezvous(cluster, statement, timeout):
-    """Wait until all workers are there, and compare what they state.
+def rendezvous(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> None:
+    """Wait until all workers have connected, and compare their facts.
 
     Args:
       cluster: Cluster.
-      statement: {name: value}, dicts among the values, that goes to JSON; `fault`, if it is there and not empty, says
-        why this worker cannot begin.
-      timeout: seconds from this call on after which who is missing is missing.
+      facts: {name: value or dict of these} that has to be equal on all workers, JSON. An `error`, [message, *settings],
+        says why this worker cannot start.
+      timeout: seconds from this call until a worker counts as missing.
 
     Raises:
-      InputError: a worker is missing, has a fault or states something else than the chief, on all workers in the same
-        words; or this worker's port cannot be had.
+      InputError: a worker is missing, cannot start or has other facts than the chief, with the same message on all
+        workers; or this worker cannot listen on its port.
     """
-    answer = (_hold if cluster.is_chief else _attend)(cluster, statement, timeout)
-    if answer:
-        raise InputError(answer)
+    if cluster.is_chief:
+        error = asyncio.run(_serve(cluster, facts, timeout))
+    else:
+        error = _connect(cluster, facts, timeout)
+    if error:
+        raise InputError(*error)
 
 
-def objection(cluster, statements):
-    """Return why workers with these statements, {number: statement}, cannot train together; empty if they can.
+def find_difference(cluster: Cluster, facts: Mapping[int, Mapping[str, Any]]) -> list[str]:
+    """Compare the facts of the workers.
 
-    Every worker finds the same words.
+    Args:
+      cluster: Cluster.
+      facts: {number of a worker: as for `rendezvous`}, with those of worker 0.
+
+    Returns:
+      Why they cannot work together, [message, *settings], the same on every worker; empty if they can.
     """
-    for index in sorted(statements):
-        if fault := statements[index].get("fault"):
-            return fault if len(cluster.addresses) == 1 else f"{_capital(cluster.name(index))}: {fault}"
-    chief = _flat(statements[0])
-    for index in sorted(statements):
-        mine = _flat(statements[index])
-        differing = [
-            f"{name}={_text(mine.get(name))} on {cluster.name(index)}, {name}={_text(chief.get(name))} on "
-            f"{cluster.name(0)}"
-            for name in {**chief, **mine}
-            if mine.get(name) != chief.get(name)
-        ]
-        if differing:
-            return f"The workers differ: {'; '.join(differing)}. {_SAME}"
-    return ""
+    for number in sorted(facts):
+        if error := facts[number].get("error"):
+            message, *settings = error
+            return [f"{cluster.title(number)}: {message}", *settings]
+    expected = _flat(facts[0])
+    for number in sorted(facts):
+        found = _flat(facts[number])
+        names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
+        if names:
+            here, chief = cluster.name(number), cluster.name(0)
+            values = [f"{n}={_text(found.get(n))} on {here}, {n}={_text(expected.get(n))} on {chief}" for n in names]
+            return [f"The workers differ: {'; '.join(values)}. {_HINT}", *names]
+    return []
 
 
-def _flat(statement):
-    found: dict = {}
-    for name, value in statement.items():
+def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
         found |= value if isinstance(value, dict) else {name: value}
     return found
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _capital(text):
-    return text[:1].upper() + text[1:]
+async def _serve(cluster: Cluster, own: Mapping[str, Any], timeout: float) -> list[str]:
+    """Collect the facts of all workers as the chief, answer each of them, and return the answer."""
+    count, has_error = len(cluster.addresses), bool(own.get("error"))
+    facts: dict[int, Mapping[str, Any]] = {0: own}
+    connected: dict[int, asyncio.StreamWriter] = {}
+    complete = asyncio.Event()
 
+    async def serve_worker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the connection broke, the line is too long
+            line = await reader.readline()
+            received = _parse(line) if line.endswith(b"\n") else {}
+            number = received.pop("worker", None)
+            if not isinstance(number, int) or not 0 < number < count or number in facts:
+                await _send(writer, _wrong_number(cluster, number))
+                return
+            facts[number], connected[number] = received, writer
+            if len(facts) == count:
+                complete.set()
+            await reader.read()  # until the worker disconnects; a restarted one may take its place
+            del facts[number], connected[number]
 
-def _hold(cluster, statement, timeout):
-    """As the chief: listen until all have said theirs, answer all."""
     port = cluster.addresses[0].rpartition(":")[2]
-    fault, heard = statement.get("fault"), {0: statement}
-    guests: dict = {}  # {socket: what it has said so far}
-    present: dict = {}  # {socket: number of a worker that has said its own, and waits}
-    until = time.monotonic() + (min(timeout, _MOST_SECONDS_FOR_A_FAULT) if fault else timeout)
-    with contextlib.ExitStack() as opened:
-        try:
-            door = opened.enter_context(_listening(int(port), len(cluster.addresses)))
-        except OSError as error:
-            return f"{_capital(cluster.name(0))} cannot listen on port {port} ({error.strerror}); give it a free port."
-        waiting = opened.enter_context(selectors.DefaultSelector())
-        waiting.register(door, selectors.EVENT_READ)
-        while len(heard) < len(cluster.addresses) and time.monotonic() < until:
-            for key, _ in waiting.select(_AGAIN):
-                guest: Any = key.fileobj
-                if guest is door:
-                    guest, _ = door.accept()
-                    guest.setblocking(False)
-                    waiting.register(opened.enter_context(guest), selectors.EVENT_READ)
-                    guests[guest] = bytearray()
-                elif guest in present:
-                    if _has_left(guest):  # another may come in its place
-                        waiting.unregister(guest)
-                        del heard[present.pop(guest)]
-                elif (found := _read(guest, guests[guest])) is not None:
-                    number = found.pop("worker", None)
-                    if isinstance(number, int) and 0 < number < len(cluster.addresses) and number not in heard:
-                        heard[number], present[guest] = found, number
-                    else:
-                        waiting.unregister(guest)
-                        _answer(guest, _uninvited(cluster, number))
-        missing = [each for each in range(len(cluster.addresses)) if each not in heard]
-        if missing and not fault:
-            answer = _absent(cluster, missing, timeout)
-        else:
-            answer = objection(cluster, heard)
-        for each in present:
-            _answer(each, answer)
+    try:
+        listener = _listen(int(port), count)
+    except OSError as error:
+        return [f"{cluster.title(0)} cannot listen on port {port} ({error.strerror}); give it a free port.", "workers"]
+    server = await asyncio.start_server(serve_worker, sock=listener, limit=_MAX_LINE_BYTES)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(complete.wait(), min(timeout, _MAX_SECONDS_WITH_ERROR) if has_error else timeout)
+    missing = [number for number in range(count) if number not in facts]
+    answer = _missing(cluster, missing, timeout) if missing and not has_error else find_difference(cluster, facts)
+    for writer in list(connected.values()):
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(_send(writer, answer), 5)
+    server.close()
     return answer
 
 
-def _listening(port, backlog):
+def _listen(port: int, backlog: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)
     return socket.create_server(("", port), backlog=backlog)
 
 
-def _read(guest, so_far):
-    """Add what has come; return the statement when it is whole, {} if it is none, None while there is more to come."""
-    try:
-        piece = guest.recv(65536)
-    except BlockingIOError:
-        return None
-    except OSError:
-        piece = b""
-    if not piece:  # it left before it had said all
-        return {}
-    so_far += piece
-    if not so_far.endswith(b"\n") and len(so_far) < _MOST_BYTES:
-        return None
-    return _parsed(so_far)
+async def _send(writer: asyncio.StreamWriter, answer: list[str]) -> None:
+    writer.write(json.dumps({"answer": answer}).encode() + b"\n")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
 
 
-def _has_left(guest):
-    try:
-        return not guest.recv(65536)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-
-
-def _parsed(line):
+def _parse(line: bytes) -> dict[str, Any]:
+    """Return the JSON object of a line; empty if it is something else, from a process that is no worker."""
     try:
         found = json.loads(line)
-    except (ValueError, RecursionError):  # a stranger at the door
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _answer(guest, text):
-    with contextlib.suppress(OSError):
-        guest.setblocking(True)
-        guest.settimeout(5)
-        guest.sendall(json.dumps({"answer": text}).encode() + b"\n")
-
-
-def _attend(cluster, statement, timeout):
-    """As another worker: tell the chief, wait for its answer."""
+def _connect(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> list[str]:
+    """Send the facts of this worker to the chief, and return its answer."""
     host, _, port = cluster.addresses[0].rpartition(":")
-    until = time.monotonic() + timeout
-    while (left := until - time.monotonic()) > 0:
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
         with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), left) as chief:
-            chief.sendall(json.dumps({"worker": cluster.number, **statement}).encode() + b"\n")
-            # The chief waits from its own start on, which may be later than this worker's.
+            chief.sendall(json.dumps({"worker": cluster.number, **facts}).encode() + b"\n")
+            # The chief counts the timeout from its own start, which may be later than this worker's.
             chief.settimeout(timeout + 5)
             with chief.makefile("rb") as lines:
-                found = _parsed(lines.readline(_MOST_BYTES))
-            if "answer" in found:
-                return found["answer"]
-        time.sleep(_AGAIN)
-    return _absent(cluster, [0], timeout)
+                received = _parse(lines.readline(_MAX_LINE_BYTES))
+            if "answer" in received:
+                return received["answer"]
+        time.sleep(_RETRY_SECONDS)
+    return _missing(cluster, [0], timeout)
 
 
-def _absent(cluster, missing, timeout):
-    names = ", ".join(cluster.name(each) for each in missing)
-    return (
-        f"{_capital(names)} did not appear within {timeout:g} seconds (worker_timeout); expected the same command on "
-        "all workers, and the ports open between them. Start all workers, or give a longer worker_timeout."
-    )
+def _missing(cluster: Cluster, numbers: list[int], timeout: float) -> list[str]:
+    first, *others = numbers
+    names = ", ".join([cluster.title(first), *map(cluster.name, others)])
+    return [
+        f"{names} did not appear within {timeout:g} seconds (worker_timeout); expected the same command on "
+        "all workers, and the ports open between them. Start all workers, or give a longer worker_timeout.",
+        *("worker_timeout", "workers"),
+    ]
 
 
-def _uninvited(cluster, number):
-    return (
-        f"Two workers said that they are worker {number}, or there is none of that number; expected the numbers 0 to "
-        f"{len(cluster.addresses) - 1}, each once. Give every worker its own worker_index."
-    )
+def _wrong_number(cluster: Cluster, number: Any) -> list[str]:
+    return [
+        f"Worker {number} is there twice or not among the workers; expected the numbers 0 to "
+        f"{len(cluster.addresses) - 1}, each once. Give every worker its own worker_index.",
+        "worker_index",
+    ]

@@ -1,96 +1,107 @@
-"""One run of many workers: the chief's Trainer leads, the others follow."""
+"""The two sides of a run of many workers: the chief's Trainer gives commands, the other workers carry them out."""
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from leo_tf.training.distributed.collectives import END, STATE, STEPS, VALIDATE
-from leo_tf.training.distributed.connection import telling
+from leo_tf.problem import Initialization, Validation
+from leo_tf.training.distributed.collectives import BROADCAST_STATE, END, INITIALIZE, STEP, VALIDATE, Collectives
+from leo_tf.training.distributed.connection import report_errors
 from leo_tf.training.signals import SignalCatcher
+from leo_tf.training.work import Work
 
 
 class ChiefWork:
-    """Work, on the chief, of which all workers take every step; for the Trainer it is work like any other.
+    """Work of the chief, which the Trainer uses like any other Work, while all workers take part in it.
 
     Args:
-      work: as for Trainer.
+      work: Work.
       collectives: Collectives.
     """
 
-    def __init__(self, work, collectives):
-        self._work, self._collectives, self._is_shared = work, collectives, False
-        self.signal = 0  # that another worker received
+    def __init__(self, work: Work, collectives: Collectives) -> None:
+        self._work, self._collectives, self._state_is_shared = work, collectives, False
+        self.signal = 0
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._work, name)
 
-    def step(self, count):
-        """Take `count` steps together; returns what the work's own `step` does.
+    def initialize(self, previous: Initialization | None = None) -> Initialization:
+        """Initialize all workers; see Work."""
+        self._collectives.broadcast_command(INITIALIZE)
+        with self._collectives.detect_lost_workers():
+            return self._work.initialize(previous)
+
+    def step(self, count: int) -> dict[str, Any]:
+        """Take steps with all workers; see Work.
 
         Raises:
           WorkerLost: another worker ended.
         """
-        self._share()
-        self.signal = self._collectives.broadcast_command(STEPS, count).signal
-        with self._collectives.watched():
+        self._share_state()
+        self.signal = self._collectives.broadcast_command(STEP, count).signal
+        with self._collectives.detect_lost_workers():
             return self._work.step(count)
 
     @property
-    def validate(self):
-        """Judge the state as it is, together; None where nothing is validated."""
+    def validate(self) -> Callable[[], Validation] | None:
+        """Validate the current state with all workers; None without validation."""
         return self._validate if self._work.validate else None
 
-    def _validate(self):
-        self._share()
+    def _validate(self) -> Validation:
+        self._share_state()
         self._collectives.broadcast_command(VALIDATE)
-        with self._collectives.watched():
-            return self._work.validate()
+        with self._collectives.detect_lost_workers():
+            return self._work.validate()  # type: ignore[misc]
 
-    def _share(self):
-        """Give the others the state, once it is restored or begun."""
-        if not self._is_shared:
-            self._collectives.broadcast_command(STATE)
-            self._collectives.broadcast_variables(shared_variables(self._work))
-            self._is_shared = True
+    def _share_state(self) -> None:
+        """Broadcast the state once, after it is initialised or restored."""
+        if not self._state_is_shared:
+            self._collectives.broadcast_command(BROADCAST_STATE)
+            self._collectives.broadcast_variables(_variables(self._work))
+            self._state_is_shared = True
 
     @contextlib.contextmanager
-    def leading(self):
-        """Tell the others how the block, the run, ends; status is what the block appends to the list that it gets."""
+    def lead(self) -> Iterator[list[int]]:
+        """End the other workers after the block, with the exit status that it appends to the list."""
         status: list[int] = []
-        with telling():
+        with report_errors():
             yield status
-        self._share()  # nothing, unless the run was at its end before
+        self._share_state()  # so that the others know the step of a run that was complete before
         self._collectives.broadcast_command(END, status[-1])
 
 
-def run_worker(work, collectives):
-    """Do as the chief says until the run ends; returns the exit status.
+def run_worker(work: Work, collectives: Collectives) -> int:
+    """Carry out the chief's commands until the run ends; return the exit status.
 
     Raises:
-      WorkerLost: another worker ended; the message is what that one said, if it said anything.
+      WorkerLost: another worker ended; the message has its reason if it gave one.
     """
     with SignalCatcher() as signals:
         while True:
-            order = collectives.broadcast_command(signal=signals.received)
-            if order.what == STATE:
-                collectives.broadcast_variables(shared_variables(work))
-            elif order.what == STEPS:
-                with telling(), collectives.watched():
-                    work.step(order.number)
-            elif order.what == VALIDATE:
-                with telling(), collectives.watched():
-                    work.validate()
-            else:
-                _say_the_end(work, order.number)
-                return order.number
+            command = collectives.broadcast_command(signal=signals.received)
+            if command.kind == END:
+                _print_end(work, command.argument)
+                return command.argument
+            with report_errors(), collectives.detect_lost_workers():
+                if command.kind == INITIALIZE:
+                    work.initialize()
+                elif command.kind == BROADCAST_STATE:
+                    collectives.broadcast_variables(_variables(work))
+                elif command.kind == STEP:
+                    work.step(command.argument)
+                else:
+                    work.validate()  # type: ignore[misc]
 
 
-def _say_the_end(work, status):
+def _print_end(work: Work, status: int) -> None:
     if status:
         print(f"Stopped by signal {status - 128} at step {work.steps_taken}, with all workers.", file=sys.stderr)
     else:
         print(f"Trained to step {work.steps_taken} with all workers; the run is on worker 0.")
 
 
-def shared_variables(work):
-    """Return the variables of a work's state, in an order that all workers have."""
+def _variables(work: Work) -> list[Any]:
+    """Return the variables of a work's state, in the same order on all workers."""
     return [variable for name in sorted(work.state) for variable in work.state[name].variables]

@@ -1,40 +1,41 @@
-"""LEO as a scikit-learn classifier: fit on a handful of labelled embeddings, predict others."""
+"""Meta-trained models as scikit-learn classifiers: fit on a few labelled embeddings, predict others."""
 
-import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
 
 from leo_tf.errors import InputError, require_package
-from leo_tf.export.fitted import Fitted, fit
+from leo_tf.export.fitted_classifier import FittedClassifier, fit
 
 require_package("sklearn", "FewShotClassifier")
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
+if TYPE_CHECKING:
+    from leo_tf.export.adapter import Adapter
+
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
-    """Adapt a meta-trained LEO to one classification task.
+    """Classifier of one task that a meta-trained LEO or ProtoLEO adapts to its examples.
 
-    Classes may have any labels and any, unequal numbers of examples. A handful of each is what LEO is made for: the
-    time to fit grows with the square of all examples together.
+    Classes may have any labels, and different numbers of examples. LEO is made for a few examples per class: the time
+    to fit grows with the square of their total number.
 
     Args:
-      model: the folder of a run or of a SavedModel by `leo_tf.export`, or a LEO that was trained on embeddings of unit
-        length. A path keeps the estimator small to copy and to pickle.
-      calibrated: with a run: whether probabilities are at the temperature that `evaluate.py --calibrate` fitted. A
-        SavedModel's are if it was exported so.
+      model: the folder of a run or of a SavedModel by `leo_tf.export`, or a LEO or ProtoLEO that was trained on
+        embeddings of unit length. With a path, the estimator is small to copy and to pickle.
+      calibrated: for a run: whether probabilities use the temperature that `evaluate.py --calibrate` fitted. For a
+        SavedModel, this was decided by the export.
 
-    A fitted classifier predicts without the model: pickled, in another process, on a machine without TensorFlow.
+    A fitted classifier predicts without the model, for example unpickled on a machine without TensorFlow.
 
     Attributes:
       classes_: [ways] the labels, sorted.
       n_features_in_: int, dimensions of an embedding.
-      classifier_: [ways, dim] float32, the adapted linear classifier; with a prototype_bias that is one more column.
-      normalize_: bool, whether embeddings are scaled to unit length first.
-      transform_: None, or mean [dim] and matrix [dim, dim] of the embedding transform.
-      temperature_: float, what its scores are divided by for probabilities.
+      classifier_: FittedClassifier, the adapted linear classifier with all that it needs to predict.
 
     Example:
       >>> import numpy as np
@@ -45,82 +46,80 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       (3, 2)
     """
 
-    def __init__(self, model, calibrated=False):
+    def __init__(self, model: Any, calibrated: bool = False) -> None:
         self.model, self.calibrated = model, calibrated
 
     @classmethod
-    def load(cls, path):
-        """Return an unfitted classifier of the run or SavedModel in `path`, already read.
+    def load(cls, path: str | Path) -> "FewShotClassifier":
+        """Return an unfitted classifier of the run or SavedModel in `path`, which is loaded right away.
 
         Raises:
           InputError: there is none.
         """
         classifier = cls(str(path))
-        classifier._serve()
+        classifier._adapter()
         return classifier
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> "FewShotClassifier":
         """Adapt to labelled embeddings.
 
         Args:
-          X: [examples, dim], as the feature extractor gave them: scaled to unit length inside if LEO was trained so.
-          y: [examples] labels of any kind that sorts.
+          X: [examples, dim], as the feature extractor returns them.
+          y: [examples] labels of any sortable type.
 
         Returns:
           self.
 
         Raises:
-          InputError: embeddings of another dim than the model's, or of one class only.
-          ValueError: anything else that scikit-learn refuses, as NaN or a different number of labels.
+          InputError: embeddings of another dim than the model's, or of only one class.
+          ValueError: scikit-learn refuses the data, for example NaN or a different number of labels.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
-        served = self._serve()
-        if X.shape[1] != served.embedding_dim:
+        adapter = self._adapter()
+        if X.shape[1] != adapter.embedding_dim:
             raise InputError(
-                f"X has {X.shape[1]} features; the model was made for {served.embedding_dim}. Fit on embeddings of the "
-                "feature extractor it was trained on."
+                f"X has {X.shape[1]} features; the model expects {adapter.embedding_dim}. Fit on embeddings of the "
+                "feature extractor that it was trained with."
             )
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise InputError(
-                f"y has one class only, {str(classes[0])!r}; expected at least two. Add labelled examples of another "
+                f"y has only one class, {str(classes[0])!r}; expected at least two. Add labelled examples of another "
                 "class."
             )
-        self.temperature_, self.classes_ = self._temperature(served), classes
-        fitted = fit(served, X, labels, self.temperature_)
-        self.classifier_, self.normalize_, self.transform_, _ = fitted
+        self.classifier_: FittedClassifier = fit(adapter, X, labels, self._temperature(adapter))
+        self.classes_ = classes
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities [examples, ways] of `classes_` for embeddings [examples, dim]."""
         scores = self._scores(X)
-        return special.softmax(scores / self.temperature_, axis=1)
+        return special.softmax(scores / self.classifier_.temperature, axis=1)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class [examples] of embeddings [examples, dim]."""
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
 
-    def _scores(self, X):
+    def _scores(self, X: Any) -> np.ndarray:
         """Return the logits [examples, ways] of embeddings [examples, dim]."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        return Fitted(self.classifier_, self.normalize_, self.transform_, self.temperature_).scores(X)
+        return self.classifier_.scores(validate_data(self, X, dtype=np.float32, reset=False))
 
-    def _temperature(self, served):
-        if not self.calibrated or served.temperature != 1:
-            return served.temperature
+    def _temperature(self, adapter: "Adapter") -> float:
+        if not self.calibrated or adapter.temperature != 1:
+            return adapter.temperature
         from leo_tf.runs.run_dir import RunDirectory
 
-        if not isinstance(self.model, str | os.PathLike) or not RunDirectory(self.model).config_file.exists():
+        if not isinstance(self.model, str | Path) or not RunDirectory(self.model).config_file.exists():
             raise InputError(
                 f"calibrated=True was given with {self.model}, which has no temperature; expected the folder of a run, "
                 "or a SavedModel exported with calibrated=True."
             )
         return RunDirectory(self.model).temperature()
 
-    def _serve(self):
-        from leo_tf.export.served import serve
+    def _adapter(self) -> "Adapter":
+        from leo_tf.export.adapter import load_adapter
 
-        return serve(self.model)
+        return load_adapter(self.model)

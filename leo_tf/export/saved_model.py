@@ -1,218 +1,180 @@
-"""Write a LEO as a versioned SavedModel, whole or not at all."""
+"""Export of a trained model as a SavedModel."""
 
 import dataclasses
-import json
-import os
-import platform
-import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import leo_tf
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.files import expanded, read_json
+from leo_tf.export.versions import EXTRA, require_new_version, write_version
+from leo_tf.files import npz
+from leo_tf.files.reports import versions
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 
-MAX_EXAMPLES = 2000  # of one task, two seconds on two cores
-LITERT_FILE = Path("assets.extra", "model.tflite")
-_DESCRIPTION = Path("assets.extra", "leo.json")  # a folder that TensorFlow Serving leaves to the user
+MAX_EXAMPLES = 2000  # in one task; adapting to them takes two seconds on two cores
+_TRANSFORM = EXTRA / "transform.npz"
 
 
-def export(model, output, version=None, normalize=None, max_examples=MAX_EXAMPLES, calibrated=False):
+class Source(NamedTuple):
+    """Trained model to export."""
+
+    model: Any  # a learner that is `exportable`
+    normalize: bool  # whether it was trained on embeddings of unit length
+    description: dict[str, Any]  # content of leo.json
+
+
+def export(
+    model: Any,
+    output: str | Path,
+    version: int | None = None,
+    normalize: bool | None = None,
+    max_examples: int = MAX_EXAMPLES,
+    calibrated: bool = False,
+) -> Path:
     """Write `output/<version>/`, a SavedModel for TensorFlow Serving, the C API or any Python with TensorFlow.
 
     Args:
-      model: the folder of a run, whose best checkpoint is taken, or a LEO.
+      model: the folder of a run, whose best checkpoint is exported, or a LEO or ProtoLEO.
       output: folder of the versions.
-      version: int of at least 1; default one more than the highest there.
-      normalize: with a LEO: whether the SavedModel scales embeddings to unit length, as `EmbeddingTable` does by
-        default (default True). A run knows.
-      max_examples: most support examples of a request, of all tasks together, since the time grows with the square of
-        a task's; 0 for no limit.
-      calibrated: with a run: whether probabilities are at the temperature that `evaluate.py --calibrate` fitted.
+      version: number of the version; default one more than the highest.
+      normalize: for a model that is not a run: whether the SavedModel scales embeddings to unit length, as
+        `EmbeddingTable` does by default (default True).
+      max_examples: maximum number of support examples per request, in all of its tasks; the time of adaptation grows
+        with the square of a task's examples. 0 for no limit.
+      calibrated: for a run: whether probabilities use the temperature that `evaluate.py --calibrate` fitted.
 
     Returns:
-      Path of the version's folder.
+      Folder of the version.
 
     Raises:
-      InputError: no such run, the version exists, the run is not calibrated, or the folder cannot be written.
+      InputError: there is no such run, the version exists, the run is not calibrated, or the folder cannot be written.
 
     Example:
       >>> leo_tf.export.export(leo_tf.LEO(leo_tf.LEOConfig(num_latents=4), embedding_dim=8, seed=0), "served/leo")
       PosixPath('served/leo/1')
     """
-    output = require_free(output, version)
+    output = require_new_version(output, version)
     require_max_examples(max_examples)
     temperature = _temperature_of(model) if calibrated else 1.0
-    model, normalize, description = model_of(model, normalize)
-    description |= {"max_examples": max_examples, "temperature": temperature}
+    source = load_source(model, normalize)
+    from leo_tf.export.signatures import DOCUMENTATION, Signatures
 
-    def write(folder):
-        from leo_tf.export.signatures import Signatures
+    plain = copy_of(source.model)
+    functions = Signatures(plain, source.normalize, max_examples, temperature).functions
+    details = {
+        "max_examples": max_examples,
+        "temperature": temperature,
+        "has_transform": plain.feature_transform is not None,
+        "signatures": DOCUMENTATION,
+    }
 
-        _write(Signatures, model, (normalize, max_examples, temperature), folder)
+    def write(folder: Path) -> None:
+        write_functions(functions, [plain], folder)
+        if plain.feature_transform is not None:
+            npz.write(folder / _TRANSFORM, **plain.feature_transform.fitted._asdict())
 
-    return write_version(output, version, write, description)
+    return write_version(output, version, write, source.description | details)
 
 
-def require_max_examples(max_examples):
-    """Raise InputError where it is no limit."""
+def require_max_examples(max_examples: int) -> None:
+    """Raise InputError if `max_examples` is not a limit."""
     if max_examples < 0:
-        raise InputError(f"max_examples={max_examples} was given; expected a whole number of at least 0.")
-
-
-def require_free(output, version):
-    """Return the folder of the versions; raise InputError where the version is impossible or there already."""
-    output = expanded(output)
-    if version is not None and version < 1:
-        raise InputError(f"Version {version} was given; expected a whole number of at least 1.")
-    if version is not None and (output / str(version)).exists():
-        raise InputError(f"{output / str(version)} exists; give another version, or none to take the next one.")
-    return output
-
-
-def write_version(output, version, write, description):
-    """Write a version and the note beside it, whole or not at all.
-
-    Args:
-      output: folder of the versions.
-      version: int, or None for the next one.
-      write: function of a folder that writes the SavedModel into it.
-      description: dict that goes to JSON.
-
-    Returns:
-      Path of the version's folder.
-
-    Raises:
-      InputError: it cannot be written.
-    """
-    import tensorflow as tf
-
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        target = output / str(version or 1 + max(_versions(output), default=0))
-        temporary = output / f"{target.name}.{os.getpid()}.tmp"  # not a number: a server that watches ignores it
-        temporary.mkdir()
-        try:
-            write(temporary)
-            (temporary / _DESCRIPTION).parent.mkdir(exist_ok=True)
-            (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-            os.rename(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(
-            f"Cannot write a version in {output} ({reason}); give an output that can be written."
-        ) from None
-    return target
+            f"max_examples={max_examples} was given; expected a whole number of at least 0.", "max_examples"
+        )
 
 
-def read_description(path):
-    """Return what `export` noted beside the SavedModel in `path`: configuration, data, versions.
-
-    Raises:
-      InputError: there is no such note, or it is damaged.
-    """
-    what = "a folder that leo_tf.export wrote"
-    if not (Path(path) / _DESCRIPTION).is_file():
-        raise InputError(f"No {_DESCRIPTION} in {path}; expected {what}.")
-    description = read_json(Path(path) / _DESCRIPTION, f"what leo_tf.export notes in {what}")
-    if not isinstance(description, dict):
-        raise InputError(f"{Path(path) / _DESCRIPTION} is damaged or something else; expected {what}.")
-    return description
+def require_exportable(model: Any) -> None:
+    """Raise InputError for a learner that cannot be exported."""
+    if not model.exportable:
+        raise InputError(
+            f"Got a model of {model.algorithm} ({type(model).__name__}), which cannot be exported; expected LEO or "
+            "ProtoLEO for classification."
+        )
 
 
-def newest_version(path):
-    """Return the SavedModel folder that `path` is or holds the versions of, the highest one; None if there is none."""
-    path = Path(path)
-    candidates = [path, *(path / str(version) for version in sorted(_versions(path), reverse=True))]
-    return next((folder for folder in candidates if (folder / "saved_model.pb").is_file()), None)
-
-
-def _versions(folder):
-    return [int(child.name) for child in folder.glob("*") if child.name.isdecimal()]
-
-
-def model_of(model, normalize=None):
-    """Return (LEO, whether to normalise, description) of a run's folder or a LEO."""
-    from leo_tf.export.signatures import require_leo
-
-    if not isinstance(model, str | os.PathLike):
-        normalize = True if normalize is None else normalize
-        require_leo(model)
-        return model, normalize, _describe(model, normalize)
+def load_source(model: Any, normalize: bool | None = None) -> Source:
+    """Return the Source of a run's folder or of a learner; `normalize` as in `export`."""
+    if not isinstance(model, str | Path):
+        require_exportable(model)
+        normalize = normalize is not False
+        return Source(model, normalize, _description(model, normalize))
     if normalize is not None:
         raise InputError(f"normalize={normalize} was given with the run {model}; expected None: the run knows.")
     folder = RunDirectory(model)
-    config = folder.config()
-    loaded, normalize = load(folder.path), config.data.normalize_embeddings
-    require_leo(loaded)
+    config, loaded = folder.config(), load(folder.path)
+    require_exportable(loaded)
     data = {name: getattr(config.data, name) for name in ("dataset_name", "embedding_crop", "train_on_val")}
-    data |= {name: digest for name, digest in folder.data().items() if name.endswith("digest")}
-    best = {"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()}
-    return (
-        loaded,
-        normalize,
-        _describe(
-            loaded,
-            normalize,
-            data=data,
-            episodes=dataclasses.asdict(config.episodes),
-            best=best,
-        ),
-    )
-
-
-def _temperature_of(model):
-    if not isinstance(model, str | os.PathLike):
-        raise InputError("calibrated=True was given with a LEO; expected the folder of a run, which has a temperature.")
-    return RunDirectory(model).temperature()
-
-
-def _describe(model, normalize, **of_run):
-    import keras
-    import tensorflow as tf
-
-    from leo_tf.export.signatures import DOCUMENTATION
-
-    description: dict[str, Any] = {
-        "format": 1,
-        "model": dataclasses.asdict(model.config),
-        "embedding_dim": model.embedding_dim,
-        "normalize_embeddings": normalize,
-        **of_run,
-        "signatures": DOCUMENTATION,
-        "versions": {
-            "leo_tf": leo_tf.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
+    of_run = {
+        "data": data | {name: digest for name, digest in folder.data().items() if name.endswith("digest")},
+        "episodes": dataclasses.asdict(config.episodes),
+        "initialization": folder.initialization().record(),
+        "best": {"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()},
     }
-    return description
+    normalize = config.data.normalize_embeddings
+    return Source(loaded, normalize, _description(loaded, normalize) | of_run)
 
 
-def _write(signatures, model, options, folder):
-    from leo_tf.classification.leo import LEO
+def read_transform(path: Path) -> tuple[Any, Any]:
+    """Return mean [dim] and matrix [dim, dim] of the transform of an exported model, NumPy arrays.
 
-    plain = LEO(model.config, model.embedding_dim, dtype=model.dtype_policy)  # variables of no distribution strategy
-    plain.set_weights(model.get_weights())
-    write_functions(signatures(plain, *options).functions, [plain], folder)
+    Raises:
+      InputError: the file is missing or corrupt.
+    """
+    what = "the transform that leo_tf.export writes beside a SavedModel"
+    fields = npz.read(path / _TRANSFORM, what, mean=("f", 1), matrix=("f", 2))
+    return fields["mean"], fields["matrix"]
 
 
-def write_functions(functions, models, folder):
-    """Write a SavedModel of functions, {signature: (function, TensorSpecs)}, over Keras models."""
+def copy_of(model: Any) -> Any:
+    """Return a copy of a learner, whose variables belong to no distribution strategy."""
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def write_functions(
+    functions: Mapping[str, tuple[Callable, Sequence[Any]]], layers: Sequence[Any], folder: Path
+) -> None:
+    """Write a SavedModel.
+
+    Args:
+      functions: {signature: (function, its TensorSpecs)}.
+      layers: Keras models and layers that have the functions' variables.
+      folder: to write into.
+    """
     import keras
 
     archive = keras.export.ExportArchive()
-    for model in models:
-        archive.track(model)
+    for layer in layers:
+        archive.track(layer)
     with Progress("exporting", len(functions) + 1, "parts") as progress:
         for name, (function, specs) in functions.items():
             archive.add_endpoint(name, function, input_signature=specs)
             progress.add()
         archive.write_out(folder, verbose=False)
         progress.add()
+
+
+def _temperature_of(model: Any) -> float:
+    if not isinstance(model, str | Path):
+        raise InputError(
+            "calibrated=True was given with a model; expected the folder of a run, which has a temperature.",
+            "calibrated",
+        )
+    return RunDirectory(model).temperature()
+
+
+def _description(model: Any, normalize: bool) -> dict[str, Any]:
+    settings = {name: value for config in model.configs for name, value in dataclasses.asdict(config).items()}
+    return {
+        "format": 1,
+        "algorithm": model.algorithm,
+        "model": settings,
+        "embedding_dim": model.embedding_dim,
+        "classifier_dim": model.feature_dim,
+        "normalize_embeddings": normalize,
+        "versions": versions(),
+    }

@@ -1,52 +1,43 @@
-"""What an exported LEO answers: named functions of raw embeddings, dynamic in tasks, ways, examples and queries."""
+"""Signatures of an exported model: functions of raw embeddings, dynamic in tasks, ways, examples and queries."""
+
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from leo_tf.classification.leo import LEO
-from leo_tf.data.episodes import Episode
-from leo_tf.errors import InputError
 from leo_tf.export.validation import checked_classifier, checked_query, checked_support
 
-# For the description beside the SavedModel.
 DOCUMENTATION = {
     "serving_default": "support_x, support_y, query_x -> probabilities, predicted_label, classifier",
     "adapt": "support_x, support_y -> classifier",
     "predict": "classifier, query_x -> probabilities, predicted_label",
     "support_x": "float32 [tasks, examples, dim]: embeddings of the labelled examples, in any order",
-    "support_y": "int32 [tasks, examples]: their labels, 0..ways-1; every class at least once in every task, as often "
-    "as you have examples",
+    "support_y": "int32 [tasks, examples]: their labels, 0..ways-1; every class at least once in every task, any "
+    "number per class",
     "query_x": "float32 [tasks, queries, dim]: embeddings to classify",
-    "classifier": "float32 [tasks, ways, dim]: the adapted linear classifier; dim + 1 columns with a prototype_bias",
+    "classifier": "float32 [tasks, ways, dim]: the adapted linear classifier; dim + 1 columns if the model has a bias",
     "probabilities": "float32 [tasks, queries, ways]",
-    "predicted_label": "int32 [tasks, queries]: the most probable label, the lowest of equals",
+    "predicted_label": "int32 [tasks, queries]: the most probable label; of equally probable ones the lowest",
 }
 
 
-def unit_length(embeddings):
+def unit_length(embeddings: tf.Tensor) -> tf.Tensor:
     """Scale embeddings [..., dim] to unit Euclidean length; rows of zeros stay zero."""
-    wide = tf.cast(embeddings, tf.float64)  # the square of a float32 can leave the range of float32
+    wide = tf.cast(embeddings, tf.float64)  # the square of a float32 can exceed its range
     return tf.cast(tf.math.divide_no_nan(wide, tf.norm(wide, axis=-1, keepdims=True)), embeddings.dtype)
 
 
-def require_leo(model):
-    """Raise InputError for regression, and for a baseline: its weights fit one number of ways of equal classes."""
-    if model.episode_type is not Episode:
-        raise InputError(f"Got a {model.algorithm} for regression; expected LEO for classification.")
-    if not isinstance(model, LEO):
-        raise InputError(f"Got a model of {model.algorithm}; expected LEO: the baselines are there to compare with.")
-
-
 class Signatures:
-    """The functions of a LEO on raw embeddings, and what they take.
+    """Functions of a model on raw embeddings, with the specifications of their inputs.
 
     Args:
-      model: LEO.
+      model: an exportable learner.
       normalize: whether embeddings are scaled to unit length first, as those of training were.
-      max_examples: most support examples of a request, of all tasks together; 0 for no limit.
-      temperature: what logits are divided by for the probabilities; 1 for LEO's own.
+      max_examples: maximum number of support examples per request, in all of its tasks; 0 for no limit.
+      temperature: divides the logits of the probabilities; 1 for uncalibrated ones.
     """
 
-    def __init__(self, model, normalize, max_examples=0, temperature=1.0):
+    def __init__(self, model: Any, normalize: bool, max_examples: int = 0, temperature: float = 1.0) -> None:
         self._model, self._normalize, self._max_examples = model, normalize, max_examples
         self._temperature = temperature
         dim = model.embedding_dim
@@ -54,37 +45,36 @@ class Signatures:
         support_y = tf.TensorSpec([None, None], tf.int32, "support_y")
         query_x = tf.TensorSpec([None, None, dim], tf.float32, "query_x")
         classifier = tf.TensorSpec([None, None, model.feature_dim], tf.float32, "classifier")
-        self.functions = {
+        self.functions: dict[str, tuple[Callable, list[tf.TensorSpec]]] = {
             "serving_default": (self.serve, [support_x, support_y, query_x]),
             "adapt": (self.adapt, [support_x, support_y]),
             "predict": (self.predict, [classifier, query_x]),
         }
 
-    def serve(self, support_x, support_y, query_x):
-        """Adapt and predict in one; shapes as in DOCUMENTATION."""
+    def serve(self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Adapt and predict; tensors as in DOCUMENTATION."""
         query_x = checked_query(query_x, tf.shape(support_x)[0], "support_x", self._model.embedding_dim)
         classifier = self.adapt(support_x, support_y)["classifier"]
         return {**self._probabilities(classifier, query_x), "classifier": classifier}
 
-    def adapt(self, support_x, support_y):
-        """Return {"classifier"} for support sets."""
+    def adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return {"classifier"} of support sets."""
         dim = self._model.embedding_dim
         support_x, support_y, ways = checked_support(support_x, support_y, dim, self._max_examples)
-        features = tf.cast(self._features(support_x), self._model.compute_dtype)
-        classifier = self._model.adapt_imbalanced(features, support_y, ways)
-        return {"classifier": tf.cast(classifier, tf.float32)}
+        support_x = tf.cast(self._normalized(support_x), self._model.compute_dtype)
+        return {"classifier": tf.cast(self._model.adapt_imbalanced(support_x, support_y, ways), tf.float32)}
 
-    def predict(self, classifier, query_x):
-        """Return {"probabilities", "predicted_label"} of queries under classifiers that `adapt` returned."""
+    def predict(self, classifier: tf.Tensor, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return {"probabilities", "predicted_label"} of queries, with classifiers from `adapt`."""
         query_x = checked_query(query_x, tf.shape(classifier)[0], "classifier", self._model.embedding_dim)
         return self._probabilities(checked_classifier(classifier, self._model.feature_dim), query_x)
 
-    def _probabilities(self, classifier, query_x):
-        logits = self._model.classify(self._features(query_x), classifier)
+    def _probabilities(self, classifier: tf.Tensor, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self._model.classify(self._normalized(query_x), classifier)
         return {
             "probabilities": tf.nn.softmax(logits / self._temperature),
             "predicted_label": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
-    def _features(self, embeddings):
-        return self._model.transform(unit_length(embeddings) if self._normalize else embeddings)
+    def _normalized(self, embeddings: tf.Tensor) -> tf.Tensor:
+        return unit_length(embeddings) if self._normalize else embeddings

@@ -1,29 +1,32 @@
-"""What a request must be, checked inside the graph, so that a server answers a bad one with the reason.
+"""Validation of requests inside the graph, so that a server answers an invalid one with the reason.
 
-Each function returns its tensors unchanged but dependent on the checks: whatever is computed from them, or fetched of
-them alone, comes after the checks in every runtime.
+Each function returns its tensors unchanged, but with control dependencies on the checks: whatever is computed from
+them runs after the checks, in every runtime.
 """
 
 import re
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 
-def checked_support(support_x, support_y, dim, max_examples):
+def checked_support(
+    support_x: tf.Tensor, support_y: tf.Tensor, dim: int, max_examples: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Check a support set.
 
     Args:
       support_x: [tasks, examples, dim].
       support_y: [tasks, examples] int32.
       dim: dimensions of the model's embeddings.
-      max_examples: most examples of all tasks together; 0 for no limit.
+      max_examples: maximum number of examples in all tasks; 0 for no limit.
 
     Returns:
       (support_x, support_y, ways): ways is a scalar, one more than the highest label.
 
     Raises:
-      tf.errors.InvalidArgumentError: when run, if the shapes do not fit, there are no examples or too many, a label is
-        negative, a class of a task is without examples, or a number is not finite.
+      tf.errors.InvalidArgumentError: when run, if the shapes do not match, there are no or too many examples, a label
+        is negative, a class of a task has no example, or a number is not finite.
     """
     shape, labels_shape = tf.shape(support_x), tf.shape(support_y)
     passed = _of_dim(support_x, "support_x", dim)
@@ -31,14 +34,14 @@ def checked_support(support_x, support_y, dim, max_examples):
         passed = _require(
             passed,
             tf.size(support_y) <= max_examples,
-            f"The support has more than {max_examples} examples; expected fewer, as the time grows with their square. "
+            f"The support has more than {max_examples} examples; expected fewer: the time grows with their square. "
             "Send fewer tasks or examples, or export with a larger max_examples. Received support_y of shape:",
             labels_shape,
         )
     passed = _require(
         passed,
         tf.reduce_all(tf.equal(shape[:2], labels_shape)),
-        "support_x and support_y do not fit; expected shapes [tasks, examples, dim] and [tasks, examples], received:",
+        "support_x and support_y do not match; expected shapes [tasks, examples, dim] and [tasks, examples], received:",
         shape,
         labels_shape,
     )
@@ -53,12 +56,12 @@ def checked_support(support_x, support_y, dim, max_examples):
     passed = _require(
         passed, lowest >= 0, "support_y holds a negative label; expected labels 0..ways-1, received the label:", lowest
     )
-    # Before anything of size `ways` is made: a stray label of a billion must not take the server's memory.
+    # Before anything of size `ways` is created: a stray label of a billion must not exhaust the server's memory.
     passed = _require(
         passed,
         highest < shape[1],
         "support_y names more classes than a task has examples; expected labels 0..ways-1, each at least once in "
-        "every task. Received the highest label, and examples of a task:",
+        "every task. Received the highest label, and examples per task:",
         highest,
         shape[1],
     )
@@ -69,19 +72,20 @@ def checked_support(support_x, support_y, dim, max_examples):
         passed,
         tf.logical_not(tf.reduce_any(absent)),
         "A class has no support example; expected every label 0..ways-1 at least once in every task. Received ways, "
-        "and the first [task, class] without:",
+        "and the first [task, class] without an example:",
         ways,
         tf.where(absent)[:1],
     )
     return *_after([*passed, _finite(support_x, "support_x")], support_x, support_y), ways
 
 
-def checked_query(query_x, tasks, beside, dim):
-    """Check queries [tasks, queries, dim] against the tasks, a scalar, of the tensor named `beside`; return them."""
+def checked_query(query_x: tf.Tensor, tasks: tf.Tensor, other: str, dim: int) -> tf.Tensor:
+    """Check queries [tasks, queries, dim] and return them; `tasks` is the number of tasks of the input `other`."""
     same = _require(
         _of_dim(query_x, "query_x", dim),
         tf.equal(tf.shape(query_x)[0], tasks),
-        f"query_x and {beside} differ in tasks, their first axis; expected as many, received of query_x and {beside}:",
+        f"query_x and {other} differ in tasks, their first axis; expected the same number, received of query_x and "
+        f"{other}:",
         tf.shape(query_x)[0],
         tasks,
     )
@@ -89,8 +93,8 @@ def checked_query(query_x, tasks, beside, dim):
     return query_x
 
 
-def checked_classifier(classifier, dim):
-    """Check a classifier [tasks, ways, dim]; return it."""
+def checked_classifier(classifier: tf.Tensor, dim: int) -> tf.Tensor:
+    """Check a classifier [tasks, ways, dim] and return it."""
     some = _require(
         _of_dim(classifier, "classifier", dim),
         tf.shape(classifier)[1] > 0,
@@ -101,23 +105,23 @@ def checked_classifier(classifier, dim):
     return classifier
 
 
-def reason_of(error):
-    """Return what a check said, out of the InvalidArgumentError that a runtime made of it."""
+def reason_of(error: Exception) -> str:
+    """Return the message of a check from the InvalidArgumentError that a runtime raised."""
     found = re.search(r"assertion failed: \[(.*?)\] (\[.*\])", str(error))
     return f"{found[1]} {found[2]}" if found else str(error).splitlines()[0]
 
 
-def _of_dim(tensor, name, dim):
-    """Check the last of a tensor's three axes: not every runtime compares what it is fed with the signature."""
+def _of_dim(tensor: tf.Tensor, name: str, dim: int) -> list[tf.Operation]:
+    """Check a tensor's last axis, because not every runtime compares inputs with the signature."""
     return _require(
         [],
         tf.equal(tf.shape(tensor)[-1], dim),
-        f"{name} has another dimension than the model's embeddings; expected [..., {dim}], received shape:",
+        f"{name} has another dimension than the model's; expected [..., {dim}], received shape:",
         tf.shape(tensor),
     )
 
 
-def _finite(tensor, name):
+def _finite(tensor: tf.Tensor, name: str) -> tf.Operation:
     bad = tf.logical_not(tf.math.is_finite(tensor))
     return _require(
         [],
@@ -127,12 +131,14 @@ def _finite(tensor, name):
     )[0]
 
 
-def _require(before, condition, message, *received):
-    """Return the check as a list of one operation that runs after those of `before`."""
+def _require(
+    before: Sequence[tf.Operation], condition: tf.Tensor, message: str, *received: tf.Tensor
+) -> list[tf.Operation]:
+    """Return a list of one operation, the check, which runs after those of `before`."""
     with tf.control_dependencies(before):
         return [tf.debugging.Assert(condition, [message, *received])]
 
 
-def _after(checks, *tensors):
+def _after(checks: Sequence[tf.Operation], *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
     with tf.control_dependencies(checks):
         return tuple(tf.identity(tensor) for tensor in tensors)

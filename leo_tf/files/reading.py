@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, first_line
 
 # Besides OSError, what numpy, zipfile and json raise for files that are corrupt or made to do harm.
 READ_ERRORS = (
@@ -40,8 +40,8 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
 
 def corrupt(path: str | Path, reason: Exception | str, expected: str) -> InputError:
     """Return the InputError of a file whose content is not what it should be."""
-    line = (str(reason).splitlines() or [type(reason).__name__])[0]
-    return InputError(f"{path} is corrupt ({line[:200]}); expected {expected}.")
+    text = reason if isinstance(reason, str) else first_line(reason)
+    return InputError(f"{path} is corrupt ({text}); expected {expected}.")
 
 
 def read_json(path: str | Path, expected: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Classify image files: `python -m leo_tf.predict`."""
+"""Classification of image files: `python -m leo_tf.predict`."""

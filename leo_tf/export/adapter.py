@@ -1,0 +1,129 @@
+"""Adaptation in this process with the model of a run, a SavedModel or a learner."""
+
+import functools
+import math
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+import tensorflow as tf
+
+from leo_tf.errors import InputError
+from leo_tf.export.saved_model import copy_of, read_transform, require_exportable
+from leo_tf.export.signatures import Signatures
+from leo_tf.export.versions import newest_version, read_description
+from leo_tf.learners import MetaLearner
+from leo_tf.runs.load import load
+from leo_tf.runs.run_dir import RunDirectory
+from leo_tf.transforms import FittedTransform
+
+
+class Adapter(NamedTuple):
+    """Function that makes classifiers of support sets, and how these classifiers are used."""
+
+    embedding_dim: int
+    adapt: Callable  # (support_x, support_y) -> {"classifier"}; tensors as in `signatures.DOCUMENTATION`
+    normalize: bool  # whether embeddings are scaled to unit length first
+    temperature: float  # of the probabilities
+    transform: FittedTransform | None  # of the embeddings
+
+
+_copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # learner: its copy and the copy's Adapter
+_lock = threading.RLock()  # threads that start together wait for one copy
+
+
+def load_adapter(model: Any) -> Adapter:
+    """Return the Adapter of a model; cached, as long as the weights on disk stay the same.
+
+    Args:
+      model: a LEO or ProtoLEO that was trained on embeddings of unit length; or the folder of a run, of a SavedModel,
+        or of SavedModel versions, the highest of which is loaded.
+
+    Raises:
+      InputError: the folder holds none of these, or a SavedModel of something else.
+    """
+    with _lock:
+        if isinstance(model, MetaLearner):
+            return _of_learner(model)
+        folder = RunDirectory(model)
+        version = newest_version(folder.path)
+        if version is not None:
+            return _of_saved_model(version.resolve())
+        if not folder.config_file.exists():
+            raise InputError(
+                f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
+                "of leo_tf.export.",
+                "checkpoint_path",
+            )
+        return _of_run(folder.path.resolve(), str(folder.best_checkpoint()))
+
+
+def _of_learner(model: Any) -> Adapter:
+    require_exportable(model)
+    if model not in _copies:
+        copy = copy_of(model)  # because a value must not refer to its own weak key
+        _copies[model] = copy, _adapter(copy, normalize=True)
+    copy, adapter = _copies[model]
+    copy.set_weights(model.get_weights())  # the model may have been trained since
+    return adapter._replace(transform=_transform_of(copy))
+
+
+@functools.lru_cache(maxsize=4)
+def _of_run(path: Path, checkpoint: str) -> Adapter:
+    """Load the best checkpoint; its name distinguishes the states of a run in the cache."""
+    del checkpoint
+    model = load(path)
+    require_exportable(model)
+    return _adapter(model, RunDirectory(path).config().data.normalize_embeddings)
+
+
+@functools.lru_cache(maxsize=4)
+def _of_saved_model(path: Path) -> Adapter:
+    loaded = tf.saved_model.load(str(path))
+    try:
+        adapt = loaded.signatures["adapt"]
+        dim = adapt.structured_input_signature[1]["support_x"].shape[-1]
+    except KeyError:
+        raise InputError(
+            f"The SavedModel in {path} has the signatures {sorted(loaded.signatures)}; expected adapt, of "
+            "leo_tf.export."
+        ) from None
+
+    def keep_alive(**tensors: tf.Tensor) -> Any:  # a signature alone does not keep its variables alive
+        return loaded and adapt(**tensors)
+
+    return Adapter(dim, keep_alive, *read_preparation(path))
+
+
+def read_preparation(path: Path) -> tuple[bool, float, FittedTransform | None]:
+    """Return an exported model's (normalize, temperature, transform), as in Adapter.
+
+    Raises:
+      InputError: the description beside the SavedModel is missing or corrupt.
+    """
+    description = read_description(path)
+    normalize, has_transform = (description.get(name) for name in ("normalize_embeddings", "has_transform"))
+    temperature = description.get("temperature")
+    if not isinstance(normalize, bool) or not isinstance(has_transform, bool) or not _is_temperature(temperature):
+        raise InputError(
+            f"The description of the SavedModel in {path} has normalize_embeddings {normalize!r:.80}, has_transform "
+            f"{has_transform!r:.80} and temperature {temperature!r:.80}; expected what leo_tf.export wrote. Export the "
+            "model again."
+        )
+    return normalize, float(temperature), FittedTransform(*read_transform(path)) if has_transform else None
+
+
+def _is_temperature(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _adapter(model: Any, normalize: bool) -> Adapter:
+    function, specs = Signatures(model, normalize).functions["adapt"]
+    adapt = tf.function(function, input_signature=specs, autograph=False)
+    return Adapter(model.embedding_dim, adapt, normalize, 1.0, _transform_of(model))
+
+
+def _transform_of(model: Any) -> FittedTransform | None:
+    return None if model.feature_transform is None else model.feature_transform.fitted

@@ -1,0 +1,56 @@
+"""Classifiers adapted to one task, which predict in NumPy: without TensorFlow."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from leo_tf.errors import InputError
+from leo_tf.transforms import FittedTransform, unit_length
+
+if TYPE_CHECKING:
+    from leo_tf.export.adapter import Adapter
+
+
+class FittedClassifier(NamedTuple):
+    """Linear classifier over features of embeddings."""
+
+    weights: np.ndarray  # [ways, dim] float32, or [ways, dim + 1] with the bias in the last column
+    normalize: bool  # whether embeddings are scaled to unit length first
+    transform: FittedTransform | None
+    temperature: float  # divides the scores of probabilities
+
+    def scores(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return the logits [examples, ways] of embeddings [examples, dim]."""
+        features = embeddings
+        if self.normalize:  # in float64, because the square of a float32 can exceed its range
+            features = unit_length(features.astype(np.float64)).astype(np.float32)
+        if self.transform is not None:
+            features = self.transform.apply(features)
+        dim = features.shape[1]
+        scores = features @ self.weights[:, :dim].T
+        return scores + self.weights[:, dim] if self.weights.shape[1] > dim else scores
+
+
+def fit(adapter: "Adapter", embeddings: np.ndarray, labels: np.ndarray, temperature: float) -> FittedClassifier:
+    """Adapt to labelled embeddings.
+
+    Args:
+      adapter: Adapter of the model.
+      embeddings: float32 [examples, dim].
+      labels: int [examples], 0..ways-1, each at least once.
+      temperature: of the classifier.
+
+    Raises:
+      InputError: more examples than a SavedModel accepts.
+    """
+    import tensorflow as tf
+
+    from leo_tf.export.validation import reason_of
+
+    try:
+        adapted = adapter.adapt(
+            support_x=tf.constant(embeddings[np.newaxis]), support_y=tf.constant(labels[np.newaxis], tf.int32)
+        )
+    except tf.errors.InvalidArgumentError as error:
+        raise InputError(reason_of(error)) from None
+    return FittedClassifier(adapted["classifier"].numpy()[0], adapter.normalize, adapter.transform, temperature)

@@ -1,0 +1,92 @@
+"""Folders of numbered SavedModel versions, each complete or absent, with a description beside the model."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from leo_tf.errors import InputError
+from leo_tf.files import expanded, read_json
+
+EXTRA = Path("assets.extra")  # a folder that TensorFlow Serving leaves to the user
+_DESCRIPTION = EXTRA / "leo.json"
+
+
+def require_new_version(output: str | Path, version: int | None) -> Path:
+    """Return the folder of the versions.
+
+    Raises:
+      InputError: the version is not a positive number, or exists.
+    """
+    output = expanded(output)
+    if version is not None and version < 1:
+        raise InputError(f"Version {version} was given; expected a whole number of at least 1.", "version")
+    if version is not None and (output / str(version)).exists():
+        raise InputError(
+            f"{output / str(version)} exists; give another version, or none to take the next one.", "version"
+        )
+    return output
+
+
+def write_version(
+    output: Path, version: int | None, write: Callable[[Path], None], description: Mapping[str, Any]
+) -> Path:
+    """Write a version and its description, completely or not at all.
+
+    Args:
+      output: folder of the versions.
+      version: number; None for the next one.
+      write: function that writes the SavedModel into a folder.
+      description: content of the JSON file beside the SavedModel.
+
+    Returns:
+      Folder of the version.
+
+    Raises:
+      InputError: it cannot be written.
+    """
+    import tensorflow as tf
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        target = output / str(version or 1 + max(_versions(output), default=0))
+        temporary = output / f"{target.name}.{os.getpid()}.tmp"  # not a number, so that servers ignore it
+        temporary.mkdir()
+        try:
+            write(temporary)
+            (temporary / EXTRA).mkdir(exist_ok=True)
+            (temporary / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            os.rename(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(
+            f"Cannot write a version in {output} ({reason}); give an output that can be written.", "output"
+        ) from None
+    return target
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """Return the description beside the SavedModel in `path`: configuration, data, library versions.
+
+    Raises:
+      InputError: it is missing or corrupt.
+    """
+    path, expected = Path(path), "a folder that leo_tf.export wrote"
+    if not (path / _DESCRIPTION).is_file():
+        raise InputError(f"No {_DESCRIPTION} in {path}; expected {expected}.")
+    return read_json(path / _DESCRIPTION, expected)
+
+
+def newest_version(path: str | Path) -> Path | None:
+    """Return `path` if it is a SavedModel's folder, or its highest version that is one; None if there is none."""
+    path = Path(path)
+    candidates = [path, *(path / str(version) for version in sorted(_versions(path), reverse=True))]
+    return next((folder for folder in candidates if (folder / "saved_model.pb").is_file()), None)
+
+
+def _versions(folder: Path) -> list[int]:
+    return [int(child.name) for child in folder.glob("*") if child.name.isdecimal()]

@@ -134,8 +134,7 @@ class ImageFewShotClassifier:
         best = self.folder.best_checkpoint()
         files = [self.folder.config_file, self.folder.data_file, *best.parent.glob(f"{best.name}.*")]
         files += [path for path in (self.folder.path / _EXTRACTOR).iterdir() if path.is_file()]
-        if self.folder.calibration_file.is_file():
-            files.append(self.folder.calibration_file)
+        files += [path for path in (self.folder.initialization_file, self.folder.calibration_file) if path.is_file()]
         with writing(folder):
             for file in files:
                 target = folder / file.relative_to(self.folder.path)

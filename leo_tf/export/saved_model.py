@@ -107,10 +107,11 @@ def load_source(model: Any, normalize: bool | None = None) -> Source:
     config, loaded = folder.config(), load(folder.path)
     require_exportable(loaded)
     data = {name: getattr(config.data, name) for name in ("dataset_name", "embedding_crop", "train_on_val")}
+    initialization = folder.initialization()
     of_run = {
         "data": data | {name: digest for name, digest in folder.data().items() if name.endswith("digest")},
         "episodes": dataclasses.asdict(config.episodes),
-        "initialization": folder.initialization().record(),
+        "initialization": initialization.record() if initialization else None,
         "best": {"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()},
     }
     normalize = config.data.normalize_embeddings

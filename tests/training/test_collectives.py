@@ -1,4 +1,4 @@
-"""What many workers say to each other, without them."""
+"""Collectives without the processes of the workers: each worker runs in turn, and the sums are made here."""
 
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from leo_tf import InputError
+from leo_tf.config.cluster import Cluster
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.training.distributed.collectives import Collectives, from_words, to_words
+from leo_tf.training.distributed.collectives import STEP, Collectives, from_words, to_words
 
 
 class Scores(NamedTuple):
@@ -25,46 +27,102 @@ def score(indices):
 
 
 def collectives_of(workers, number):
-    cluster = SimpleNamespace(number=number, addresses=["a:1"] * workers)
+    cluster = Cluster(tuple(f"a:{port + 1}" for port in range(workers)), number)
     return Collectives(cluster, SimpleNamespace(extended=SimpleNamespace(worker_devices=["CPU"])), 5)
+
+
+@pytest.fixture
+def run_all(monkeypatch):
+    """A function that calls another one with the Collectives of each worker, and returns what the calls return.
+
+    Each worker starts again until it knows the sum of every message.
+    """
+
+    class Unknown(Exception):
+        pass
+
+    def run(workers, call):
+        sums = []
+        while True:
+            sent, returned = [], []
+            for number in range(workers):
+                known = iter(sums)
+
+                def exchange(self, words, known=known, sent=sent):
+                    if (found := next(known, None)) is None:
+                        sent.append(words)
+                        raise Unknown
+                    return found
+
+                monkeypatch.setattr(Collectives, "sum", exchange)
+                try:
+                    returned.append(call(collectives_of(workers, number)))
+                except Unknown:
+                    pass
+                else:
+                    assert next(known, None) is None
+            assert len(sent) in (0, workers)  # all send the same number of messages
+            if not sent:
+                return returned
+            sums.append(sum(sent))
+
+    return run
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
-def test_tasks_spread_over_workers_are_scored_as_by_one(workers, batch_size, monkeypatch):
-    said = [[] for _ in range(workers)]
-    for number in range(workers):
-        monkeypatch.setattr(Collectives, "total", lambda self, words: said[self.cluster.number].append(words) or words)
-        collectives_of(workers, number).spread(score, 5, batch_size)
-    for number in range(workers):
-        heard = iter([sum(messages) for messages in zip(*said, strict=True)])
-        monkeypatch.setattr(Collectives, "total", lambda self, words, heard=heard: next(heard))
-        found = collectives_of(workers, number).spread(score, 5, batch_size)
+def test_map_tasks_equals_single_process(run_all, workers, batch_size):
+    for found in run_all(workers, lambda collectives: collectives.map_tasks(score, 5, batch_size)):
         assert found.accuracy.tobytes() == ACCURACY.tobytes() and found.loss.tobytes() == LOSS.tobytes()
-        assert next(heard, None) is None
 
 
-def test_one_alone_scores_all():
-    found = SINGLE_PROCESS.spread(score, 5, 2)
+def test_single_process_scores_all_tasks():
+    found = SINGLE_PROCESS.map_tasks(score, 5, 2)
     assert found.accuracy is not None and found.loss.tobytes() == LOSS.tobytes()
 
 
+def test_all_gather_and_broadcast_of_json(run_all):
+    contents = [{"name": "a"}, None, [1, "\u00e9", 0.1]]
+    assert run_all(3, lambda each: each.all_gather(contents[each.cluster.number])) == [contents] * 3
+    assert run_all(3, lambda each: each.broadcast(contents[each.cluster.number])) == [contents[0]] * 3
+
+
+def test_commands_are_the_chiefs_and_signals_anybodys(run_all):
+    def call(collectives):
+        number = collectives.cluster.number
+        return collectives.broadcast_command(*((0, 0) if number else (STEP, 7)), signal=15 if number == 2 else 0)
+
+    assert run_all(3, call) == [(STEP, 7, 15)] * 3
+
+
+def test_assert_equal_names_the_worker_that_differs(run_all):
+    def call(collectives):
+        with pytest.raises(InputError) as caught:
+            collectives.assert_equal({"digest": "abc" if collectives.cluster.number < 2 else "def"})
+        return str(caught.value)
+
+    (message,) = set(run_all(3, call))
+    assert "digest=def on worker 2 (a:3), digest=abc on worker 0 (a:1)" in message
+
+
 @pytest.mark.parametrize(
-    ("workers", "count", "most", "expected"), [(2, 10, 9, 5), (2, 10, 3, 3), (4, 1000, 200, 125), (3, 2, 9, 1)]
+    ("workers", "count", "largest", "expected"), [(2, 10, 9, 5), (2, 10, 3, 3), (4, 1000, 200, 125), (3, 2, 9, 1)]
 )
-def test_batches_suit_a_workers_share(workers, count, most, expected):
-    size = collectives_of(workers, 0).batch_size(count, most)
+def test_batch_size_divides_a_workers_share_evenly(workers, count, largest, expected):
+    size = collectives_of(workers, 0).batch_size(count, largest)
     assert size == expected == collectives_of(workers, 0).batch_size(count, size)
 
 
-def test_all_work_is_somebodys():
+def test_shards_cover_all_items_once():
     for count in range(9):
-        assert [piece for number in range(4) for piece in collectives_of(4, number).shard(count)] == list(range(count))
+        assert [item for number in range(4) for item in collectives_of(4, number).shard(count)] == list(range(count))
 
 
-def test_arrays_as_words_and_back():
-    arrays = [np.float32(3.5), np.arange(5, dtype=np.int8).reshape(5, 1), np.zeros([0, 2])]
-    for found, expected in zip(from_words(to_words(arrays), arrays), arrays, strict=True):
-        np.testing.assert_array_equal(found, expected)
-        assert found.dtype == expected.dtype and found.shape == expected.shape
-    assert not to_words(arrays, keep=False).any()
+def test_words_keep_every_bit():
+    arrays = [np.float32([-0.0, np.nan, 1e-45]), np.int64(7), np.array([True]), np.zeros([0, 3]), np.int32([[1, -2]])]
+    arrays = [*map(np.asarray, arrays), np.arange(5, dtype=np.int8).reshape(5, 1)]
+    words = to_words(arrays)
+    assert words.dtype == np.int64
+    for found, array in zip(from_words(words, arrays), arrays, strict=True):
+        assert found.shape == array.shape and found.dtype == array.dtype
+        assert found.tobytes() == array.tobytes()

@@ -1,96 +1,100 @@
-"""What analyses need of a problem: a learner and fixed tasks, seen alike in classification and regression."""
+"""Interface of a learner and fixed tasks to the analyses, the same for classification and regression."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from leo_tf.errors import InputError
+from leo_tf.learners.meta_learner import Trace
+
+Support = tuple[tf.Tensor, tf.Tensor]  # x and y of some tasks, as the learner's `trace` takes them
 
 
 class Spectra(NamedTuple):
-    """Eigenvalues of the Hessian of the support loss, those that can differ from 0, ascending."""
+    """Ascending eigenvalues of the Hessian of the support loss, without those that are zero by its rank."""
 
-    latents: Any  # [tasks, n] in the codes; None for a learner without codes
-    parameters: Any  # [tasks or fewer, n] in the parameters
+    latents: np.ndarray | None  # [tasks, n], in the codes; None for a learner without codes
+    parameters: np.ndarray  # [tasks, n], in the parameters; may be of the first tasks only
 
 
 class AnalysisTarget:
-    """A learner and fixed tasks, as analyses see them.
+    """A learner and fixed tasks to analyse.
 
     Args:
       learner: MetaLearner.
-      tasks: of its problem.
+      tasks: tasks of its problem.
     """
 
-    measures: Mapping[str, str] = MappingProxyType({})  # of `scores`: {name: axis label}
+    measures: Mapping[str, str] = MappingProxyType({})  # {name in `scores`: axis label}
 
-    def __init__(self, learner, tasks):
+    def __init__(self, learner: Any, tasks: Any) -> None:
         self.learner, self.tasks = learner, tasks
 
     @property
-    def labels(self) -> Mapping[str, Any]:
-        """{name: text [codes]}: what each code is of, tasks after tasks."""
+    def labels(self) -> Mapping[str, np.ndarray]:
+        """{name: text [codes]}, task after task: what each code stands for."""
         raise NotImplementedError
 
     @property
-    def values(self) -> Mapping[str, Any]:
-        """{name: float [codes]}: numbers on what each code is of, NaN where there is none."""
+    def values(self) -> Mapping[str, np.ndarray]:
+        """{name: float [codes]}: properties of what each code stands for, NaN where it has none."""
         return {}
 
     @property
-    def code_rows(self):
-        """[codes, shots], by which codes of the same examples are told; None where no two tasks share an example."""
+    def code_rows(self) -> np.ndarray | None:
+        """The examples of each code, [codes, shots]; None where no two tasks share an example."""
         return None
 
     @property
     def has_codes(self) -> bool:
-        """Whether the learner adapts latent codes that an encoder made."""
-        return getattr(self.learner, "encoder", None) is not None
+        """Whether the learner adapts latent codes made by an encoder."""
+        return self.learner.has_latents and self.learner.encoder is not None
 
     @property
     def has_decoder(self) -> bool:
         """Whether the learner decodes its parameters from codes."""
-        return hasattr(self.learner, "decoder")
+        return self.learner.has_latents
 
-    def traces(self):
-        """Yield (support, Trace) some tasks at a time.
+    def traces(self) -> Iterator[tuple[Support, Trace]]:
+        """Yield (support, Trace), a few tasks at a time.
 
         Raises:
-          InputError: adaptation does not end in numbers.
+          InputError: adaptation ends in NaN or infinity.
         """
         for support in self.supports():
             trace = self.learner.trace(*support)
             if not np.isfinite(trace.parameters).all():
                 raise InputError(
                     f"Adaptation of this {self.learner.algorithm} ends in NaN or infinity on some tasks; expected a "
-                    "model that was trained and converged. Analyse another checkpoint or run."
+                    "trained model whose training converged. Analyse another checkpoint or run."
                 )
             yield support, trace
 
-    def supports(self):
-        """Yield the tasks' support sets (x, y) some tasks at a time, as the learner takes them."""
+    def supports(self) -> Iterator[Support]:
+        """Yield the tasks' support sets, a few tasks at a time."""
         raise NotImplementedError
 
-    def spectra(self, support, trace, adapted) -> Spectra:
+    def spectra(self, support: Support, trace: Trace, adapted: bool) -> Spectra:
         """Return the Spectra of some tasks.
 
         Args:
-          support: (x, y) from `supports`.
+          support: from `supports`.
           trace: the learner's Trace of it.
-          adapted: whether at the end of the latent steps and of all steps, or at the start.
+          adapted: whether to take codes after the latent steps and parameters after all steps, or both at the start.
         """
         raise NotImplementedError
 
-    def expansion(self, trace):
-        """Return the singular values of the decoder's mean, of its Jacobian at the first codes if it is not linear.
+    def singular_values(self, trace: Trace) -> np.ndarray:
+        """Return the singular values of the decoder's mean, or of its Jacobian at the first codes.
 
         Returns:
           [n] of a linear decoder, else [tasks, n]; descending.
         """
         raise NotImplementedError
 
-    def scores(self) -> Mapping[str, Any]:
+    def scores(self) -> Mapping[str, np.ndarray]:
         """Return {measure: [steps + 1, tasks]} on the queries, at the start and after every step."""
         raise NotImplementedError

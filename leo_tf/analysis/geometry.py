@@ -1,29 +1,31 @@
-"""Curvature and coverage: how the support loss bends in latent and in parameter space, and how far steps go."""
+"""Curvature and coverage: eigenvalues of the support loss's Hessian in latent and parameter space, lengths of steps."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.evaluation.progress import Progress
+from leo_tf.learners.meta_learner import Trace
 
 SPACES, POINTS = ("latents", "parameters"), ("start", "adapted")
-_ORDERS, _EXPANSION, _PARTS = 1.5, 10.0, (5, 50)  # see `claims`
+_ORDERS, _EXPANSION, _PARTS = 1.5, 10.0, (5, 50)  # see `check_claims`
 
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """Of one model on some tasks.
+    """Curvature and coverage of one model on some tasks.
 
     Attributes:
       name: of the model.
-      eigenvalues: {(space, point): [n]}, absolute eigenvalues, not zero, of the Hessian of the support loss, all tasks
+      eigenvalues: {(space, point): [n]}, absolute non-zero eigenvalues of the Hessian of the support loss, all tasks
         together.
-      ranks: {(space, point): [tasks]}, how many a task has.
+      ranks: {(space, point): [tasks]}, the number of these eigenvalues per task.
       singular_values: of the decoder's mean, [n]; None without a decoder.
-      steps: {kind: [steps, tasks]}, Euclidean lengths over all of a task: "latent" of latent steps, "induced" of what
-        they do to the decoded parameters, "parameter" of steps on the parameters themselves.
+      steps: {kind: [steps, tasks]}, Euclidean lengths of a task's steps: "latent" steps, "induced" changes of the
+        decoded parameters by latent steps, and "parameter" steps taken on the parameters directly.
     """
 
     name: str
@@ -33,60 +35,53 @@ class Geometry:
     steps: Mapping[str, np.ndarray]
 
 
-def geometry_of(subject, name):
-    """Measure a learner's Geometry.
-
-    Args:
-      subject: subject.AnalysisTarget.
-      name: of the model.
-
-    Returns:
-      Geometry.
+def measure_geometry(target: AnalysisTarget, name: str) -> Geometry:
+    """Measure the Geometry of a target's learner, whose name is given.
 
     References:
       Paper section 4.6.
     """
-    spectra: dict[tuple[str, str], list[Any]] = {}
-    steps: dict[str, list[Any]] = {}
-    singular = []
-    for support, trace in _with_progress(subject, name):
+    spectra: dict[tuple[str, str], list[np.ndarray]] = {}
+    steps: dict[str, list[np.ndarray]] = {}
+    singular: list[np.ndarray] = []
+    for support, trace in _with_progress(target, name):
         for point in POINTS:
-            for space, found in subject.spectra(support, trace, point == "adapted")._asdict().items():
+            for space, found in target.spectra(support, trace, point == "adapted")._asdict().items():
                 if found is not None:
                     spectra.setdefault((space, point), []).append(found)
         for kind, lengths in _step_lengths(trace).items():
             steps.setdefault(kind, []).append(lengths)
-        if subject.has_decoder:
-            singular.append(subject.expansion(trace))
+        if target.has_decoder:
+            singular.append(target.singular_values(trace))
     if singular:
         singular = singular[:1] if singular[0].ndim == 1 else [each.ravel() for each in singular]
-    whole = {key: [_not_zero(part) for part in parts] for key, parts in spectra.items()}
+    nonzero = {key: [_nonzero(part) for part in parts] for key, parts in spectra.items()}
     return Geometry(
         name,
-        {key: np.concatenate([values for values, _ in parts]) for key, parts in whole.items()},
-        {key: np.concatenate([ranks for _, ranks in parts]) for key, parts in whole.items()},
+        {key: np.concatenate([values for values, _ in parts]) for key, parts in nonzero.items()},
+        {key: np.concatenate([ranks for _, ranks in parts]) for key, parts in nonzero.items()},
         np.concatenate(singular) if singular else None,
         {kind: np.concatenate(parts, axis=1) for kind, parts in steps.items()},
     )
 
 
-def _with_progress(subject, name):
-    with Progress(f"measuring curvature of {name}", len(subject.tasks), "tasks") as progress:
-        for support, trace in subject.traces():
+def _with_progress(target: AnalysisTarget, name: str) -> Iterator[tuple[tuple, Trace]]:
+    with Progress(f"measuring curvature of {name}", len(target.tasks), "tasks") as progress:
+        for support, trace in target.traces():
             yield support, trace
             progress.add(trace.parameters.shape[1])
 
 
-def _not_zero(spectrum):
-    """Return the absolute eigenvalues that are not zero for the precision they have, and the rank of each task."""
+def _nonzero(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the absolute eigenvalues that are non-zero at the spectrum's precision, and the rank of each task."""
     magnitudes = np.abs(spectrum)
     limit = magnitudes.max(axis=1, keepdims=True) * magnitudes.shape[1] * np.finfo(magnitudes.dtype).eps
     chosen = magnitudes > limit
     return magnitudes[chosen].astype(np.float64), chosen.sum(axis=1)
 
 
-def _step_lengths(trace):
-    def lengths(values):
+def _step_lengths(trace: Trace) -> dict[str, np.ndarray]:
+    def lengths(values: Any) -> np.ndarray:
         moves = np.diff(values.numpy().astype(np.float64), axis=0)
         return np.sqrt(np.sum(moves**2, axis=tuple(range(2, moves.ndim))))
 
@@ -99,7 +94,7 @@ def _step_lengths(trace):
 
 
 class Claim(NamedTuple):
-    """One of the paper's claims and what our numbers say of it."""
+    """One of the paper's claims and the evidence for or against it."""
 
     claim: str
     finding: str
@@ -107,36 +102,36 @@ class Claim(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In words."""
-        return "Borne out" if all(self.holds.values()) else "In part" if any(self.holds.values()) else "Not borne out"
+        """The verdict in words."""
+        held = self.holds.values()
+        return "Supported" if all(held) else "Partly supported" if any(held) else "Not supported"
 
-    def summary(self):
-        """Return a plain dict, for JSON."""
+    def summary(self) -> dict[str, Any]:
+        """Return a plain dict for JSON."""
         return {**self._asdict(), "verdict": self.verdict.lower()}
 
 
-def claims(geometries):
-    """Judge the paper's three claims.
+def check_claims(geometries: Sequence[Geometry]) -> list[Claim]:
+    """Check the paper's three claims.
 
     Args:
-      geometries: list of Geometry on the same tasks.
+      geometries: Geometry of each model, on the same tasks.
 
     Returns:
-      List of Claim, those that these models can say something on.
-
-    A model whose decoder is zero has nothing to say on curvature: its latent space is flat.
+      The claims that these models are evidence for or against. A model whose decoder is zero is none on curvature: its
+      latent space is flat.
 
     References:
       Paper section 4.6. "About two orders of magnitude" is taken to hold from 1.5 orders on, between medians at the
       start; "at least one order" where 95 % of the singular values are above 10.
     """
     decoding = [each for each in geometries if each.singular_values is not None]
-    bent = [each for each in decoding if all(each.eigenvalues[space, "start"].size for space in SPACES)]
+    curved = [each for each in decoding if all(each.eigenvalues[space, "start"].size for space in SPACES)]
     direct = [each for each in geometries if each.singular_values is None and np.median(each.steps["parameter"]) > 0]
     stepping = [each for each in decoding if "induced" in each.steps]
-    judged = {
+    evidence = {
         "Curvature is about two orders of magnitude higher in latent space than in parameter space.": [
-            _curvature(each) for each in bent
+            _curvature(each) for each in curved
         ],
         "The decoder expands space by at least one order of magnitude.": [_expansion(each) for each in decoding],
         "Small steps in latent space move the parameters further than steps taken in them directly.": [
@@ -145,12 +140,12 @@ def claims(geometries):
     }
     return [
         Claim(claim, " ".join(finding for _, finding, _ in found), {name: holds for name, _, holds in found})
-        for claim, found in judged.items()
+        for claim, found in evidence.items()
         if found
     ]
 
 
-def _curvature(model):
+def _curvature(model: Geometry) -> tuple[str, str, bool]:
     latent, direct = (float(np.median(model.eigenvalues[space, "start"])) for space in SPACES)
     orders = np.log10(latent / direct)
     finding = (
@@ -164,17 +159,17 @@ def _curvature(model):
     return model.name, f"{finding}.", bool(orders >= _ORDERS)
 
 
-def _expansion(model):
-    low, middle = (float(v) for v in np.percentile(model.singular_values, _PARTS))
-    least, most = float(model.singular_values.min()), float(model.singular_values.max())
+def _expansion(model: Geometry) -> tuple[str, str, bool]:
+    values = np.asarray(model.singular_values)
+    low, middle = np.percentile(values, _PARTS).tolist()
     finding = (
-        f"{model.name}: singular values from {least:.3g} to {most:.3g}, their median {middle:.3g}, 95 % of them above "
-        f"{low:.3g}."
+        f"{model.name}: singular values from {values.min():.3g} to {values.max():.3g}, their median {middle:.3g}, 95 % "
+        f"of them above {low:.3g}."
     )
     return model.name, finding, low >= _EXPANSION
 
 
-def _steps(model, other):
+def _steps(model: Geometry, other: Geometry) -> tuple[str, str, bool]:
     latent, induced = (float(np.median(model.steps[kind])) for kind in ("latent", "induced"))
     direct = float(np.median(other.steps["parameter"]))
     finding = (

@@ -1,36 +1,46 @@
-"""What hangs on single support examples, in the report."""
+"""The leave-one-out section of the report: the influence of single support examples."""
 
-from leo_tf.analysis.section import SPREAD_HEADER, Picture, Section, Table, spread, spread_cells
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from leo_tf.analysis.context import AnalysisContext
+from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.evaluation import plots
 
 _BINS = 40
 
 
-def section(analysed, leave_one_out, words):
-    """Return the Section on leaving out support examples.
+def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], labels: Mapping[str, str]) -> Section:
+    """Return the leave-one-out Section.
 
     Args:
-      analysed: Analysed.
-      leave_one_out: function from a AnalysisTarget to a NamedTuple of arrays, the first axis tasks.
-      words: {field: what it is}.
+      context: AnalysisContext.
+      leave_one_out: function from an AnalysisTarget to a NamedTuple of arrays with a leading axis of tasks.
+      labels: {field: description}.
     """
-    found, split = leave_one_out(analysed.subject("test")), analysed.evaluation("test").request.split
-    fields = {words[name]: values for name, values in found._asdict().items()}
+    found, split = leave_one_out(context.target("test")), context.evaluation("test").request.split
+    fields = {labels[name]: values for name, values in found._asdict().items()}
     tasks = len(found[0])
-    caption = f"For every support example of {tasks} {split} tasks: adaptation without it against adaptation with it."
-    rows = [[name, *spread_cells(values)] for name, values in fields.items()]
+    caption = f"Adaptation without a support example compared with all, for every example of {tasks} {split} tasks."
     text = [
-        f"How much hangs on one example: {tasks} {split} tasks, adapted again with each support example left out. An "
-        "example without which the answers are better is a bad one, or labelled wrong."
+        f"The influence of single examples: the model is adapted to {tasks} {split} tasks again with each support "
+        "example left out. An example without which the answers get better is untypical of its class, or mislabelled."
     ]
-    summary = {**analysed.about("test"), "num_tasks": tasks}
-    summary |= {name: spread(values) for name, values in found._asdict().items()}
-    pictures = {"leave_one_out": Picture(influence_figure(fields), caption)}
-    return Section("Leaving out an example", text, [Table(["", *SPREAD_HEADER], rows)], pictures, summary)
+    summary = {**context.describe("test"), "num_tasks": tasks}
+    summary |= {name: quantiles(values) for name, values in found._asdict().items()}
+    return Section(
+        "Leave-one-out influence",
+        text,
+        [Table(["", *QUANTILE_HEADER], [[name, *quantile_cells(values)] for name, values in fields.items()])],
+        {"leave_one_out": CaptionedFigure(draw_influence(fields), caption)},
+        summary,
+    )
 
 
-def influence_figure(fields):
-    """Draw histograms of what leaving out an example does; fields: {what it is: values}."""
+def draw_influence(fields: Mapping[str, np.ndarray]) -> Any:
+    """Draw a histogram of each field over support examples; fields: {description: values}."""
     figure = plots.new_figure(3.8 * len(fields), 2.9)
     for axes, (name, values) in zip(figure.subplots(1, len(fields), squeeze=False).flat, fields.items(), strict=True):
         axes.hist(values.ravel(), bins=_BINS)

@@ -1,10 +1,10 @@
-"""Pictures of a latent space, as the paper's: before and after, by class, one class alone."""
+"""Figures of the latent space as in the paper: before and after adaptation, by class, and one class alone."""
 
 from typing import Any
 
 import numpy as np
 
-from leo_tf.analysis.latent_space import STAGES
+from leo_tf.analysis.latent_space import STAGES, LatentSpace
 from leo_tf.evaluation import plots
 
 _MOST_COLOURS = 20
@@ -12,26 +12,26 @@ _DOT = {"s": 4, "linewidths": 0}
 _FAINT = "0.85"
 
 
-def layout_figure(space, layout, highlight="", title=""):
+def draw_projection(space: LatentSpace, name: str, highlight: str = "", title: str = "") -> Any:
     """Draw codes before and after adaptation.
 
     Args:
       space: LatentSpace.
-      layout: name of the layout.
-      highlight: a label to show alone; empty for none.
+      name: of the projection.
+      highlight: label to show alone; empty for none.
       title: text.
 
     Returns:
-      matplotlib Figure: before and after; a panel for each label; one for what is highlighted, or for each value.
+      matplotlib Figure with panels for before and after, each kind of label, the highlighted label and each value.
     """
-    points = space.layouts[layout]
+    points = space.projections[name].points.reshape(2, -1, 2)
     count = points.shape[1]
-    panels: list[tuple[Any, tuple]] = [(_stages, ())]
-    panels += [(_labels, (name, texts[:count])) for name, texts in space.labels.items()]
+    panels: list[tuple[Any, tuple]] = [(_draw_stages, ())]
+    panels += [(_draw_labels, (label, texts[:count])) for label, texts in space.labels.items()]
     if highlight:
         chosen = np.any([texts[:count] == highlight for texts in space.labels.values()], axis=0)
-        panels.append((_highlight, (highlight, chosen)))
-    panels += [(_values, (name, numbers[:count])) for name, numbers in space.values.items()]
+        panels.append((_draw_highlight, (highlight, chosen)))
+    panels += [(_draw_values, (value, numbers[:count])) for value, numbers in space.values.items()]
     figure = plots.new_figure(4.4 * len(panels), 4.8)
     for axes, (draw, arguments) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
         draw(axes, points, *arguments)
@@ -40,36 +40,36 @@ def layout_figure(space, layout, highlight="", title=""):
     return plots.finished(figure)
 
 
-def _stages(axes, points):
+def _draw_stages(axes: Any, points: np.ndarray) -> None:
     for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
         axes.scatter(*of_stage.T, color=color, label=f"{stage} adaptation", **_DOT)
     axes.set_title("before and after adaptation", fontsize="medium")
     axes.legend(edgecolor="none", fontsize="small", markerscale=3, loc="upper left")
 
 
-def _labels(axes, points, name, texts):
-    kinds = sorted(set(texts))
-    colors = _colours(len(kinds))
-    for kind, color in zip(kinds, colors, strict=True):
-        chosen = np.tile(texts == kind, 2)
-        axes.scatter(*points.reshape(-1, 2)[chosen].T, color=color, label=plots.plain(kind), **_DOT)
+def _draw_labels(axes: Any, points: np.ndarray, name: str, texts: np.ndarray) -> None:
+    labels = sorted(set(texts))
+    for label, color in zip(labels, _colours(len(labels)), strict=True):
+        chosen = np.tile(texts == label, 2)
+        axes.scatter(*points.reshape(-1, 2)[chosen].T, color=color, label=plots.plain(label), **_DOT)
     axes.set_title(f"by {name}", fontsize="medium")
-    if len(kinds) <= _MOST_COLOURS:
+    if len(labels) <= _MOST_COLOURS:
         axes.legend(
             frameon=False, fontsize="x-small", markerscale=3, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 0.0)
         )
 
 
-def _colours(count):
+def _colours(count: int) -> list[Any]:
     from matplotlib import colormaps
 
     if count <= 10:
         return [f"C{number}" for number in range(count)]
-    table = colormaps["tab20" if count <= _MOST_COLOURS else "hsv"]
-    return [table(number if count <= _MOST_COLOURS else number / count) for number in range(count)]
+    if count <= _MOST_COLOURS:
+        return [colormaps["tab20"](number) for number in range(count)]
+    return [colormaps["hsv"](number / count) for number in range(count)]
 
 
-def _highlight(axes, points, name, chosen):
+def _draw_highlight(axes: Any, points: np.ndarray, name: str, chosen: np.ndarray) -> None:
     axes.scatter(*points.reshape(-1, 2).T, color=_FAINT, **_DOT)
     for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
         axes.scatter(*of_stage[chosen].T, color=color, label=f"{stage} adaptation", **{**_DOT, "s": 12})
@@ -77,7 +77,7 @@ def _highlight(axes, points, name, chosen):
     axes.legend(edgecolor="none", fontsize="small", markerscale=2, loc="upper left")
 
 
-def _values(axes, points, name, numbers):
+def _draw_values(axes: Any, points: np.ndarray, name: str, numbers: np.ndarray) -> None:
     numbers = np.tile(numbers, 2)
     points, known = points.reshape(-1, 2), ~np.isnan(numbers)
     axes.scatter(*points[~known].T, color=_FAINT, **_DOT)

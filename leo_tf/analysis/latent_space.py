@@ -1,16 +1,19 @@
-"""The latent space: codes before and after adaptation, laid out in two dimensions, and how well they separate."""
+"""The latent space: codes before and after adaptation, their projections, and how well they separate."""
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from leo_tf.analysis import projection
+from leo_tf.analysis.projection import Projection
 from leo_tf.analysis.separation import Separation, explained_by_neighbours, separation
+from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.errors import InputError
 
 STAGES = ("before", "after")
-_POINTS = 10_000  # as many as the paper's figure has
+_POINTS = 10_000  # as in the paper's figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,98 +23,86 @@ class LatentSpace:
     Attributes:
       codes: [2, codes, num_latents], before and after.
       tasks: [codes], the task of each.
-      labels: {name: text [codes]}, what each code is of.
-      values: {name: float [codes]}, numbers on that, NaN where there is none.
-      layouts: {"PCA", "t-SNE" and, where umap-learn is installed, "UMAP": [2, points, 2]}, of both stages together; of
-        the first codes where they are many.
-      methods: {layout: how it was made}.
-      explained: [2], share of the variance along the axes of the PCA.
+      labels: {name: text [codes]}.
+      values: {name: float [codes]}, NaN where a code has none.
+      projections: {"PCA", "t-SNE" and, where umap-learn is installed, "UMAP": Projection} of both stages together,
+        the points of before first; of the first 5,000 codes only.
       separations: {label: (Separation before, after)}.
-      neighbours: {value's name: (R^2 before, after)}.
+      explained: {value: (R^2 before, after)}, by `explained_by_neighbours`.
     """
 
     codes: np.ndarray
     tasks: np.ndarray
     labels: Mapping[str, np.ndarray]
     values: Mapping[str, np.ndarray]
-    layouts: Mapping[str, np.ndarray]
-    methods: Mapping[str, str]
-    explained: np.ndarray
-    separations: Mapping[str, tuple[Separation, Separation]]
-    neighbours: Mapping[str, tuple[float, float]]
+    projections: Mapping[str, Projection]
+    separations: Mapping[str, tuple[Separation, ...]]
+    explained: Mapping[str, tuple[float, ...]]
 
-    def summary(self):
-        """Return a plain dict, for JSON."""
+    def summary(self) -> dict[str, Any]:
+        """Return a plain dict for JSON."""
+        explained = self.projections["PCA"].explained
         return {
             "codes": len(self.tasks),
             "num_tasks": int(self.tasks[-1]) + 1,
-            "pca_explained": self.explained.tolist(),
+            "pca_explained": explained.tolist() if explained is not None else None,
             "separation": {
                 label: {stage: found._asdict() for stage, found in zip(STAGES, pair, strict=True)}
                 for label, pair in self.separations.items()
             },
             "explained_by_neighbours": {
-                name: dict(zip(STAGES, pair, strict=True)) for name, pair in self.neighbours.items()
+                name: dict(zip(STAGES, pair, strict=True)) for name, pair in self.explained.items()
             },
         }
 
 
-def latent_space_of(subject, seed=0):
-    """Look at the codes of a subject's tasks.
+def measure_latent_space(target: AnalysisTarget, seed: int = 0) -> LatentSpace:
+    """Trace the codes of a target's tasks, project them and measure their separation.
 
     The codes are the means that evaluation uses: the encoder's before, and those after all latent steps.
 
     Args:
-      subject: subject.AnalysisTarget.
-      seed: int, of t-SNE and UMAP.
+      target: AnalysisTarget.
+      seed: of t-SNE and UMAP.
 
     Returns:
       LatentSpace.
 
     Raises:
-      InputError: the learner has no codes that an encoder makes.
+      InputError: the learner has no encoder.
 
     References:
       Paper section 4.5.
     """
-    require_codes(subject)
-    traced = [trace.latents for _, trace in subject.traces()]
-    width = traced[0].shape[-1]
-    codes = np.stack(
-        [np.concatenate([np.asarray(each[step]).reshape(-1, width) for each in traced]) for step in (0, -1)]
-    )
-    count = len(subject.tasks)
+    if not target.has_codes:
+        raise InputError(
+            f"This {target.learner.algorithm} has no encoder, and so no latent space; expected a LEO with "
+            "codes_from=encoder.",
+            "codes_from",
+        )
+    ends = [np.asarray(trace.latents)[[0, -1]] for _, trace in target.traces()]
+    width = ends[0].shape[-1]
+    codes = np.concatenate([each.reshape(2, -1, width) for each in ends], axis=1)
+    count = len(target.tasks)
     tasks = np.repeat(np.arange(count), codes.shape[1] // count)
-    labels, values, rows = subject.labels, subject.values, subject.code_rows
-    separated = {name: texts for name, texts in labels.items() if len(set(texts)) > 1}
-    shown = min(codes.shape[1], _POINTS // 2)
-    joined = codes[:, :shown].reshape(-1, width).astype(np.float64)
-    pca = projection.pca(joined)
-    laid = {"PCA": pca, "t-SNE": projection.tsne(joined, seed)}
+    labels, values, rows = target.labels, target.values, target.code_rows
+    joined = codes[:, : _POINTS // 2].reshape(-1, width).astype(np.float64)
+    projections = {"PCA": projection.pca(joined), "t-SNE": projection.tsne(joined, seed)}
     if projection.has_umap():
-        laid["UMAP"] = projection.umap(joined, seed)
+        projections["UMAP"] = projection.umap(joined, seed)
     return LatentSpace(
-        codes=codes,
-        tasks=tasks,
-        labels=labels,
-        values=values,
-        layouts={name: each.points.reshape(2, -1, 2) for name, each in laid.items()},
-        methods={name: each.method for name, each in laid.items()},
-        explained=pca.explained,
-        separations={
-            name: tuple(separation(stage, texts, tasks, rows) for stage in codes) for name, texts in separated.items()
+        codes,
+        tasks,
+        labels,
+        values,
+        projections,
+        {
+            name: tuple(separation(stage, texts, tasks, rows) for stage in codes)
+            for name, texts in labels.items()
+            if len(set(texts)) > 1
         },
-        neighbours={
+        {
             name: tuple(explained_by_neighbours(stage, numbers, tasks, rows) for stage in codes)
             for name, numbers in values.items()
         },
     )
-
-
-def require_codes(subject):
-    """Raise InputError unless the learner encodes tasks."""
-    if not subject.has_codes:
-        raise InputError(
-            f"This {subject.learner.algorithm} has no encoder, and so no latent space to look at; expected a LEO with "
-            "codes_from=encoder."
-        )

@@ -1,11 +1,10 @@
-"""Codes for TensorBoard's projector: rotated, searched and coloured by label in the browser."""
+"""Files for TensorBoard's projector, in which codes are rotated, searched and coloured by label."""
 
 import io
 
 import numpy as np
 
-from leo_tf.analysis.latent_space import STAGES
-from leo_tf.files import write_text
+from leo_tf.analysis.latent_space import STAGES, LatentSpace
 
 _CONFIG = """embeddings {
   tensor_name: "latent codes"
@@ -15,16 +14,8 @@ _CONFIG = """embeddings {
 """
 
 
-def write_projector(folder, space):
-    """Write codes and labels into a folder of TensorBoard's events.
-
-    Args:
-      folder: Path.
-      space: LatentSpace.
-
-    Raises:
-      InputError: a file cannot be written.
-    """
+def projector_files(space: LatentSpace) -> dict[str, str]:
+    """Return {name: text} of the files that show a LatentSpace in the folder of TensorBoard's events."""
     vectors = io.StringIO()
     np.savetxt(vectors, space.codes.reshape(-1, space.codes.shape[2]), fmt="%.6g", delimiter="\t")
     columns = {
@@ -33,11 +24,6 @@ def write_projector(folder, space):
         **{name: np.tile(texts, 2) for name, texts in space.labels.items()},
         **{name: np.tile(np.round(numbers, 4), 2) for name, numbers in space.values.items()},
     }
-    lines = ["\t".join(columns), *("\t".join(map(_cell, row)) for row in zip(*columns.values(), strict=True))]
-    write_text(folder / "codes.tsv", vectors.getvalue())
-    write_text(folder / "labels.tsv", "\n".join(lines) + "\n")
-    write_text(folder / "projector_config.pbtxt", _CONFIG)
-
-
-def _cell(value):
-    return " ".join(str(value).split())
+    cells = [[" ".join(str(value).split()) for value in row] for row in zip(*columns.values(), strict=True)]
+    lines = ["\t".join(row) + "\n" for row in [list(columns), *cells]]
+    return {"codes.tsv": vectors.getvalue(), "labels.tsv": "".join(lines), "projector_config.pbtxt": _CONFIG}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from leo_tf.analysis.section import Section
-from leo_tf.errors import InputError, require_package
+from leo_tf.errors import require_package
 from leo_tf.evaluation import plots
 from leo_tf.files import require_writable, write_bytes, write_json, write_text, writing
 from leo_tf.files.html_report import render, require_html_report, write_html_report

@@ -1,53 +1,53 @@
-"""A part of the report: what an analysis found, in words, tables, pictures and numbers."""
+"""Section of the report: the findings of one analysis as text, tables, figures and numbers."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 QUANTILES = (5, 25, 50, 75, 95)  # percent; boxes from the second to the fourth, whiskers to the outer ones
+QUANTILE_HEADER = ["5 %", "25 %", "median", "75 %", "95 %"]
 
 
-class Picture(NamedTuple):
-    """A figure and what is seen in it."""
+class CaptionedFigure(NamedTuple):
+    """Figure of the report and its caption."""
 
     figure: Any  # matplotlib Figure
-    caption: str  # what is seen, and how it was computed
+    caption: str  # what it shows and how it was computed
 
 
 class Table(NamedTuple):
-    """Rows of a table of the report."""
+    """Table of the report."""
 
     header: list[str]
     rows: list[list[str]]
 
 
 class Section(NamedTuple):
-    """What an analysis gives the report."""
+    """Findings of one analysis."""
 
     title: str
     text: list[str]  # paragraphs
     tables: list[Table]
-    pictures: dict[str, Picture]  # by name
-    summary: Any  # for JSON
+    figures: dict[str, CaptionedFigure]  # by file name, without ending
+    summary: Mapping[str, Any]  # for JSON
+    files: Mapping[str, str] = MappingProxyType({})  # text files beside the report, by name
 
 
-def spread(values):
-    """Return quantiles and the number of values, a dict for JSON; NaN values do not count."""
+def quantiles(values: Any) -> dict[str, Any]:
+    """Return the quantiles and the number of values for JSON; NaN values are left out."""
     values = np.asarray(values, np.float64).ravel()
     values = values[~np.isnan(values)]
-    found = np.percentile(values, QUANTILES) if values.size else [None] * len(QUANTILES)
-    named = {f"percentile_{q}": None if v is None else float(v) for q, v in zip(QUANTILES, found, strict=True)}
-    return {"count": int(values.size), **named}
+    found = np.percentile(values, QUANTILES).tolist() if values.size else [None] * len(QUANTILES)
+    return {"count": int(values.size), **{f"percentile_{q}": v for q, v in zip(QUANTILES, found, strict=True)}}
 
 
-def short(value):
-    """Return a number as a reader takes it in: three significant digits."""
+def quantile_cells(values: Any) -> list[str]:
+    """Return the quantiles of values as cells of a table with QUANTILE_HEADER."""
+    return [format_number(value) for name, value in quantiles(values).items() if name != "count"]
+
+
+def format_number(value: float | None) -> str:
+    """Return a number with three significant digits, or an empty text for None."""
     return "" if value is None else f"{value:.3g}"
-
-
-def spread_cells(values):
-    """Return the cells of a table's row: the quantiles of values."""
-    return [short(v) for name, v in spread(values).items() if name != "count"]
-
-
-SPREAD_HEADER = ["5 %", "25 %", "median", "75 %", "95 %"]

@@ -1,29 +1,29 @@
-"""How well codes tell apart what they are of, in numbers."""
+"""Measures of how well codes separate by label."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 _BLOCK = 500  # codes whose distances to all others are held at once
-_NEIGHBOURS = 5  # of the mean that predicts a number, or all others
+_NEIGHBOURS = 5  # whose mean predicts a value
 
 
 class Separation(NamedTuple):
-    """Of codes by label."""
+    """Separation of codes by label."""
 
-    silhouette: float  # -1 to 1; how much closer a code is to its own kind than to the nearest other
-    fisher_ratio: float  # trace of the scatter between kinds over that within
-    neighbour_accuracy: float  # share of codes whose nearest neighbour, of another task, is of their kind
+    silhouette: float  # -1 to 1; how much closer codes are to their own label than to the nearest other
+    fisher_ratio: float  # trace of the scatter between labels over that within
+    neighbour_accuracy: float  # fraction of codes whose nearest neighbour, of another task, has their label
 
 
-def separation(codes, labels, tasks, rows=None):
+def separation(codes: np.ndarray, labels: np.ndarray, tasks: np.ndarray, rows: np.ndarray | None = None) -> Separation:
     """Measure how well codes separate by label.
 
     Args:
       codes: [codes, num_latents].
-      labels: [codes], of at least two kinds.
-      tasks: [codes], the task of each; neighbours are looked for in other tasks.
-      rows: [codes, shots], the examples of each: codes that share one are no neighbours. None if none can.
+      labels: [codes], at least two different ones.
+      tasks: [codes], the task of each; neighbours are searched in other tasks.
+      rows: [codes, shots], the examples of each; codes that share one are no neighbours. None if none can.
 
     Returns:
       Separation.
@@ -33,10 +33,9 @@ def separation(codes, labels, tasks, rows=None):
     """
     from sklearn.metrics import silhouette_score
 
-    codes, (kinds, index) = np.asarray(codes, np.float64), np.unique(labels, return_inverse=True)
-    counts = np.bincount(index)
-    means = np.stack([codes[index == kind].mean(axis=0) for kind in range(len(kinds))])
-    between = np.sum(counts * np.sum((means - codes.mean(axis=0)) ** 2, axis=1))
+    codes, (names, index) = np.asarray(codes, np.float64), np.unique(labels, return_inverse=True)
+    means = np.stack([codes[index == label].mean(axis=0) for label in range(len(names))])
+    between = np.sum(np.bincount(index) * np.sum((means - codes.mean(axis=0)) ** 2, axis=1))
     within = np.sum((codes - means[index]) ** 2)
     nearest = neighbours(codes, tasks, rows, 1)[:, 0]
     return Separation(
@@ -46,8 +45,10 @@ def separation(codes, labels, tasks, rows=None):
     )
 
 
-def explained_by_neighbours(codes, values, tasks, rows=None):
-    """Return R^2, the share of the variance of numbers that the mean of a code's five nearest neighbours explains.
+def explained_by_neighbours(
+    codes: np.ndarray, values: np.ndarray, tasks: np.ndarray, rows: np.ndarray | None = None
+) -> float:
+    """Return R^2, the fraction of the variance of values that the mean of a code's five nearest neighbours explains.
 
     Args:
       codes, tasks, rows: as in `separation`.
@@ -60,8 +61,8 @@ def explained_by_neighbours(codes, values, tasks, rows=None):
     return float(1 - np.mean((values - predicted) ** 2) / np.var(values))
 
 
-def neighbours(codes, tasks, rows, count):
-    """Return the indices [codes, count] of each code's nearest ones of other tasks and other examples."""
+def neighbours(codes: np.ndarray, tasks: np.ndarray, rows: np.ndarray | None, count: int) -> np.ndarray:
+    """Return the indices [codes, count] of each code's nearest ones in other tasks and without shared examples."""
     squares = np.sum(codes**2, axis=1)
     found = np.empty([len(codes), count], np.int64)
     for first in range(0, len(codes), _BLOCK):

@@ -1,64 +1,80 @@
-"""What can be known to be wrong before anything is analysed."""
+"""Checks of an analysis' input before any work is done."""
 
-from leo_tf.analysis.failures_section import images_of
-from leo_tf.analysis.latent_section import highlighted
+from collections.abc import Sequence
+
+from leo_tf.analysis.context import AnalysisContext
+from leo_tf.analysis.failures_section import load_images
+from leo_tf.analysis.latent_section import find_highlight
+from leo_tf.analysis.shape_grid import checked_shapes
 from leo_tf.errors import InputError
 
-_OF_VALIDATION = ("latent_space", "interpolation")  # as the paper; all else is of test tasks
-_USED_BY = {  # {attribute of Analysed: (setting, the analysis that uses it)}
+_ON_VALIDATION_TASKS = ("latent_space", "interpolation")  # as in the paper; all others are on test tasks
+_USED_BY = {  # {field of AnalysisContext: (setting, the analysis that uses it)}
     "others": ("compare_to", "curvature"),
     "highlight": ("highlight", "latent_space"),
     "images": ("images", "failures"),
+    "ways": ("ways_grid", "grid"),
+    "shots": ("shots_grid", "grid"),
 }
 
 
-def require_analysable(names, analysed):
-    """Check that an Analysed has all that the named analyses need.
+def require_analysable(names: Sequence[str], context: AnalysisContext) -> None:
+    """Check that an AnalysisContext has everything that the named analyses need.
 
     Raises:
       InputError: a setting that none of them uses, tasks that cannot be drawn or do not fit a learner, a highlight or
-        images that there are not.
+        images that do not exist.
     """
     for field, (setting, analysis) in _USED_BY.items():
-        if getattr(analysed, field) and analysis not in names:
+        if getattr(context, field) and analysis not in names:
             raise InputError(
-                f"Got {setting}, which only {analysis} uses, and what is analysed is {', '.join(names)}; expected "
-                f"what={','.join([*names, analysis])}, or no {setting}."
+                f"Got {setting}, which only the analysis {analysis} uses, while the analyses are {', '.join(names)}; "
+                f"expected analyses={','.join([*names, analysis])}, or no {setting}.",
+                setting,
+                "analyses",
             )
-    _require_tasks(names, analysed)
-    if analysed.images and analysed.evaluation("test").config.problem != "classification":
-        raise InputError(f"Got images={analysed.images} for a regression run, which has none; leave images out.")
-    for name, learner in analysed.others.items():
+    _require_tasks(names, context)
+    if context.images and context.evaluation("test").config.problem != "classification":
+        raise InputError(
+            f"Got images={context.images} for a regression run, which has none; leave images out.", "images"
+        )
+    for name, learner in context.others.items():
         try:
-            analysed.evaluation("test").subject(learner)
+            context.evaluation("test").analysis_target(learner)
         except InputError as error:
-            raise InputError(f"The {name} of compare_to does not take the tasks of this run: {error}") from None
+            raise InputError(
+                f"The {name} of compare_to does not take the tasks of this run: {error}", "compare_to"
+            ) from None
     if "latent_space" in names:
-        highlighted(analysed.subject("val"), analysed.highlight)
+        find_highlight(context.target("val"), context.highlight)
     if "failures" in names:
-        images_of(analysed)
+        load_images(context)
+    if "grid" in names:
+        checked_shapes(context)
 
 
-def _require_tasks(names, analysed):
-    of_validation = [name for name in names if name in _OF_VALIDATION]
-    others = [name for name in names if name not in _OF_VALIDATION]
-    for split, what, other in (("val", of_validation, "test"), ("test", others, "val")):
-        if not what:
+def _require_tasks(names: Sequence[str], context: AnalysisContext) -> None:
+    of_validation = [name for name in names if name in _ON_VALIDATION_TASKS]
+    others = [name for name in names if name not in _ON_VALIDATION_TASKS]
+    for split, analyses, other in (("val", of_validation, "test"), ("test", others, "val")):
+        if not analyses:
             continue
         try:
-            analysed.subject(split)
+            context.target(split)
         except InputError as error:
-            if analysed.split or not _has_tasks(analysed, other):
+            if context.split or not _has_tasks(context, other):
                 raise
             raise InputError(
-                f"{error} {', '.join(what)} is of the {split} classes where no split is given; give split={other}, or "
-                "leave it out of what."
+                f"{error} Without split, {', '.join(analyses)} takes the {split} classes; give split={other}, or leave "
+                "it out of analyses.",
+                "split",
+                "analyses",
             ) from None
 
 
-def _has_tasks(analysed, split):
+def _has_tasks(context: AnalysisContext, split: str) -> bool:
     try:
-        analysed.evaluation_of(split).subject(analysed.learner)
+        context.evaluation_of(split).analysis_target(context.learner)
     except InputError:
         return False
     return True

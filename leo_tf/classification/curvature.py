@@ -1,25 +1,28 @@
-"""Curvature of the support loss of a linear softmax classifier, exactly and without its Hessian.
+"""Curvature of the support loss of a linear softmax classifier, exact and without computing its Hessian.
 
 The Hessian of the cross-entropy summed over examples x is H = sum over x of (diag(p) - p p^T) kron x x^T. With
 A = (I - p 1^T) diag(sqrt(p)), diag(p) - p p^T is A A^T, so that H = M M^T for M = [A_x kron x], and its non-zero
 eigenvalues are those of M^T M, which has a row for every example and class: 25 of them in 5-way 1-shot tasks, where H
-has 3,200. A classifier whose weights are K z for a linear decoder K sees its examples as K^T x: the same again.
+has 3,200. A classifier whose weights are K z for a linear decoder K has logits (K^T x) . z, so the same holds in its
+codes with inputs K^T x.
 
 References:
-  Paper section 4.6 (what is measured; the cheap form is ours).
+  Paper section 4.6 (what is measured; this form of computing it is ours).
 """
+
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 
-def spectrum(logits, inputs):
-    """Return the eigenvalues that can differ from 0 of the Hessian of the summed cross-entropy, in the weights.
+def spectrum(logits: Any, inputs: Any) -> np.ndarray:
+    """Return the eigenvalues, those not zero by rank, of the Hessian of the summed cross-entropy in the weights.
 
     Args:
       logits: [tasks, examples, ways], of the examples.
-      inputs: [tasks, examples, n], what the weights [ways, n] are multiplied with: embeddings, or what
-        `StochasticDecoder.project` makes of them, for the Hessian in the codes.
+      inputs: [tasks, examples, n], multiplied by the weights [ways, n]: embeddings, or for the Hessian in the codes
+        their `StochasticDecoder.project`.
 
     Returns:
       float64 [tasks, min(examples * ways, n * ways)], ascending; rounding may leave tiny negative ones.

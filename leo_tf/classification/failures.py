@@ -1,9 +1,12 @@
-"""What a classifier gets wrong: tasks, classes, pairs of classes, examples."""
+"""Tasks, classes, pairs of classes and examples that a classifier gets wrong."""
 
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
+
+from leo_tf.classification.analysis_target import ClassificationTarget
+from leo_tf.data import EmbeddingTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,89 +15,89 @@ class Failures:
 
     Attributes:
       task_accuracy: [tasks].
-      class_accuracy: [tasks, ways], share of a class's queries answered right.
+      class_accuracy: [tasks, ways], over the queries of each class of a task.
       class_ids: [tasks, ways].
-      answered: [classes, classes], queries of the class of the row that were answered with that of the column.
-      asked: [classes, classes], queries of the class of the row in tasks that also had that of the column.
-      right, asked_rows: [rows], how often each example of the table was answered right, and asked.
-      wrong_answers: [rows, classes] int32, what examples were wrongly taken for, and how often.
+      confusion: [classes, classes], number of queries of the row's class that were answered with the column's.
+      possible: [classes, classes], number of queries of the row's class in tasks that also had the column's.
+      row_correct, row_asked: [rows], how often each example of the table was answered right, and asked.
+      row_confusion: [rows, classes] int32, how often each example was mistaken for each class.
     """
 
     task_accuracy: np.ndarray
     class_accuracy: np.ndarray
     class_ids: np.ndarray
-    answered: np.ndarray
-    asked: np.ndarray
-    right: np.ndarray
-    asked_rows: np.ndarray
-    wrong_answers: np.ndarray
+    confusion: np.ndarray
+    possible: np.ndarray
+    row_correct: np.ndarray
+    row_asked: np.ndarray
+    row_confusion: np.ndarray
 
-    def classes(self, least=1):
-        """Return [(class, its accuracies in tasks [n])], the worst first.
+    def classes(self, min_tasks: int = 1) -> list[tuple[int, np.ndarray]]:
+        """Return [(class, its accuracy in each of its tasks [n])], worst first.
 
         Args:
-          least: tasks that a class was in (or as many as any), for its accuracy to mean something.
+          min_tasks: tasks that a class has to be in, for its accuracy to mean something; less where no class is in as
+            many.
         """
-        found = [
-            (number, self.class_accuracy[self.class_ids == number]) for number in np.unique(self.class_ids).tolist()
-        ]
-        least = min(least, max(len(values) for _, values in found))
-        return sorted((each for each in found if len(each[1]) >= least), key=lambda each: each[1].mean())
+        found = [(each, self.class_accuracy[self.class_ids == each]) for each in np.unique(self.class_ids).tolist()]
+        min_tasks = min(min_tasks, max(len(values) for _, values in found))
+        return sorted((each for each in found if len(each[1]) >= min_tasks), key=lambda each: each[1].mean())
 
-    def rates(self):
-        """Return [classes, classes]: how often the row's queries are taken for the column; NaN where never asked."""
+    def rates(self) -> np.ndarray:
+        """Return how often queries of the row are mistaken for the column, [classes, classes]; NaN if never asked."""
         with np.errstate(invalid="ignore"):
-            return self.answered / self.asked
+            return self.confusion / self.possible
 
-    def pairs(self, least=5):
-        """Return [(class, class, rate, rate the other way)] of pairs of classes, those most mixed up first.
+    def pairs(self, min_tasks: int = 5) -> list[tuple[int, int, float, float]]:
+        """Return [(class, class, rate, rate of the reverse)] of pairs of classes, most confused first.
 
         Args:
-          least: tasks that a pair was in together (or as many as any), for its rate to mean something.
+          min_tasks: tasks that have both classes, for the rate to mean something; less where no pair has as many.
         """
-        rates, together = self.rates(), np.zeros_like(self.asked)
+        rates, together = self.rates(), np.zeros_like(self.possible)
         np.add.at(together, (self.class_ids[:, :, np.newaxis], self.class_ids[:, np.newaxis]), 1)
         together = np.triu(together, 1)
-        first, second = np.nonzero(together >= max(1, min(least, together.max())))
-        mixed = rates[first, second] + rates[second, first]
-        order = np.argsort(-mixed, kind="stable")
+        first, second = np.nonzero(together >= max(1, min(min_tasks, together.max())))
+        order = np.argsort(-rates[first, second] - rates[second, first], kind="stable")
         found = []
         for a, b in zip(first[order].tolist(), second[order].tolist(), strict=True):
             pair = (a, b) if rates[a, b] >= rates[b, a] else (b, a)
             found.append((*pair, float(rates[pair]), float(rates[pair[::-1]])))
         return found
 
-    def examples(self, least=10):
-        """Return rows asked at least so often (or as often as any), those answered right most seldom first."""
-        least = min(least, int(self.asked_rows.max()))
-        rows = np.flatnonzero(self.asked_rows >= least)
-        share = self.right[rows] / self.asked_rows[rows]
-        return rows[np.argsort(share, kind="stable")]
+    def examples(self, min_asked: int = 10) -> np.ndarray:
+        """Return rows, lowest accuracy first, that were asked often enough (or as often as any)."""
+        rows = np.flatnonzero(self.row_asked >= min(min_asked, int(self.row_asked.max())))
+        return rows[np.argsort(self.row_correct[rows] / self.row_asked[rows], kind="stable")]
 
 
-def failures_of(subject):
-    """Answer all queries of a ClassificationTarget's tasks and return the Failures; a tie takes the first class."""
-    table = subject.table
-    classes, rows = table.num_classes, table.num_rows
-    answered, asked = np.zeros([classes, classes], np.int64), np.zeros([classes, classes], np.int64)
-    right, asked_rows = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-    wrong_answers = np.zeros([rows, classes], np.int32)
+def find_failures(target: ClassificationTarget) -> Failures:
+    """Answer all queries of a target's tasks and count the answers; a tie takes the first class."""
+    classes, rows = target.table.num_classes, target.table.num_rows
+    confusion, possible = np.zeros([classes, classes], np.int64), np.zeros([classes, classes], np.int64)
+    row_correct, row_asked = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    row_confusion = np.zeros([rows, classes], np.int32)
     class_accuracy = []
-    for episode, tasks in subject.episodes("finding mistakes"):
-        classifier = subject.learner.adapt_in_evaluation(episode.support_x, episode.support_y)
-        logits, _ = subject.logits(episode, classifier[tf.newaxis])
+    for episode, tasks in target.episodes("finding mistakes"):
+        classifier = target.learner.adapt_in_evaluation(episode.support_x, episode.support_y)
+        logits, _ = target.logits(episode, classifier[tf.newaxis])
         answers = tf.argmax(logits[0], axis=-1).numpy().reshape(len(tasks), tasks.ways, tasks.queries)
         correct = answers == np.arange(tasks.ways)[:, np.newaxis]
         class_accuracy.append(correct.mean(axis=2))
         truth = np.broadcast_to(tasks.class_ids[..., np.newaxis], answers.shape)
         given = np.take_along_axis(tasks.class_ids, answers.reshape(len(tasks), -1), axis=1).reshape(answers.shape)
-        np.add.at(answered, (truth, given), 1)
-        np.add.at(asked, (tasks.class_ids[:, :, np.newaxis], tasks.class_ids[:, np.newaxis]), tasks.queries)
-        queries = subject.query_rows(tasks)
-        np.add.at(asked_rows, queries, 1)
-        np.add.at(right, queries, correct)
-        np.add.at(wrong_answers, (queries[~correct], given[~correct]), 1)
-    found = np.concatenate(class_accuracy)
-    return Failures(
-        found.mean(axis=1), found, subject.tasks.class_ids, answered, asked, right, asked_rows, wrong_answers
-    )
+        np.add.at(confusion, (truth, given), 1)
+        np.add.at(possible, (tasks.class_ids[:, :, np.newaxis], tasks.class_ids[:, np.newaxis]), tasks.queries)
+        queries = target.query_rows(tasks)
+        np.add.at(row_asked, queries, 1)
+        np.add.at(row_correct, queries, correct)
+        np.add.at(row_confusion, (queries[~correct], given[~correct]), 1)
+    accuracy = np.concatenate(class_accuracy)
+    counts = confusion, possible, row_correct, row_asked, row_confusion
+    return Failures(accuracy.mean(axis=1), accuracy, target.tasks.class_ids, *counts)
+
+
+def class_of_row(table: EmbeddingTable, row: int) -> tuple[int, int]:
+    """Return the class of a table's row, and the row's number in that class."""
+    number = int(np.searchsorted(table.class_offsets, row, side="right")) - 1
+    return number, int(row - table.class_offsets[number])

@@ -1,7 +1,7 @@
-"""Tasks whose points do not tell the family: made by crowding the inputs, chosen by the exact posterior."""
+"""Tasks whose points leave the family ambiguous: drawn with crowded inputs, selected by the exact posterior."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,22 +12,25 @@ from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT, RegressionSampler
 from leo_tf.regression.families import looks_sinusoid
+from leo_tf.regression.learner import RegressionLearner
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks, grid, join
 
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs
-_SHARE = 0.1  # of the samples that a family needs to count as shown
+_SHARE = 0.1  # of the samples that have to be of a family for it to count
 _DRAWN_AT_ONCE = 2000
-_MOST_DRAWN = 20_000  # at noise 0.3 and 5 shots 145 of 4,000 serve
-_LITTLE_NOISE = 0.05  # below it fewer are drawn in proportion, as a posterior's time, 3 ms here, goes as 1 / noise
+_MOST_DRAWN = 20_000  # at noise 0.3 and 5 shots, 145 of 4,000 are ambiguous
+_LITTLE_NOISE = 0.05  # below it proportionally fewer are drawn: computing a posterior, 3 ms here, takes ~ 1 / noise
 
 
-def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, shots=5):
-    """Draw tasks that leave both families about equally probable.
+def draw_ambiguous(
+    num_tasks: int, seed: int = 0, stream: int = randomness.TEST, noise_stddev: float = 0.3, shots: int = 5
+) -> tuple[RegressionTasks, np.ndarray]:
+    """Draw tasks whose points make both families about equally probable.
 
     Functions and noise are those of `RegressionSampler`; the inputs are uniform in a window of width 3.5 somewhere in
-    the range. Of these tasks the first ones are taken whose exact posterior gives either family 40 to 60 %.
+    the range. The first of these tasks whose exact posterior gives either family 40 to 60 % are returned.
 
     Args:
       num_tasks: number of tasks.
@@ -53,35 +56,36 @@ def draw_ambiguous(num_tasks, seed=0, stream=randomness.TEST, noise_stddev=0.3, 
             parts, probabilities = zip(*batches, strict=True)
             return join(parts).take(slice(num_tasks)), np.concatenate(probabilities)[:num_tasks]
     raise InputError(
-        f"Among {most} tasks of {shots} points with noise of {noise_stddev} only {found} are ambiguous; "
-        f"expected {num_tasks}. Ask for fewer, or take fewer points or more noise."
+        f"Among {most} tasks of {shots} points with noise_stddev={noise_stddev} only {found} are ambiguous; "
+        f"expected {num_tasks}. Ask for fewer, or take fewer points or more noise.",
+        "noise_stddev",
     )
 
 
-def _crowded(sampler, pair, first_task, num_tasks):
+def _crowded(sampler: RegressionSampler, pair: tf.Tensor, first_task: int, num_tasks: int) -> RegressionTasks:
     episode = sampler.sample(pair, first_task, num_tasks)
     functions = sampler.functions(pair, first_task, num_tasks)
     whole = INPUT[1] - INPUT[0]
-    x = episode.support_x * (WINDOW / whole) + episode.query_x * ((whole - WINDOW) / whole)  # the range is about 0
+    x = episode.support_x * (WINDOW / whole) + episode.query_x * ((whole - WINDOW) / whole)  # the range is centred at 0
     y = functions(x) + episode.support_y - functions(episode.support_x)
     truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))[..., 0]
     return RegressionTasks(x.numpy(), y.numpy(), truth.numpy(), functions.is_sinusoid.numpy())
 
 
 class Ambiguity(NamedTuple):
-    """What samples of ambiguous tasks look like."""
+    """Families of the functions sampled on ambiguous tasks."""
 
     num_tasks: int
     sinusoid_probability: float  # of the exact posterior, mean over tasks
     sinusoid_share: Interval  # of the samples that look like sinusoids
     both_families: Interval  # fraction of the tasks with at least 10 % of the samples in either family
-    both_families_exact: float  # the same of the exact posterior's samples
+    both_families_exact: float  # the same for samples of the exact posterior
 
-    def summary(self):
-        """Return a plain dict, for JSON."""
+    def summary(self) -> dict[str, Any]:
+        """Return a plain dict for JSON."""
         return {k: v._asdict() if isinstance(v, Interval) else v for k, v in self._asdict().items()}
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"ambiguous tasks ({self.num_tasks}; exact posterior {100 * self.sinusoid_probability:.0f} % sinusoid): "
             f"{self.sinusoid_share.percent()} of the samples look like sinusoids; both families, 10 % of the samples "
@@ -90,13 +94,21 @@ class Ambiguity(NamedTuple):
         )
 
 
-def evaluate_ambiguity(model, tasks, probability, num_samples=100, noise_stddev=0.3, batch_size=200, jit=True):
-    """Tell which families a model's samples show where the points leave both possible.
+def evaluate_ambiguity(
+    model: RegressionLearner,
+    tasks: RegressionTasks,
+    probability: np.ndarray,
+    num_samples: int = 100,
+    noise_stddev: float = 0.3,
+    batch_size: int = 200,
+    jit: bool = True,
+) -> Ambiguity:
+    """Measure how often a model's samples are of each family where the points leave both possible.
 
     Args:
       model: RegressionLearner.
       tasks, probability: from `draw_ambiguous`.
-      num_samples: functions sampled for each task.
+      num_samples: functions sampled per task.
       noise_stddev: of the targets.
       batch_size, jit: as for FunctionSampler.
 

@@ -1,16 +1,19 @@
-"""A regression learner and fixed tasks, as analyses see them."""
+"""A regression learner and fixed tasks to analyse."""
 
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.analysis_target import AnalysisTarget, Spectra
+from leo_tf.analysis_target import AnalysisTarget, Spectra, Support
+from leo_tf.learners.meta_learner import Trace
 from leo_tf.regression import network
-from leo_tf.regression.tasks import grid
+from leo_tf.regression.learner import RegressionLearner
+from leo_tf.regression.tasks import RegressionTasks, grid
 
 _TASKS_AT_ONCE = 200
-_WHOLE_HESSIANS = 8  # tasks of which the Hessian in the parameters, of 1,761 rows, is decomposed
+_WHOLE_HESSIANS = 8  # tasks per batch whose Hessian in the parameters, of 1,761 rows, is decomposed
 
 
 class RegressionTarget(AnalysisTarget):
@@ -19,58 +22,57 @@ class RegressionTarget(AnalysisTarget):
     Args:
       learner: RegressionLearner.
       tasks: RegressionTasks.
-      shots: support points.
+      shots: number of support points.
     """
 
     measures = MappingProxyType(
         {"mse": "squared error of the function", "support_loss": "squared error of the support"}
     )
 
-    def __init__(self, learner, tasks, shots):
+    def __init__(self, learner: RegressionLearner, tasks: RegressionTasks, shots: int) -> None:
         super().__init__(learner, tasks)
         self.shots = shots
 
     @property
-    def labels(self):
+    def labels(self) -> Mapping[str, np.ndarray]:
         return {"family": np.where(self.tasks.is_sinusoid, "sinusoid", "line")}
 
     @property
-    def values(self):
-        x, sinusoid = grid(), self.tasks.is_sinusoid
-        waves, lines = (
-            np.linalg.lstsq(np.stack(features, axis=1), self.tasks.truth.T, rcond=None)[0]
-            for features in ((np.sin(x), np.cos(x)), (np.ones_like(x), x))
+    def values(self) -> Mapping[str, np.ndarray]:
+        x, is_sinusoid = grid(), self.tasks.is_sinusoid
+        sinusoids, lines = (
+            np.linalg.lstsq(np.stack(basis, axis=1), self.tasks.truth.T, rcond=None)[0]
+            for basis in ((np.sin(x), np.cos(x)), (np.ones_like(x), x))
         )
         return {
-            "amplitude": np.where(sinusoid, np.hypot(*waves), np.nan),
-            "slope": np.where(sinusoid, np.nan, lines[1]),
+            "amplitude": np.where(is_sinusoid, np.hypot(*sinusoids), np.nan),
+            "slope": np.where(is_sinusoid, np.nan, lines[1]),
         }
 
-    def supports(self):
+    def supports(self) -> Iterator[Support]:
         for first in range(0, len(self.tasks), _TASKS_AT_ONCE):
             some = self.tasks.take(slice(first, first + _TASKS_AT_ONCE))
-            yield tuple(tf.constant(values) for values in some.support(self.shots))
+            x, y = some.support(self.shots)
+            yield tf.constant(x), tf.constant(y)
 
-    def spectra(self, support, trace, adapted):
+    def spectra(self, support: Support, trace: Trace, adapted: bool) -> Spectra:
         x, y = (tf.cast(values[:_WHOLE_HESSIANS], tf.float64) for values in support)
         parameters = tf.cast(trace.parameters[-1 if adapted else 0][:_WHOLE_HESSIANS], tf.float64)
 
-        def loss(values):
+        def loss(values: tf.Tensor) -> tf.Tensor:
             errors = tf.math.squared_difference(network.apply(values, x, self.learner.units), y)
             return tf.reduce_sum(tf.reduce_mean(errors, axis=[1, 2]))
 
-        of_parameters = np.concatenate(
-            [np.linalg.eigvalsh(each)[np.newaxis] for each in hessians(loss, parameters).numpy()]
-        )
+        of_parameters = np.stack([np.linalg.eigvalsh(each) for each in hessians(loss, parameters).numpy()])
         if not self.has_decoder:
             return Spectra(None, of_parameters)
         inner = self.learner.support_loss(*support)
-        codes = trace.latents[-1 if adapted else 0]
+        codes = tf.convert_to_tensor(trace.latents)[-1 if adapted else 0]
         of_codes = hessians(lambda latents: inner(self.learner.decoder.mean(latents), 0), codes)
         return Spectra(np.linalg.eigvalsh(of_codes.numpy()), of_parameters)
 
-    def expansion(self, trace):
-        codes = trace.latents[0]
+    def singular_values(self, trace: Trace) -> np.ndarray:
+        codes = tf.convert_to_tensor(trace.latents)[0]
         columns = []
         for direction in tf.eye(codes.shape[1]):
             with tf.autodiff.ForwardAccumulator(codes, tf.broadcast_to(direction, codes.shape)) as accumulator:
@@ -78,31 +80,35 @@ class RegressionTarget(AnalysisTarget):
             columns.append(accumulator.jvp(decoded).numpy())
         return np.linalg.svd(np.stack(columns, axis=2), compute_uv=False)
 
-    def scores(self):
-        errors, losses, x = [], [], grid()
-        truth = self.tasks.truth
-        for first, (support_x, support_y) in enumerate(self.supports()):
+    def scores(self) -> Mapping[str, np.ndarray]:
+        errors, losses = [], []
+        for batch, (support_x, support_y) in enumerate(self.supports()):
             parameters = self.learner.trace(support_x, support_y).parameters
-            expected = truth[first * _TASKS_AT_ONCE :][: len(support_x)]
-            values = np.stack([self.functions(each, x) for each in parameters])
-            errors.append(np.mean((values - expected) ** 2, axis=2))
+            truth = self.tasks.truth[batch * _TASKS_AT_ONCE :][: len(support_x)]
+            values = np.stack([self.functions(each) for each in parameters])
+            errors.append(np.mean((values - truth) ** 2, axis=2))
             fitted = np.stack([self.learner.predict_at(support_x, each).numpy() for each in parameters])
             losses.append(np.mean((fitted - support_y.numpy()) ** 2, axis=(2, 3)))
         return {"mse": np.concatenate(errors, axis=1), "support_loss": np.concatenate(losses, axis=1)}
 
-    def functions(self, parameters, x):
-        """Return the values [tasks, n] of networks with parameters [tasks, num_parameters] at x [n]."""
+    def functions(self, parameters: tf.Tensor) -> np.ndarray:
+        """Return the values on the grid, [tasks, 100], of networks with parameters [tasks, num_parameters]."""
+        x = grid()
         inputs = tf.broadcast_to(tf.constant(x[:, np.newaxis], tf.float32), [len(parameters), len(x), 1])
         return self.learner.predict_at(inputs, parameters).numpy()[..., 0]
 
-    def adapted_functions(self):
-        """Return the functions on the grid after adaptation, [tasks, 100]."""
+    def adapted_functions(self, points: list[int] | None = None) -> np.ndarray:
+        """Return the functions on the grid, [tasks, 100], after adaptation to all support points or to those given."""
+        points = list(range(self.shots)) if points is None else points
         return np.concatenate(
-            [self.functions(self.learner.adapt_in_evaluation(*support), grid()) for support in self.supports()]
+            [
+                self.functions(self.learner.adapt_in_evaluation(*(tf.gather(each, points, axis=1) for each in support)))
+                for support in self.supports()
+            ]
         )
 
 
-def hessians(loss, values):
+def hessians(loss: Callable[[tf.Tensor], tf.Tensor], values: tf.Tensor) -> tf.Tensor:
     """Return each task's Hessian [tasks, n, n] of a loss that is a sum over tasks, at values [tasks, n]."""
     with tf.GradientTape() as outer:
         outer.watch(values)

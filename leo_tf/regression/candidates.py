@@ -1,7 +1,7 @@
-"""What the samples of a task's code are drawn from, and which of a sample's candidates is taken."""
+"""Candidates of the samples of a task's code: their distributions, and the choice of one for each sample."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -9,14 +9,14 @@ from leo_tf.layers import distributions
 
 
 class Codes(NamedTuple):
-    """Gaussians to draw codes from, one for each candidate of each sample of each task, in this order."""
+    """Gaussians over codes, one for each candidate of each sample of each task, in this order."""
 
     distribution: distributions.tfd.Distribution  # batch shape [tasks * samples * candidates], event [num_latents]
-    log_shares: tf.Tensor  # [tasks, samples, candidates], logs of the prior probabilities, which sum to 1 for a sample
+    log_shares: tf.Tensor  # [tasks, samples, candidates], log prior probabilities of each sample's candidates
 
 
-def of_gaussian(posterior, tasks, samples, candidates):
-    """Return the Codes of samples that are all drawn from each task's Gaussian, batch shape [tasks]."""
+def of_gaussian(posterior: Any, tasks: int, samples: int, candidates: int) -> Codes:
+    """Return the Codes of samples from each task's Gaussian, batch shape [tasks]."""
     times = samples * candidates
     shares = tf.fill([tasks, samples, candidates], tf.constant(-math.log(candidates), posterior.dtype))
     if times == 1:
@@ -25,15 +25,16 @@ def of_gaussian(posterior, tasks, samples, candidates):
     return Codes(distributions.gaussian(*each), shares)
 
 
-def of_mixture(posterior, samples, candidates):
-    """Return the Codes of samples whose candidates are of every component of a mixture in turn, with their shares.
+def of_mixture(posterior: Any, samples: int, candidates: int) -> Codes:
+    """Return the Codes of samples whose candidates come from each component of a mixture in turn.
 
-    So nothing random chooses, and a loss of the weighted candidates has a gradient in the shares.
+    The components' shares weight the candidates instead of choosing among them at random, so that a loss has a gradient
+    in the shares.
 
     Args:
       posterior: tfd.MixtureSameFamily of Gaussians, batch shape [tasks].
-      samples: for each task.
-      candidates: for each sample, a multiple of the number of components.
+      samples: per task.
+      candidates: per sample, a multiple of the number of components.
     """
     logits, each = posterior.mixture_distribution.logits, posterior.components_distribution
     components, num_latents = each.batch_shape[-1], each.event_shape[-1]
@@ -46,8 +47,8 @@ def of_mixture(posterior, samples, candidates):
     return Codes(distributions.gaussian(*gaussians), shares)
 
 
-def chosen(values, weights, normals):
-    """Return of every sample the values of one candidate, which a random number chooses.
+def chosen(values: tf.Tensor, weights: tf.Tensor, normals: tf.Tensor) -> tf.Tensor:
+    """Choose one candidate of each sample at random and return its values.
 
     Args:
       values: [samples * candidates, ...].
@@ -64,7 +65,7 @@ def chosen(values, weights, normals):
     return tf.gather(by_sample, choice, batch_dims=1)
 
 
-def likeliest(posterior):
+def likeliest(posterior: Any) -> Any:
     """Return the Gaussian of the component with the largest share of each task's mixture."""
     each, choice = posterior.components_distribution, tf.argmax(posterior.mixture_distribution.logits, axis=1)
     return distributions.gaussian(*(tf.gather(v, choice, batch_dims=1) for v in (each.mean(), each.stddev())))

@@ -1,7 +1,7 @@
 """Few-shot regression tasks: sinusoids and lines with noisy targets, a pure function of seed and task index."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -23,14 +23,14 @@ class Functions(NamedTuple):
     is_sinusoid: tf.Tensor  # [tasks] bool
     coefficients: tf.Tensor  # [tasks, 2]: amplitude and phase, or slope and intercept
 
-    def __call__(self, x):
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Return the values without noise at x [tasks, n, 1]: [tasks, n, 1]."""
         first, second = (column[:, tf.newaxis, tf.newaxis] for column in tf.unstack(self.coefficients, axis=1))
         return tf.where(self.is_sinusoid[:, tf.newaxis, tf.newaxis], first * tf.sin(x - second), first * x + second)
 
 
 class RegressionEpisode(NamedTuple):
-    """A batch of tasks; the targets have noise."""
+    """A batch of tasks with noisy targets."""
 
     support_x: tf.Tensor  # [tasks, shots, 1]
     support_y: tf.Tensor  # [tasks, shots, 1]
@@ -39,9 +39,9 @@ class RegressionEpisode(NamedTuple):
 
 
 class RegressionSampler:
-    """Sample sinusoids and lines, half and half, with noisy points on them.
+    """Sampler of sinusoids and lines, half and half, with noisy points on them.
 
-    Every number is uniform in its range (this module's constants); the noise is normal.
+    Coefficients and inputs are uniform in their ranges (this module's constants); the noise is normal.
 
     Args:
       shots: support points.
@@ -49,21 +49,22 @@ class RegressionSampler:
       noise_stddev: standard deviation of the noise on all targets.
 
     Raises:
-      InputError: fewer than one of either, or a negative spread.
+      InputError: fewer than one of either, or a negative standard deviation.
 
     References:
       Paper section 4.1, with the ranges of Finn et al., "Probabilistic Model-Agnostic Meta-Learning", 2018.
     """
 
-    def __init__(self, shots=5, queries=15, noise_stddev=0.3):
+    def __init__(self, shots: int = 5, queries: int = 15, noise_stddev: float = 0.3) -> None:
         if min(shots, queries) < 1 or not 0.0 <= noise_stddev < math.inf:
             raise InputError(
                 f"Got shots={shots}, queries={queries}, noise_stddev={noise_stddev}; expected at least one point of "
-                "each and a spread of at least 0."
+                "each and a finite standard deviation of at least 0.",
+                "noise_stddev",
             )
         self.shots, self.queries, self.noise_stddev = shots, queries, noise_stddev
 
-    def functions(self, seed, first_task, num_tasks):
+    def functions(self, seed: Any, first_task: Any, num_tasks: int) -> Functions:
         """Draw the true functions of consecutive tasks.
 
         Args:
@@ -76,8 +77,8 @@ class RegressionSampler:
         """
         return self._functions(self._uniform(seed, first_task, num_tasks))
 
-    def sample(self, seed, first_task, num_tasks):
-        """Sample consecutive tasks; arguments as in `functions`, whose noisy points these are.
+    def sample(self, seed: Any, first_task: Any, num_tasks: int) -> RegressionEpisode:
+        """Sample consecutive tasks: noisy points of `functions` with the same arguments.
 
         Returns:
           RegressionEpisode.
@@ -90,23 +91,24 @@ class RegressionSampler:
         (support_x, query_x), (support_y, query_y) = (tf.split(values, sizes, axis=1) for values in (x, y))
         return RegressionEpisode(support_x, support_y, query_x, query_y)
 
-    def _uniform(self, seed, first_task, num_tasks):
+    def _uniform(self, seed: Any, first_task: Any, num_tasks: int) -> tf.Tensor:
         count = 3 + self.shots + self.queries  # family, two coefficients, inputs
         return randomness.uniform(randomness.integers(_pair(seed), first_task, num_tasks, count))
 
-    def _functions(self, uniform):
+    @staticmethod
+    def _functions(uniform: tf.Tensor) -> Functions:
         is_sinusoid = uniform[:, 0] < 0.5
         sinusoid = tf.stack([_between(AMPLITUDE, uniform[:, 1]), _between(PHASE, uniform[:, 2])], axis=1)
         line = tf.stack([_between(SLOPE, uniform[:, 1]), _between(INTERCEPT, uniform[:, 2])], axis=1)
         return Functions(is_sinusoid, tf.where(is_sinusoid[:, tf.newaxis], sinusoid, line))
 
 
-def _pair(seed):
+def _pair(seed: Any) -> tf.Tensor:
     if tf.is_tensor(seed) and seed.shape.rank:
         return seed
     return randomness.stream_seed(seed, randomness.EPISODES)
 
 
-def _between(limits, uniform):
+def _between(limits: tuple[float, float], uniform: tf.Tensor) -> tf.Tensor:
     low, high = limits
     return low + (high - low) * uniform

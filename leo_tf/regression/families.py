@@ -1,12 +1,15 @@
-"""Which family a function looks like: the better fit of a line and of a sinusoid."""
+"""The family that fits a function more closely: lines or sinusoids."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 
-def looks_sinusoid(values, x):
-    """Tell sinusoid-like functions from line-like ones.
+def looks_sinusoid(values: Any, x: Any) -> np.ndarray:
+    """Classify functions as sinusoid-like or line-like.
 
-    A function counts for the family that has the member closest to it in least squares: a + b x, or
+    A function belongs to the family whose closest member fits it better in least squares: a + b x, or
     a sin(x) + b cos(x), which is any amplitude and phase. Both have two coefficients.
 
     Args:
@@ -21,7 +24,7 @@ def looks_sinusoid(values, x):
     return sinusoid < line
 
 
-def _residual(values, features):
+def _residual(values: Any, features: Sequence[np.ndarray]) -> np.ndarray:
     """Return the squared distance of functions [..., n] from the span of features, [...]."""
     basis, _ = np.linalg.qr(np.stack(features, axis=1))
     values = np.asarray(values, np.float64)

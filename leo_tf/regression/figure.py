@@ -1,7 +1,7 @@
-"""The figure of the paper's section 4.1: sampled functions through few points, certain tasks and ambiguous ones."""
+"""The figure of the paper's section 4.1: functions sampled given few points, on certain tasks and ambiguous ones."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.tasks import RegressionTasks, draw_tasks, join
 
 _CERTAIN = 0.99  # posterior probability of the family
-_WIDEST_GAP = 3.0  # of the inputs in the panels of certain tasks: points all over the range
+_WIDEST_GAP = 3.0  # between inputs in the panels of certain tasks, whose points cover the range
 _SHOTS = 5
 _SEED = 0
 _CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
@@ -27,12 +27,12 @@ class Panels(NamedTuple):
     probability: np.ndarray  # [4], of a sinusoid given the points, exact
 
 
-def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
-    """Choose tasks that show (a, b) certainty about the family, (c, d) ambiguity.
+def choose_panels(noise_stddev: float = 0.3, stream: int = randomness.TEST) -> Panels:
+    """Choose tasks whose family is (a, b) certain and (c, d) ambiguous.
 
-    By the exact posterior, which no model has a part in. (a), a sinusoid, and (b), a line, are the first tasks of the
-    stream that are so with 99 % and whose points lie all over the range; (c), a sinusoid, and (d), a line, the first
-    ambiguous ones.
+    The choice is by the exact posterior and so does not depend on a model. (a), a sinusoid, and (b), a line, are the
+    first tasks of the stream whose family is 99 % certain and whose points cover the range; (c), a sinusoid, and (d), a
+    line, are the first ambiguous ones.
 
     Args:
       noise_stddev: of the targets, above 0.
@@ -42,7 +42,7 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
       Panels.
 
     Raises:
-      InputError: there are no ambiguous tasks, as with very little noise.
+      InputError: no task is ambiguous, as with very little noise.
     """
     crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
     tasks = draw_tasks(_CANDIDATES, _SEED, stream, noise_stddev)
@@ -54,7 +54,7 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
     chosen, probabilities = [], []
     for is_sinusoid in (True, False):
         doubt = np.maximum(_CERTAIN - (probability if is_sinusoid else 1 - probability), 0)
-        # argmin takes the first of those that lack nothing.
+        # argmin takes the first of the tasks at 0, which meet both conditions.
         task = int(np.argmin(np.where(tasks.is_sinusoid == is_sinusoid, excess + doubt, np.inf)))
         chosen.append(dataclasses.replace(tasks, support_x=support_x, support_y=support_y).take([task]))
         probabilities.append(probability[task])
@@ -65,12 +65,12 @@ def choose_panels(noise_stddev=0.3, stream=randomness.TEST):
     return Panels(join(chosen), np.array(probabilities))
 
 
-def draw_figure(panels, samples, x, title=""):
-    """Draw the true functions, their points and sampled functions, coloured by the family that these look like.
+def draw_figure(panels: Panels, samples: np.ndarray, x: np.ndarray, title: str = "") -> Any:
+    """Draw the true functions, their points and sampled functions, coloured by the family that these resemble.
 
     Args:
       panels: Panels.
-      samples: functions of their tasks at x, [samples, 4, n].
+      samples: sampled functions at x, [samples, 4, n].
       x: the grid [n] that `panels.tasks.truth` is on.
       title: text.
 
@@ -103,7 +103,7 @@ def draw_figure(panels, samples, x, title=""):
     return plots.finished(figure, bottom=0.05)
 
 
-def _legend():
+def _legend() -> list[Any]:
     from matplotlib.lines import Line2D
 
     return [

@@ -1,15 +1,16 @@
-"""What meta-training judges several sampled functions of a task by."""
+"""Losses of several sampled functions per task, for meta-training."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-_SMALLEST = 1e-6  # under the root, whose gradient at 0 is none; in squared units of the targets
+_SMALLEST = 1e-6  # added under the root, which has no gradient at 0; in squared units of the targets
 
 
-def squared_error(values, targets, weights):
-    """Return the mean squared error of single samples: the paper's loss. It charges for spread.
+def squared_error(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Return the mean squared error of single samples: the paper's loss, which penalises their variance.
 
     Args:
       values: sampled functions [tasks, samples, candidates, n].
@@ -23,10 +24,10 @@ def squared_error(values, targets, weights):
     return tf.reduce_mean(tf.reduce_sum(weights * errors, axis=2), axis=1)
 
 
-def smoothed(values, x, width):
-    """Average functions over neighbouring points, with weights that fall off as a Gaussian.
+def smoothed(values: tf.Tensor, x: tf.Tensor, width: float) -> tf.Tensor:
+    """Average functions over neighbouring points with Gaussian weights.
 
-    Noise of every point's own averages out; functions that change over more than the width stay.
+    Independent noise of the points averages out; features of the function that are wider than the Gaussian remain.
 
     Args:
       values: [tasks, functions, n].
@@ -41,20 +42,20 @@ def smoothed(values, x, width):
     return tf.matmul(values, weights, transpose_b=True)
 
 
-def energy_score(values, targets, weights):
+def energy_score(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Estimate the energy score E|f - y| - E|f - f'| / 2 of the distribution of f; lower is better.
 
-    |.| is the root mean square over a task's points, so that a whole function is judged, not one point at a time:
-    between two possible functions is no good place. On average over targets y, no distribution of f scores better
-    than that of the y; any other scores worse. f and f' are independent samples, so the estimate is without bias, and
-    its optimum is the true distribution with two samples as with many. (Where the members of an ensemble differ in
-    more than their noise, a few can do without each other and drift away; then a biased estimate is better.)
+    |.| is the root mean square over a task's points, so that the score is one of whole functions, not of single points:
+    a function halfway between two possible ones scores badly. The score is strictly proper: on average over targets y,
+    the distribution of y itself scores best. f and f' are independent samples, so the estimate is unbiased, and its
+    optimum is the true distribution for two samples as for many. (An ensemble whose members have weights of their own
+    is different: some may then drift away, and a biased estimate is better.)
 
     Args:
       values: sampled functions [tasks, samples, candidates, n], at least two samples.
       targets: [tasks, n].
-      weights: probabilities of a sample's candidates [tasks, samples, candidates], sums 1. The score is the mean over
-        which one is taken.
+      weights: probabilities of a sample's candidates [tasks, samples, candidates], sums 1. The score is its expectation
+        over the choice of candidates.
 
     Returns:
       [tasks].
@@ -74,9 +75,9 @@ def energy_score(values, targets, weights):
     return error - between / (samples * (samples - 1))
 
 
-def _take(values, columns):
+def _take(values: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
     return tf.gather(values, columns, axis=1)
 
 
-def _distance(a, b):
+def _distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_mean(tf.math.squared_difference(a, b), axis=-1) + _SMALLEST)

@@ -1,29 +1,33 @@
-"""The inference model f_theta: a ReLU perceptron whose parameters, of every task its own, are one vector."""
+"""The inference model f_theta: a ReLU perceptron whose parameters are one vector per task."""
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-_BIAS_SPREAD = 0.1
+_BIAS_STDDEV = 0.1
 
 
-def parameter_shapes(units):
-    """Return the shapes of kernels and biases in their order in the vector: kernel, bias, kernel, bias, ...
+def parameter_shapes(units: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the shapes of the parameters in their order in the vector: kernel, bias, kernel, bias, ...
 
     Args:
       units: sizes of the layers, input and output included: (1, 40, 40, 1).
     """
-    return [shape for rows, columns in itertools.pairwise(units) for shape in ((rows, columns), (columns,))]
+    shapes: list[tuple[int, ...]] = []
+    for rows, columns in itertools.pairwise(units):
+        shapes += [(rows, columns), (columns,)]
+    return shapes
 
 
-def num_parameters(units):
+def num_parameters(units: Sequence[int]) -> int:
     """Return the length of the parameter vector: 1,761 for (1, 40, 40, 1)."""
     return sum(map(math.prod, parameter_shapes(units)))
 
 
-def apply(parameters, x, units):
-    """Evaluate every task's network.
+def apply(parameters: tf.Tensor, x: tf.Tensor, units: Sequence[int]) -> tf.Tensor:
+    """Evaluate each task's network.
 
     Args:
       parameters: [tasks, num_parameters].
@@ -41,8 +45,8 @@ def apply(parameters, x, units):
     return x
 
 
-def initial_parameters(seed, units):
-    """Draw a network to start from: He-normal kernels, and biases of spread 0.1, so that kinks are not all at 0.
+def initial_parameters(seed: tf.Tensor, units: Sequence[int]) -> tf.Tensor:
+    """Draw initial parameters: He-normal kernels, and biases of standard deviation 0.1, so that kinks are not all at 0.
 
     Args:
       seed: [2] from `randomness.stream_seed`.
@@ -52,21 +56,14 @@ def initial_parameters(seed, units):
       float32 [num_parameters].
     """
     shapes = parameter_shapes(units)
-    spreads = [math.sqrt(2.0 / shape[0]) if len(shape) == 2 else _BIAS_SPREAD for shape in shapes]
+    stddevs = [math.sqrt(2.0 / shape[0]) if len(shape) == 2 else _BIAS_STDDEV for shape in shapes]
     draws = tf.random.stateless_normal([num_parameters(units)], seed)
-    return draws * tf.repeat(tf.constant(spreads), [math.prod(shape) for shape in shapes])
+    return draws * tf.repeat(tf.constant(stddevs), [math.prod(shape) for shape in shapes])
 
 
-def glorot_stddev(units):
-    """Return, for every parameter, the standard deviation of a Glorot-initialised network: of a bias, its kernel's.
-
-    Returns:
-      List of num_parameters floats.
-    """
-    sizes = [(math.prod(shape), math.sqrt(2.0 / (rows + columns))) for (rows, columns), shape in _with_kernels(units)]
-    return [stddev for size, stddev in sizes for _ in range(size)]
-
-
-def _with_kernels(units):
-    shapes = parameter_shapes(units)
-    return [(shapes[index - index % 2], shape) for index, shape in enumerate(shapes)]
+def glorot_stddev(units: Sequence[int]) -> list[float]:
+    """Return the standard deviation of each parameter of a Glorot-initialised network; a bias has its kernel's."""
+    stddevs = []
+    for rows, columns in itertools.pairwise(units):
+        stddevs += [math.sqrt(2.0 / (rows + columns))] * ((rows + 1) * columns)
+    return stddevs

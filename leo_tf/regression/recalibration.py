@@ -1,24 +1,27 @@
-"""Calibrated spread: one number that samples are stretched by about their mean, chosen on validation tasks."""
+"""Recalibration of sampled functions: a factor on their distance from the mean, fitted on validation tasks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from scipy import optimize
 
 from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.regression.learner import RegressionLearner
 from leo_tf.regression.metrics import LEVELS, coverage, crps
 from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.tasks import RegressionTasks
 
-_LARGEST = 20.0
+_MAX_FACTOR = 20.0
 
 
-def stretch(samples, factor):
-    """Return samples [samples, ...] with `factor` times their distance from their mean; the mean stays."""
+def stretch(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply the distance of samples [samples, ...] from their mean by `factor`."""
     mean = samples.mean(axis=0)
     return mean + factor * (samples - mean)
 
 
-def fit_spread(samples, truth):
-    """Return the factor of least continuous ranked probability score, which is convex in it.
+def fit_spread(samples: np.ndarray, truth: np.ndarray) -> float:
+    """Return the factor with the least continuous ranked probability score, which is convex in it.
 
     Args:
       samples: [samples, tasks, points].
@@ -28,41 +31,51 @@ def fit_spread(samples, truth):
       Float from 0 to 20.
     """
 
-    def score(factor):
+    def score(factor: float) -> float:
         return crps(stretch(samples, factor), truth).mean()
 
-    return float(optimize.minimize_scalar(score, bounds=(0.0, _LARGEST), method="bounded", options={"xatol": 1e-3}).x)
+    return float(
+        optimize.minimize_scalar(score, bounds=(0.0, _MAX_FACTOR), method="bounded", options={"xatol": 1e-3}).x
+    )
 
 
 class CalibratedSpread(NamedTuple):
-    """Scores of stretched samples; the error of their mean is that of the samples."""
+    """Scores of stretched samples, whose mean, and so its error, is unchanged."""
 
     factor: float
-    fitted_on: int  # validation tasks
+    fitted_on: int  # number of validation tasks
     shots: int
     crps: Interval
-    coverage: dict  # {level: Interval}
+    coverage: dict[float, Interval]  # by level
 
-    def summary(self):
-        """Return a plain dict, for JSON."""
+    def summary(self) -> dict[str, Any]:
+        """Return a plain dict for JSON."""
         levels = {str(level): found._asdict() for level, found in self.coverage.items()}
         return {**self._asdict(), "crps": self.crps._asdict(), "coverage": levels}
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"spread times {self.factor:.2f} (chosen on {self.fitted_on} validation tasks), {self.shots} shot: crps "
             f"{self.crps.mean:.4f}, 90 % interval covers {100 * self.coverage[0.9].mean:.1f} %"
         )
 
 
-def evaluate_spread(model, validation, tasks, shots, num_samples=100, batch_size=200, jit=True):
-    """Choose the factor on validation tasks, and score what it makes of the samples of others.
+def evaluate_spread(
+    model: RegressionLearner,
+    validation: RegressionTasks,
+    tasks: RegressionTasks,
+    shots: int,
+    num_samples: int = 100,
+    batch_size: int = 200,
+    jit: bool = True,
+) -> CalibratedSpread:
+    """Fit the factor on validation tasks, and score the stretched samples of other tasks.
 
     Args:
-      model: RegressionLearner that samples.
+      model: stochastic RegressionLearner.
       validation, tasks: RegressionTasks.
-      shots: number of support points of both.
-      num_samples: functions sampled for each task, at least 2.
+      shots: number of support points.
+      num_samples: functions sampled per task, at least 2.
       batch_size, jit: as for FunctionSampler.
 
     Returns:
@@ -70,9 +83,8 @@ def evaluate_spread(model, validation, tasks, shots, num_samples=100, batch_size
     """
     sampler = FunctionSampler(model, batch_size, jit)
 
-    def samples(of):
-        support_x, support_y = of.support(shots)
-        return sampler.functions(support_x, support_y, num_samples)
+    def samples(of: RegressionTasks) -> np.ndarray:
+        return sampler.functions(*of.support(shots), num_samples)
 
     found = samples(validation)
     factor = fit_spread(found, validation.truth)

@@ -1,36 +1,39 @@
-"""Functions that a model samples for a task's support points."""
+"""Functions that a model samples given a task's support points."""
+
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from leo_tf import randomness
+from leo_tf.regression.learner import RegressionLearner
 from leo_tf.regression.tasks import grid
 
 
 class FunctionSampler:
-    """Adapt a model to support points many times over, and evaluate what comes of it.
+    """Sampler of functions from a model: it adapts repeatedly with other noise and evaluates the adapted networks.
 
     Args:
       model: RegressionLearner.
       batch_size: tasks at once; changes speed and memory only.
-      jit: whether XLA compiles it.
+      jit: whether to compile with XLA.
     """
 
-    def __init__(self, model, batch_size=200, jit=True):
+    def __init__(self, model: RegressionLearner, batch_size: int = 200, jit: bool = True) -> None:
         self._model, self._batch_size = model, batch_size
         self._values = tf.function(self._values_of, jit_compile=jit, reduce_retracing=True)
 
-    def functions(self, support_x, support_y, num_samples, x=None, seed=0, first_task=0):
-        """Sample functions given support points.
-
-        A model without noise has one, whatever the number asked for.
+    def functions(
+        self, support_x: Any, support_y: Any, num_samples: int, x: Any = None, seed: int = 0, first_task: int = 0
+    ) -> np.ndarray:
+        """Sample functions given support points; a deterministic model always gives one.
 
         Args:
           support_x, support_y: [tasks, shots, 1].
-          num_samples: functions for each task, int; 0 for the deterministic one, through means.
+          num_samples: functions per task; 0 for a single one through means, without noise.
           x: inputs [n]; default `grid()`.
           seed: int; sample s of task t is a function of it, s and t.
-          first_task: t of the first of these tasks, int; those after it have the numbers after it.
+          first_task: t of the first of these tasks; the others are numbered consecutively.
 
         Returns:
           float32 [samples, tasks, n].
@@ -41,9 +44,9 @@ class FunctionSampler:
         found = np.empty([num_samples if stochastic and num_samples else 1, tasks, len(x)], np.float32)
         pair = randomness.stream_seed(seed, randomness.SAMPLES)
         for first in range(0, tasks, self._batch_size):
-            # The last batch is filled up with its last task, so that one graph serves all.
-            chosen = np.minimum(np.arange(self._batch_size) + first, tasks - 1)
-            support = [tf.constant(np.asarray(values, np.float32)[chosen]) for values in (support_x, support_y)]
+            # The last batch is padded with its last task, so that one graph serves all.
+            indices = np.minimum(np.arange(self._batch_size) + first, tasks - 1)
+            support = [tf.constant(np.asarray(values, np.float32)[indices]) for values in (support_x, support_y)]
             for sample in range(len(found)):
                 bits = None
                 if stochastic and num_samples:
@@ -54,10 +57,12 @@ class FunctionSampler:
         return found
 
     @tf.function
-    def _bits(self, pair, first_task):
+    def _bits(self, pair: tf.Tensor, first_task: tf.Tensor) -> tf.Tensor:
         return randomness.bits(pair, first_task, self._batch_size, self._model.normals_per_task, tf.uint16)
 
-    def _values_of(self, support_x, support_y, query_x, bits):
+    def _values_of(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, bits: tf.Tensor | None
+    ) -> tf.Tensor:
         if bits is None:
             parameters = self._model.adapt_in_evaluation(support_x, support_y)
         else:

@@ -1,4 +1,4 @@
-"""python -m leo_tf.analysis on small runs: one page, numbers that repeat, and what it refuses."""
+"""python -m leo_tf.analysis on small runs: one page, repeatable numbers, and errors."""
 
 import json
 
@@ -9,7 +9,7 @@ from saved_runs import save_run
 
 from leo_tf import InputError
 from leo_tf.analysis import __main__ as command
-from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, MAMLConfig, RunConfig
+from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, MAMLConfig, ProtoLEOConfig, RunConfig
 
 TASKS = 12
 
@@ -20,7 +20,7 @@ def learner(steps=1, finetuning=1, **settings):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with runs of a LEO, a generator, Meta-SGD and a regression, and the data of the first three."""
+    """A directory with runs of LEO, a generator, ProtoLEO, Meta-SGD and regression, and their data and images."""
     from PIL import Image
 
     root = tmp_path_factory.mktemp("runs")
@@ -46,8 +46,9 @@ def runs(tmp_path_factory):
     save_run(root / "leo", RunConfig(learner(), data, episodes), record)
     save_run(root / "generator", RunConfig(learner(steps=0), data, episodes), record)
     save_run(root / "generator_only", RunConfig(learner(steps=0, finetuning=0), data, episodes), record)
-    zero = learner(decoder_init="zero", prototype_residual=True)
-    save_run(root / "zero", RunConfig(zero, data, episodes), record)
+    added = ProtoLEOConfig("none", prototype_scale=1.0, support_temperature=1.0, query_dropout="all")
+    zero = RunConfig(learner(), data, episodes, proto_leo=added, algorithm="proto_leo")
+    save_run(root / "proto_leo", zero, record)
     two_way = RunConfig(MAMLConfig(maml_steps=2), data, EpisodeConfig(num_classes=2), algorithm="metasgd")
     save_run(root / "two_way", two_way, record)
     save_run(root / "metasgd", RunConfig(MAMLConfig(maml_steps=2), data, episodes, algorithm="metasgd"), record)
@@ -79,7 +80,7 @@ def analyse(runs, monkeypatch):
     return run
 
 
-def test_everything_of_a_leo(runs, analyse):
+def test_report_with_all_analyses_of_leo(runs, analyse):
     folder = analyse(
         f"--compare_to={runs / 'generator'},{runs / 'metasgd'}",
         "--num_tr_examples_per_class=2",
@@ -95,9 +96,9 @@ def test_everything_of_a_leo(runs, analyse):
     assert found["latent_space"]["split"] == "val" and found["curvature"]["split"] == "test"
     assert [step["latent_steps"] for step in found["adaptation"]["steps"]] == [0, 1, 1]
     page = (folder / "report.html").read_text()
-    pictures = {path.stem for path in folder.glob("*.png")}
-    assert {"tsne", "pca", "curvature", "step_lengths", "worst_pairs", "worst_examples", "reliability"} <= pictures
-    assert page.count("data:image/png;base64,") == len(pictures)
+    figures = {path.stem for path in folder.glob("*.png")}
+    assert {"tsne", "pca", "curvature", "step_lengths", "worst_pairs", "worst_examples", "reliability"} <= figures
+    assert page.count("data:image/png;base64,") == len(figures)
     assert 'src="tsne.png"' not in page
     for claim in found["curvature"]["claims"]:
         assert claim["claim"] in page and claim["finding"] in page
@@ -107,8 +108,7 @@ def test_everything_of_a_leo(runs, analyse):
 
 
 @pytest.mark.parametrize("of", ["leo", "regression"])
-def test_equal_seeds_give_equal_numbers(analyse, of):
-    """Of every analysis that there is of the problem."""
+def test_equal_seeds_give_equal_numbers_in_every_analysis(analyse, of):
 
     def numbers(*arguments):
         shots = ["--num_tr_examples_per_class=2"] if of == "leo" else []
@@ -122,67 +122,68 @@ def test_equal_seeds_give_equal_numbers(analyse, of):
     assert all(others[name] != found for name, found in first.items())
 
 
-def test_of_metasgd(analyse):
+def test_report_of_meta_sgd(analyse):
     folder = analyse("--num_tr_examples_per_class=2", of="metasgd")
     found = json.loads((folder / "report.json").read_text())["analyses"]
-    assert list(found) == ["curvature", "adaptation", "leave_one_out", "failures", "calibration"]
+    assert list(found) == ["curvature", "adaptation", "leave_one_out", "failures", "calibration", "grid"]
+    assert {cell["ways"] for cell in found["grid"]["cells"]} == {3}
     assert found["curvature"]["claims"] == []
     assert "3-way 2-shot tasks of own" in (folder / "report.md").read_text()
 
 
-@pytest.mark.parametrize("of", ["generator_only", "zero"])
-def test_a_model_that_does_not_move(analyse, of):
-    """No steps, or a decoder of zeros, which has no gradient: what can be said is said, in numbers that are some."""
+@pytest.mark.parametrize("of", ["generator_only", "proto_leo"])
+def test_models_without_movement(analyse, of):
+    """No steps, or a decoder of zeros, which has no gradient: the report has no NaN and says what is missing."""
     folder = analyse(of=of)
     text = (folder / "report.json").read_text()
     json.loads(text, parse_constant=pytest.fail)
     page = (folder / "report.md").read_text()
     assert "nan" not in page.lower().replace("finan", "")
-    assert ("its latent space is flat" in page) == (of == "zero")
-    assert "beside a run of Meta-SGD or MAML" in page
+    assert ("its latent space is flat" in page) == (of == "proto_leo")
+    assert "compare with a run of Meta-SGD or MAML" in page
 
 
-def test_a_report_takes_the_pictures_of_the_one_before_away(analyse):
-    folder = analyse("--what=adaptation,calibration", output="twice-over")
+def test_a_report_replaces_the_figures_of_the_previous_one(analyse):
+    folder = analyse("--analyses=adaptation,calibration", output="twice-over")
     (folder / "mine.png").write_bytes(b"")
-    analyse("--what=calibration", output="twice-over")
+    analyse("--analyses=calibration", output="twice-over")
     assert {path.name for path in folder.glob("*.png")} == {"mine.png", "reliability.png"}
 
 
-def test_class_names_of_all_kinds(runs, analyse):
-    """Names that Markdown, HTML or matplotlib would take for something else."""
+def test_class_names_with_markup(runs, analyse):
+    """Names that Markdown, HTML or matplotlib would interpret."""
     names = ["a|b", "<b>bold</b>", "*star*", "US$ $x_{", "_under", "new\nline"]
     (runs / "data" / "odd").mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
     for split in ("val", "test"):
         rows = {"embeddings": rng.normal(size=(54, 8)), "labels": np.repeat(names, 9)}
         np.savez(runs / "data" / "odd" / f"{split}.npz", **rows)
-    what = ["--what=latent_space,failures", "--highlight=US$ $x_{"]
-    page = (analyse(*what, "--dataset_name=odd", output="odd", tasks=30) / "report.html").read_text()
+    arguments = ["--analyses=latent_space,failures", "--highlight=US$ $x_{"]
+    page = (analyse(*arguments, "--dataset_name=odd", output="odd", tasks=30) / "report.html").read_text()
     for shown in ("a&#124;b", "&lt;b&gt;bold&lt;/b&gt;", "*star*", "US$ $x_{", "_under", "new line"):
         assert f"<td>{shown}</td>" in page
 
 
-def test_without_validation_data_the_rest_is_analysed(runs, analyse):
+def test_without_validation_data_other_analyses_work(runs, analyse):
     (runs / "data" / "tested").mkdir(exist_ok=True)
     test = runs / "data" / "tested" / "test.npz"
     test.write_bytes((runs / "data" / "own" / "test.npz").read_bytes())
-    with pytest.raises(InputError, match="latent_space is of the val classes where no split is given; give split=test"):
+    with pytest.raises(InputError, match="Without split, latent_space takes the val classes; give split=test"):
         analyse("--dataset_name=tested")
-    analyse("--dataset_name=tested", "--what=adaptation", output="tested")
-    analyse("--dataset_name=tested", "--what=latent_space", "--split=test", output="tested")
+    analyse("--dataset_name=tested", "--analyses=adaptation", output="tested")
+    analyse("--dataset_name=tested", "--analyses=latent_space", "--split=test", output="tested")
 
 
-def test_an_image_that_cannot_be_read(runs, analyse):
+def test_an_unreadable_image_is_refused(runs, analyse):
     images = runs / "broken" / "images"
     images.mkdir(parents=True, exist_ok=True)
     for path in (runs / "images").glob("test*.png"):
         (images / path.name).write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"Cannot read the image .*test.*png .*; put it back"):
-        analyse(f"--images={runs / 'broken'}", "--what=failures")
+    with pytest.raises(InputError, match=r"Cannot read the image .*test.*png .*; restore the file"):
+        analyse(f"--images={runs / 'broken'}", "--analyses=failures")
 
 
-def test_of_regression(analyse):
+def test_report_of_regression(analyse):
     folder = analyse(of="regression")
     found = json.loads((folder / "report.json").read_text())["analyses"]
     assert list(found) == ["latent_space", "interpolation", "curvature", "adaptation", "leave_one_out", "failures"]
@@ -195,30 +196,59 @@ def test_of_regression(analyse):
 @pytest.mark.parametrize(
     "arguments, of, message",
     [
-        (["--what=everything"], "leo", "Got what=everything; expected some of latent_space, curvature, adaptation, "),
-        (["--what=leave_one_out"], "leo", r"leave_one_out \(leave_one_out needs 2 shots or more\); expected some of "),
-        (["--what=latent_space"], "metasgd", r"needs codes that an encoder made\); expected some of curvature, adap"),
-        (["--what=grid"], "regression", "this regression run of LEO"),
-        (["--what=steps"], "leo", r"Got what=steps \(steps is adaptation here\); expected some of "),
+        (["--ways_grid=3"], "regression", "Got ways_grid, which only the analysis grid uses"),
+        (["--analyses=grid", "--ways_grid=5,many"], "leo", "ways_grid=5,many was given; expected whole numbers"),
+        (["--analyses=grid", "--ways_grid=3,7"], "leo", "7-way tasks need 7 classes"),
+        (["--analyses=grid", "--ways_grid=4"], "metasgd", "3 classes; got tasks of 4"),
+        (
+            ["--analyses=everything"],
+            "leo",
+            "Got analyses=everything; expected some of latent_space, curvature, adaptation, ",
+        ),
+        (
+            ["--analyses=leave_one_out"],
+            "leo",
+            r"leave_one_out \(leave_one_out needs 2 shots or more\); expected some of ",
+        ),
+        (["--analyses=latent_space"], "metasgd", r"needs an encoder\); expected some of curvature, adap"),
+        (["--analyses=grid"], "regression", "this regression run of LEO"),
         (["--compare_to={runs}/two_way"], "leo", "The Meta-SGD of compare_to does not take .* those of 2 classes"),
-        (["--compare_to={runs}/metasgd", "--what=failures"], "leo", "Got compare_to, which only curvature uses, and "),
-        (["--highlight=val0"], "metasgd", "Got highlight, which only latent_space uses, and what is analysed is curv"),
-        (["--images={runs}", "--what=grid"], "leo", "Got images, which only failures uses.*expected what=grid,failur"),
+        (
+            ["--compare_to={runs}/metasgd", "--analyses=failures"],
+            "leo",
+            "Got compare_to, which only the analysis curvature uses, ",
+        ),
+        (
+            ["--highlight=val0"],
+            "metasgd",
+            "Got highlight, which only the analysis latent_space uses, while the analyses are curv",
+        ),
+        (
+            ["--images={runs}", "--analyses=grid"],
+            "leo",
+            "Got images, which only the analysis failures uses.*expected analyses=grid,fa",
+        ),
         (["--images={runs}"], "regression", "for a regression run, which has none"),
-        (["--num_classes=3"], "regression", "is a regression run, for which --num_classes has no meaning"),
-        (["--num_tasks=9"], "leo", "Got num_tasks=9; expected at least 10 to analyse"),
-        (["--compare_to={runs}/regression"], "leo", "a regression run; expected a classification run"),
+        (["--num_classes=3"], "regression", "is a regression run, for which num_classes has no meaning"),
+        (["--num_tasks=9"], "leo", "num_tasks=9 was given; expected at least 10"),
+        (["--compare_to={runs}/regression"], "leo", "is a regression run; expected a classification run"),
         (["--compare_to={runs}/nowhere"], "leo", "No run in .*nowhere"),
         ([], "nowhere", "No run in .*nowhere"),
         (["--num_classes=7"], "leo", "7-way tasks need 7 classes"),
-        (["--highlight=zebra", "--what=latent_space"], "leo", "Got highlight=zebra; expected one of val0, val1"),
-        (["--images={runs}/data", "--what=failures"], "leo", "where there is no images/test0-"),
+        (["--highlight=zebra", "--analyses=latent_space"], "leo", "Got highlight=zebra; expected one of val0, val1"),
+        (["--images={runs}/data", "--analyses=failures"], "leo", "where there is no images/test0-"),
         (["--split=train"], "regression", "expected val or test for a regression run"),
     ],
 )
-def test_refuses(runs, analyse, arguments, of, message):
+def test_errors(runs, analyse, arguments, of, message):
     with pytest.raises(InputError, match=message):
         analyse(*(argument.format(runs=runs) for argument in arguments), of=of)
+
+
+def test_grid_of_given_shapes(analyse):
+    folder = analyse("--analyses=grid", "--ways_grid=2,4", "--shots_grid=1,3", output="shapes")
+    cells = json.loads((folder / "report.json").read_text())["analyses"]["grid"]["cells"]
+    assert [(cell["ways"], cell["shots"]) for cell in cells] == [(2, 1), (2, 3), (4, 1), (4, 3)]
 
 
 def test_a_run_without_a_checkpoint_is_refused(runs, analyse):
@@ -231,6 +261,6 @@ def test_a_run_without_a_checkpoint_is_refused(runs, analyse):
         analyse(f"--compare_to={runs / 'young'}")
 
 
-def test_runs_of_one_name_are_told_apart(runs, analyse):
-    folder = analyse(f"--compare_to={runs / 'leo'}", "--what=curvature", output="twice")
+def test_runs_of_the_same_model_are_named_after_their_folders(runs, analyse):
+    folder = analyse(f"--compare_to={runs / 'leo'}", "--analyses=curvature", output="twice")
     assert "LEO (leo)" in json.loads((folder / "report.json").read_text())["analyses"]["curvature"]["models"]

@@ -1,4 +1,4 @@
-"""Calibration against numbers worked out by hand and against the evaluation on the same tasks."""
+"""Calibration against values by hand and against the evaluation on the same tasks."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.calibration import Tallies, calibration, fit_temperature, tally
 
 
-def test_by_hand():
+def test_calibration_matches_values_by_hand():
     """Two tasks of three queries, two classes, five bins; softmax(log p) is p."""
     probabilities = np.array([
         [[0.9, 0.1], [0.3, 0.7], [0.75, 0.25]],
@@ -18,7 +18,7 @@ def test_by_hand():
     ])  # fmt: skip
     labels = np.array([[0, 1, 0], [1, 1, 1]])
     found = calibration(tally(np.log(probabilities), labels, bins=5))
-    # To 0.6: 0.5, half right by sharing. To 0.8: 0.7, 0.75, 0.65, all right. To 1: 0.9 right, 0.95 wrong.
+    # Up to 0.6: 0.5, a tie that is half right. Up to 0.8: 0.7, 0.75, 0.65, all right. Up to 1: 0.9 right, 0.95 wrong.
     np.testing.assert_array_equal(found.bin_count, [0, 0, 1, 3, 2])
     np.testing.assert_allclose(found.bin_confidence[2:], [0.5, 0.7, 0.925], rtol=1e-12)
     np.testing.assert_allclose(found.bin_accuracy[2:], [0.5, 1.0, 0.5], rtol=1e-12)
@@ -52,7 +52,7 @@ def test_answers_drawn_from_the_probabilities_are_calibrated():
 
 
 @pytest.mark.parametrize("at_once", [1, 2**24])
-def test_of_a_model_agrees_with_its_evaluation(monkeypatch, uneven_table, at_once):
+def test_calibration_of_a_model_agrees_with_its_evaluation(monkeypatch, uneven_table, at_once):
     from leo_tf.classification import calibration as module
 
     monkeypatch.setattr(module, "_FLOATS_AT_ONCE", at_once)
@@ -73,7 +73,7 @@ def test_one_task_has_no_interval():
         calibration(one)
 
 
-def test_the_temperature_undoes_what_made_answers_too_sure():
+def test_fitted_temperature_recovers_the_scale_of_logits():
     rng = np.random.default_rng(0)
     logits = 2 * rng.normal(size=(40, 500, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
@@ -82,7 +82,7 @@ def test_the_temperature_undoes_what_made_answers_too_sure():
     assert fit_temperature(logits / 5, labels).temperature == pytest.approx(1 / 5, rel=0.05)
 
 
-def test_the_temperature_of_a_model_lowers_its_loss(uneven_table):
+def test_fitted_temperature_lowers_the_loss_of_a_model(uneven_table):
     model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
     tasks = draw_tasks(uneven_table, 3, 2, None, 20)
     temperature = temperature_of(model, uneven_table, tasks)

@@ -1,4 +1,4 @@
-"""Separation of codes: by hand, in order from mixed to apart, and whose neighbours count."""
+"""Separation of codes: by hand, increasing as classes move apart, and which codes count as neighbours."""
 
 import itertools
 
@@ -8,8 +8,8 @@ import pytest
 from leo_tf.analysis.separation import explained_by_neighbours, neighbours, separation
 
 
-def test_by_hand():
-    """Two kinds on a line, at 0 and 2, at 10 and 12; every task has one of each."""
+def test_separation_matches_values_by_hand():
+    """Two labels on a line, at 0 and 2, at 10 and 12; every task has one of each."""
     codes, labels = np.array([[0.0], [10.0], [2.0], [12.0]]), np.array(["a", "b", "a", "b"])
     found = separation(codes, labels, np.array([0, 0, 1, 1]))
     assert found.neighbour_accuracy == 1.0
@@ -18,7 +18,7 @@ def test_by_hand():
     assert found.silhouette == pytest.approx(np.mean(silhouettes))
 
 
-def test_more_apart_is_more():
+def test_separation_increases_with_distance_between_classes():
     rng = np.random.default_rng(0)
     labels, tasks = np.tile(np.arange(4), 50), np.repeat(np.arange(50), 4)
     centres, noise = rng.normal(size=(4, 6)), rng.normal(size=(200, 6))
@@ -28,7 +28,7 @@ def test_more_apart_is_more():
     assert found[0].neighbour_accuracy < 0.4 and abs(found[0].silhouette) < 0.1
 
 
-def test_neighbours_are_of_other_tasks_and_other_examples():
+def test_neighbours_are_in_other_tasks_and_share_no_examples():
     codes = np.array([[0.0], [0.1], [0.3], [1.0]])
     np.testing.assert_array_equal(neighbours(codes, np.array([0, 1, 2, 3]), None, 1)[:, 0], [1, 0, 1, 2])
     np.testing.assert_array_equal(neighbours(codes, np.array([0, 0, 1, 1]), None, 1)[:, 0], [2, 2, 1, 1])
@@ -36,7 +36,7 @@ def test_neighbours_are_of_other_tasks_and_other_examples():
     np.testing.assert_array_equal(neighbours(codes, np.array([0, 1, 2, 3]), rows, 1)[:, 0], [2, 2, 1, 2])
 
 
-def test_numbers_explained_by_neighbours():
+def test_r2_of_values_explained_by_neighbours():
     rng = np.random.default_rng(0)
     values, tasks = rng.uniform(size=300), np.arange(300)
     values[:20] = np.nan

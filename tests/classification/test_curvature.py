@@ -1,4 +1,4 @@
-"""The cheap form of the curvature against the Hessian that automatic differentiation gives."""
+"""The spectrum without a Hessian, against the Hessian by automatic differentiation."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.curvature import spectrum
 from leo_tf.classification.learner import join_examples
 from leo_tf.classification.maml import MetaSGD
+from leo_tf.classification.proto_leo import ProtoLEO
 from leo_tf.classification.tasks import draw_tasks
+from leo_tf.config import ProtoLEOConfig
 
 
 def eigenvalues(loss, values):
@@ -30,7 +32,7 @@ def cross_entropy(inputs, labels):
 
 
 @pytest.mark.parametrize("examples, ways, dim", [(3, 3, 6), (6, 3, 8), (8, 2, 3), (7, 4, 5)])
-def test_is_the_spectrum_of_the_hessian(examples, ways, dim):
+def test_spectrum_is_that_of_the_hessian(examples, ways, dim):
     rng = np.random.default_rng(0)
     inputs, weights = tf.constant(rng.normal(size=(examples, dim))), tf.constant(rng.normal(size=(ways, dim)))
     labels = tf.constant(rng.integers(ways, size=examples))
@@ -44,19 +46,20 @@ def test_is_the_spectrum_of_the_hessian(examples, ways, dim):
 
 
 @pytest.mark.parametrize(("prototypes", "temperature"), [(False, 1.0), (True, 1.0), (True, 2.0)])
-def test_of_a_leo_in_both_spaces(table, prototypes, temperature):
+def test_spectra_of_leo_in_both_spaces(table, prototypes, temperature):
     """At the start the codes decode to the first classifier; after the latent steps, to that of their last step."""
-    config = LEOConfig(
-        inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, finetuning_lr_init=0.5,
-        prototype_residual=prototypes, support_temperature=temperature,
-    )  # fmt: skip
+    config = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, finetuning_lr_init=0.5)
     model = LEO(config, 8, seed=1, dtype="float64")
-    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
-    support = tuple(tf.cast(each, "float64") if each.dtype.is_floating else each for each in next(subject.supports()))
+    if prototypes:
+        added = ProtoLEOConfig(feature_transform="none", prototype_scale=1.0, support_temperature=temperature)
+        model = ProtoLEO(config, added, 8, seed=1, dtype="float64")
+        model.decoder.kernel.assign(np.random.default_rng(0).normal(size=model.decoder.kernel.shape))
+    target = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
+    support = tuple(tf.cast(each, "float64") if each.dtype.is_floating else each for each in next(target.supports()))
     trace = model.trace(*support)
     inputs, labels = (join_examples(each) for each in support)
     for adapted in (False, True):
-        found = subject.spectra(support, trace, adapted)
+        found = target.spectra(support, trace, adapted)
         for task in range(2):
             loss = cross_entropy(inputs[task] / temperature, labels[task])
             weights = trace.parameters[-1 if adapted else 0][task]
@@ -67,18 +70,18 @@ def test_of_a_leo_in_both_spaces(table, prototypes, temperature):
             np.testing.assert_allclose(found.latents[task][-6:], of_codes[-6:], rtol=1e-6)
 
 
-def test_without_a_decoder_there_is_one_space(table):
+def test_without_a_decoder_only_parameters_have_a_spectrum(table):
     model = MetaSGD(MAMLConfig(maml_steps=2), 8, 3)
-    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 4))
-    support = next(subject.supports())
-    found = subject.spectra(support, model.trace(*support), False)
+    target = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 4))
+    support = next(target.supports())
+    found = target.spectra(support, model.trace(*support), False)
     assert found.latents is None and found.parameters.shape == (4, 9)
 
 
-def test_singular_values_of_the_decoder(table):
+def test_singular_values_bound_the_decoders_expansion(table):
     model = LEO(LEOConfig(num_latents=4), 8, seed=1)
-    subject = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
-    values = subject.expansion(None)
+    target = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
+    values = target.singular_values(None)
     codes = tf.random.stateless_normal([100, 4], [0, 1])
     stretched = np.linalg.norm(model.decoder.mean(codes), axis=1) / np.linalg.norm(codes, axis=1)
     assert values.shape == (4,) and (np.diff(values) <= 0).all()

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 import leo_tf
 from leo_tf import EpisodeSampler, InputError, LEOConfig, MAMLConfig
-from leo_tf.analysis.curves import steps_curve
+from leo_tf.analysis.adaptation import measure_adaptation
+from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.maml import MAML, MetaSGD
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.config import DataConfig, EpisodeConfig, RunConfig, TrainingConfig
@@ -204,8 +205,8 @@ def test_a_run_resumes_loads_and_evaluates(data, tmp_path, algorithm):
     assert result.accuracy.mean > 0.5
     assert str(result).startswith(f"{model.algorithm} ")
     tasks = draw_tasks(table, WAYS, 2, num_tasks=50)
-    curve = steps_curve(model, table, tasks)
-    assert [(point.latent_steps, point.finetuning_steps) for point in curve] == [(0, 0), (0, 1), (0, 2)]
-    assert curve[-1].accuracy.mean == pytest.approx(result.accuracy.mean)
+    found = measure_adaptation(ClassificationTarget(model, table, tasks))
+    assert found.steps == [(0, 0), (0, 1), (0, 2)]
+    assert found.scores["accuracy"][-1].mean() == pytest.approx(result.accuracy.mean)
     with pytest.raises(InputError, match=r"algorithm: .* != 'leo'"):
         trainer(data, whole, "leo", 8).run()

@@ -1,4 +1,4 @@
-"""What codes are drawn from: a Gaussian many times over, or the Gaussians of a mixture."""
+"""Candidates of samples: repeated from a Gaussian, or from the components of a mixture."""
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
 MIXTURE = distributions.mixture(tf.constant(LOGITS), distributions.gaussian(tf.constant(MEAN), tf.constant(STDDEV)))
 
 
-def test_a_gaussian_is_repeated_candidate_by_candidate():
+def test_candidates_of_a_gaussian_repeat_it():
     posterior = distributions.gaussian(tf.constant(MEAN[:, 0]), tf.constant(STDDEV[:, 0]))
     assert candidates.of_gaussian(posterior, 2, 1, 1).distribution is posterior
     found = candidates.of_gaussian(posterior, 2, samples=2, candidates=3)
@@ -23,7 +23,7 @@ def test_a_gaussian_is_repeated_candidate_by_candidate():
     np.testing.assert_allclose(np.exp(found.log_shares), np.full((2, 2, 3), 1 / 3))
 
 
-def test_the_components_come_in_turn_with_their_shares():
+def test_candidates_of_a_mixture_are_its_components_with_their_shares():
     found = candidates.of_mixture(MIXTURE, samples=2, candidates=6)
     for task in range(2):
         for place in range(12):
@@ -35,8 +35,8 @@ def test_the_components_come_in_turn_with_their_shares():
     np.testing.assert_allclose(np.exp(found.log_shares).sum(axis=2), 1)
 
 
-def test_a_random_number_chooses_by_the_weights():
-    """Quantiles of the normal distribution: each candidate as often as its weight says."""
+def test_candidates_are_chosen_with_their_probabilities():
+    """At quantiles of the normal distribution, the frequency of each candidate is its weight."""
     normals = stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
     values, weights = np.arange(3000).reshape(3000, 1), np.tile(SHARES[:1], [1000, 1])
     found = candidates.chosen(*map(tf.constant, (values, weights, normals))).numpy()[:, 0]
@@ -45,7 +45,7 @@ def test_a_random_number_chooses_by_the_weights():
     np.testing.assert_allclose(counts, SHARES[0], atol=1.1e-3)
 
 
-def test_the_likeliest():
+def test_likeliest_component():
     found = candidates.likeliest(MIXTURE)
     for task in range(2):
         np.testing.assert_array_equal(found.mean()[task], MEAN[task, np.argmax(LOGITS[task])])

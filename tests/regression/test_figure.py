@@ -1,4 +1,4 @@
-"""The figure: which tasks are its panels, and that it draws what it is given."""
+"""The figure of the paper's section 4.1: the tasks of its panels, and what it draws."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_panels_are_the_first_such_tasks_of_the_stream(panels):
     assert not np.intersect1d(other.tasks.support_x, panels.tasks.support_x).size
 
 
-def test_draws_what_it_is_given(panels):
+def test_figure_shows_truth_points_and_samples(panels):
     x, rng = grid(), np.random.default_rng(0)
     # Panel after panel 0 to 3 of the five samples look like sinusoids.
     a, b = rng.uniform(1, 3, (2, 5, 4, 1))

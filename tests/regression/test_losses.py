@@ -1,4 +1,4 @@
-"""The losses against their definitions, written out in loops; and what an energy score rewards."""
+"""Losses against their definitions, written out in loops, and the optimum of the energy score."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def draws(samples, candidates=1, seed=0):
 
 
 @pytest.mark.parametrize("candidates", [1, 3])
-def test_squared_error_by_its_definition(candidates):
+def test_squared_error_matches_its_definition(candidates):
     values, targets, weights = draws(2, candidates)
     expected = [
         np.mean([sum(w[c] * np.mean((v[c] - y) ** 2) for c in range(candidates)) for w, v in zip(*of, strict=True)])
@@ -33,8 +33,8 @@ def test_squared_error_by_its_definition(candidates):
 
 @pytest.mark.parametrize("candidates", [1, 3])
 @pytest.mark.parametrize("samples", [2, 5])
-def test_energy_score_by_its_definition(samples, candidates):
-    """Over every way to take one candidate of each sample, with its probability."""
+def test_energy_score_matches_its_definition(samples, candidates):
+    """Over every choice of one candidate per sample, with its probability."""
     values, targets, weights = draws(samples, candidates)
     found = energy_score(*map(tf.constant, (values, targets, weights)))
     for task in range(3):
@@ -48,7 +48,7 @@ def test_energy_score_by_its_definition(samples, candidates):
         np.testing.assert_allclose(found[task], expected, rtol=1e-10)
 
 
-def test_smoothed_by_its_definition():
+def test_smoothed_matches_its_definition():
     values, x = np.random.default_rng(0).normal(size=(2, 3, 5)), np.random.default_rng(1).uniform(-5, 5, size=(2, 5))
     found = smoothed(*map(tf.constant, (values, x)), 0.7)
     for task in range(2):
@@ -58,7 +58,7 @@ def test_smoothed_by_its_definition():
             np.testing.assert_allclose(found[task, :, point], expected, rtol=1e-12)
 
 
-def test_smoothing_keeps_functions_and_takes_noise():
+def test_smoothing_keeps_functions_and_removes_noise():
     rng = np.random.default_rng(2)
     x = np.sort(rng.uniform(-5, 5, size=(1, 200)))
     functions = np.stack([np.ones_like(x), 2 * x + 1, np.sin(x)], axis=1)
@@ -80,8 +80,8 @@ def mean_score(samples_of, targets, count, weights=None):
 
 @pytest.mark.parametrize("count", [2, 8])
 @pytest.mark.parametrize("points", [1, 10])
-def test_the_best_spread_is_the_right_one_with_few_samples_too(count, points):
-    """Normal functions, constant over points: the spread of least score is the targets' own, 0.7 about 0.4."""
+def test_energy_score_is_best_at_the_true_stddev_with_few_samples_too(count, points):
+    """Normal functions, constant over points: the score is least at the targets' own distribution, 0.4 +- 0.7."""
     rng = np.random.default_rng(0)
     repeat = np.ones(points)
     targets, normals = (0.4 + 0.7 * rng.normal(size=(60_000, 1))) * repeat, rng.normal(size=(60_000, count, 1))
@@ -94,7 +94,7 @@ def test_the_best_spread_is_the_right_one_with_few_samples_too(count, points):
     np.testing.assert_allclose(found.x, [0.4, 0.7], atol=0.03)
 
 
-def test_squared_error_would_have_no_spread():
+def test_squared_error_is_best_without_any_spread():
     rng = np.random.default_rng(1)
     targets, normals = 0.7 * rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 2, 1))
     normals, weights = normals[:, :, np.newaxis], np.ones((20_000, 2, 1))
@@ -105,7 +105,7 @@ def test_squared_error_would_have_no_spread():
     assert scores == sorted(scores) and scores[1] > scores[0] + 0.05
 
 
-def test_the_score_does_not_depend_on_the_number_of_samples():
+def test_energy_score_does_not_depend_on_the_number_of_samples():
     rng = np.random.default_rng(2)
     targets = rng.normal(size=(40_000, 3))
     found = [mean_score(lambda *shape: rng.normal(size=(*shape, 3)), targets, count) for count in (2, 3, 10)]
@@ -113,8 +113,8 @@ def test_the_score_does_not_depend_on_the_number_of_samples():
         assert mean == pytest.approx(found[-1][0], abs=4 * (error + found[-1][1]))
 
 
-def test_the_right_shares_are_best_and_noise_on_both_sides_changes_nothing_of_it():
-    """Targets near +1 in 3 of 10 tasks, near -1 in the others, all points alike; one component has each place."""
+def test_energy_score_is_best_at_the_true_shares_also_with_noise_on_both_sides():
+    """Targets near +1 in 3 of 10 tasks, near -1 in the others, all points alike; each has a component."""
     rng = np.random.default_rng(3)
     noise = 0.5
     places = np.where(rng.random((40_000, 1)) < 0.3, 1.0, -1.0) * np.ones(5)
@@ -130,7 +130,7 @@ def test_the_right_shares_are_best_and_noise_on_both_sides_changes_nothing_of_it
     assert halfway > score(0.3) + 0.1
 
 
-def test_samples_that_agree_have_a_gradient():
+def test_gradient_is_finite_where_samples_are_equal():
     values = tf.ones([1, 2, 1, 3])
     with tf.GradientTape() as tape:
         tape.watch(values)

@@ -1,4 +1,4 @@
-"""A parameter vector as a network, task by task, against NumPy."""
+"""Networks from parameter vectors, task by task, against NumPy."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def test_the_papers_network_has_1761_parameters():
 
 
 @pytest.mark.parametrize("units", [UNITS, (1, 1), (1, 5, 1), (2, 4, 3)])
-def test_every_task_has_its_own_network(units):
+def test_each_task_has_its_own_network(units):
     rng = np.random.default_rng(0)
     parameters = rng.normal(size=(5, network.num_parameters(units)))
     x = rng.uniform(-5, 5, size=(5, 7, units[0]))
@@ -41,20 +41,20 @@ def test_every_task_has_its_own_network(units):
         np.testing.assert_allclose(found[task], forward(parameters[task], x[task], units), rtol=1e-12)
 
 
-def test_by_hand():
+def test_absolute_value_from_two_hidden_units():
     """|x| - 1 from the hidden units x and -x."""
     vector = tf.constant([[1.0, -1.0, 0.0, 0.0, 1.0, 1.0, -1.0]])
     x = tf.constant([[[-3.0], [0.0], [2.0]]])
     np.testing.assert_array_equal(network.apply(vector, x, (1, 2, 1)), [[[2.0], [-1.0], [1.0]]])
 
 
-def test_glorot_stddev_of_a_layer_is_its_biases_too():
+def test_glorot_stddev_of_a_kernel_is_that_of_its_bias_too():
     spreads = [(4, 1 + 4), (4, 1 + 4), (12, 4 + 3), (3, 4 + 3), (3, 3 + 1), (1, 3 + 1)]  # sizes and fans
     expected = np.concatenate([np.full(size, np.sqrt(2 / fans)) for size, fans in spreads])
     np.testing.assert_allclose(network.glorot_stddev(UNITS), expected, rtol=1e-12)
 
 
-def test_initial_parameters_have_their_spreads_and_repeat():
+def test_initial_parameters_have_their_stddevs_and_repeat():
     units = (1, 40, 40, 1)
     seeds = [randomness.stream_seed(seed, randomness.INITIAL_NETWORK) for seed in range(60)]
     draws = np.stack([network.initial_parameters(seed, units) for seed in seeds])

@@ -1,4 +1,4 @@
-"""Stretched samples: the factor that makes too narrow ones right, what stays, and what leaks not."""
+"""Recalibrated samples: the mean stays, the fitted factor calibrates, and it is fitted on validation tasks only."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_stretching_keeps_the_mean():
 
 
 @pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
-def test_the_factor_makes_the_spread_right(factor):
+def test_fitted_factor_calibrates_the_samples(factor):
     rng = np.random.default_rng(1)
     truth, samples = rng.normal(size=(300, 50)), rng.normal(size=(100, 300, 50)) / factor
     found = fit_spread(samples, truth)
@@ -29,7 +29,7 @@ def test_the_factor_makes_the_spread_right(factor):
     assert coverage(stretch(samples, found), truth, [0.9]).mean() == pytest.approx(0.9, abs=0.02)
 
 
-def test_it_is_fitted_on_validation_tasks_and_scored_on_the_others():
+def test_factor_is_fitted_on_validation_tasks_and_scored_on_others():
     model = RegressionLEO(
         LEOConfig(num_latents=2, inner_unroll_length=1, finetuning_unroll_length=0, inner_lr_init=0.01),
         RegressionConfig(network_units=4, encoder_units=4, relation_units=4, decoder_units=4),

@@ -1,4 +1,4 @@
-"""The generator of sinusoids and lines: its numbers, their distribution, and that seed and task alone decide them."""
+"""The sampler of sinusoids and lines: values, distributions, and dependence on seed and task alone."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def p_uniform(sample, low, high):
     return stats.kstest(sample, stats.uniform(low, high - low).cdf).pvalue
 
 
-def test_half_are_sinusoids_in_no_order(drawn):
+def test_half_of_the_tasks_are_sinusoids_in_random_order(drawn):
     assert stats.binomtest(int(drawn.is_sinusoid.sum()), COUNT, 0.5).pvalue > LEAST_P
     changes = int(np.sum(drawn.is_sinusoid[1:] != drawn.is_sinusoid[:-1]))
     assert stats.binomtest(changes, COUNT - 1, 0.5).pvalue > LEAST_P
@@ -61,13 +61,13 @@ def test_coefficients_are_uniform(drawn, sinusoid, coefficient, low, high):
     assert p_uniform(sample, low, high) > LEAST_P
 
 
-def test_inputs_are_uniform_in_every_place(drawn):
+def test_inputs_are_uniform(drawn):
     assert p_uniform(drawn.x.ravel(), -5, 5) > LEAST_P
     for place in (0, 4, 5, 19):
         assert p_uniform(drawn.x[:, place], -5, 5) > LEAST_P
 
 
-def test_noise_is_normal_of_the_given_spread(drawn):
+def test_noise_is_normal_with_the_given_stddev(drawn):
     noise = drawn.noise.ravel()
     assert abs(noise.mean()) < 4 * 0.3 / np.sqrt(noise.size)
     assert abs(noise.std() / 0.3 - 1) < 4 / np.sqrt(2 * noise.size)
@@ -77,7 +77,7 @@ def test_noise_is_normal_of_the_given_spread(drawn):
     np.testing.assert_array_equal(other.x, drawn.x)
 
 
-def test_nothing_depends_on_anything_else(drawn):
+def test_all_draws_are_uncorrelated(drawn):
     columns = [drawn.is_sinusoid, drawn.first, drawn.second, *drawn.x.T, *drawn.noise.T]
     for family in (drawn.is_sinusoid, ~drawn.is_sinusoid):
         within = np.stack([column[family] for column in columns[1:]])
@@ -103,14 +103,14 @@ def test_without_noise_the_targets_are_the_values_of_the_functions():
     assert episode.support_x.shape == (50, 3, 1) and episode.query_x.shape == (50, 4, 1)
 
 
-def test_values_by_hand():
+def test_function_values_by_hand():
     functions = Functions(tf.constant([True, False]), tf.constant([[2.0, np.pi / 2], [3.0, -1.0]]))
     x = tf.constant([[[0.0], [np.pi]], [[0.0], [2.0]]])
     np.testing.assert_allclose(functions(x)[..., 0], [[-2.0, 2.0], [-1.0, 5.0]], atol=1e-6)
 
 
 def assert_equal_episodes(actual, expected):
-    """Inputs to the bit; targets to rounding, as TensorFlow takes the sine of a batch's last numbers another way."""
+    """Inputs are equal; targets to rounding, as TensorFlow computes the sine of a batch's last numbers differently."""
     for index, (ours, theirs) in enumerate(zip(actual, expected, strict=True)):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 if index % 2 else 0)
 
@@ -137,7 +137,7 @@ def test_an_int_is_the_seed_of_the_stream_of_episodes():
     )
 
 
-def test_seeds_and_streams_are_other_tasks():
+def test_other_seeds_and_streams_give_other_tasks():
     sampler = RegressionSampler(1, 1)
     pairs = [(0, EPISODES), (1, EPISODES), (2**40, EPISODES), (0, VALIDATION), (0, TEST), (1, TEST)]
     episodes = [sampler.sample(stream_seed(*pair), 0, 6) for pair in pairs]
@@ -147,12 +147,12 @@ def test_seeds_and_streams_are_other_tasks():
 
 
 @pytest.mark.parametrize("arguments", [(0, 1, 0.3), (1, 0, 0.3), (1, 1, -0.1), (1, 1, np.nan), (1, 1, np.inf)])
-def test_mistakes(arguments):
+def test_invalid_arguments_are_refused(arguments):
     with pytest.raises(InputError, match=r"Got shots=\d, queries=\d, noise_stddev=.*; expected at least one point"):
         RegressionSampler(*arguments)
 
 
-def test_uniform():
+def test_uniform_numbers_from_integers():
     """The highest 24 bits, in order, from 0 to one step below 1; nothing is rounded up to 1."""
     ends = tf.constant([-(2**31), -(2**31) + 255, -(2**31) + 256, -1, 0, 2**31 - 1], tf.int32)
     np.testing.assert_array_equal(randomness.uniform(ends), np.array([0, 0, 1, 2**23 - 1, 2**23, 2**24 - 1]) / 2**24)

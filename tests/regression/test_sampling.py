@@ -1,4 +1,4 @@
-"""The protocol: fixed tasks with nested shots, functions that depend on seed, sample and task alone, their scores."""
+"""Fixed tasks with nested shots; sampled functions, which depend on seed, sample and task alone; their scores."""
 
 import dataclasses
 import functools
@@ -48,7 +48,7 @@ def found(model, tasks):
     return functions(model, tasks, 4)
 
 
-def test_the_grid_is_of_midpoints():
+def test_the_grid_consists_of_midpoints():
     x = grid()
     assert x.shape == (100,) and x.dtype == np.float64
     np.testing.assert_allclose([x[0], x[1], x[-1]], [-4.95, -4.85, 4.95])
@@ -78,7 +78,7 @@ def test_fewer_tasks_are_the_first_of_more_and_streams_differ(tasks):
         draw_tasks(1)
 
 
-def test_digest(tasks):
+def test_digest_of_tasks(tasks):
     digest = hashlib.sha256(tasks.support_x.tobytes() + tasks.support_y.tobytes()).hexdigest()
     assert tasks.digest == digest == draw_tasks(11, seed=2).digest
     changed = tasks.support_y.copy()
@@ -87,19 +87,19 @@ def test_digest(tasks):
     assert len({digest, *(other.digest for other in others), draw_tasks(11, noise_stddev=0.1).digest}) == 5
 
 
-def test_take(tasks):
+def test_take_selects_tasks(tasks):
     assert len(tasks) == 11 and len(tasks.take(slice(2))) == 2
     for ours, expected in zip(arrays(tasks.take(np.array([3, 1]))), arrays(tasks), strict=True):
         np.testing.assert_array_equal(ours, expected[[3, 1]])
 
 
 @pytest.mark.parametrize("batch_size", [11, 3])
-def test_the_batch_size_changes_nothing(model, tasks, found, batch_size):
+def test_functions_do_not_depend_on_the_batch_size(model, tasks, found, batch_size):
     assert found.shape == (3, 11, 100) and found.dtype == np.float32
     np.testing.assert_allclose(functions(model, tasks, batch_size), found, rtol=1e-4, atol=1e-5)
 
 
-def test_a_function_depends_on_seed_sample_and_place_of_its_task_alone(model, tasks, found):
+def test_a_function_depends_on_seed_sample_and_task_alone(model, tasks, found):
     other = draw_tasks(11, seed=9)
     names = ("support_x", "support_y")
     mixed = dataclasses.replace(
@@ -118,8 +118,8 @@ def test_a_function_depends_on_seed_sample_and_place_of_its_task_alone(model, ta
         assert np.abs(a - b).max(axis=-1).min() > 1e-3
 
 
-def test_samples_are_the_models_own(model, tasks, found):
-    """Sample s is what the model adapts to with the noise of seed, s and task."""
+def test_functions_are_those_the_model_samples(model, tasks, found):
+    """Sample s is adapted with the noise of seed, s and task."""
     for sample in (0, 2):
         pair = tf.random.fold_in(randomness.stream_seed(0, randomness.SAMPLES), sample)
         parameters = model.sample(*tasks.support(5), seed=pair)
@@ -127,7 +127,7 @@ def test_samples_are_the_models_own(model, tasks, found):
         np.testing.assert_allclose(model.predict_at(query, parameters)[..., 0], found[sample], rtol=1e-4, atol=1e-4)
 
 
-def test_the_deterministic_function_and_inputs_of_ones_own(model, tasks):
+def test_function_without_noise_at_given_inputs(model, tasks):
     x = np.array([-7.0, 0.0, 2.5])
     single = functions(model, tasks, 4, samples=0, x=x)
     assert single.shape == (1, 11, 3)
@@ -144,7 +144,7 @@ def test_the_deterministic_function_and_inputs_of_ones_own(model, tasks):
     ],
     ids=["MAML", "LEO"],
 )
-def test_models_without_noise_have_one_function(make, config, tasks):
+def test_deterministic_models_give_one_function(make, config, tasks):
     model = make(config, SIZES, seed=1)
     np.testing.assert_array_equal(functions(model, tasks, 4, samples=5), functions(model, tasks, 4, samples=0))
 

@@ -1,4 +1,4 @@
-"""Layouts: what is said of them is what was done; UMAP where it is installed, here a double of it."""
+"""Projections: points and method of each; UMAP by a test double and, where it is installed, itself."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -19,24 +19,24 @@ def codes():
 
 @pytest.fixture
 def umap(monkeypatch):
-    """A double of umap-learn, which keeps what it is asked for."""
-    asked = {}
+    """Settings that a test double of umap-learn, installed for the test, was given."""
+    given = {}
 
     class UMAP:
         def __init__(self, **settings):
-            asked.update(settings)
+            given.update(settings)
 
         def fit_transform(self, codes):
             return codes[:, :2].tolist()
 
     for name in ("umap", "umap.umap_"):
         module = ModuleType(name)
-        module.__spec__, module.__path__, module.UMAP, module.asked = ModuleSpec(name, None), [], UMAP, asked
+        module.__spec__, module.__path__, module.UMAP, module.given = ModuleSpec(name, None), [], UMAP, given
         monkeypatch.setitem(sys.modules, name, module)
-    return asked
+    return given
 
 
-def test_pca(codes):
+def test_pca_states_the_variance_it_explains(codes):
     found = projection.pca(codes)
     values = np.linalg.svd(codes - codes.mean(axis=0), compute_uv=False) ** 2
     np.testing.assert_allclose(found.explained, values[:2] / values.sum())
@@ -44,7 +44,7 @@ def test_pca(codes):
 
 
 @pytest.mark.parametrize("count, perplexity", [(40, "13"), (100, "30")])
-def test_tsne(count, perplexity):
+def test_tsne_states_its_perplexity_and_repeats(count, perplexity):
     codes = np.random.default_rng(0).normal(size=(count, 5))
     found = projection.tsne(codes, SEED)
     assert found.points.shape == (count, 2)
@@ -52,7 +52,7 @@ def test_tsne(count, perplexity):
     np.testing.assert_array_equal(found.points, projection.tsne(codes, SEED).points)
 
 
-def test_umap_where_it_is(codes, umap):
+def test_umap_is_used_where_it_is_installed(codes, umap):
     assert projection.has_umap()
     found = projection.umap(codes, SEED)
     np.testing.assert_array_equal(found.points, codes[:, :2])
@@ -60,16 +60,16 @@ def test_umap_where_it_is(codes, umap):
     assert found.method == f"UMAP, 15 neighbours, seed {SEED}"
 
 
-def test_no_umap(monkeypatch):
+def test_another_package_named_umap_does_not_count(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     assert not projection.has_umap()
-    another = ModuleType("umap")  # of that name is another package, too
+    another = ModuleType("umap")
     another.__spec__ = ModuleSpec("umap", None)
     monkeypatch.setitem(sys.modules, "umap", another)
     assert not projection.has_umap()
 
 
-def test_real_umap_repeats(codes):
+def test_umap_repeats(codes):
     pytest.importorskip("umap.umap_")
     first = projection.umap(codes, 0)
     assert first.points.shape == (40, 2) and np.isfinite(first.points).all()

@@ -17,7 +17,9 @@ def save_run(path, config, data_record, seed=0, step=7, value=0.5):
     optimizer.build(learner.meta_variables)
     optimizer.iterations.assign(step)
     state = {"model": learner, "optimizer": optimizer}
-    work = SimpleNamespace(measured=problem, settings=config.training, steps_taken=step, state=state)
+    work = SimpleNamespace(
+        measured=problem, settings=config.training, steps_taken=step, state=state, validates_at_start=False
+    )
     checkpoints = Checkpoints(folder, work)
     assert checkpoints.offer_best(value)
     checkpoints.save()

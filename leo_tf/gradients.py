@@ -1,5 +1,6 @@
-"""The way of a meta-gradient: loss, gradient, NaN guard, two limits, optimizer. The one place for it."""
+"""The meta-gradient: loss, gradient, NaN guard, clipping, optimizer. This is the only place for it."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -8,20 +9,20 @@ _PULL = 1e-4
 
 
 class Limits(NamedTuple):
-    """Limits of a meta-gradient; 0 for none."""
+    """Clipping thresholds of a meta-gradient; 0 for no clipping."""
 
     value: float = 0.1  # of every element's absolute value
     norm: float = 0.1  # of every variable's L2 norm
 
 
 class Update(NamedTuple):
-    """What an update reports."""
+    """Facts about an update, to be reported."""
 
-    norms: tf.Tensor  # [variables], L2 norm of every variable's gradient before guard and limits
+    norms: tf.Tensor  # [variables], L2 norm of every variable's gradient before guard and clipping
     replaced: tf.Tensor  # scalar bool: whether the guard replaced the gradient
 
 
-def meta_gradient(loss_of, variables):
+def meta_gradient(loss_of: Callable[[], Any], variables: Sequence[Any]) -> tuple[Any, list[tf.Tensor]]:
     """Compute a loss and its gradient.
 
     Args:
@@ -29,7 +30,7 @@ def meta_gradient(loss_of, variables):
       variables: list of Keras variables.
 
     Returns:
-      (outcome, gradients): a gradient for every variable, zeros where the loss does not depend on it, as on the
+      (outcome, gradients): a gradient for every variable, zeros where the loss does not depend on it, such as the
       learning rate of steps that are not taken.
     """
     values = [variable.value for variable in variables]
@@ -40,46 +41,58 @@ def meta_gradient(loss_of, variables):
     return outcome, tape.gradient(outcome.loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def apply(optimizer, variables, num_matrices, loss, gradients, limits, replicas=1):
-    """Guard, limit and apply a gradient.
+def apply(
+    optimizer: Any,
+    variables: Sequence[Any],
+    num_regularized: int,
+    loss: tf.Tensor,
+    gradients: list[tf.Tensor],
+    limits: Limits,
+    replicas: int = 1,
+) -> Update:
+    """Guard, clip and apply a gradient.
 
     Args:
       optimizer: Keras optimizer, built for the variables.
-      variables, num_matrices: as in `guard`.
+      variables, num_regularized: as in `guard`.
       loss, gradients: from `meta_gradient`; equal on all replicas.
       limits: Limits.
-      replicas: number of replicas; Keras' optimizers sum over them what they are given.
+      replicas: number of replicas; Keras' optimizers sum the gradients over them.
 
     Returns:
       Update.
     """
     update_norms = norms(gradients)
-    gradients, replaced = guard(loss, gradients, variables, num_matrices)
+    gradients, replaced = guard(loss, gradients, variables, num_regularized)
     gradients = clip(gradients, *limits)
     optimizer.apply([value / replicas for value in gradients] if replicas > 1 else gradients, variables)
     return Update(update_norms, replaced)
 
 
-def meta_step(loss_of, optimizer, variables, num_matrices, limits) -> tuple[Any, Update]:
+def meta_step(
+    loss_of: Callable[[], Any], optimizer: Any, variables: Sequence[Any], num_regularized: int, limits: Limits
+) -> tuple[Any, Update]:
     """Take one step on one device: `meta_gradient`, then `apply`.
 
     Returns:
       (outcome, Update).
     """
     outcome, gradients = meta_gradient(loss_of, variables)
-    return outcome, apply(optimizer, variables, num_matrices, outcome.loss, gradients, limits)
+    return outcome, apply(optimizer, variables, num_regularized, outcome.loss, gradients, limits)
 
 
-def guard(loss, gradients, variables, num_matrices):
+def guard(
+    loss: tf.Tensor, gradients: list[tf.Tensor], variables: Sequence[Any], num_regularized: int
+) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Replace the gradient if the loss or any element of it is NaN.
 
-    The replacement, 1e-4 times the weight on matrices and 0 on learning rates, pulls the weights back to where the loss
-    is a number again; one bad element replaces the whole list.
+    The replacement, 1e-4 times the variable for regularized weights and 0 for the others, pulls the weights back to
+    where the loss is a number again; one NaN element replaces the whole list.
 
     Args:
       loss: scalar.
       gradients, variables: lists of equal length and shapes.
-      num_matrices: how many of the variables, from the first on, are weight matrices; the others are learning rates.
+      num_regularized: number of variables, counted from the first, that are regularized weights.
 
     Returns:
       (gradients, replaced): the list to use, and a scalar bool.
@@ -88,16 +101,16 @@ def guard(loss, gradients, variables, num_matrices):
       The official code. Differs from deepmind/leo: the pull does not divide by the L2 weight, which may be 0.
     """
     replaced = tf.reduce_any([tf.reduce_any(tf.math.is_nan(value)) for value in [loss, *gradients]])
-    pulls = [_PULL * v if i < num_matrices else tf.zeros_like(v) for i, v in enumerate(variables)]
+    pulls = [_PULL * v if i < num_regularized else tf.zeros_like(v) for i, v in enumerate(variables)]
     return [tf.where(replaced, pull, g) for pull, g in zip(pulls, gradients, strict=True)], replaced
 
 
-def clip(gradients, value_limit, norm_limit):
-    """Limit every element's absolute value, then every variable's L2 norm, in this order.
+def clip(gradients: list[tf.Tensor], value_limit: float, norm_limit: float) -> list[tf.Tensor]:
+    """Clip every element's absolute value, then every variable's L2 norm, in this order.
 
     Args:
       gradients: list of tensors.
-      value_limit, norm_limit: floats; 0 for no limit.
+      value_limit, norm_limit: floats; 0 for no clipping.
 
     Returns:
       List of tensors.
@@ -112,6 +125,6 @@ def clip(gradients, value_limit, norm_limit):
     return gradients
 
 
-def norms(gradients):
+def norms(gradients: list[tf.Tensor]) -> tf.Tensor:
     """Return the L2 norm of every gradient, [len(gradients)]."""
     return tf.stack([tf.norm(gradient) for gradient in gradients])

@@ -3,26 +3,29 @@
 The published penalty weights are tuned to these normalisations: means over elements, not sums.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 _SMALLEST_NORM = 1e-32
 
 
-def cross_entropy(logits, labels):
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Return -log softmax(logits)[label]: logits [..., ways], labels [...] int -> [...] in nats."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
-def accuracy(logits, labels):
-    """Return the fraction of right answers of each task: logits [tasks, queries, ways], labels [tasks, queries]."""
+def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Return the fraction of correct predictions per task: logits [tasks, queries, ways], labels [tasks, queries]."""
     lead = logits - tf.gather(logits, labels, axis=-1, batch_dims=2)[..., tf.newaxis]
     return tf.reduce_mean(credit(lead, tf.reduce_max(lead, axis=-1), axis=-1), axis=-1)
 
 
-def credit(lead, highest, axis):
+def credit(lead: tf.Tensor, highest: tf.Tensor, axis: int) -> tf.Tensor:
     """Return 1 where the label's logit is the highest, 1/k where it shares that place with others, 0 elsewhere.
 
-    So a classifier of zeros scores chance, and one of NaN nothing.
+    So a classifier of zeros scores chance level, and one of NaN scores 0.
 
     Args:
       lead: logits less the label's.
@@ -33,10 +36,10 @@ def credit(lead, highest, axis):
     return tf.where(tf.equal(highest, 0), tf.math.reciprocal_no_nan(sharing), tf.zeros_like(sharing))
 
 
-def encoder_penalty(initial_latents, adapted_latents):
-    """Return each task's mean squared distance from the initial codes to where adaptation took them.
+def encoder_penalty(initial_latents: tf.Tensor, adapted_latents: tf.Tensor) -> tf.Tensor:
+    """Return each task's mean squared distance from the initial to the adapted codes.
 
-    No gradient flows into the adapted codes: the encoder is drawn to them, not they to it.
+    No gradient flows into the adapted codes: the penalty pulls the encoder towards them, not the reverse.
 
     Args:
       initial_latents, adapted_latents: [tasks, ..., num_latents].
@@ -51,20 +54,20 @@ def encoder_penalty(initial_latents, adapted_latents):
     return tf.reduce_mean(distance, axis=range(1, distance.shape.rank))
 
 
-def l2_penalty(matrices):
-    """Return the halved squared norm of all matrices (TF1's convention), a scalar.
+def l2_penalty(weights: Sequence[Any]) -> tf.Tensor:
+    """Return half the squared norm of all weights (TF1's convention), a scalar.
 
     References:
       Paper equation 7, first term.
     """
-    return tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(matrix)) for matrix in matrices])
+    return tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(weight)) for weight in weights])
 
 
-def orthogonality_penalty(matrix):
+def orthogonality_penalty(matrix: Any) -> tf.Tensor:
     """Return the mean squared difference of the correlations between rows from the identity.
 
     Args:
-      matrix: decoder kernel [num_latents, outputs]; a row is what one latent dimension does.
+      matrix: decoder kernel [num_latents, outputs], one row per latent dimension.
 
     Returns:
       Scalar.

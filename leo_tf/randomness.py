@@ -6,6 +6,7 @@ no random state to save. Use one *stream* for each purpose.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +22,7 @@ _UINT16_VALUES = 2**16
 _UINT8_VALUES = 2**8
 
 
-def stream_seed(seed, stream):
+def stream_seed(seed: Any, stream: int) -> tf.Tensor:
     """Return the seed pair of one stream of a run.
 
     Args:
@@ -34,21 +35,23 @@ def stream_seed(seed, stream):
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(stream, tf.int64)])
 
 
-def _key_and_counter(seed, first_task, blocks_per_task, sequence):
+def _key_and_counter(
+    seed: tf.Tensor, first_task: Any, blocks_per_task: int, sequence: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int64))
     first_block = tf.cast(first_task, tf.int64) * blocks_per_task
     return key, counter + tf.cast(tf.stack([first_block, sequence]), tf.uint64)
 
 
-def integers(seed, first_task, num_tasks, count, sequence=0):
+def integers(seed: tf.Tensor, first_task: Any, num_tasks: int, count: int, sequence: int = 0) -> tf.Tensor:
     """Draw integers uniformly from the whole int32 range.
 
     Args:
       seed: [2] from `stream_seed`.
       first_task: index of the first task, scalar integer.
       num_tasks: number of tasks, int.
-      count: numbers for each task, int.
-      sequence: int; other numbers for another one.
+      count: numbers per task, int.
+      sequence: int; another sequence has other numbers.
 
     Returns:
       int32 tensor [num_tasks, count].
@@ -61,17 +64,17 @@ def integers(seed, first_task, num_tasks, count, sequence=0):
     return draws[:, :count]
 
 
-def uniform(draws):
+def uniform(draws: tf.Tensor) -> tf.Tensor:
     """Turn int32 draws into float32 numbers uniform in [0, 1): their highest 24 bits, all that a float32 holds."""
     return (tf.cast(tf.bitwise.right_shift(draws, 8), tf.float32) + 2.0**23) * 2.0**-24
 
 
-def bits(seed, first_task, num_tasks, count, dtype):
-    """Draw uniform random bits: `count` numbers a task of an unsigned dtype of 8 or 16 bits.
+def bits(seed: tf.Tensor, first_task: Any, num_tasks: Any, count: int, dtype: tf.DType) -> tf.Tensor:
+    """Draw uniform random bits: `count` numbers per task, of an unsigned dtype of 8 or 16 bits.
 
     Args:
-      seed, first_task, num_tasks: as in `integers`; a seed gives one sequence to a dtype.
-      count: numbers for each task, int.
+      seed, first_task, num_tasks: as in `integers`; a seed gives one sequence per dtype.
+      count: numbers per task, int.
       dtype: tf.uint8, for `keep_mask`, or tf.uint16, for `normal`.
 
     Returns:
@@ -82,12 +85,12 @@ def bits(seed, first_task, num_tasks, count, dtype):
 
 
 @functools.cache
-def _normal_quantiles():
+def _normal_quantiles() -> np.ndarray:
     quantiles = special.ndtri((np.arange(_UINT16_VALUES) + 0.5) / _UINT16_VALUES)
     return quantiles / quantiles.std()
 
 
-def normal(draws, dtype=tf.float32):
+def normal(draws: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Turn bits into standard normal numbers: one of 65,536 equally likely quantiles, scaled to unit variance.
 
     Three times as fast as 32-bit draws and Box-Muller, which took a third of a LEO step. The largest magnitude is 4.3;
@@ -100,15 +103,15 @@ def normal(draws, dtype=tf.float32):
     return tf.gather(tf.constant(_normal_quantiles(), dtype), tf.cast(draws, tf.int32))
 
 
-def keep_probability(rate):
-    """Return the probability with which `keep_mask` really keeps an element: 1 - rate to the nearest 1/256.
+def keep_probability(rate: float) -> float:
+    """Return the exact probability with which `keep_mask` keeps an element: 1 - rate to the nearest 1/256.
 
     At most 0.2 percentage points off for rates from 0.002 to 0.998. Drawing 16 bits instead costs 6-9 % of a step.
     """
     return min(max(round((1.0 - rate) * _UINT8_VALUES), 1), _UINT8_VALUES - 1) / _UINT8_VALUES
 
 
-def keep_mask(draws, rate):
+def keep_mask(draws: tf.Tensor, rate: float) -> tf.Tensor:
     """Turn bits into a dropout mask, kept with `keep_probability`; scale kept elements by its exact inverse.
 
     Args:

@@ -113,7 +113,7 @@ def _evaluate(
     start = time.perf_counter()
     batch_size = workers.batch_size(len(tasks), batch_size)
     evaluator = Evaluator(adapted_by(model), sampler_of(table, tasks, model), batch_size)
-    scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
+    scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
     return EvaluationResult(
         task_accuracy=scores.accuracy,
         task_loss=scores.loss,

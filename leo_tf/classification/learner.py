@@ -1,20 +1,21 @@
-"""Meta-learners for classification: adapt to a support set, judged by the accuracy on queries."""
+"""Meta-learners for classification: adapt a linear classifier to a support set, measured by accuracy on queries."""
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from leo_tf import objective
-from leo_tf.classification import noise as noises
+from leo_tf import objective, randomness
 from leo_tf.data.episodes import Episode
-from leo_tf.data.transform import BETWEEN, SHRINKAGE
 from leo_tf.errors import InputError
-from leo_tf.learners.meta_learner import MetaLearner, noise_seed
+from leo_tf.learners.meta_learner import AdaptationOutput, MetaLearner, noise_seed
+from leo_tf.problem import Initialization
 
 
 class MetaLossOutput(NamedTuple):
-    """What one meta-batch gives; `loss` is what the outer loop minimises.
+    """Terms of the meta-objective on one meta-batch; the outer loop minimises `loss`.
 
     Example:
       >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "train")
@@ -27,16 +28,51 @@ class MetaLossOutput(NamedTuple):
     loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
     query_loss: tf.Tensor  # [tasks], nats
     accuracy: tf.Tensor  # [tasks], fraction of queries
-    kl: tf.Tensor  # [tasks], nats a latent dimension
+    kl: tf.Tensor  # [tasks], nats per latent dimension
     encoder_penalty: tf.Tensor  # [tasks]
     regularization: tf.Tensor  # scalar
+
+
+class NoiseSpec(NamedTuple):
+    """Amount of noise that a stochastic pass over one task takes."""
+
+    num_latents: int  # 0: nothing is sampled
+    codes_per_class: int
+    decodes: int  # number of times that codes are decoded
+    steps: int  # number of inner losses, each with its own dropout mask
+    dropout_rate: float
+
+
+class RandomBits(NamedTuple):
+    """Random bits that Noise is made of."""
+
+    normals: tf.Tensor | None  # uint16 [tasks, numbers]
+    masks: tf.Tensor | None  # uint8 [tasks, numbers]
+
+
+class Noise(NamedTuple):
+    """Standard normal numbers and dropout masks (True keeps) of one meta-batch.
+
+    The normal fields are None if the model is not stochastic, the masks if there is no dropout. All are drawn ahead, so
+    that the model is a pure function of them, compiles with XLA, and can be tested with noise written by hand.
+    """
+
+    latents: tf.Tensor | None  # [tasks, ways, codes per class, num_latents]
+    weights: tf.Tensor | None  # [tasks, latent steps + 1, ways, codes per class, dim]: one for each decode
+    support_masks: tf.Tensor | None  # [tasks, 1 + latent and fine-tuning steps, ways, shots, dim]: encoder, then losses
+    query_mask: tf.Tensor | None  # [tasks, ways, queries, dim]
+
+    def support_mask(self, use: int) -> tf.Tensor | None:
+        """Return the mask of the support's use number `use` (0: encoder, 1 + step: inner losses), or None."""
+        return None if self.support_masks is None else self.support_masks[:, use]
 
 
 class ClassificationLearner(MetaLearner):
     """A model that adapts a linear classifier over fixed embeddings to N-way tasks.
 
-    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `noise_spec`,
-    `adapt_in_training` and `adapt_in_evaluation`. Classes of an Episode are in the order of their labels.
+    `adapt`, `adapt_imbalanced`, `classify`, `call` and `evaluate` take embeddings as a table holds them. Inside, the
+    model works on features: what `features` makes of embeddings, by default the embeddings themselves. Classes of an
+    Episode are in the order of their labels.
 
     Args:
       config: LEOConfig or MAMLConfig.
@@ -45,115 +81,145 @@ class ClassificationLearner(MetaLearner):
 
     episode_type, outcome_type, metric_name = Episode, MetaLossOutput, "accuracy"
 
-    def __init__(self, config, embedding_dim, **kwargs):
+    needs_ways = False  # whether the constructor takes `ways`, the only number that it adapts to
+    feature_transform: Any = None  # the FeatureTransform that `features` applies, where there is one
+
+    def __init__(self, config: Any, embedding_dim: int, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         if self.config.inner_gradient_norm_threshold:
-            # It would bite at other lengths in training, with K copies of a code, than in evaluation, with one.
+            # It would clip differently in training, with K codes per class, than in evaluation, with one.
             raise InputError(
                 f"inner_gradient_norm_threshold={self.config.inner_gradient_norm_threshold} was given for "
-                "classification; expected 0: only regression has this limit."
+                "classification; expected 0: only regression clips inner gradients.",
+                "inner_gradient_norm_threshold",
             )
         self.embedding_dim = embedding_dim
-        self._compiled_adapt = None
+        self._compiled_adapt: Any = None
 
-    @property
-    def feature_dim(self):
-        """Dimensions of what `transform` makes of an embedding, and of a class's weights."""
-        return self.embedding_dim
-
-    def __repr__(self):
+    def __repr__(self) -> str:
         steps = " + ".join(map(str, self.inner_steps))
         size = sum(int(np.prod(variable.shape)) for variable in self.meta_variables)
         return f"<{self.algorithm} for embeddings of {self.embedding_dim}, {steps} inner steps, {size:,} parameters>"
 
-    def noise_spec(self, shots):
-        """Return the noise.NoiseSpec of a pass over tasks of `shots` support examples a class."""
-        raise NotImplementedError
+    @property
+    def feature_dim(self) -> int:
+        """Dimensions of a feature, and of a class's weights; the constant of a bias included."""
+        return self.embedding_dim
 
-    feature_transform: Any = None  # an FeatureTransform, where the model has one
-    drops_queries: Any = True  # whether dropout takes dimensions of the queries too; a variable where data decide it
+    def features(self, embeddings: Any) -> Any:
+        """Turn embeddings [..., embedding_dim] into features [..., feature_dim]."""
+        return embeddings
 
-    def fit_transform(self, table, shots=1, shrinkage=None, between=None):
-        """Fit the embedding transform, if there is one, to the EmbeddingTable of the meta-training classes.
+    def feature_table(self, table: Any) -> Any:
+        """Return an EmbeddingTable with features in place of embeddings."""
+        return table
+
+    def initialize(self, data: Any, previous: Initialization | None = None) -> Initialization:
+        """Fit the model to the meta-training data before training, and choose its settings that are "auto".
 
         Args:
-          table: EmbeddingTable.
-          shots: examples of a class that plda is to suit.
-          shrinkage, between: see `data.transform.fit_transform`; default the configuration's within_class_shrinkage and
-            between_class_shrinkage, or 0.3 where these are 0.
+          data: prototype_init.InitializationData.
+          previous: what was chosen when the run began; it is used, and nothing is chosen.
+
+        Returns:
+          Initialization; by default there is nothing to fit or to choose.
         """
-        if self.feature_transform is not None:
-            config = self.config
-            shrinkage = shrinkage or config.within_class_shrinkage or SHRINKAGE
-            between = between or config.between_class_shrinkage or BETWEEN
-            self.feature_transform.fit(table, config.feature_transform, shrinkage, between, shots)
+        return Initialization()
 
-    def transform(self, embeddings):
-        """Return embeddings [..., dim] as `adapt` and `classify` take them: as they are without a transform."""
-        return embeddings if self.feature_transform is None else self.feature_transform(embeddings)
+    def episode_features(self, episode: Episode) -> Episode:
+        return episode._replace(support_x=self.features(episode.support_x), query_x=self.features(episode.query_x))
 
-    def transform_table(self, table):
-        """Return an EmbeddingTable as the model takes it; the same table without a transform."""
-        return table if self.feature_transform is None else self.feature_transform.of_table(table)
+    def noise_spec(self, shots: int) -> NoiseSpec:
+        """Return the NoiseSpec of a pass over tasks of `shots` support examples per class."""
+        raise NotImplementedError
 
-    def require_ways(self, ways):
+    def require_ways(self, ways: int) -> None:
         """Raise InputError if the model cannot adapt to tasks of this many classes."""
+        if self.fixed_ways not in (None, ways):
+            raise InputError(
+                f"{self.algorithm}'s weights are those of {self.fixed_ways} classes; got tasks of {ways}. "
+                f"Give {self.fixed_ways}-way tasks (num_classes={self.fixed_ways}), or train another model.",
+                "num_classes",
+            )
 
-    def draw_bits(self, episode, seed, first_task=0):
-        """Draw noise.RandomBits; see MetaLearner."""
-        return noises.draw_bits(self.noise_spec(episode.support_x.shape[2]), episode, noise_seed(seed), first_task)
+    def draw_bits(self, episode: Episode, seed: Any, first_task: Any = 0) -> RandomBits:
+        """Draw RandomBits; see MetaLearner."""
 
-    def noise_from_bits(self, episode, bits):
-        """Return the noise.Noise of an episode; see MetaLearner."""
-        return noises.noise_from_bits(self.noise_spec(episode.support_x.shape[2]), episode, bits)
+        def draw(shapes: list[tuple[int, ...]], dtype: tf.DType) -> tf.Tensor:
+            count = sum(map(math.prod, shapes))
+            return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, dtype)
 
-    def query_metrics(self, episode, adapted, noise):
-        """Return query loss and accuracy of an AdaptationOutput with classifiers [tasks, ways, dim]; see MetaLearner."""
-        query_x = episode.query_x
-        if noise is not None:
-            dropped = noises.dropout(query_x, noise.query_mask, self.config.dropout_rate)
-            query_x = tf.where(tf.cast(self.drops_queries, tf.bool), dropped, query_x)
-        logits, labels = self.classify(join_examples(query_x), adapted.parameters), join_examples(episode.query_y)
+        spec = self.noise_spec(episode.support_x.shape[2])
+        normals, masks = _noise_shapes(spec, episode)
+        return RandomBits(
+            draw(normals, tf.uint16) if spec.num_latents else None, draw(masks, tf.uint8) if spec.dropout_rate else None
+        )
+
+    def noise_from_bits(self, episode: Episode, bits: RandomBits) -> Noise:
+        """Return the Noise of an episode; see MetaLearner."""
+        spec = self.noise_spec(episode.support_x.shape[2])
+        normal_shapes, mask_shapes = _noise_shapes(spec, episode)
+        normals: list[Any] = [None, None]
+        masks: list[Any] = [None, None]
+        if bits.normals is not None:
+            normals = [randomness.normal(part, episode.support_x.dtype) for part in _split(bits.normals, normal_shapes)]
+        if bits.masks is not None:
+            masks = [randomness.keep_mask(part, spec.dropout_rate) for part in _split(bits.masks, mask_shapes)]
+        return Noise(*normals, *masks)
+
+    def query_metrics(self, episode: Episode, adapted: AdaptationOutput, noise: Noise | None) -> dict[str, tf.Tensor]:
+        """Return query loss and accuracy of adapted classifiers [tasks, ways, dim]; see MetaLearner."""
+        logits = self.logits(join_examples(self.training_queries(episode.query_x, noise)), adapted.parameters)
+        labels = join_examples(episode.query_y)
         return {
             "query_loss": tf.reduce_mean(objective.cross_entropy(logits, labels), axis=1),
             "accuracy": objective.accuracy(logits, labels),
         }
 
-    def support_loss(self, support, labels):
+    def training_queries(self, query_x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
+        """Return the queries [tasks, ways, queries, dim] after dropout, which there is in training."""
+        return query_x if noise is None else dropout(query_x, noise.query_mask, self.config.dropout_rate)
+
+    def support_logits(self, logits: tf.Tensor) -> tf.Tensor:
+        """Return the logits of the support as the inner losses use them; unchanged by default."""
+        return logits
+
+    def support_loss(self, support: Callable[[int], tf.Tensor], labels: tf.Tensor) -> Callable:
         """Return the function (classifier, step) -> cross-entropy summed over tasks and support (paper equation 5).
 
         Args:
-          support: function from a step to embeddings [tasks, ways, shots, dim].
+          support: function from a step to features [tasks, ways, shots, dim].
           labels: [tasks, ways, shots].
         """
         labels = join_examples(labels)
 
-        def loss(classifier, step):
-            logits = self.tempered(self.classify(join_examples(support(step)), classifier))
+        def loss(classifier: tf.Tensor, step: int) -> tf.Tensor:
+            logits = self.support_logits(self.logits(join_examples(support(step)), classifier))
             return tf.reduce_sum(objective.cross_entropy(logits, labels))
 
         return loss
 
-    def adapt(self, support_x, support_y):
+    def adapt(self, support_x: Any, support_y: Any) -> tf.Tensor:
         """Adapt to support sets, deterministically.
 
         Args:
-          support_x: embeddings [tasks, ways, shots, dim].
+          support_x: embeddings [tasks, ways, shots, embedding_dim].
           support_y: labels [tasks, ways, shots] int, each of 0..ways-1 for `shots` examples of every task, in any
             order.
 
         Returns:
-          Classifier [tasks, ways, dim]; class n in row n.
+          Classifier [tasks, ways, dim]; class n in row n. Where the learner `has_bias`, [tasks, ways, dim + 1] with the
+          bias in the last column.
 
         Raises:
-          InputError: another rank or dim, labels that are not these, or an embedding that is not finite. Values are
-            checked in eager code only.
+          InputError: wrong rank or dim, other labels, or an embedding that is not finite. Values are checked in eager
+            code only.
         """
         support_x, support_y = tf.convert_to_tensor(support_x, self.compute_dtype), tf.convert_to_tensor(support_y)
-        if support_x.shape.rank != 4 or support_x.shape[-1] != self.feature_dim:
+        if support_x.shape.rank != 4 or support_x.shape[-1] != self.embedding_dim:
             missing = " One task alone: support_x[np.newaxis], support_y[np.newaxis]." * (support_x.shape.rank == 3)
             raise InputError(
-                f"support_x has shape {tuple(support_x.shape)}; expected [tasks, ways, shots, {self.feature_dim}]."
+                f"support_x has shape {tuple(support_x.shape)}; expected [tasks, ways, shots, {self.embedding_dim}]."
                 f"{missing}"
             )
         if not support_y.dtype.is_integer or support_y.shape.rank != 3:
@@ -162,47 +228,105 @@ class ClassificationLearner(MetaLearner):
                 "[tasks, ways, shots]."
             )
         if not tf.executing_eagerly():
-            return self._adapt_in_order(support_x, support_y)
-        _require_possible(support_x.numpy(), support_y.numpy())
+            return self._adapt_in_label_order(support_x, support_y)
+        _require_balanced(support_x.numpy(), support_y.numpy())
         if self._compiled_adapt is None:
-            self._compiled_adapt = tf.function(self._adapt_in_order, autograph=False)  # one graph for each shape
+            self._compiled_adapt = tf.function(self._adapt_in_label_order, autograph=False)  # a graph for each shape
         return self._compiled_adapt(support_x, support_y)
 
-    def _adapt_in_order(self, support_x, support_y):
+    def _adapt_in_label_order(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
         order = tf.argsort(join_examples(support_y), stable=True)
-        shapes = tf.shape(support_x), tf.shape(support_y)
-        return self.adapt_in_evaluation(
-            *(
-                tf.reshape(tf.gather(join_examples(values), order, batch_dims=1), shape)
-                for values, shape in zip((support_x, tf.cast(support_y, tf.int32)), shapes, strict=True)
-            )
-        )
+        x, y = (tf.gather(join_examples(part), order, batch_dims=1) for part in (support_x, support_y))
+        features = self.features(tf.reshape(x, tf.shape(support_x)))
+        return self.adapt_in_evaluation(features, tf.reshape(tf.cast(y, tf.int32), tf.shape(support_y)))
 
-    def classify(self, query_x, classifier):
-        """Return logits [tasks, queries, ways] of query_x [tasks, queries, dim] under classifier [tasks, ways, dim]."""
-        return tf.matmul(tf.convert_to_tensor(query_x, classifier.dtype), classifier, transpose_b=True)
+    def adapt_imbalanced(self, support_x: Any, support_y: Any, ways: Any = None) -> tf.Tensor:
+        """Adapt, deterministically, to support sets given as lists: any order, any number of examples per class.
 
-    def tempered(self, logits):
-        """Return logits of the support as the inner loops judge them: divided by a temperature, if there is one."""
-        return logits
+        Where `adapt` averages over K shots, every class is averaged over its own examples, and the inner loss is the
+        sum over classes of their mean cross-entropy. So a class does not weigh more by having more examples, repeating
+        all examples of a class changes nothing, and equal numbers give the result of `adapt`.
 
-    def call(self, episode):
+        Args:
+          support_x: embeddings [tasks, examples, embedding_dim].
+          support_y: labels [tasks, examples] int, 0..ways-1; every class needs an example in every task. Not checked.
+          ways: int or scalar tensor; by default one more than the highest label, or the learner's `fixed_ways`.
+
+        Returns:
+          Classifier as `adapt`'s.
+
+        References:
+          Differs from the paper, which has K examples of every class.
+        """
+        support_x = self.features(tf.convert_to_tensor(support_x, self.compute_dtype))
+        labels = tf.cast(support_y, tf.int32)
+        if ways is None:
+            ways = self.fixed_ways or tf.reduce_max(labels) + 1
+        return self.adapt_imbalanced_features(support_x, labels, ways)
+
+    def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
+        """Adapt as `adapt_imbalanced`, to features [tasks, examples, dim]."""
+        raise NotImplementedError
+
+    def logits(self, features: tf.Tensor, classifier: tf.Tensor) -> tf.Tensor:
+        """Return logits [tasks, queries, ways] of features [tasks, queries, dim]; classifier [tasks, ways, dim]."""
+        return tf.matmul(features, classifier, transpose_b=True)
+
+    def classify(self, query_x: Any, classifier: tf.Tensor) -> tf.Tensor:
+        """Return the logits of queries.
+
+        Args:
+          query_x: embeddings [tasks, queries, embedding_dim].
+          classifier: from `adapt` or `adapt_imbalanced`.
+
+        Returns:
+          [tasks, queries, ways].
+        """
+        return self.logits(self.features(tf.convert_to_tensor(query_x, classifier.dtype)), classifier)
+
+    def call(self, episode: Any) -> tf.Tensor:
         """Adapt to an episode's support and return the logits of its queries, [tasks, ways * queries, ways]."""
         episode = Episode(*episode)
         return self.classify(join_examples(episode.query_x), self.adapt(episode.support_x, episode.support_y))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "embedding_dim": self.embedding_dim}
 
 
-def join_examples(tensor):
+def join_examples(tensor: tf.Tensor) -> tf.Tensor:
     """Join the axes of classes and examples: [tasks, ways, n, ...] -> [tasks, ways * n, ...]."""
     shape = tf.shape(tensor)
     return tf.reshape(tensor, tf.concat([shape[:1], [shape[1] * shape[2]], shape[3:]], axis=0))
 
 
-def _require_possible(support_x, support_y):
-    """Raise InputError for labels that are not every class's, or embeddings that are not finite."""
+def dropout(inputs: tf.Tensor, mask: tf.Tensor | None, rate: float) -> tf.Tensor:
+    """Zero the dropped elements and scale the kept ones by the exact inverse of the keep probability.
+
+    Args:
+      inputs: float tensor.
+      mask: bool tensor of the same shape, True where kept; None changes nothing.
+      rate: the rate that the mask was drawn with.
+    """
+    if mask is None:
+        return inputs
+    return tf.where(mask, inputs * (1.0 / randomness.keep_probability(rate)), 0.0)
+
+
+def _split(bits: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
+    parts = tf.split(bits, [math.prod(shape) for shape in shapes], axis=1)
+    return [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _noise_shapes(spec: NoiseSpec, episode: Episode) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Return the shapes, for one task, of the two normal fields of Noise and of its two masks."""
+    _, ways, shots, dim = episode.support_x.shape
+    codes = (ways, spec.codes_per_class)
+    normals = [(*codes, spec.num_latents), (spec.decodes, *codes, dim)]
+    return normals, [(1 + spec.steps, ways, shots, dim), tuple(episode.query_x.shape[1:])]
+
+
+def _require_balanced(support_x: np.ndarray, support_y: np.ndarray) -> None:
+    """Raise InputError unless every class has `shots` labels, and all embeddings are finite."""
     tasks, ways, shots = support_y.shape
     if support_x.shape[:3] != support_y.shape:
         raise InputError(

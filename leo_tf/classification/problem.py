@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import importlib.util
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -15,54 +16,44 @@ from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.diagnostics import Circumstances, below_baselines, best_above, possessive
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
-from leo_tf.classification.leo import LEO
-from leo_tf.classification.maml import MAML, MetaSGD
-from leo_tf.classification.prototype_init import choose_start
+from leo_tf.classification.prototype_init import InitializationData
 from leo_tf.classification.tasks import draw_from
-from leo_tf.config import LEOConfig
-from leo_tf.data import EpisodeSampler, most_ways
-from leo_tf.data.extractor_metadata import FILES, find_card_folder
+from leo_tf.config import learner_class
+from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
+from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE, find_extractor
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.problem import Problem, Validation
+from leo_tf.problem import Initialization, Problem, Validation
 
-_logger = logging.getLogger("leo_tf")
 _FIGURE_TASKS, _FIGURE_QUERIES = 200, 15
-_MOST_DIM = 1_000_000  # of embeddings: a damaged record must not take the memory
-_MOST_OF_NEWTON = 10 * (10 * 10) ** 3  # of a task; logistic regression of larger ones takes minutes
-_LEARNERS = {"leo": LEO, "maml": MAML, "metasgd": MetaSGD}
+_MOST_DIM = 1_000_000  # of embeddings: a corrupt record must not take all memory
+_MOST_NEWTON_COST = 10 * (10 * 10) ** 3  # per task; logistic regression of larger ones takes minutes
 
 
 class Classification(Problem):
-    """Classification of a data set's classes, judged by accuracy on its validation classes."""
+    """Classification of a data set's classes; the best checkpoint has the highest validation accuracy."""
 
-    _baselines: Mapping[str, float] = MappingProxyType({})  # of the validation tasks
+    _baselines: Mapping[str, float] = MappingProxyType({})  # accuracies on the validation tasks
 
     measure = "accuracy"
     other_measures = ("loss",)
     evaluation_type = ClassificationEvaluation
-    evaluation_flags = frozenset(
-        {
-            *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "queries"),
-            *("tasks", "write_tasks", "ways_grid", "analysis_tasks", "calibrate", "baselines", "tasks_within"),
-        }
-    )
 
     @functools.cached_property
-    def _train(self):
+    def _train(self) -> EmbeddingTable:
         return load_table(self.config.data, "train")
 
     @functools.cached_property
-    def _validation(self):
-        """The table of the validation classes; None where nothing is validated."""
+    def _validation(self) -> EmbeddingTable | None:
+        """The table of the validation classes; None without validation."""
         if not self.config.training.metavalid_tasks:
             return None
         try:
             table = load_table(self.config.data, "val")
         except InputError as error:
-            raise InputError(f"{error} Without validation classes: metavalid_tasks=0.") from None
+            raise InputError(f"{error} Without validation classes: metavalid_tasks=0.", "metavalid_tasks") from None
         if table.dim != self._train.dim:
             raise InputError(
                 f"{self._train.source} has dim {self._train.dim}, {table.source} {table.dim}; expected equal."
@@ -70,85 +61,56 @@ class Classification(Problem):
         return table
 
     @property
-    def data_record(self):
+    def data_record(self) -> dict[str, Any]:
         train, validation = self._train, self._validation
         record = {"embedding_dim": train.dim, "train_classes": train.num_classes, "train_digest": train.digest}
         return record if validation is None else record | {"validation_digest": validation.digest}
 
     @property
-    def attachments(self):
-        """The feature extractor of the embeddings and its card, so that the run alone can classify images."""
+    def attachments(self) -> Mapping[str, Path]:
+        """The embeddings' feature extractor and its metadata, with which the run alone can classify images."""
         data = self.config.data
-        folder = find_card_folder(data.data_path, data.dataset_name, data.embedding_crop)
-        names = FILES if folder else ()
+        folder = find_extractor(data.data_path, data.dataset_name, data.embedding_crop)
+        names = (METADATA_FILE, MODEL_FILE) if folder else ()
         return {f"extractor/{name}": folder / name for name in names if (folder / name).is_file()}
 
-    def summary(self):
+    def summary(self) -> str:
         return self._train.summary()
 
-    def build_learner(self, data_record, seed=None):
+    def build_learner(self, data_record: Mapping[str, Any], seed: int | None = None) -> Any:
         config, dim = self.config, data_record.get("embedding_dim")
         if not isinstance(dim, int) or not 1 <= dim <= _MOST_DIM:
             raise InputError(
-                f"The record of the run's data has embedding_dim {dim!r:.80}; expected a whole number of at least 1, "
-                f"at most {_MOST_DIM:,}."
+                f"The record of the run's data has embedding_dim {dim!r:.80}; expected a whole number from 1 to "
+                f"{_MOST_DIM:,}."
             )
-        if config.algorithm == "leo":
-            return LEO(config.model, dim, seed=seed)
-        return _LEARNERS[config.algorithm](config.model, dim, config.episodes.num_classes)
+        kind = learner_class(config.algorithm, "classification")
+        options: dict[str, Any] = {"proto_config": config.proto_leo} if config.proto_leo else {}
+        if kind.needs_ways:
+            options["ways"] = config.episodes.num_classes
+        return kind(config.model, embedding_dim=dim, seed=seed, **options)
 
-    def make_sampler(self, learner):
+    def initialize(self, learner: Any, previous: Initialization | None = None) -> Initialization:
+        ways, shots = (
+            self._validation_shape if self._validation else (0, self.config.episodes.num_tr_examples_per_class)
+        )
+        within = self.config.episodes.tasks_within
+        return learner.initialize(InitializationData(self._train, self._validation, ways, shots, within), previous)
+
+    def make_sampler(self, learner: Any) -> EpisodeSampler:
         episodes = self.config.episodes
-        self._fit(learner)
         ways = episodes.num_classes
-        if self.config.algorithm == "leo":  # the baselines' weights belong to so many classes
+        if learner.fixed_ways is None:
             ways = max(ways, min(episodes.metatrain_ways, most_ways(self._train, ways, episodes.tasks_within)))
         return EpisodeSampler(
-            learner.transform_table(self._train),
+            learner.feature_table(self._train),
             ways,
             episodes.num_tr_examples_per_class,
             episodes.num_val_examples_per_class,
             within=episodes.tasks_within,
         )
 
-    def _fit(self, learner):
-        """Fit the embedding transform; choose on validation tasks what the configuration leaves to them."""
-        model, episodes = self.config.model, self.config.episodes
-        left = model.chosen_at_start if self.config.algorithm == "leo" else ()
-        if not left:
-            learner.fit_transform(self._train, episodes.num_tr_examples_per_class)
-            return
-        if self._validation is None:
-            zeros = ", ".join(f"{name}=0" for name in left)
-            numbers = ", ".join(f"{name}={getattr(LEOConfig, name):g}" for name in left)
-            raise InputError(
-                f"{zeros}: chosen on validation tasks, and metavalid_tasks=0 was given; expected validation tasks, or "
-                f"numbers, such as {numbers}."
-            )
-        ways, shots = self._validation_shape
-        start = choose_start(model, self._train, self._validation, ways, shots, episodes.tasks_within)
-        learner.fit_transform(self._train, shots, start.shrinkage, start.between)
-        if "support_temperature" in left:
-            learner.start_at(start.scale, start.temperature, start.rate, start.bias_share, shots)
-        elif "prototype_scale" in left:
-            learner.start_at(start.scale)
-        if model.query_dropout == "easy":
-            learner.drops_queries.assign(float(start.is_easy))
-        values = {
-            "within_class_shrinkage": start.shrinkage,
-            "between_class_shrinkage": start.between,
-            "prototype_scale": start.scale,
-            "support_temperature": start.temperature,
-            "finetuning_lr_init": start.rate * model.copies(shots),
-        }
-        named = [*left, "finetuning_lr_init"] if "support_temperature" in left else left
-        texts = [f"{name}={values[name]:.3g}" for name in named] + ["for the bias too"] * (start.bias_share > 0)
-        if model.query_dropout == "easy":
-            dropped = "all" if start.is_easy else "none"
-            texts.append(f"query_dropout={dropped} (class means: {100 * start.accuracy:.1f} % correct)")
-        _logger.info("Chosen on validation tasks: %s.", ", ".join(texts))
-
-    def make_validator(self, learner, workers=SINGLE_PROCESS):
+    def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:
         training, table = self.config.training, self._validation
         if table is None:
             return None
@@ -168,27 +130,27 @@ class Classification(Problem):
         self._baselines = baselines = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 
-        def validate():
-            scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
-            # A classifier of NaN answers nothing right: no accuracy, rather than a bad one.
+        def validate() -> Validation:
+            scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
+            # A classifier of NaN classifies nothing correctly: it has no accuracy, rather than a bad one.
             accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
             others = {"loss": float(scores.loss.mean())}
             return Validation(confidence_interval(accuracy), others, draw(), baselines, accuracy)
 
         return validate
 
-    def _planned(self, learner, tasks):
-        """Yield (Baseline, Space) of what stands beside every validation."""
+    def _planned(self, learner: Any, tasks: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield (Baseline, FeatureSpace) of the baselines that are shown beside every validation."""
         nearest, own = NEAREST_MEANS["nearest_class_mean"], space_of_model(learner)
         yield nearest, RAW
         if own:
             yield nearest, own
-        if own and self.config.model.chosen_at_start and tasks.ways**4 * tasks.shots**3 <= _MOST_OF_NEWTON:
+        if own and tasks.ways**4 * tasks.shots**3 <= _MOST_NEWTON_COST:
             yield FITTED["logistic_regression"], own
 
     @property
-    def _validation_shape(self):
-        """Return (ways, shots) of validation tasks; raises InputError, with what to set, where there are too few."""
+    def _validation_shape(self) -> tuple[int, int]:
+        """Return (ways, shots) of validation tasks; raises InputError where there are too few classes."""
         training, episodes, table = self.config.training, self.config.episodes, self._validation
         ways, shots = training.metavalid_ways or episodes.num_classes, episodes.num_tr_examples_per_class
         if ways > table.num_classes:
@@ -199,8 +161,8 @@ class Classification(Problem):
             )
         return ways, shots
 
-    def _reliability(self, learner, table):
-        """Return a function that draws, where it can, how far the learner's probabilities can be believed."""
+    def _reliability(self, learner: Any, table: EmbeddingTable) -> Callable[[], dict[str, Any]]:
+        """Return a function that draws a reliability diagram; without matplotlib it draws nothing."""
         ways, shots = self._validation_shape
         queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
         if importlib.util.find_spec("matplotlib") is None:
@@ -210,13 +172,13 @@ class Classification(Problem):
             sampler, table.digest, _FIGURE_TASKS, self.config.training.validation_seed, randomness.VALIDATION
         )
 
-        def draw():
+        def draw() -> dict[str, Any]:
             found = calibrate(learner, table, tasks)
             return {"reliability": reliability_diagram(found, f"{ways}-way {shots}-shot, validation tasks")}
 
         return draw
 
-    def evaluation_settings(self, learner):
+    def evaluation_settings(self, learner: Any) -> dict[str, Any]:
         ways = self.config.episodes.num_classes
         try:
             classes = load_table(dataclasses.replace(self.config.data, download=False), "test").num_classes
@@ -227,7 +189,7 @@ class Classification(Problem):
             pass
         return {}
 
-    def advice(self, validation, step, best_step):
+    def advice(self, validation: Validation, step: int, best_step: int) -> str:
         ways, shots = self._validation_shape
         trained = self.config.episodes
         circumstances = Circumstances(
@@ -239,13 +201,13 @@ class Classification(Problem):
             best_step=best_step,
             last_step=step,
         )
-        algorithm = _LEARNERS[self.config.algorithm].algorithm
+        algorithm = learner_class(self.config.algorithm, "classification").algorithm
         return below_baselines(algorithm, validation.interval.mean, validation.baselines, circumstances)
 
-    def standing(self, best):
+    def standing(self, best: float) -> str:
         above = best_above(best, self._baselines)
         return f", below {possessive(above)}, {self.text(self._baselines[above])}" if above else ""
 
     @staticmethod
-    def text(value, half_width=None):
+    def text(value: float, half_width: float | None = None) -> str:
         return f"{100 * value:.2f} %" if half_width is None else Interval(value, half_width).percent()

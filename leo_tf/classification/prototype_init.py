@@ -1,99 +1,115 @@
-"""Where a model beyond the paper starts: how embeddings are transformed and prototypes scaled, before any training.
+"""Choose the "auto" settings of a ProtoLEO on validation tasks, before any training.
 
-Chosen on validation tasks by the loss of what LEO then corrects: class means of transformed embeddings, as weights of a
-classifier. The best shrinkages differ by a factor of a thousand between data sets; finding one takes seconds.
+The criterion is the loss of the initial classifier, which LEO then corrects: class means of transformed embeddings. The
+best shrinkages differ by a factor of a thousand between data sets; finding them takes seconds.
 """
 
 import functools
 import itertools
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification import fine_tuning_start, prototypes
+from leo_tf.classification import fine_tuning_init
+from leo_tf.classification.prototypes import prototype_classifier
 from leo_tf.classification.tasks import draw_from
-from leo_tf.config import LEOConfig
-from leo_tf.data import EpisodeSampler, plda, transform
+from leo_tf.config import AUTO, ProtoLEOConfig
+from leo_tf.data import EmbeddingTable, EpisodeSampler
+from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import fit_temperature
+from leo_tf.transforms import fit_transform, plda, principal_scatter, unit_length
 
-SHRINKAGES = tuple(float(f"{10**power:.1g}") for power in np.arange(-3, 2.1, 0.5))  # 0.001, 0.003, 0.01, ... 100
-BETWEENS = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5))  # 0.003, 0.01, 0.03, ... 10
+WITHIN_CLASS_SHRINKAGES = tuple(float(f"{10**power:.1g}") for power in np.arange(-3, 2.1, 0.5))  # 0.001, 0.003 ... 100
+BETWEEN_CLASS_SHRINKAGES = tuple(float(f"{10**power:.1g}") for power in np.arange(-2.5, 1.1, 0.5))  # 0.003 ... 10
 _TASKS, _MOST_QUERIES, _SEED = 200, 15, 0
-_UNIT = 10.0  # scale of the logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
-_EASY = 0.97  # accuracy
-_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
-_TASKS_OF_STEPS, _FLOATS_OF_PRODUCTS = (50, 1000), 2**26  # fewest and most tasks that the steps are chosen on, and room
-
-PLDA = LEOConfig(
-    feature_transform="plda",
-    within_class_shrinkage=0,
-    between_class_shrinkage=0,
-    prototype_residual=True,
-    prototype_scale=0,
-    prototype_bias=1.0,
-)  # nearest class mean under PLDA, all of it chosen
+_LOGIT_SCALE = 10.0  # of logits whose temperature is fitted, so that scales from 0.1 to 1000 can be found
+_FEW_ERRORS = 0.97  # accuracy from which on queries are dropped out
+_MOST_FLOATS = 2**24  # of gathered embeddings at a time
+_STEP_TASKS, _MOST_PRODUCTS = (50, 1000), 2**26  # smallest and largest number of tasks for choosing steps; memory
 
 
-class Start(NamedTuple):
-    """What was chosen, and from what."""
+class InitializationData(NamedTuple):
+    """Data that a learner is initialised on."""
 
-    shrinkage: float
-    between: float
-    scale: float
-    temperature: float  # of the support's logits; 1 where it was not to be chosen
-    rate: float  # of fine-tuning, down the loss summed over the support; 0 where it was not to be chosen
-    bias_share: float  # of this rate, that of a bias
-    losses: dict[tuple[float, float], float]  # nats by shrinkage and between, each at its best scale
-    accuracy: float  # of the scaled means alone, in [0, 1]
-
-    @property
-    def is_easy(self):
-        """Whether the scaled means answer so many queries that there is little left to learn from."""
-        return self.accuracy >= _EASY
+    training: EmbeddingTable  # of the meta-training classes
+    validation: EmbeddingTable | None
+    ways: int  # of the validation tasks
+    shots: int
+    within: str  # "all" or "group", as EpisodeSampler's
 
 
-def choose_start(model, training, validation, ways, shots, within="all"):
-    """Choose what a model's settings leave to validation tasks, by the least loss on 200 of them, steps on up to 1,000.
+def choose(
+    proto: ProtoLEOConfig, data: InitializationData, finetuning_steps: int, codes_per_class: int = 1
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Choose the "auto" settings by the least loss: shrinkages and scale on 200 validation tasks, steps on up to 1,000.
 
     Args:
-      model: LEOConfig.
-      training, validation: EmbeddingTables of the meta-training and of the validation classes.
-      ways, shots: of the tasks.
-      within: as EpisodeSampler's.
+      proto: ProtoLEOConfig.
+      data: InitializationData.
+      finetuning_steps: number of fine-tuning steps; without any, the support temperature is 1.
+      codes_per_class: number of codes over which the learner averages, by which it divides its rates.
 
     Returns:
-      Start.
+      ({setting: chosen value}, {"prototype_accuracy": of the scaled prototypes alone, in [0, 1]}); the first also has
+      finetuning_lr_init and bias_finetuning_lr_init where the support temperature is "auto". Both are empty where
+      there is nothing to choose.
 
     Raises:
-      InputError: the validation classes have no such tasks, or whitening is not possible.
+      InputError: there are no validation tasks, or whitening is not possible.
     """
-    queries = min(_MOST_QUERIES, max(0, int(validation.class_sizes.min()) - shots))
-    sampler = EpisodeSampler(validation, ways, shots, queries or None, within)  # which names a class that is too small
-    space = _Space(model, training, shots)
-    embeddings, rows, labels = _tasks_of(sampler, validation, _TASKS)
-    principal = space.principal(embeddings)
-    found, scales, accuracies = {}, {}, {}
-    shrinkages = (model.within_class_shrinkage,) if model.within_class_shrinkage else SHRINKAGES
-    for tried in itertools.product(shrinkages, space.betweens):
-        logits = prototype_logits(space.transformed(principal, *tried), rows, shots, model.prototype_bias)
-        temperature, found[tried] = fit_temperature(_UNIT * logits, labels)
-        scales[tried], accuracies[tried] = _UNIT / temperature, float(np.mean(logits.argmax(axis=-1) == labels))
-    best = min(found, key=lambda tried: found[tried])
-    if model.support_temperature:
-        return Start(*best, scales[best], 1.0, 0.0, 0.0, found, accuracies[best])
-    count = int(np.clip(_FLOATS_OF_PRODUCTS // (ways**2 * shots * (shots + queries)), *_TASKS_OF_STEPS))
-    embeddings, rows, labels = _tasks_of(sampler, validation, count)
-    parts = _parts(space.transformed(space.principal(embeddings), *best), rows, shots, model.prototype_bias)
-    biased = model.prototype_bias > 0
-    products = [fine_tuning_start.products(x, y, means, others, biased) for x, y, means, others in parts]
-    joined = fine_tuning_start.Products(*(np.concatenate(each) for each in zip(*products, strict=True)))
-    steps = fine_tuning_start.choose(joined, labels, scales[best], model.finetuning_unroll_length, biased)
-    return Start(*best, steps.scale, steps.temperature, steps.rate, steps.bias_share, found, accuracies[best])
+    names = proto.auto_settings
+    if not names:
+        return {}, {}
+    if data.validation is None:
+        raise InputError(
+            f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} auto and chosen on validation tasks, but "
+            "metavalid_tasks=0 was given; expected validation tasks, or a value for each of these settings.",
+            *names,
+        )
+    shots, bias = data.shots, proto.prototype_bias
+    queries = min(_MOST_QUERIES, max(0, int(data.validation.class_sizes.min()) - shots))
+    # Made first: it names a class that is too small.
+    sampler = EpisodeSampler(data.validation, data.ways, shots, queries or None, data.within)
+    candidates = _Candidates(proto, data.training, shots)
+    embeddings, rows, labels = _draw(sampler, data.validation, _TASKS)
+    principal = candidates.principal(embeddings)
+    losses, scales, accuracies = {}, {}, {}
+    for tried in itertools.product(candidates.within_class_shrinkages, candidates.between_class_shrinkages):
+        logits = prototype_logits(candidates.features(principal, *tried), rows, shots, bias)
+        temperature, losses[tried] = fit_temperature(_LOGIT_SCALE * logits, labels)
+        scales[tried], accuracies[tried] = _LOGIT_SCALE / temperature, float(np.mean(logits.argmax(axis=-1) == labels))
+    best = min(losses, key=lambda tried: losses[tried])
+    fixed_scale = None if proto.prototype_scale == AUTO else float(proto.prototype_scale)
+    chosen: dict[str, Any] = {
+        "within_class_shrinkage": best[0],
+        "between_class_shrinkage": best[1],
+        "prototype_scale": scales[best],
+        "query_dropout": "all" if accuracies[best] >= _FEW_ERRORS else "none",
+        "support_temperature": 1.0,
+    }
+    if proto.support_temperature == AUTO and finetuning_steps:
+        smallest, largest = _STEP_TASKS
+        count = int(np.clip(_MOST_PRODUCTS // (data.ways**2 * shots * (shots + queries)), smallest, largest))
+        embeddings, rows, labels = _draw(sampler, data.validation, count)
+        parts = list(_parts(candidates.features(candidates.principal(embeddings), *best), rows, shots, bias))
+        products = [fine_tuning_init.products(*part, bias > 0) for part in parts]
+        joined = fine_tuning_init.Products(*(np.concatenate(each) for each in zip(*products, strict=True)))
+        scale = scales[best] if fixed_scale is None else fixed_scale
+        steps = fine_tuning_init.choose(joined, labels, scale, finetuning_steps, bias > 0, fixed_scale)
+        rate = steps.rate * codes_per_class
+        chosen |= {"prototype_scale": steps.scale, "support_temperature": steps.temperature}
+        return (
+            {name: chosen[name] for name in names}
+            | {"finetuning_lr_init": rate, "bias_finetuning_lr_init": steps.bias_share * rate},
+            {"prototype_accuracy": accuracies[best]},
+        )
+    return {name: chosen[name] for name in names}, {"prototype_accuracy": accuracies[best]}
 
 
-def _tasks_of(sampler, table, count):
-    """Return (embeddings of all examples [rows, dim], theirs in every task, labels of the queries) of tasks."""
+def _draw(sampler: EpisodeSampler, table: EmbeddingTable, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (embeddings of all examples [rows, dim], their rows in every task, labels of the queries) of tasks."""
     tasks = draw_from(sampler, table.digest, count, _SEED, randomness.VALIDATION)
     used, rows = np.unique(tasks.rows(sampler), return_inverse=True)
     labels = np.broadcast_to(
@@ -102,65 +118,78 @@ def _tasks_of(sampler, table, count):
     return table.embeddings[used], rows.reshape(count, sampler.ways, -1), labels
 
 
-class _Space:
-    """What a model's transform makes of embeddings, in the principal directions of the scatter within classes.
+class _Candidates:
+    """Features under every candidate of the shrinkages, in the principal directions of the within-class scatter.
 
-    There whitening is a division, and angles are what they are in any other basis.
+    There whitening is a division, and angles are the same as in any other basis.
     """
 
-    def __init__(self, model, training, shots):
-        self._model, self._shots = model, shots
-        self._scatter = transform.principal_scatter(training)
-        self._spread = functools.lru_cache(self._scatter.spread)
-        is_plda = model.feature_transform == "plda"
-        self.betweens = (
-            ((model.between_class_shrinkage,) if model.between_class_shrinkage else BETWEENS) if is_plda else (0.0,)
-        )
+    def __init__(self, proto: ProtoLEOConfig, training: EmbeddingTable, shots: int) -> None:
+        self._kind, self._bias, self._shots = proto.feature_transform, proto.prototype_bias, shots
+        whitens, is_plda = self._kind in ("whiten", "plda"), self._kind == "plda"
+        self.within_class_shrinkages = _values(proto.within_class_shrinkage, WITHIN_CLASS_SHRINKAGES, whitens)
+        self.between_class_shrinkages = _values(proto.between_class_shrinkage, BETWEEN_CLASS_SHRINKAGES, is_plda)
+        if self._kind == "none":
+            self._mean = np.zeros(training.dim)
+        elif self._kind == "center":
+            self._mean = fit_transform("center", training.embeddings, training.class_sizes).mean
+        else:
+            self._scatter = principal_scatter(training.embeddings, training.class_sizes)
+            self._spread = functools.lru_cache(self._scatter.class_mean_spread)
 
-    def principal(self, embeddings):
-        """Return embeddings [rows, dim] of unit length, centred, in principal directions."""
-        centred = transform.unit_length(np.asarray(embeddings, np.float64)) - self._scatter.mean
-        return (centred @ self._scatter.directions).astype(np.float32)
+    def principal(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return embeddings [rows, dim] of unit length, centered, in principal directions."""
+        rows = unit_length(np.asarray(embeddings, np.float64))
+        if self._kind not in ("whiten", "plda"):
+            return (rows - self._mean).astype(np.float32)
+        return ((rows - self._scatter.mean) @ self._scatter.directions).astype(np.float32)
 
-    def transformed(self, principal, shrinkage, between):
-        """Return what the transform with these shares makes of `principal`'s, with the constant of a bias."""
-        moved = principal / self._scatter.deviations(shrinkage).astype(np.float32)
-        if self._model.feature_transform == "plda":
-            moved = moved @ plda.scaling(self._spread(shrinkage), between, self._shots).astype(np.float32)
-        moved = transform.unit_length(moved)
-        return (
-            np.concatenate([moved, np.ones([len(moved), 1], moved.dtype)], 1) if self._model.prototype_bias else moved
-        )
+    def features(self, principal: np.ndarray, within: float, between: float) -> np.ndarray:
+        """Return the features of the result of `principal` with these shrinkages, and the constant of a bias."""
+        rows = principal
+        if self._kind in ("whiten", "plda"):
+            rows = rows / self._scatter.deviations(within).astype(np.float32)
+        if self._kind == "plda":
+            rows = rows @ plda.scaling(self._spread(within), between, self._shots).astype(np.float32)
+        rows = unit_length(rows)
+        return np.concatenate([rows, np.ones([len(rows), 1], rows.dtype)], 1) if self._bias else rows
 
 
-def prototype_logits(embeddings, rows, shots, bias=0.0):
-    """Return the logits of queries under the support's class means, less their mean over the classes.
+def _values(setting: float | str, candidates: tuple[float, ...], applies: bool) -> tuple[float, ...]:
+    if not applies:
+        return (0.0,)
+    return candidates if setting == AUTO else (float(setting),)
+
+
+def prototype_logits(features: np.ndarray, rows: np.ndarray, shots: int, bias: float = 0.0) -> np.ndarray:
+    """Return the logits of queries under the prototypes of the support, with scale 1.
 
     Args:
-      embeddings: [rows of a table, dim].
-      rows: of every task, [tasks, ways, shots + queries].
-      shots: so many of them are support.
-      bias: as prototypes.classifier_of's.
+      features: [rows of a table, dim].
+      rows: rows of every task, [tasks, ways, shots + queries].
+      shots: number of support examples per class.
+      bias: as in `prototype_classifier`.
 
     Returns:
       [tasks, ways * queries, ways].
     """
-    parts = _parts(embeddings, rows, shots, bias)
+    parts = _parts(features, rows, shots, bias)
     return np.concatenate([queries @ means.transpose(0, 2, 1) for _, _, means, queries in parts])
 
 
-def _parts(embeddings, rows, shots, bias):
-    """Yield (support, its labels, class means, queries) of so many tasks at once as memory has room for."""
+def _parts(
+    features: np.ndarray, rows: np.ndarray, shots: int, bias: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield (support, its labels, prototypes, queries) of as many tasks at a time as fit into memory."""
     tasks, ways, examples = rows.shape
-    at_once = max(1, _FLOATS_AT_ONCE // (ways * examples * embeddings.shape[1]))
+    at_once = max(1, _MOST_FLOATS // (ways * examples * features.shape[1]))
     for first in range(0, tasks, at_once):
-        gathered = embeddings[rows[first : first + at_once]]
+        gathered = features[rows[first : first + at_once]]
         support, queries = np.split(gathered, [shots], axis=2)
         labels = np.broadcast_to(np.repeat(np.arange(ways), shots), (len(gathered), ways * shots))
-        means = prototypes.classifier_of(support.mean(axis=2), bias).numpy()
-        yield _joined(support), labels, means, _joined(queries)
+        yield _join(support), labels, prototype_classifier(support.mean(axis=2), bias).numpy(), _join(queries)
 
 
-def _joined(examples):
+def _join(examples: np.ndarray) -> np.ndarray:
     """Join the axes of classes and examples: [tasks, ways, n, dim] -> [tasks, ways * n, dim]."""
     return examples.reshape(len(examples), -1, examples.shape[-1])

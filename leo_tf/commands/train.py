@@ -54,9 +54,9 @@ def train(work: Any, path: str | Path) -> int:
     log.info("%s", work.problem.summary())
     log.info("Computing on %s.", work.devices())
     if work.warmup_steps >= work.settings.num_steps_limit:
-        text = "All %d steps are first steps, in which scales alone learn (warmup_steps=%d); more follow them."
+        text = "All %d steps are warm-up steps (warmup_steps=%d); raise num_steps_limit to train LEO too."
         log.info(text, work.settings.num_steps_limit, work.warmup_steps)
-    if work.validate is None:
+    if not work.settings.metavalid_tasks:
         log.info("No validation (metavalid_tasks=0): the last checkpoint counts as the best.")
     try:
         steps = trainer.run()
@@ -72,7 +72,7 @@ def closing_message(trainer: Any, steps: int) -> str:
     work, path, settings = trainer.work, trainer.folder.path, trainer.work.settings
     best, best_step = trainer.checkpoints.best
     done = f"{trainer.checkpoints.step} steps in {path}"
-    if trainer.has_lost_patience:
+    if trainer.is_out_of_patience:
         done = (
             f"{trainer.checkpoints.step} of {settings.num_steps_limit} steps in {path}, stopped by "
             f"patience={settings.patience}"

@@ -1,4 +1,4 @@
-"""Which embeddings, from where; and the shape of a task made of them."""
+"""Settings of the data, and of the tasks made of them."""
 
 from dataclasses import dataclass
 
@@ -10,45 +10,47 @@ WITHIN = ("all", "group")
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    """Which embeddings, from where."""
+    """Which embeddings to use, and where they are."""
 
     group = "Data"
 
-    data_path: str = setting("", "folder of DATASET_NAME/SPLIT.npz or CROP/SPLIT_embeddings.pkl; empty: the cache")
+    data_path: str = setting(
+        "", "folder that holds DATASET_NAME/SPLIT.npz or DATASET_NAME/CROP/SPLIT_embeddings.pkl; empty: the cache"
+    )
     dataset_name: str = setting("miniImageNet", "miniImageNet, tieredImageNet, glyphs (built in), or your own folder")
-    embedding_crop: str = setting("center", "which embeddings of a published data set", choices=CROPS)
-    train_on_val: bool = setting(False, "join the validation classes to the training classes")
+    embedding_crop: str = setting("center", "image crop of a published data set's embeddings", choices=CROPS)
+    train_on_val: bool = setting(False, "train on the validation classes too")
     normalize_embeddings: bool = setting(True, "scale every embedding to unit L2 norm")
-    download: bool = setting(True, "fetch a published data set that is missing")
+    download: bool = setting(True, "download a published data set that is missing")
     cache_dir: str = setting("", "folder for downloads and converted tables; empty: the user's cache folder")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require(bool(self.dataset_name), self, "dataset_name", "the name of a data set")
 
 
 @dataclass(frozen=True)
 class EpisodeConfig(Section):
-    """The shape of a task: N-way K-shot; queries and ways of a meta-training task; a regression task has no classes."""
+    """The shape of a task: N-way K-shot, with queries; regression tasks have no classes."""
 
     group = "Tasks"
 
     num_classes: int = setting(5, "ways: classes in a task", low=2, high=10_000)
     num_tr_examples_per_class: int = count(
-        1, "shots: support examples of a class, support points in regression", high=10_000
+        1, "shots: support examples per class; support points in regression", high=10_000
     )
     num_val_examples_per_class: int = count(
-        15, "queries of a class in meta-training, query points in regression", high=100_000
+        15, "queries per class in meta-training; query points in regression", high=100_000
     )
     tasks_within: str = setting(
         "all",
-        "group: the classes of a task are of one group, a class's name up to its last slash, as alphabet/character",
+        "group: draw the classes of a task from one group; alphabet/character belongs to group alphabet",
         choices=WITHIN,
     )
     metatrain_ways: int = count(
         0,
-        "classes in a task of LEO's meta-training, if more than num_classes, and where there are so many; beyond the "
-        "paper",
+        "ways of meta-training tasks, if larger than num_classes, as far as the data and the meta-learner allow; 0: "
+        "num_classes",
         low=0,
         high=10_000,
     )

@@ -2,33 +2,26 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from leo_tf.config.data import DataConfig, EpisodeConfig
 from leo_tf.config.leo import LEOConfig
-from leo_tf.config.maml import MAMLConfig
+from leo_tf.config.algorithms import ALGORITHMS, resolve
+from leo_tf.config.data import DataConfig, EpisodeConfig
 from leo_tf.config.regression import RegressionConfig
 from leo_tf.config.section import require, setting
 from leo_tf.config.training import TrainingConfig
 from leo_tf.errors import InputError
 
 PROBLEMS = ("classification", "regression")
-_MODELS = {"leo": LEOConfig, "maml": MAMLConfig, "metasgd": MAMLConfig}
-ALGORITHMS = tuple(_MODELS)
 
-# What may change from one start of a run to the next without making it another run.
+# Settings that may change when a run is resumed.
 _FREE_ON_RESUME = frozenset(
     {
-        "data_path",
-        "download",
-        "cache_dir",
-        "num_steps_limit",
-        "metavalid_batch_size",
-        "metatest_batch_size",
-        "distribution",
-        "patience",
-        "init_from",
+        *("data_path", "download", "cache_dir", "num_steps_limit", "metavalid_batch_size", "metatest_batch_size"),
+        *("distribution", "patience", "init_from"),
     }
 )
 # These too, unless validations are counted.
@@ -37,12 +30,13 @@ _STEPS_BETWEEN = frozenset({"log_steps", "checkpoint_steps"})
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that defines a run; saved as config.json in its folder.
+    """The settings of a run; saved as config.json in its directory.
 
-    `model` is a LEOConfig or, of the baselines, a MAMLConfig; left out, the algorithm's defaults.
+    `model` is the algorithm's LEOConfig or MAMLConfig, `proto_leo` is set with algorithm "proto_leo" alone; left out,
+    they have the algorithm's defaults.
 
     Raises:
-      InputError: a value is out of bounds or does not go with another one; the message names the flag.
+      InputError: a value is out of bounds or incompatible with another one; the message names the setting.
 
     Example:
       >>> config = leo_tf.RunConfig(leo_tf.LEOConfig(kl_weight=0.1), training=leo_tf.RunConfig().training)
@@ -55,63 +49,56 @@ class RunConfig:
     episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     regression: RegressionConfig = field(default_factory=RegressionConfig)
+    proto_leo: Any = None
     problem: str = setting(
         "classification",
         "classification, or regression of sinusoids and lines (paper 4.1)",
         choices=PROBLEMS,
         group="Run",
     )
-    algorithm: str = setting(
-        "leo", "leo, or a baseline that descends from meta-learned weights", choices=ALGORITHMS, group="Run"
-    )
+    algorithm: str = setting("leo", "the meta-learner", choices=tuple(ALGORITHMS), group="Run")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.problem in PROBLEMS, self, "problem", " or ".join(PROBLEMS))
         require(self.algorithm in ALGORITHMS, self, "algorithm", " or ".join(ALGORITHMS))
-        kind = _MODELS[self.algorithm]
-        if self.model is None:
-            object.__setattr__(self, "model", kind())
-        for name, expected in section_types(self.algorithm).items():
+        types = section_types(self.algorithm)
+        for name in ("model", "proto_leo"):
+            if getattr(self, name) is None and name in types:
+                object.__setattr__(self, name, types[name]())
+        for name in ("proto_leo", *types):
+            expected = types.get(name, type(None))
             if not isinstance(getattr(self, name), expected):
                 raise InputError(
                     f"RunConfig got {type(getattr(self, name)).__name__} for {name}; expected {expected.__name__} with "
                     f"algorithm={self.algorithm!r}."
                 )
         if self.problem == "regression":
-            no_such = "{} with problem=regression, see configs/regression.cfg"
-            require(
-                self.episodes.tasks_within == "all",
-                self.episodes,
-                "tasks_within",
-                "all with problem=regression, which has no classes",
-            )
-            what = "0 with problem=regression, whose tasks have no classes"
-            require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", what)
-            require(self.model.dropout_rate == 0, self.model, "dropout_rate", no_such.format("0"))
-            if self.algorithm == "leo":
-                transform = self.model.feature_transform
-                require(transform == "none", self.model, "feature_transform", no_such.format("none"))
-                require(not self.model.prototype_residual, self.model, "prototype_residual", no_such.format("false"))
-                temperature = self.model.support_temperature
-                require(temperature == 1, self.model, "support_temperature", no_such.format("1"))
-                require(self.model.query_dropout == "all", self.model, "query_dropout", no_such.format("all"))
-                require(self.model.codes_from == "encoder", self.model, "codes_from", no_such.format("encoder"))
-            if self.algorithm != "leo" or not self.model.stochastic:
-                self.regression.require_one_sample()
+            self._require_regression()
 
-        if getattr(self.model, "warmup_steps", 0):
-            what = "0 with metavalid_tasks=0: validation tasks decide what they are worth"
-            require(self.training.metavalid_tasks, self.model, "warmup_steps", what)
+    def _require_regression(self) -> None:
+        having = [name for name, each in ALGORITHMS.items() if each.regression]
+        expected = f"{' or '.join(having)} with problem=regression"
+        require(ALGORITHMS[self.algorithm].regression, self, "algorithm", expected)
+        no_classes = "with problem=regression, whose tasks have no classes"
+        require(self.episodes.tasks_within == "all", self.episodes, "tasks_within", f"all {no_classes}")
+        require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", f"0 {no_classes}")
+        see = "with problem=regression, see configs/regression.cfg"
+        require(self.model.dropout_rate == 0, self.model, "dropout_rate", f"0 {see}")
+        samples = getattr(self.model, "stochastic", False)
+        if samples:
+            require(self.model.codes_from == "encoder", self.model, "codes_from", f"encoder {see}")
+        else:
+            self.regression.require_one_sample()
 
-    def flat(self):
-        """Return every setting that means something here by its name, {name: bool, int, float or text}."""
+    def flat(self) -> dict[str, Any]:
+        """Return all settings that apply to the problem and algorithm, {name: value}."""
         names = section_types(self.algorithm).keys() - ({"regression"} if self.problem != "regression" else set())
         sections = (dataclasses.asdict(getattr(self, name)) for name in sorted(names))
         own = {"problem": self.problem, "algorithm": self.algorithm}
         return own | {name: value for section in sections for name, value in section.items()}
 
-    def with_settings(self, values):
-        """Return the configuration with settings, {name: value}, in place of its own.
+    def with_settings(self, values: Mapping[str, Any]) -> "RunConfig":
+        """Return the configuration with these settings, {name: value}, in place of its own.
 
         Raises:
           InputError: a name that it does not have, or a value that it refuses.
@@ -131,16 +118,16 @@ class RunConfig:
         }
         return dataclasses.replace(self, **sections, problem=values.get("problem", self.problem))
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Return the configuration, and the version that wrote it, as a JSON text that `from_json` reads back."""
         from leo_tf import __version__
 
-        sections = dataclasses.asdict(self)
+        sections = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         first = {"leo_tf": __version__, **{name: sections.pop(name) for name in ("problem", "algorithm")}}
         return json.dumps(first | sections, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> "RunConfig":
         """Build a configuration from `to_json`'s text.
 
         Raises:
@@ -167,13 +154,13 @@ class RunConfig:
                 "use the version that wrote it, or start a new run."
             ) from None
 
-    def as_begun(self, run):
-        """Return the configuration with what only a beginning takes, `init_from`, as the RunConfig `run` has it."""
+    def resumed_from(self, run: "RunConfig") -> "RunConfig":
+        """Return the configuration with `init_from`, which only a new run reads, as in the RunConfig `run`."""
         training = dataclasses.replace(self.training, init_from=run.training.init_from)
         return dataclasses.replace(self, training=training)
 
-    def differences(self, other):
-        """List the fields, `section.field: mine != theirs`, that make `other` a different run."""
+    def differences(self, other: "RunConfig") -> list[str]:
+        """List the settings, `section.name: mine != theirs`, that make `other` a different run."""
         found = [f"{n}: {a!r} != {b!r}" for n in ("problem", "algorithm") for a, b in [_pair(self, other, n)] if a != b]
         if found:
             return found
@@ -190,21 +177,23 @@ class RunConfig:
                     found.append(f"{section}.{each.name}: {a!r} != {b!r}")
         return found
 
-    def changes(self, other):
-        """Return {name: [mine, theirs]} of all settings that differ, also those that a run may change."""
+    def changes(self, other: "RunConfig") -> dict[str, list]:
+        """Return {name: [mine, theirs]} of all settings that differ, including those that a resumed run may change."""
         mine, theirs = self.flat(), other.flat()
         return {name: [mine[name], theirs.get(name)] for name in mine if mine[name] != theirs.get(name)}
 
 
-def _pair(first, second, name):
+def _pair(first: Any, second: Any, name: str) -> tuple[Any, Any]:
     return getattr(first, name), getattr(second, name)
 
 
-def section_types(algorithm="leo"):
+def section_types(algorithm: str = "leo") -> dict[str, Any]:
     """Return the dataclass of every section of an algorithm's `RunConfig` by name.
 
     Raises:
       KeyError: there is no such algorithm.
     """
-    sections: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(RunConfig) if not f.metadata}
-    return sections | {"model": _MODELS[algorithm]}
+    own = {name: getattr(ALGORITHMS[algorithm], name) for name in ("model", "proto_leo")}
+    types: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(RunConfig) if not f.metadata}
+    types |= {name: path and resolve(path) for name, path in own.items()}
+    return {name: kind for name, kind in types.items() if kind}

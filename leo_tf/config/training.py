@@ -1,4 +1,4 @@
-"""The outer loop."""
+"""Settings of the outer loop."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ from leo_tf.config.section import Section, count, require, setting, weight
 
 DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker")
 DISTRIBUTION_HELP = (
-    "auto: all GPUs if there are several; none; mirrored; multi_worker: this command on several machines, see workers"
+    "auto: all GPUs if there are several; none: one device; mirrored: all devices of this machine; multi_worker: several "
+    "machines that run this command, see workers"
 )
 JIT_MODES = ("auto", "on", "off")
 SCHEDULES = ("constant", "cosine")
@@ -15,56 +16,60 @@ _MOST_TASKS = 100_000
 
 @dataclass(frozen=True)
 class TrainingConfig(Section):
-    """The outer loop: batches, optimiser, gradient limits, validation, seed, devices."""
+    """Settings of the outer loop: batches, optimizer, gradient clipping, validation, seed, devices."""
 
     group = "Optimisation"
 
-    metatrain_batch_size: int = count(12, "tasks in a meta-training step, over all replicas", high=_MOST_TASKS)
+    metatrain_batch_size: int = count(12, "tasks per meta-training step, over all replicas", high=_MOST_TASKS)
     num_steps_limit: int = count(100_000, "meta-training steps", high=10**12)
     outer_lr: float = setting(1e-4, "learning rate of Adam", low=1e-30, high=1e30, expected="a finite number above 0")
     outer_lr_schedule: str = setting(
         "constant",
-        "cosine: the learning rate of Adam falls to 0 at num_steps_limit along a half cosine",
+        "cosine: decay the learning rate of Adam to 0 at num_steps_limit along a half cosine",
         choices=SCHEDULES,
     )
-    gradient_threshold: float = weight(0.1, "largest absolute value of a meta-gradient element; 0: no limit")
-    gradient_norm_threshold: float = weight(0.1, "largest norm of a variable's meta-gradient; 0: no limit")
+    gradient_threshold: float = weight(
+        0.1, "clip every element of the meta-gradient to this absolute value; 0: no clipping"
+    )
+    gradient_norm_threshold: float = weight(0.1, "clip each variable's meta-gradient to this norm; 0: no clipping")
     metavalid_tasks: int = count(
         2000,
-        "tasks of a validation, the same ones every time; 0: none, and the last checkpoint is the best",
+        "tasks per validation, always the same ones; 0: no validation, and the last checkpoint counts as the best",
         low=0,
         high=_MOST_TASKS,
         group="Run",
     )
-    metavalid_ways: int = count(
-        0, "classes in a validation task; 0: as in meta-training", low=0, high=10_000, group="Run"
-    )
+    metavalid_ways: int = count(0, "ways of validation tasks; 0: num_classes", low=0, high=10_000, group="Run")
     metavalid_at_start: bool = setting(
         False,
-        "validate before the first step too; the start stays the best until a state is better beyond a 95 % interval, "
-        "paired over the validation tasks",
+        "validate before the first step too; the initial state then stays the best until another one is better by more "
+        "than the 95 % interval of the difference, paired over the validation tasks",
         group="Run",
     )
-    metavalid_queries: int = count(0, "queries of a class in validation; 0: all remaining examples", low=0, group="Run")
+    metavalid_queries: int = count(0, "queries per class in validation; 0: all remaining examples", low=0, group="Run")
     metavalid_batch_size: int = count(
-        200, "tasks evaluated at once in validation (speed and memory only)", high=_MOST_TASKS, group="Run"
+        200, "validation tasks evaluated at once (affects speed and memory only)", high=_MOST_TASKS, group="Run"
     )
     metatest_batch_size: int = count(
-        200, "tasks evaluated at once in testing (speed and memory only)", high=_MOST_TASKS, group="Run"
+        200, "test tasks evaluated at once (affects speed and memory only)", high=_MOST_TASKS, group="Run"
     )
     checkpoint_steps: int = count(
-        1000, "steps from one validation and checkpoint to the next", high=10**12, group="Run"
+        1000, "steps between validations, each followed by a checkpoint", high=10**12, group="Run"
     )
-    log_steps: int = count(50, "steps from one row of metrics to the next", high=10**12, group="Run")
+    log_steps: int = count(50, "steps between rows of metrics", high=10**12, group="Run")
     patience: int = count(
-        0, "validations without a better one after which the run ends; 0: it goes on", low=0, high=10**12, group="Run"
+        0,
+        "stop after this many validations without improvement; 0 disables early stopping",
+        low=0,
+        high=10**12,
+        group="Run",
     )
     seed: int = setting(
-        0, "seed of everything random in the run", high=2**62, expected="a whole number from 0 to 2^62", group="Run"
+        0, "seed of all randomness in the run", high=2**62, expected="a whole number from 0 to 2^62", group="Run"
     )
     metavalid_seed: int = setting(
         -1,
-        "seed of the validation tasks, which runs of other seeds can share; -1: as seed",
+        "seed of the validation tasks, so that runs with different seeds can share them; -1: same as seed",
         low=-1,
         high=2**62,
         expected="a whole number from 0 to 2^62, or -1",
@@ -72,21 +77,23 @@ class TrainingConfig(Section):
     )
     init_from: str = setting(
         "",
-        "folder of a run whose best weights a new run begins with; what that run lacks keeps its initial values",
+        "initialise from the best checkpoint of this run; variables that it lacks keep their initial values",
         group="Run",
     )
     distribution: str = setting("auto", DISTRIBUTION_HELP, choices=DISTRIBUTIONS, group="Run")
-    jit: str = setting("auto", "compile with XLA; auto: as measured best", choices=JIT_MODES, group="Run")
+    jit: str = setting(
+        "auto", "compile with XLA; auto: where it was measured to be faster", choices=JIT_MODES, group="Run"
+    )
 
     @property
-    def validation_seed(self):
+    def validation_seed(self) -> int:
         """The seed of the validation tasks, int of at least 0."""
         return self.seed if self.metavalid_seed < 0 else self.metavalid_seed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require(self.metavalid_tasks != 1, self, "metavalid_tasks", "at least 2, for an interval, or 0 for none")
-        require(self.metavalid_ways != 1, self, "metavalid_ways", "at least 2, or 0 for as many as in meta-training")
+        require(self.metavalid_ways != 1, self, "metavalid_ways", "at least 2, or 0 for num_classes")
         if self.metavalid_at_start:
             require(self.metavalid_tasks, self, "metavalid_tasks", "at least 2 with metavalid_at_start")
         if self.patience:

@@ -112,7 +112,7 @@ def _cut(model: keras.Model, layer: str, preprocessing: Preprocessing, about: di
 def _from_run(path: Path, layer: str, views: str) -> Extractor:
     from leo_tf.features.pretrain.network import build_network, preprocessing_of
     from leo_tf.features.wrn import default_layer
-    from leo_tf.runs.checkpoint_files import DAMAGE, readable
+    from leo_tf.runs.checkpoint_files import CORRUPTION, readable
 
     folder = RunDirectory(path, PretrainConfig)
     config, checkpoint, record = folder.config(), folder.best_checkpoint(), folder.data()
@@ -122,7 +122,7 @@ def _from_run(path: Path, layer: str, views: str) -> Extractor:
     try:
         with readable(checkpoint) as prefix:
             tf.train.Checkpoint(model=trained).read(prefix).assert_existing_objects_matched().expect_partial()
-    except (*DAMAGE, AssertionError) as error:
+    except (*CORRUPTION, AssertionError) as error:
         raise InputError(
             f"The best checkpoint {checkpoint} does not fit the network in config.json ({first_line(error)}); restore "
             "the run's own files, or train again."

@@ -1,10 +1,12 @@
-"""Stochastic decoder: a latent code to a Gaussian over the parameters of a model."""
+"""Stochastic decoder: from a latent code to a Gaussian over the parameters of a model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from leo_tf.layers.distributions import gaussian, shifted_exponential
-from leo_tf.layers.linear import linear
 from leo_tf.layers.perceptron import Perceptron
 
 
@@ -12,8 +14,8 @@ class StochasticDecoder(keras.layers.Layer):
     """Map latent codes to p(parameters | z), a tfp distribution: a class's weight vector, or a whole network.
 
     Args:
-      outputs: parameters that a code is decoded to.
-      hidden: units of hidden layers; none, the default, is one linear map.
+      outputs: number of parameters that a code is decoded to.
+      hidden: units of the hidden layers; by default there are none, and the decoder is one linear map.
       use_bias: whether there are biases.
       to_stddev: function (raw output, initial_stddev) -> standard deviation.
 
@@ -21,12 +23,19 @@ class StochasticDecoder(keras.layers.Layer):
       Paper section 2.3.2 and equation 4. By default linear and without bias, as in the official code.
     """
 
-    def __init__(self, outputs, hidden=(), use_bias=False, to_stddev=shifted_exponential, **kwargs):
+    def __init__(
+        self,
+        outputs: int,
+        hidden: Sequence[int] = (),
+        use_bias: bool = False,
+        to_stddev: Callable = shifted_exponential,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.outputs, self.use_bias, self._to_stddev = outputs, use_bias, to_stddev
         self.hidden = Perceptron(hidden, use_bias, name="hidden", dtype=self.dtype_policy) if hidden else None
 
-    def build(self, latents_shape):
+    def build(self, latents_shape: Any) -> None:
         """Create the kernels for latents of shape [..., num_latents]."""
         rows = latents_shape[-1]
         if self.hidden is not None:
@@ -37,16 +46,16 @@ class StochasticDecoder(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(columns,), initializer="zeros") if self.use_bias else None
 
     @property
-    def kernels(self):
-        """The kernels in order; the last, [rows, 2 * outputs], has the means' columns first."""
+    def kernels(self) -> list[Any]:
+        """The kernels in order; the last, [rows, 2 * outputs], has the columns of the means first."""
         return [*(self.hidden.kernels if self.hidden is not None else []), self.kernel]
 
     @property
-    def biases(self):
+    def biases(self) -> list[Any]:
         """The biases in order."""
         return [*(self.hidden.biases if self.hidden is not None else []), *([self.bias] if self.use_bias else [])]
 
-    def call(self, latents, initial_stddev):
+    def call(self, latents: tf.Tensor, initial_stddev: Any) -> Any:
         """Decode.
 
         Args:
@@ -60,17 +69,17 @@ class StochasticDecoder(keras.layers.Layer):
         raw = self._head(features, slice(self.outputs, None))
         return gaussian(self._head(features, slice(self.outputs)), self._to_stddev(raw, initial_stddev))
 
-    def mean(self, latents):
+    def mean(self, latents: tf.Tensor) -> tf.Tensor:
         """Return the distribution's mean alone: [..., num_latents] -> [..., outputs]."""
         return self._head(self._features(latents), slice(self.outputs))
 
-    def project(self, embeddings):
+    def project(self, embeddings: tf.Tensor) -> tf.Tensor:
         """Map embeddings so that project(x) . z = x . mean(z), for a linear decoder: [..., outputs] -> [..., rows]."""
-        return linear(embeddings, tf.transpose(tf.convert_to_tensor(self.kernel)[:, : self.outputs]))
+        return tf.tensordot(embeddings, tf.transpose(tf.convert_to_tensor(self.kernel)[:, : self.outputs]), 1)
 
-    def _features(self, latents):
+    def _features(self, latents: tf.Tensor) -> tf.Tensor:
         return latents if self.hidden is None else tf.nn.relu(self.hidden(latents))
 
-    def _head(self, features, columns):
-        values = linear(features, tf.convert_to_tensor(self.kernel)[:, columns])
+    def _head(self, features: tf.Tensor, columns: slice) -> tf.Tensor:
+        values = tf.tensordot(features, tf.convert_to_tensor(self.kernel)[:, columns], 1)
         return values + tf.convert_to_tensor(self.bias)[columns] if self.use_bias else values

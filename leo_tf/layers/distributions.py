@@ -1,4 +1,4 @@
-"""Diagonal Gaussians as tensorflow_probability distributions: what encoder and decoder return.
+"""Diagonal Gaussians as tensorflow_probability distributions, which encoder and decoder return.
 
 The noise of training is drawn ahead, so a sample is the distribution's own bijector at that noise, and its log
 probability follows from the noise by the change of variables. Recovering the noise as (z - mean) / stddev would, at
@@ -8,6 +8,7 @@ Build distributions inside the gradient tape: made before it, they carry no grad
 """
 
 import math
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -17,23 +18,23 @@ tfd = tfp.distributions
 _SMALLEST_STDDEV = 1e-10
 
 
-def gaussian(mean, stddev):
+def gaussian(mean: tf.Tensor, stddev: tf.Tensor) -> tfd.Distribution:
     """Return the Gaussian over the last axis with independent dimensions: event shape [dim]."""
     return tfd.MultivariateNormalDiag(mean, stddev)
 
 
-def mixture(logits, components):
+def mixture(logits: tf.Tensor, components: tfd.Distribution) -> tfd.Distribution:
     """Return the mixture of Gaussians, batch shape [..., components], with shares softmax(logits [..., components])."""
     return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
 
-def prior_like(posterior):
+def prior_like(posterior: tfd.Distribution) -> tfd.Distribution:
     """Return N(0, I) over the events of a distribution."""
     dim = posterior.event_shape[-1]
     return gaussian(tf.zeros([dim], posterior.dtype), tf.ones([dim], posterior.dtype))
 
 
-def sample_at(distribution, noise):
+def sample_at(distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
     """Return the reparametrised sample mean + stddev * noise.
 
     Args:
@@ -46,13 +47,13 @@ def sample_at(distribution, noise):
     return distribution.bijector.forward(noise)
 
 
-def log_prob_at(distribution, noise):
-    """Return log q(z) at z = sample_at(distribution, noise), in nats, [...]; exact however small the spread."""
+def log_prob_at(distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+    """Return log q(z) at z = sample_at(distribution, noise), in nats, [...]; exact for any stddev."""
     log_volume = distribution.bijector.forward_log_det_jacobian(noise, event_ndims=1)
     return distribution.distribution.log_prob(noise) - log_volume
 
 
-def sampled_kl(posterior, noise):
+def sampled_kl(posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
     """Estimate KL(q || N(0, I)) from one sample: log q(z) - log p(z) at z = sample_at(posterior, noise).
 
     Returns:
@@ -61,12 +62,12 @@ def sampled_kl(posterior, noise):
     return log_prob_at(posterior, noise) - prior_like(posterior).log_prob(sample_at(posterior, noise))
 
 
-def analytic_kl(posterior):
+def analytic_kl(posterior: tfd.Distribution) -> tf.Tensor:
     """Return KL(q || N(0, I)) in closed form, as `sampled_kl`."""
     return posterior.kl_divergence(prior_like(posterior))
 
 
-def shifted_exponential(raw, at_zero):
+def shifted_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:
     """Map a raw output u to a standard deviation: max(exp(u) - 1 + at_zero, 1e-10).
 
     Where the floor is active no gradient reaches u.
@@ -81,11 +82,11 @@ def shifted_exponential(raw, at_zero):
     return tf.maximum(tf.math.expm1(raw) + at_zero, _SMALLEST_STDDEV)
 
 
-def scaled_exponential(raw, at_zero):
+def scaled_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:
     """Map a raw output u to a standard deviation: at_zero * exp(u), which keeps its gradient however small it is."""
     return at_zero * tf.exp(raw)
 
 
-def glorot_stddev(fan_in, fan_out):
+def glorot_stddev(fan_in: int, fan_out: int) -> float:
     """Return the standard deviation of a Glorot-initialised [fan_in, fan_out] matrix."""
     return math.sqrt(2.0 / (fan_in + fan_out))

@@ -1,4 +1,7 @@
-"""Stochastic encoder: a support set to one Gaussian over latent codes for each class."""
+"""Stochastic encoder: from a support set to one Gaussian over latent codes per class."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,18 +14,18 @@ from leo_tf.layers.relation import RelationNetwork
 class StochasticEncoder(keras.layers.Layer):
     """Map a support set to q(z_n | support), a tfp distribution over the latent code of every class.
 
-    Every example is encoded alone, then the relation network compares all of them.
+    Every example is encoded alone, then the relation network compares all pairs of them.
 
     Args:
       num_latents: dimensions of a latent code.
-      hidden: units of the hidden layers of the perceptron on examples; none, the default, is one linear map.
+      hidden: units of the hidden layers that examples go through; by default there are none, only one linear map.
       relation_units: units of the relation network's hidden layers; default twice num_latents.
-      use_bias: whether the perceptron has biases.
+      use_bias: whether these layers have biases.
       to_stddev: function (raw output, initial_stddev) -> standard deviation.
       initial_stddev: the standard deviation at a raw output of 0.
-      components: Gaussians; with more than one q is their mixture, whose shares depend on the support too. The raw
-        outputs of all but the first are what they differ from the first by, of a kernel of their own: with that at
-        0, all are the first, and a trained encoder of one Gaussian is where a mixture can start.
+      components: number of Gaussians; with more than one, q is their mixture, with shares that depend on the support
+        too. The raw outputs of all but the first are differences from the first, with a kernel of their own: while
+        that is 0 all components are equal, so that a mixture can start from a trained encoder of one Gaussian.
 
     References:
       Paper section 2.3.1 and equation 3. By default linear and without bias, as in the official code.
@@ -30,50 +33,58 @@ class StochasticEncoder(keras.layers.Layer):
 
     def __init__(
         self,
-        num_latents,
-        hidden=(),
-        relation_units=None,
-        use_bias=False,
-        to_stddev=shifted_exponential,
-        initial_stddev=0.0,
-        components=1,
-        **kwargs,
-    ):
+        num_latents: int,
+        hidden: Sequence[int] = (),
+        relation_units: int | None = None,
+        use_bias: bool = False,
+        to_stddev: Callable = shifted_exponential,
+        initial_stddev: float = 0.0,
+        components: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         policy = self.dtype_policy
-        self.examples = Perceptron((*hidden, num_latents), use_bias, name="examples", dtype=policy)
+        self.use_bias = use_bias
+        self.hidden = Perceptron(hidden, use_bias, name="hidden", dtype=policy) if hidden else None
         width, more = 2 * num_latents, components + (components - 1) * 2 * num_latents if components > 1 else 0
         self.relation = RelationNetwork(width, relation_units, more, name="relation", dtype=policy)
         self.num_latents, self._to_stddev, self._initial_stddev = num_latents, to_stddev, initial_stddev
         self.components = components
 
-    def build(self, support_shape):
+    def build(self, support_shape: Any) -> None:
         """Create the kernels for a support set of shape [tasks, ways, shots, dim]."""
-        self.examples.build(support_shape)
+        rows = support_shape[-1]
+        if self.hidden is not None:
+            self.hidden.build(support_shape)
+            rows = self.hidden.widths[-1]
+        shape = (rows, self.num_latents)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer="glorot_uniform")
+        self.bias = self.add_weight(name="bias", shape=shape[1:], initializer="zeros") if self.use_bias else None
         self.relation.build((*support_shape[:-1], self.num_latents))
 
     @property
-    def kernels(self):
-        """The kernels in order: of the examples, of the relation network."""
-        return [*self.examples.kernels, *self.relation.kernels]
+    def kernels(self) -> list[Any]:
+        """The kernels in order: those that examples go through, then the relation network's."""
+        hidden = self.hidden.kernels if self.hidden is not None else []
+        return [*hidden, self.kernel, *self.relation.kernels]
 
     @property
-    def biases(self):
+    def biases(self) -> list[Any]:
         """The biases in order."""
-        return self.examples.biases
+        return [*(self.hidden.biases if self.hidden is not None else []), *([self.bias] if self.use_bias else [])]
 
-    def call(self, support):
+    def call(self, support: tf.Tensor) -> Any:
         """Encode a support set.
 
         Args:
-          support: [tasks, ways, shots, dim]; class n in row n. Dropout is the caller's.
+          support: [tasks, ways, shots, dim]; class n in row n. The caller applies dropout.
 
         Returns:
           Distribution of batch shape [tasks, ways] and event shape [num_latents].
         """
-        return self._distribution(self.relation(self.examples(support)))
+        return self._distribution(self.relation(self._encode(support)))
 
-    def imbalanced(self, support, membership):
+    def imbalanced(self, support: tf.Tensor, membership: tf.Tensor) -> Any:
         """Encode a support set whose classes may differ in size.
 
         Args:
@@ -83,15 +94,20 @@ class StochasticEncoder(keras.layers.Layer):
         Returns:
           As `call`.
         """
-        return self._distribution(self.relation.imbalanced(self.examples(support), membership))
+        return self._distribution(self.relation.imbalanced(self._encode(support), membership))
 
-    def _distribution(self, raw):
+    def _encode(self, support: tf.Tensor) -> tf.Tensor:
+        features = support if self.hidden is None else tf.nn.relu(self.hidden(support))
+        codes = tf.tensordot(features, tf.convert_to_tensor(self.kernel), 1)
+        return codes + tf.convert_to_tensor(self.bias) if self.use_bias else codes
+
+    def _distribution(self, raw: tf.Tensor) -> Any:
         if self.components == 1:
             return self._gaussian(raw)
         first, logits, others = tf.split(raw, [2 * self.num_latents, self.components, -1], axis=-1)
         each = [first, *(first + other for other in tf.split(others, self.components - 1, axis=-1))]
         return mixture(logits, self._gaussian(tf.stack(each, axis=-2)))
 
-    def _gaussian(self, raw):
+    def _gaussian(self, raw: tf.Tensor) -> Any:
         mean, u = tf.split(raw, 2, axis=-1)
         return gaussian(mean, self._to_stddev(u, self._initial_stddev))

@@ -1,11 +1,11 @@
-"""Relation network: how each class of a support set stands to all the others."""
+"""Relation network: compare every class of a support set with all the others."""
+
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from leo_tf.layers.linear import linear
-
-PAIRS_AT_ONCE = 2**18  # of all tasks; 134 MB at width 128, of which a few are held
+PAIRS_AT_ONCE = 2**18  # over all tasks; 134 MB at width 128, and a few such tensors exist at a time
 
 
 class RelationNetwork(keras.layers.Layer):
@@ -18,19 +18,19 @@ class RelationNetwork(keras.layers.Layer):
     before the pairs are formed, and the last layer acts on the average.
 
     Args:
-      width: outputs; twice the code's dimensions.
+      width: number of outputs; twice the code's dimensions.
       hidden: units of the first two layers; default `width`.
-      more: further outputs, after the others, of a kernel of their own.
+      more: number of further outputs, after the others, with a kernel of their own.
 
     References:
       Paper equation 3, section 2.3.1.
     """
 
-    def __init__(self, width, hidden=None, more=0, **kwargs):
+    def __init__(self, width: int, hidden: int | None = None, more: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.hidden, self.more = width, hidden or width, more
 
-    def build(self, codes_shape):
+    def build(self, codes_shape: Any) -> None:
         """Create the kernels for codes of shape [tasks, ways, shots, dim]."""
         # Attributes of their own, not a list: tf.train.Checkpoint does not look into a Keras layer's lists.
         self.first = self._kernel("first", 2 * codes_shape[-1], self.hidden)
@@ -38,16 +38,16 @@ class RelationNetwork(keras.layers.Layer):
         self.third = self._kernel("third", self.hidden, self.width)
         self.further = self._kernel("further", self.hidden, self.more) if self.more else None
 
-    def _kernel(self, name, *shape):
+    def _kernel(self, name: str, *shape: int) -> Any:
         return self.add_weight(name=name, shape=shape, initializer="glorot_uniform")
 
     @property
-    def kernels(self):
-        """The three kernels in order, and that of further outputs."""
+    def kernels(self) -> list[Any]:
+        """The three kernels in order, then that of the further outputs."""
         return [self.first, self.second, self.third, *([self.further] if self.more else [])]
 
-    def call(self, codes):
-        """Return one relation code a class.
+    def call(self, codes: tf.Tensor) -> tf.Tensor:
+        """Return one relation code per class.
 
         Args:
           codes: [tasks, ways, shots, dim].
@@ -60,14 +60,14 @@ class RelationNetwork(keras.layers.Layer):
         by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.hidden])
         return self._last(tf.reduce_mean(by_class, axis=2))
 
-    def imbalanced(self, codes, membership):
-        """Return one relation code a class for classes of any size, examples in any order.
+    def imbalanced(self, codes: tf.Tensor, membership: tf.Tensor) -> tf.Tensor:
+        """Return one relation code per class for classes of any size, examples in any order.
 
-        Every class counts alike, among the partners too, as in equation 3, however many examples it has.
+        Every class has the same weight, among the partners too, as in equation 3, however many examples it has.
 
         Args:
           codes: [tasks, examples, dim].
-          membership: [tasks, ways, examples]; row n averages over class n: 1 / its size for its examples, else 0.
+          membership: [tasks, ways, examples]; row n holds 1 / size of class n for its examples, 0 for all others.
 
         Returns:
           [tasks, ways, width + more].
@@ -75,10 +75,10 @@ class RelationNetwork(keras.layers.Layer):
         left, right = self._halves(codes)
         partners = tf.reduce_mean(membership, axis=1)[:, tf.newaxis]
 
-        def mean_over_partners(rows):
+        def mean_over_partners(rows: tf.Tensor) -> tf.Tensor:
             return tf.linalg.matvec(self._pairs(rows, right), partners, transpose_a=True)
 
-        def row_by_row():
+        def row_by_row() -> tf.Tensor:
             rows = tf.transpose(left, [1, 0, 2])[:, :, tf.newaxis]
             means = tf.map_fn(mean_over_partners, rows, parallel_iterations=1)
             return tf.transpose(means[:, :, 0], [1, 0, 2])
@@ -88,17 +88,19 @@ class RelationNetwork(keras.layers.Layer):
         by_example = tf.cond(few, lambda: mean_over_partners(left), row_by_row)
         return self._last(tf.matmul(membership, by_example))
 
-    def _halves(self, codes):
-        """Return what each example adds to the first layer as a pair's first and as its second: [tasks, n, hidden]."""
+    def _halves(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return what each example adds to the first layer as first and as second of a pair: [tasks, n, hidden]."""
         first = tf.convert_to_tensor(self.first)
-        return linear(codes, first[: codes.shape[-1]]), linear(codes, first[codes.shape[-1] :])
+        return tf.tensordot(codes, first[: codes.shape[-1]], 1), tf.tensordot(codes, first[codes.shape[-1] :], 1)
 
-    def _last(self, means):
+    def _last(self, means: tf.Tensor) -> tf.Tensor:
         """Return the last layer of the averages over pairs: [..., hidden] -> [..., width + more]."""
-        values = linear(means, tf.convert_to_tensor(self.third))
-        return tf.concat([values, linear(means, tf.convert_to_tensor(self.further))], axis=-1) if self.more else values
+        values = tf.tensordot(means, tf.convert_to_tensor(self.third), 1)
+        if not self.more:
+            return values
+        return tf.concat([values, tf.tensordot(means, tf.convert_to_tensor(self.further), 1)], axis=-1)
 
-    def _pairs(self, left, right):
+    def _pairs(self, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         """Return the second layer of pairs of n and m halves [tasks, n | m, hidden]: [tasks, n, m, hidden]."""
         pairs = tf.nn.relu(left[:, :, tf.newaxis] + right[:, tf.newaxis])
-        return tf.nn.relu(linear(pairs, tf.convert_to_tensor(self.second)))
+        return tf.nn.relu(tf.tensordot(pairs, tf.convert_to_tensor(self.second), 1))

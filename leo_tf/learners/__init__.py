@@ -1,13 +1,18 @@
-"""What every meta-learner is, whatever its problem; the rooms of the problems build on it.
+"""Base classes of meta-learners, below the problems: `MetaLearner`, and what classification and regression share.
 
-`meta_learner` the base class and its meta-objective; `latent` what LEO of both problems shares, `descent` what MAML and
-Meta-SGD of both share; `keras_fit` compile, fit and evaluate.
+`LatentLearner` is LEO's part, `DescentLearner` and `LearnedRates` are those of MAML and Meta-SGD.
 """
 
 from leo_tf.learners.descent import DescentLearner, LearnedRates
-from leo_tf.learners.keras_fit import ADAM_EPSILON, JIT_BY_DEFAULT
 from leo_tf.learners.latent import LatentLearner
-from leo_tf.learners.meta_learner import AdaptationOutput, MetaLearner, Trace
+from leo_tf.learners.meta_learner import (
+    ADAM_EPSILON,
+    JIT_BY_DEFAULT,
+    AdaptationOutput,
+    MetaLearner,
+    Trace,
+    noise_seed,
+)
 
 __all__ = [
     "ADAM_EPSILON",
@@ -18,4 +23,5 @@ __all__ = [
     "LearnedRates",
     "MetaLearner",
     "Trace",
+    "noise_seed",
 ]

@@ -1,6 +1,8 @@
-"""What MAML and Meta-SGD of both problems share: descent from meta-learned initial parameters."""
+"""MAML and Meta-SGD, as far as classification and regression share them."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,41 +23,41 @@ class DescentLearner(MetaLearner):
     algorithm = "MAML"
     config_type = MAMLConfig
 
-    def add_initial_parameters(self, shape):
-        """Create the parameters [...] that every task starts from, at zero."""
+    def add_initial_parameters(self, shape: tuple[int, ...]) -> None:
+        """Create the initial parameters that all tasks share, at zero."""
         self.initial_parameters = self.add_weight(name="initial_parameters", shape=shape, initializer="zeros")
 
     @property
-    def inner_steps(self):
-        """As of LatentLearner: no latent steps, and these."""
+    def inner_steps(self) -> tuple[int, int]:
+        """Numbers of latent steps, which is 0, and of steps on the parameters."""
         return 0, self.config.maml_steps
 
-    def config_of_steps(self, latent_steps, finetuning_steps):
-        """Return the configuration with another number of steps; of latent ones there are none."""
+    def config_of_steps(self, latent_steps: int, finetuning_steps: int) -> MAMLConfig:
+        """Return the configuration with another number of steps; there are no latent steps."""
         return dataclasses.replace(self.config, maml_steps=finetuning_steps)
 
     @property
-    def matrices(self):
+    def regularized_weights(self) -> list[Any]:
         """The initial parameters."""
         return [self.initial_parameters]
 
     @property
-    def learning_rates(self):
+    def learning_rates(self) -> list[Any]:
         """None are meta-learned."""
         return []
 
     @property
-    def inner_learning_rate(self):
+    def inner_learning_rate(self) -> Any:
         """The learning rate of the inner steps; broadcasts against the parameters."""
         return self.config.maml_lr
 
-    def descend(self, tasks, loss, rate_multiplier=1.0):
+    def descend(self, tasks: Any, loss: Callable, rate_multiplier: Any = 1.0) -> list[tf.Tensor]:
         """Return each task's parameters at the start and after each step, a list of [tasks, ...].
 
         Args:
           tasks: number of tasks, int or scalar tensor.
           loss: function (parameters, step) -> scalar summed over tasks.
-          rate_multiplier: what the learning rate is multiplied by.
+          rate_multiplier: factor on the learning rate.
         """
         initial = tf.convert_to_tensor(self.initial_parameters)
         return adaptation.descend(
@@ -67,15 +69,15 @@ class DescentLearner(MetaLearner):
             self.config.inner_gradient_norm_threshold,
         )
 
-    def trace(self, support_x, support_y):
+    def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:
         """Return the Trace; see MetaLearner."""
         return Trace(None, tf.stack(self.descend_in_evaluation(support_x, support_y)))
 
-    def adapt_in_evaluation(self, support_x, support_y):
+    def adapt_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
         """Return the parameters [tasks, ...]; see MetaLearner."""
         return self.descend_in_evaluation(support_x, support_y)[-1]
 
-    def descend_in_evaluation(self, support_x, support_y):
+    def descend_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> list[tf.Tensor]:
         """Return the list of the problem's parameters at the start and after each step, without noise."""
         raise NotImplementedError
 
@@ -89,17 +91,17 @@ class LearnedRates(DescentLearner):
 
     algorithm = "Meta-SGD"
 
-    def add_initial_parameters(self, shape):
+    def add_initial_parameters(self, shape: tuple[int, ...]) -> None:
         """Create initial parameters and learning rates of this shape."""
         super().add_initial_parameters(shape)
         self.learning_rate = self.add_learning_rate("learning_rate", shape, self.config.maml_lr)
 
     @property
-    def learning_rates(self):
+    def learning_rates(self) -> list[Any]:
         """The learning rates, one for every parameter."""
         return [self.learning_rate]
 
     @property
-    def inner_learning_rate(self):
+    def inner_learning_rate(self) -> Any:
         """The learned rates; of the parameters' shape."""
         return tf.convert_to_tensor(self.learning_rate)

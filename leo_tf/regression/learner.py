@@ -1,24 +1,25 @@
-"""Meta-learners for regression: adapt a network to a task's support points, judged by the squared error on queries."""
+"""Meta-learners for regression: adapt a network to a task's support points, measured by squared error on queries."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.config import RegressionConfig
 from leo_tf.errors import InputError
-from leo_tf.learners.meta_learner import MetaLearner, noise_seed
+from leo_tf.learners.meta_learner import AdaptationOutput, MetaLearner, noise_seed
 from leo_tf.regression import losses, network
 from leo_tf.regression.episodes import RegressionEpisode
 
 
-class RegressionLoss(NamedTuple):
-    """What one meta-batch gives; `loss` is what the outer loop minimises."""
+class RegressionLossOutput(NamedTuple):
+    """Terms of the meta-objective on one meta-batch; the outer loop minimises `loss`."""
 
     loss: tf.Tensor  # scalar: mean over tasks of query loss and weighted penalties, plus regularization
-    query_loss: tf.Tensor  # [tasks], mean squared error of the noisy queries, or what training_loss says
-    kl: tf.Tensor  # [tasks], nats a latent dimension
+    query_loss: tf.Tensor  # [tasks], mean squared error of the noisy queries, or the training_loss
+    kl: tf.Tensor  # [tasks], nats per latent dimension
     encoder_penalty: tf.Tensor  # [tasks]
     regularization: tf.Tensor  # scalar
 
@@ -26,8 +27,8 @@ class RegressionLoss(NamedTuple):
 class RegressionLearner(MetaLearner):
     """A model that adapts the network f_theta to few points.
 
-    A subclass creates its variables in its constructor and has `matrices`, `learning_rates`, `adapt_in_training`,
-    `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`. Its noise is a tensor of standard normal numbers
+    A subclass creates its variables in its constructor and has `regularized_weights`, `learning_rates`,
+    `adapt_in_training`, `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`. Its noise is a tensor of standard normal numbers
     [tasks, normals_per_task].
 
     Args:
@@ -35,9 +36,9 @@ class RegressionLearner(MetaLearner):
       regression: RegressionConfig.
     """
 
-    episode_type, outcome_type, metric_name = RegressionEpisode, RegressionLoss, "query_loss"
+    episode_type, outcome_type, metric_name = RegressionEpisode, RegressionLossOutput, "query_loss"
 
-    def __init__(self, config=None, regression=None, **kwargs):
+    def __init__(self, config: Any = None, regression: RegressionConfig | None = None, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
         self.regression = regression or RegressionConfig()
         hidden = [self.regression.network_units] * (self.regression.network_layers - 1)
@@ -47,36 +48,38 @@ class RegressionLearner(MetaLearner):
             self.regression.require_one_sample()
 
     @property
-    def configs(self):
-        """The dataclasses that, with the weights, define the model."""
+    def configs(self) -> list[Any]:
+        """Dataclasses that, together with the weights, define the model."""
         return [self.config, self.regression]
 
     @property
-    def normals_per_task(self):
-        """How many standard normal numbers a stochastic pass takes for a task."""
+    def normals_per_task(self) -> int:
+        """Number of standard normal numbers that a stochastic pass takes per task."""
         return 0
 
-    def draw_bits(self, episode, seed, first_task=0):
+    def draw_bits(self, episode: RegressionEpisode, seed: Any, first_task: Any = 0) -> tf.Tensor:
         """Draw uint16 [tasks, training_samples * (normals_per_task + those of the queries)]; see MetaLearner."""
         count = self.regression.training_samples * (self.normals_per_task + self._query_normals(episode))
         return self._bits(episode.support_x.shape[0], count, seed, first_task)
 
     @staticmethod
-    def _bits(tasks, count, seed, first_task):
+    def _bits(tasks: int, count: int, seed: Any, first_task: Any) -> tf.Tensor:
         return randomness.bits(noise_seed(seed), first_task, tasks, count, tf.uint16)
 
-    def noise_from_bits(self, episode, bits):
+    def noise_from_bits(self, episode: RegressionEpisode, bits: tf.Tensor) -> tf.Tensor:
         """Return standard normal numbers [tasks * training_samples, numbers of one sample]; see MetaLearner."""
         normals = randomness.normal(bits, episode.support_x.dtype)
         if self.regression.training_samples == 1:
             return normals
         return tf.reshape(normals, [-1, self.normals_per_task + self._query_normals(episode)])
 
-    def _query_normals(self, episode):
-        """Return how many normal numbers a sample takes for the noise of its queries."""
+    def _query_normals(self, episode: RegressionEpisode) -> int:
+        """Return the number of normal numbers that a sample takes for the noise of its queries."""
         return episode.query_x.shape[1] if self.regression.training_loss == "energy_score" else 0
 
-    def query_metrics(self, episode, adapted, noise):
+    def query_metrics(
+        self, episode: RegressionEpisode, adapted: AdaptationOutput, noise: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
         """Return the query loss of an AdaptationOutput; see MetaLearner.
 
         The targets have noise, so for the energy score every sample gets its own, which its candidates share: then the
@@ -100,16 +103,16 @@ class RegressionLearner(MetaLearner):
             values, targets = tf.reshape(both[:, :-1], [-1, samples, candidates, x.shape[1]]), both[:, -1]
         return {"query_loss": losses.energy_score(values, targets, adapted.weights)}
 
-    def support_loss(self, support_x, support_y):
+    def support_loss(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Callable:
         """Return the function (parameters, step) -> sum over tasks of the mean squared error of the support."""
 
-        def loss(parameters, step):
+        def loss(parameters: tf.Tensor, step: int) -> tf.Tensor:
             errors = tf.math.squared_difference(self.predict_at(support_x, parameters), support_y)
             return tf.reduce_sum(tf.reduce_mean(errors, axis=[1, 2]))
 
         return loss
 
-    def adapt(self, support_x, support_y):
+    def adapt(self, support_x: Any, support_y: Any) -> tf.Tensor:
         """Adapt to support points, deterministically.
 
         Args:
@@ -123,12 +126,12 @@ class RegressionLearner(MetaLearner):
         """
         return self.adapt_in_evaluation(*self.checked_support(support_x, support_y))
 
-    def sample(self, support_x, support_y, seed=0, first_task=0):
+    def sample(self, support_x: Any, support_y: Any, seed: Any = 0, first_task: Any = 0) -> tf.Tensor:
         """Adapt to support points with noise: one sample of the parameters of each task.
 
         Args:
           support_x, support_y: [tasks, shots, 1].
-          seed: int, or int64 [2] from `randomness.stream_seed`; other samples for another one.
+          seed: int, or int64 [2] from `randomness.stream_seed`; another seed gives other samples.
           first_task: index of the first task, which together with `seed` fixes the sample.
 
         Returns:
@@ -142,7 +145,7 @@ class RegressionLearner(MetaLearner):
         noise = randomness.normal(bits, support_x.dtype)
         return self.sample_with(support_x, support_y, noise)
 
-    def sample_with(self, support_x, support_y, noise):
+    def sample_with(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Return one sample of the parameters of each task [tasks, num_parameters], made with given noise.
 
         Args:
@@ -151,23 +154,23 @@ class RegressionLearner(MetaLearner):
         """
         return self.adapt_in_training(support_x, support_y, noise).parameters
 
-    def predict_at(self, query_x, parameters):
+    def predict_at(self, query_x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Return the networks' values [tasks, n, 1] at query_x [tasks, n, 1]; parameters [tasks, num_parameters]."""
         return network.apply(parameters, query_x, self.units)
 
-    def call(self, episode):
+    def call(self, episode: Any) -> tf.Tensor:
         """Adapt to a batch's support points and return the values at its queries, [tasks, queries, 1]."""
         episode = RegressionEpisode(*episode)
         return self.predict_at(episode.query_x, self.adapt(episode.support_x, episode.support_y))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "regression": dataclasses.asdict(self.regression)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Any:
         return super().from_config({**config, "regression": RegressionConfig(**config["regression"])})
 
-    def checked_support(self, support_x, support_y):
+    def checked_support(self, support_x: Any, support_y: Any) -> list[tf.Tensor]:
         """Return support points as tensors of the model's dtype; raises as `adapt`."""
         support = [tf.convert_to_tensor(values, self.compute_dtype) for values in (support_x, support_y)]
         shapes = [values.shape for values in support]

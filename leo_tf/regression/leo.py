@@ -1,11 +1,14 @@
-"""LEO for few-shot regression: one latent code a task, decoded to a whole network."""
+"""LEO for few-shot regression: one latent code per task, decoded to a whole network."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from leo_tf import adaptation, objective, randomness
+from leo_tf.config import RegressionConfig
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import AdaptationOutput, LatentLearner, Trace
 from leo_tf.regression import candidates, network
@@ -21,10 +24,10 @@ class RegressionLEO(LatentLearner, RegressionLearner):
     Encoder: a perceptron on the pairs (x, y), then the relation network over all pairs of support points, averaged to
     one Gaussian over codes. Decoder: a perceptron from the code to a Gaussian over all parameters of the network.
 
-    Ours, as the paper gives no more: standard deviations are exp(u), times `weight_spread` and Glorot's standard
+    Left open by the paper: standard deviations are exp(u), times `weight_spread` and Glorot's standard
     deviation for a decoded weight. With `biases`, the last one of the decoder starts at a freshly initialised network,
     so that decoding starts as a small change of a network that can learn, as hypernetworks do.
-    Differs from the paper: biases (its perceptrons have none), the encoder's inputs divided by 5, a limit to the inner
+    Differs from the paper: biases (its perceptrons have none), the encoder's inputs divided by 5, clipping of the inner
     gradient, since squared errors grow without bound; and in configs/regression.cfg, no fine-tuning steps.
 
     Args:
@@ -33,10 +36,16 @@ class RegressionLEO(LatentLearner, RegressionLearner):
       seed: int, of the initial weights; None leaves them to Keras' global seed.
     """
 
-    def __init__(self, config=None, regression=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        config: Any = None,
+        regression: RegressionConfig | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(config, regression, **kwargs)
         sizes, latents = self.regression, self.config.num_latents
-        options = {
+        options: dict[str, Any] = {
             "use_bias": sizes.biases,
             "to_stddev": distributions.scaled_exponential,
             "dtype": self.dtype_policy,
@@ -58,36 +67,36 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         self.add_learning_rates(self.num_parameters)
         self.built = True
         if seed is not None:
-            self.initialize(seed)
+            self.initialize_weights(seed)
 
     @property
-    def normals_per_task(self):
-        """For each candidate, a number for every latent and for every parameter in every decode.
+    def normals_per_task(self) -> int:
+        """One number for every latent and for every parameter in every decode, of each candidate.
 
-        Where there are several candidates, one number before these chooses among them.
+        With several candidates, one more number, before these, chooses among them.
         """
         if not self.config.stochastic:
             return 0
         return (self.regression.candidates > 1) + self.regression.candidates * self._normals_per_code
 
     @property
-    def _normals_per_code(self):
+    def _normals_per_code(self) -> int:
         decodes = self.config.inner_unroll_length + 1 if self.regression.weight_spread else 0
         return self.config.num_latents + decodes * self.num_parameters
 
     @property
-    def is_mixture(self):
+    def is_mixture(self) -> bool:
         """Whether codes come from a mixture of Gaussians."""
         return self.regression.code_components > 1
 
-    def initialize(self, seed):
+    def initialize_weights(self, seed: int) -> None:
         """Draw the initial weights, the same on every replica."""
-        super().initialize(seed)
+        super().initialize_weights(seed)
         if self.regression.biases:
             start = network.initial_parameters(randomness.stream_seed(seed, randomness.INITIAL_NETWORK), self.units)
             self.decoder.biases[-1].assign(tf.concat([start, tf.zeros_like(start)], axis=0))
 
-    def encode(self, support_x, support_y):
+    def encode(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Any:
         """Encode support points (paper equation 3, of one class).
 
         Args:
@@ -105,7 +114,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         each = distributions.gaussian(each.mean()[:, 0], each.stddev()[:, 0])
         return distributions.mixture(posterior.mixture_distribution.logits[:, 0], each)
 
-    def decode(self, latents):
+    def decode(self, latents: tf.Tensor) -> Any:
         """Decode latent codes (paper equation 4).
 
         Args:
@@ -117,12 +126,14 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         glorot = tf.constant(network.glorot_stddev(self.units), latents.dtype)
         return self.decoder(latents, initial_stddev=self.regression.weight_spread * glorot)
 
-    def adapt_in_training(self, support_x, support_y, noise):
+    def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> AdaptationOutput:
         """Return AdaptationOutput, with a network for each candidate of each sample of each task; see MetaLearner."""
         return self._adapt_candidates(support_x, support_y, noise, self.regression.candidate_temperature)
 
-    def _adapt_candidates(self, support_x, support_y, noise, temperature):
-        """Return AdaptationOutput as `adapt_in_training`, whose candidates are weighed at a temperature."""
+    def _adapt_candidates(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor, temperature: float
+    ) -> AdaptationOutput:
+        """Return AdaptationOutput as `adapt_in_training`, with candidates weighted at a temperature."""
         posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
             initial = self._mean_code(posterior)
@@ -157,17 +168,21 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         weights = self._weights(drawn, support_x, support_y, path, temperature)
         return AdaptationOutput(path.parameters[-1], kl, penalty, weights)
 
-    def _weights(self, drawn, support_x, support_y, path, temperature):
-        """Return the probabilities of each sample's candidates: their shares, and what they make of the support."""
+    def _weights(
+        self, drawn: Any, support_x: tf.Tensor, support_y: tf.Tensor, path: adaptation.Trajectory, temperature: float
+    ) -> tf.Tensor:
+        """Return the probabilities of each sample's candidates, from their shares and their fit to the support."""
         if not temperature:
             return tf.exp(drawn.log_shares)
         errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
         log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
         fit = tf.reshape(log_likelihood, drawn.log_shares.shape)
-        fit -= tf.stop_gradient(tf.reduce_max(fit, axis=2, keepdims=True))  # or near a temperature of 0 all were -inf
+        fit -= tf.stop_gradient(
+            tf.reduce_max(fit, axis=2, keepdims=True)
+        )  # else near a temperature of 0 all would be -inf
         return tf.nn.softmax(drawn.log_shares + fit / temperature, axis=2)
 
-    def sample_with(self, support_x, support_y, noise):
+    def sample_with(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Return one network for each task [tasks, num_parameters], of the candidate that the first number chooses."""
         temperature = self.regression.sampling_temperature or self.regression.candidate_temperature
         adapted = self._adapt_candidates(support_x, support_y, noise, temperature)
@@ -175,41 +190,42 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             return adapted.parameters
         return candidates.chosen(adapted.parameters, adapted.weights[:, 0], noise[:, 0])
 
-    def adapt_in_evaluation(self, support_x, support_y):
+    def adapt_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
         """Return the parameters [tasks, num_parameters] of the mean code through mean decodes."""
         return self._path_of_means(support_x, support_y).parameters[-1]
 
-    def trace(self, support_x, support_y):
+    def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:
         """Return the Trace of the mean code; see MetaLearner."""
         path = self._path_of_means(support_x, support_y)
         decoded = [self.decoder.mean(latents) for latents in path.latents[:-1]]
         return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))
 
-    def _path_of_means(self, support_x, support_y):
+    def _path_of_means(self, support_x: tf.Tensor, support_y: tf.Tensor) -> adaptation.Trajectory:
         initial = self._mean_code(self.encode(support_x, support_y))
         return self._adapt(initial, support_x, support_y, self._decode_means)
 
-    def _mean_code(self, posterior):
+    def _mean_code(self, posterior: Any) -> tf.Tensor:
         return (candidates.likeliest(posterior) if self.is_mixture else posterior).mean()
 
-    def _decode_with(self, of_weights):
+    def _decode_with(self, of_weights: tf.Tensor) -> Callable:
         if not self.regression.weight_spread:
             return self._decode_means
         of_weights = tf.reshape(of_weights, [-1, self.config.inner_unroll_length + 1, self.num_parameters])
         return lambda latents, step: distributions.sample_at(self.decode(latents), of_weights[:, step])
 
-    def _decode_means(self, latents, step):
+    def _decode_means(self, latents: tf.Tensor, step: int) -> tf.Tensor:
         return self.decoder.mean(latents)
 
-    def _adapt(self, latents, support_x, support_y, decode):
+    def _adapt(
+        self, latents: tf.Tensor, support_x: tf.Tensor, support_y: tf.Tensor, decode: Callable
+    ) -> adaptation.Trajectory:
         return adaptation.adapt(
             latents,
             decode,
             self.support_loss(support_x, support_y),
+            self.fine_tune,
             tf.convert_to_tensor(self.latent_learning_rate),
             self.config.inner_unroll_length,
-            tf.convert_to_tensor(self.finetuning_learning_rate),
-            self.config.finetuning_unroll_length,
             self.config.first_order,
             self.config.inner_gradient_norm_threshold,
         )

@@ -1,10 +1,13 @@
 """MAML and Meta-SGD on the regression network: descend from meta-learned parameters."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from leo_tf import randomness
-from leo_tf.learners import DescentLearner, LearnedRates
+from leo_tf.config import RegressionConfig
+from leo_tf.learners import AdaptationOutput, DescentLearner, LearnedRates
 from leo_tf.regression import network
 from leo_tf.regression.learner import RegressionLearner
 
@@ -19,23 +22,29 @@ class RegressionMAML(DescentLearner, RegressionLearner):
       seed: int, of the initial parameters; None leaves them at zero.
     """
 
-    def __init__(self, config=None, regression=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        config: Any = None,
+        regression: RegressionConfig | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(config, regression, **kwargs)
         self.add_initial_parameters((self.num_parameters,))
         self.built = True
         if seed is not None:
-            self.initialize(seed)
+            self.initialize_weights(seed)
 
-    def initialize(self, seed):
+    def initialize_weights(self, seed: int) -> None:
         """Draw the initial parameters, the same on every replica and as LEO's decoder starts from."""
         seed = randomness.stream_seed(seed, randomness.INITIAL_NETWORK)
         self.initial_parameters.assign(network.initial_parameters(seed, self.units))
 
-    def adapt_in_training(self, support_x, support_y, noise):
+    def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> AdaptationOutput:
         """Return AdaptationOutput, with networks [tasks, num_parameters]; see MetaLearner."""
         return self.without_penalties(self.adapt_in_evaluation(support_x, support_y))
 
-    def descend_in_evaluation(self, support_x, support_y):
+    def descend_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> list[tf.Tensor]:
         """Return the parameters [tasks, num_parameters] at the start and after each step, a list."""
         return self.descend(tf.shape(support_x)[0], self.support_loss(support_x, support_y))
 

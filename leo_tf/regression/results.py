@@ -143,7 +143,7 @@ def score_functions(
 
     with Progress(f"evaluating {algorithm}", len(shots), "numbers of shots") as progress:
         for number in shots:
-            found.append(workers.spread(functools.partial(scores, number), len(tasks), batch_size))
+            found.append(workers.map_tasks(functools.partial(scores, number), len(tasks), batch_size))
             progress.add()
     (count,) = counts
     squared, single, crps, covered = (np.stack(column) for column in zip(*found, strict=True))

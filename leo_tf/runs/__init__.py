@@ -1,4 +1,4 @@
-"""Folders of runs: what is in them, the trained model, results of other runs."""
+"""Run directories: their files, the trained model, results of other runs."""
 
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory

@@ -1,13 +1,15 @@
-"""The checkpoints in a folder: which there are, and which can be read to the last byte.
+"""The checkpoint files in a directory: list them, and check which are intact.
 
-TensorFlow's own bookkeeping is not used: its state file may be lost or damaged while the checkpoints are whole, and it
-takes `[`, `*`, `?` and `\\` in a path for a pattern.
+TensorFlow's own bookkeeping is not used: its state file may be lost or corrupt while the checkpoints are intact, and it
+interprets `[`, `*`, `?` and `\\` in a path as a pattern.
 """
 
 import contextlib
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,33 +17,33 @@ from leo_tf.errors import InputError
 
 _FILE = re.compile(r"(ckpt-([0-9]+))\.(index|data-[0-9]+-of-[0-9]+)")
 _PATTERN = re.compile(r"[\[\]*?\\]")
-# What TensorFlow raises for files that are cut off, empty or changed.
-DAMAGE = (tf.errors.OpError, RuntimeError, ValueError, IndexError, TypeError)
+# Exceptions that TensorFlow raises for files that are truncated, empty or modified.
+CORRUPTION = (tf.errors.OpError, RuntimeError, ValueError, IndexError, TypeError)
 
 
-def prefix_of(folder, step):
+def prefix_of(folder: str | Path, step: int) -> Path:
     """Return the checkpoint of a step, as TensorFlow names it: the path without ending."""
     return Path(folder) / f"ckpt-{step}"
 
 
-def step_of(prefix):
+def step_of(prefix: Path) -> int:
     """Return the step of a checkpoint."""
     return int(prefix.name.rpartition("-")[2])
 
 
-def checkpoints_in(folder):
-    """Return the checkpoints of which there is any file, the newest first."""
+def checkpoints_in(folder: str | Path) -> list[Path]:
+    """Return the checkpoints that have any file there, the newest first."""
     folder = Path(folder)
     found = {_FILE.fullmatch(path.name) for path in folder.iterdir()} if folder.is_dir() else set()
     return sorted({folder / match[1] for match in found if match}, key=step_of, reverse=True)
 
 
-def newest_whole(folder):
-    """Return the newest checkpoint that can be read to the last byte, or None."""
+def newest_whole(folder: str | Path) -> Path | None:
+    """Return the newest intact checkpoint, or None."""
     return next((prefix for prefix in checkpoints_in(folder) if is_whole(prefix)), None)
 
 
-def is_whole(prefix):
+def is_whole(prefix: Path) -> bool:
     """Return whether every tensor of a checkpoint can be read; TensorFlow compares checksums."""
     try:
         with readable(prefix) as path:
@@ -50,13 +52,13 @@ def is_whole(prefix):
                 reader.get_tensor(name)
     except tf.errors.ResourceExhaustedError:  # says nothing about the checkpoint
         raise
-    except (*DAMAGE, OSError):
+    except (*CORRUPTION, OSError):
         return False
     return True
 
 
-def read_number(prefix, name):
-    """Return the scalar variable `name` of a whole checkpoint, a Python number.
+def read_number(prefix: Path, name: str) -> Any:
+    """Return the scalar variable `name` of an intact checkpoint, a Python number.
 
     Raises:
       InputError: it has no such variable.
@@ -71,8 +73,8 @@ def read_number(prefix, name):
 
 
 @contextlib.contextmanager
-def readable(prefix):
-    """Yield a path of the checkpoint, a text, that TensorFlow's reader does not take for a pattern."""
+def readable(prefix: Path) -> Iterator[str]:
+    """Yield a path of the checkpoint that TensorFlow's reader does not interpret as a pattern."""
     if not _PATTERN.search(str(prefix)):
         yield str(prefix)
         return
@@ -82,17 +84,17 @@ def readable(prefix):
         yield str(Path(plain) / prefix.name)
 
 
-def remove(prefix):
+def remove(prefix: Path) -> None:
     """Delete a checkpoint, its index first: without it, what remains is no checkpoint."""
     for file in sorted(_files(prefix), key=lambda file: file.suffix != ".index"):
         file.unlink(missing_ok=True)
 
 
-def set_aside(prefix):
-    """Rename the files of a damaged checkpoint: it counts no more, and can still be looked at."""
+def set_aside(prefix: Path) -> None:
+    """Rename the files of a corrupt checkpoint, which then does not count but can be inspected."""
     for file in _files(prefix):
-        file.replace(file.with_name(f"damaged-{file.name}"))
+        file.replace(file.with_name(f"corrupt-{file.name}"))
 
 
-def _files(prefix):
+def _files(prefix: Path) -> list[Path]:
     return [path for path in prefix.parent.iterdir() if _FILE.fullmatch(path.name) and path.stem == prefix.name]

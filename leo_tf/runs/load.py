@@ -1,20 +1,23 @@
-"""The trained model of a run."""
+"""Load the trained model of a run."""
+
+from pathlib import Path
+from typing import Any
 
 from leo_tf.errors import InputError
 from leo_tf.runs.run_dir import RunDirectory
 
 
-def load(checkpoint_path):
+def load(checkpoint_path: str | Path) -> Any:
     """Return the trained model of a run: its best checkpoint, under its own configuration.
 
     Args:
-      checkpoint_path: the run's folder.
+      checkpoint_path: the run directory.
 
     Returns:
-      LEO, or the learner of another problem or algorithm that the run trained.
+      The learner that the run trained: LEO, ProtoLEO, ...
 
     Raises:
-      InputError: no run there, no checkpoint in it yet, or only damaged ones.
+      InputError: no run there, no checkpoint in it yet, or only corrupt ones.
 
     Example:
       >>> from leo_tf.config import DataConfig, TrainingConfig
@@ -28,7 +31,7 @@ def load(checkpoint_path):
     """
     import tensorflow as tf
 
-    from leo_tf.runs.checkpoint_files import DAMAGE, readable
+    from leo_tf.runs.checkpoint_files import CORRUPTION, readable
     from leo_tf.runs.registry import problem_of
 
     folder = RunDirectory(checkpoint_path)
@@ -38,7 +41,7 @@ def load(checkpoint_path):
         with readable(checkpoint) as path:
             status = tf.train.Checkpoint(model=model).read(path)
             status.assert_existing_objects_matched().expect_partial()
-    except (*DAMAGE, AssertionError) as error:
+    except (*CORRUPTION, AssertionError) as error:
         raise InputError(
             f"The best checkpoint {checkpoint} is of another model than config.json says "
             f"({str(error).splitlines()[0][:200]}). Put the run's own files back, or train again."

@@ -1,7 +1,8 @@
-"""How far a run is, from its metrics.csv: quick, and without TensorFlow."""
+"""Progress of a run, from its metrics.csv: quick, and without TensorFlow."""
 
 import csv
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 from leo_tf.errors import InputError
@@ -11,14 +12,14 @@ _VALIDATION = "validation_"
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
+    """Progress of a run."""
 
     step: int = 0
-    last_step: int | None = None  # where it ends
+    last_step: int | None = None  # its step limit
     validations: tuple[tuple[int, dict[str, float]], ...] = ()  # (step, {measure: value}), NaN among them
 
-    def best(self, measure, higher_is_better):
-        """Return (step, {measure: value}) of the validation with the best number so far; None before there is one."""
+    def best(self, measure: str, higher_is_better: bool) -> tuple[int, dict[str, float]] | None:
+        """Return (step, {measure: value}) of the best validation so far; None if there is none."""
         found = [each for each in self.validations if not math.isnan(each[1][measure])]
         choose = max if higher_is_better else min
         return (
@@ -26,11 +27,11 @@ class Progress(NamedTuple):
         )  # the first of equals, as in training
 
 
-def progress_of(path):
-    """Return the Progress of the run in a folder, which need not be there yet; the last row may just be being written.
+def progress_of(path: str | Path) -> Progress:
+    """Return the Progress of the run in a directory, which need not exist yet; an incomplete last row is ignored.
 
     Raises:
-      InputError: the metrics are damaged.
+      InputError: the metrics are corrupt.
     """
     folder = RunDirectory(path)
     try:
@@ -43,12 +44,12 @@ def progress_of(path):
         return Progress()
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:  # of a row too long the key is None
         raise InputError(
-            f"{folder.metrics_file} is damaged ({str(error)[:200]}); expected the metrics of a run."
+            f"{folder.metrics_file} is corrupt ({str(error)[:200]}); expected the metrics of a run."
         ) from None
     return Progress(step, last_step, tuple((step, found) for step, found in validations if found))
 
 
-def _validation(row):
+def _validation(row: dict[str, str]) -> dict[str, float]:
     return {
         name.removeprefix(_VALIDATION): float(value)
         for name, value in row.items()

@@ -1,17 +1,17 @@
-"""The problem that a run's configuration names."""
+"""The problem that a run's configuration names, as import paths: a run imports its own problem alone."""
 
-from leo_tf.classification.problem import Classification
-from leo_tf.regression.problem import Regression
+import importlib
+from typing import Any
 
-_PROBLEMS = {"classification": Classification, "regression": Regression}
+from leo_tf.config import RunConfig
+
+_PROBLEMS = {
+    "classification": ("leo_tf.classification.problem", "Classification"),
+    "regression": ("leo_tf.regression.problem", "Regression"),
+}
 
 
-def problem_of(config):
+def problem_of(config: RunConfig) -> Any:
     """Return the Problem of a RunConfig."""
-    return _PROBLEMS[config.problem](config)
-
-
-def flags_of_other_problems(name):
-    """Return the flags of evaluate.py that mean something for other problems only, sorted."""
-    others = frozenset().union(*(problem.evaluation_flags for problem in _PROBLEMS.values()))
-    return sorted(others - _PROBLEMS[name].evaluation_flags)
+    module, name = _PROBLEMS[config.problem]
+    return getattr(importlib.import_module(module), name)(config)

@@ -1,6 +1,8 @@
 """Other runs, and their results on the same tasks."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
@@ -9,14 +11,14 @@ from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 
 
-def require_other(path, problem, result_type, flag):
+def require_other(path: str, problem: str, result_type: Any, flag: str) -> None:
     """Check, before any work, that there is something to compare with.
 
     Args:
-      path: a run's folder, or an npz that evaluate.py saved.
-      problem: name of the problem that it has to be of.
+      path: a run directory, or an npz file by evaluate.py.
+      problem: name of the problem that it must be of.
       result_type: a Result.
-      flag: that named the path, for messages.
+      flag: the flag that the path was given with, for messages.
 
     Raises:
       InputError: neither a run of this problem with a best checkpoint, nor such a result.
@@ -31,13 +33,12 @@ def require_other(path, problem, result_type, flag):
     folder.best_checkpoint()
 
 
-def result_of(path, evaluation):
+def result_of(path: str, evaluation: Any) -> Any:
     """Return another run's result.
 
     Args:
-      path: a run's folder, or the npz that evaluate.py saved.
-      evaluation: Evaluation. It is run only where the folder holds no result of it by the very model that is its best
-        now.
+      path: a run directory, or an npz file by evaluate.py.
+      evaluation: Evaluation. It is run only if the directory holds no result of it by the run's current best model.
 
     Returns:
       Result; one from an npz file may be of other tasks.
@@ -52,19 +53,19 @@ def result_of(path, evaluation):
     for file in sorted(folder.path.glob("evaluation-*.npz")):
         try:
             result = evaluation.result_type.load(file)
-        except InputError:  # another kind of npz, or one by another version
+        except InputError:  # another kind of npz file
             continue
         if evaluation.is_answered_by(result, learner, print_of_learner):
             return result
     return evaluation.evaluate(learner)
 
 
-def require_other_seeds(path, others):
-    """Check that runs are repetitions: alike in everything but the training seed.
+def require_other_seeds(path: Any, others: Sequence[str]) -> None:
+    """Check that runs are repetitions with other seeds: equal in everything but the training seed.
 
     Args:
-      path: a run's folder.
-      others: folders of other runs.
+      path: a run directory.
+      others: directories of other runs.
 
     Raises:
       InputError: names the run and what differs, or that nothing does.
@@ -91,7 +92,7 @@ def require_other_seeds(path, others):
         seen[config.training.seed] = folder.path
 
 
-def _length(folder):
-    """Return how far a run has come, and to where it is set to go, as text."""
+def _length(folder: RunDirectory) -> str:
+    """Return the steps that a run has taken, and its step limit, as text."""
     steps = step_of(next(iter(checkpoints_in(folder.latest)), Path("ckpt-0")))
     return f"{steps} ({folder.config().training.num_steps_limit})"

@@ -1,4 +1,4 @@
-"""The folder of a run: its configuration, checkpoints and logs."""
+"""The directory of a run: its configuration, checkpoints and logs."""
 
 import contextlib
 import errno
@@ -6,6 +6,9 @@ import json
 import logging
 import math
 import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
@@ -18,55 +21,56 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a system or disk with
 class RunDirectory:
     """Paths and small files of a run.
 
-    config.json the resolved configuration, which alone makes a folder a run; data.json what was trained on; latest/ the
-    checkpoints to continue from and best/ those with the best validation, the last two of each, in both damaged-*, what
-    was set aside; metrics.csv; TensorBoard's events, here and in train/, validation/ and the like, which are the names
-    of curves there; changes.jsonl, settings that changed on the way; evaluation-*.json, .npz, .png; calibration.json;
+    config.json holds the resolved configuration, and makes a directory a run; data.json describes the training data;
+    initialization.json holds the settings that were chosen on validation tasks. latest/ has the checkpoints to resume
+    from and best/ those with the best validation, the last two of each; corrupt ones are renamed to corrupt-*. There
+    are also metrics.csv; TensorBoard's events, here and in one directory per curve, such as train/ and validation/;
+    changes.jsonl, settings that changed when the run was resumed; evaluation-*.json, .npz, .png; calibration.json; and
     lock, held by the process that trains.
 
     Args:
-      path: of the folder.
+      path: the directory.
       kind: type of the run's configuration: RunConfig, or another with to_json, from_json and differences.
     """
 
-    def __init__(self, path, kind=RunConfig):
+    def __init__(self, path: str | Path, kind: Any = RunConfig) -> None:
         self.path, self._kind = expanded(path), kind
         self.config_file = self.path / "config.json"
         self.data_file = self.path / "data.json"
+        self.initialization_file = self.path / "initialization.json"
         self.metrics_file = self.path / "metrics.csv"
         self.latest = self.path / "latest"
         self.best = self.path / "best"
         self.changes_file = self.path / "changes.jsonl"
         self.calibration_file = self.path / "calibration.json"
 
-    def events(self, curve):
-        """Return the folder of TensorBoard's events for the curve of this name, as "validation"."""
+    def events(self, curve: str) -> Path:
+        """Return the directory of TensorBoard's events for a curve, such as "validation"."""
         return self.path / curve.replace(" ", "_")
 
-    def refuse_other(self, config):
-        """Raise if the folder holds a run of another configuration; quick, before anything is loaded.
+    def refuse_other(self, config: Any) -> None:
+        """Raise if the directory holds a run of another configuration; quick, before anything is loaded.
 
         Raises:
-          InputError: names the fields that differ.
+          InputError: names the settings that differ.
         """
         if self.config_file.exists():
             self._refuse(self.config(type(config)).differences(config))
 
-    def as_begun(self, config):
-        """Return a configuration to go on with; what only a run's beginning takes is as the run has it."""
-        if not self.config_file.exists() or not hasattr(config, "as_begun"):
-            return config
-        return config.as_begun(self.config(type(config)))
+    def resumed(self, config: Any) -> Any:
+        """Return a configuration to resume the run with: settings that only a new run reads are as the run has them."""
+        return config.resumed_from(self.config(type(config))) if self.config_file.exists() else config
 
-    def claim(self, config, data_record):
-        """Make the folder this run's, or check that it already is; with the lock held.
+    def claim(self, config: Any, data_record: Mapping[str, Any], initialization: Any = None) -> None:
+        """Make this the directory of a run, or check that it already is; with the lock held.
 
         Args:
           config: RunConfig, or another configuration with to_json, from_json and differences.
-          data_record: what is trained on, a dict that goes to JSON.
+          data_record: description of the training data, for JSON.
+          initialization: the run's Initialization, recorded unless it already is; None or empty: nothing was chosen.
 
         Raises:
-          InputError: the folder cannot be written, or belongs to a run of another configuration or on other data.
+          InputError: the directory cannot be written, or belongs to a run of another configuration or on other data.
         """
         if self.config_file.exists():
             self.refuse_other(config)
@@ -81,13 +85,28 @@ class RunDirectory:
             )
         else:
             write_json(self.data_file, data_record)
-        write_text(self.config_file, config.to_json())  # last: it alone makes the folder a run
+        if initialization and initialization.chosen:
+            write_json(self.initialization_file, initialization.record())
+        write_text(self.config_file, config.to_json())  # last: this file makes the directory a run
 
-    def attach(self, files):
-        """Keep files in the folder, {name there: path of the file}; on one disk they take no room of their own.
+    def initialization(self) -> Any:
+        """Return the run's Initialization, empty where nothing was chosen; None where the file is lost or corrupt."""
+        from leo_tf.problem import Initialization
+
+        if not self.initialization_file.exists():
+            proto_leo = getattr(self.config(), "proto_leo", None)
+            return None if proto_leo and proto_leo.auto_settings else Initialization()
+        record = read_json(self.initialization_file, "the chosen settings that train.py writes")
+        if not isinstance(record, dict) or set(record) != {"chosen", "measured"}:
+            _logger.warning("%s is corrupt; its settings are chosen again.", self.initialization_file)
+            return None
+        return Initialization(**record)
+
+    def attach(self, files: Mapping[str, Path]) -> None:
+        """Keep files in the directory, {name there: path of the file}; on the same disk they take no extra space.
 
         Raises:
-          InputError: a file cannot be read, or the folder cannot be written.
+          InputError: a file cannot be read, or the directory cannot be written.
         """
         for name, source in files.items():
             target = self.path / name
@@ -96,75 +115,76 @@ class RunDirectory:
                 if target.exists():
                     continue
                 try:
-                    os.link(source, target)  # what is written anew is renamed into place, so it stays as it is
+                    os.link(source, target)  # new versions are renamed into place, so it does not change
                 except FileExistsError:
                     raise
                 except OSError:
                     write_bytes(target, source.read_bytes())
 
-    def changes(self, config):
-        """Return {name: [the run's value, the one given]} of all settings that differ; none for a new run."""
+    def changes(self, config: Any) -> dict[str, list]:
+        """Return {name: [the run's value, the given value]} of all settings that differ; empty for a new run."""
         return self.config(type(config)).changes(config) if self.config_file.exists() else {}
 
-    def record_changes(self, changes, step):
-        """Note the settings, from `changes`, that a continued run changes at a step."""
+    def record_changes(self, changes: Mapping[str, list], step: int) -> None:
+        """Record the settings, from `changes`, that a resumed run changes at a step."""
         if changes:
             with writing(self.changes_file), open(self.changes_file, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, "changed": changes}) + "\n")
             listed = ", ".join(f"{name} from {before!r} to {now!r}" for name, (before, now) in changes.items())
-            _logger.info("Changed from step %d on: %s.", step, listed)
+            _logger.info("Settings changed at step %d: %s.", step, listed)
 
-    def config(self, kind=None):
-        """Return the run's configuration, of type `kind`; default the folder's.
+    def config(self, kind: Any = None) -> Any:
+        """Return the run's configuration, of type `kind`; by default that of the constructor.
 
         Raises:
-          InputError: there is no run in the folder.
+          InputError: there is no run in the directory.
         """
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             raise InputError(
                 f"No run in {self.path}: {self.config_file} cannot be read; expected the checkpoint_path of a run "
-                "started with train.py."
+                "made by train.py."
             ) from None
         try:
             return (kind or self._kind).from_json(text)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 
-    def _refuse(self, differing):
+    def _refuse(self, differing: list[str]) -> None:
         if differing:
             raise InputError(
-                f"{self.path} holds a run made otherwise (its value != the one given): {'; '.join(differing)}. "
-                "Give the same flags to continue it, or another checkpoint_path."
+                f"{self.path} holds a run with other settings (its value != the given one): {'; '.join(differing)}. "
+                "Give the same settings to resume it, or another checkpoint_path.",
+                "checkpoint_path",
             )
 
-    def data(self):
-        """Return what the run was trained on: for classification, embedding_dim, train_digest, validation_digest.
+    def data(self) -> dict[str, Any]:
+        """Return the description of the training data: of classification, its dimension and digests.
 
         Raises:
-          InputError: the file is missing or damaged.
+          InputError: the file is missing or corrupt.
         """
-        what = "what train.py wrote there. Put it back from a copy, or train again in another checkpoint_path"
+        what = "the file that train.py wrote. Put it back from a copy, or train again in another checkpoint_path"
         record = read_json(self.data_file, what)
         if not isinstance(record, dict):
-            raise InputError(f"{self.data_file} is missing or damaged; expected {what}.")
+            raise InputError(f"{self.data_file} is missing or corrupt; expected {what}.")
         return record
 
     @contextlib.contextmanager
-    def locked(self):
-        """Keep other processes from training in this folder while the block runs.
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this directory while the block runs.
 
-        Where there are no locks it does nothing.
+        On file systems without locks it does nothing.
 
         Raises:
-          InputError: another process trains here, or the folder cannot be made.
+          InputError: another process trains here, or the directory cannot be created.
         """
         import filelock
 
-        with writing(f"the run folder {self.path}", "give a checkpoint_path that can be written"):
+        with writing(f"the run directory {self.path}", "give a checkpoint_path that can be written"):
             self.path.mkdir(parents=True, exist_ok=True)
-        # No lock made of the file's being there: one left behind by a kill on another machine would stay for ever.
+        # Not a lock by the existence of the file: one left behind by a kill on another machine would stay forever.
         lock = filelock.FileLock(self.path / "lock", timeout=0, fallback_to_soft=False)
         try:
             lock.acquire()
@@ -175,8 +195,8 @@ class RunDirectory:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise InputError(
-                    f"Cannot write the run folder {self.path} ({error.strerror}); give a checkpoint_path that can be "
-                    "written."
+                    f"Cannot write the run directory {self.path} ({error.strerror}); give a checkpoint_path that "
+                    "can be written."
                 ) from None
         try:
             self._clear_away()
@@ -184,18 +204,18 @@ class RunDirectory:
         finally:
             lock.release()
 
-    def _clear_away(self):
-        """Remove what a process that was killed left half written, of the files that only training writes."""
+    def _clear_away(self) -> None:
+        """Remove incomplete temporary files that a killed training process left."""
         for file in (self.config_file, self.data_file, self.metrics_file):
             for left in self.path.glob(f"{file.name}.*.tmp"):
                 with contextlib.suppress(OSError):
                     left.unlink()
 
-    def best_checkpoint(self):
-        """Return the best checkpoint, or the one before where it is damaged, as TensorFlow names it.
+    def best_checkpoint(self) -> Path:
+        """Return the best checkpoint, or the previous one if it is corrupt, as TensorFlow names it.
 
         Raises:
-          InputError: there is no run in the folder, no checkpoint yet, or only damaged ones.
+          InputError: there is no run in the directory, no checkpoint yet, or only corrupt ones.
         """
         from leo_tf.runs.checkpoint_files import checkpoints_in, newest_whole
 
@@ -203,26 +223,26 @@ class RunDirectory:
         if not there:
             raise InputError(
                 f"The run in {self.path} has no best checkpoint yet; it gets one at its first validation, after "
-                f"{config.training.checkpoint_steps} steps. Continue the run with train.py."
+                f"{config.training.checkpoint_steps} steps. Resume the run with train.py."
             )
         whole = newest_whole(self.best)
         if whole is None:
             raise InputError(
-                f"The best checkpoint {there[0]} is damaged, and there is no other. Repeat the run's train.py command, "
-                "which makes a new one of the latest state."
+                f"The best checkpoint {there[0]} is corrupt, and there is no other. Rerun the run's train.py command, "
+                "which makes a new one from the latest state."
             )
         if whole != there[0]:
-            _logger.warning("The best checkpoint %s is damaged; the one before, %s, is used.", there[0], whole.name)
+            _logger.warning("The best checkpoint %s is corrupt; the previous one, %s, is used.", there[0], whole.name)
         return whole
 
-    def best_step(self):
-        """Return the meta-training steps of the best checkpoint; raises as `best_checkpoint`."""
+    def best_step(self) -> int:
+        """Return the step of the best checkpoint; raises as `best_checkpoint`."""
         from leo_tf.runs.checkpoint_files import step_of
 
         return step_of(self.best_checkpoint())
 
-    def temperature(self):
-        """Return what the best checkpoint's logits are divided by for calibrated probabilities, a float.
+    def temperature(self) -> float:
+        """Return the calibration temperature of the best checkpoint, which divides its logits.
 
         Raises:
           InputError: the run was not calibrated, or at another checkpoint.
@@ -231,7 +251,7 @@ class RunDirectory:
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
         step = self.best_step()
         if not isinstance(record, dict):
-            raise InputError(f"{self.calibration_file} is damaged or something else; expected {what}.")
+            raise InputError(f"{self.calibration_file} is corrupt; expected {what}.")
         temperature = record.get("temperature")
         if record.get("step") != step or not isinstance(temperature, float) or not 0 < temperature < math.inf:
             raise InputError(
@@ -240,17 +260,17 @@ class RunDirectory:
             )
         return temperature
 
-    def latest_step(self):
-        """Return the meta-training steps of the latest checkpoint; None if there is none."""
+    def latest_step(self) -> int | None:
+        """Return the step of the latest checkpoint; None if there is none."""
         from leo_tf.runs.checkpoint_files import checkpoints_in, step_of
 
         return next(map(step_of, checkpoints_in(self.latest)), None)
 
-    def best_value(self, measure):
+    def best_value(self, measure: str) -> float:
         """Return the validation of the best checkpoint, a float; raises as `best_checkpoint`.
 
         Args:
-          measure: the problem's, as "accuracy".
+          measure: the problem's measure, such as "accuracy".
         """
         from leo_tf.runs.checkpoint_files import read_number
 

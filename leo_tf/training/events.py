@@ -1,49 +1,56 @@
-"""What TensorBoard shows of a run: curves, pictures, the configuration and a row of its table of hyper-parameters.
+"""TensorBoard's view of a run: curves, figures, the configuration and a row in its table of hyperparameters.
 
-Each curve has a folder of its own in the run's, so that training, validation and nearest class mean lie in one chart,
-under the run's name. Charts are in the order in which they matter, which TensorBoard takes from the alphabet: the
-measure, losses, rates, speed, the norms of variables' gradients, and the variables last.
+Each curve has its own directory in the run's, so that training, validation and nearest class mean are in one chart,
+under the run's name. TensorBoard sorts charts by name; the names put the important ones first: the measure, losses,
+rates, speed, the gradient norms of variables, and the variables last.
 """
 
 import csv
 import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from leo_tf.evaluation import plots
+from leo_tf.problem import Validation
+from leo_tf.runs import RunDirectory
+from leo_tf.training.work import Work
 
 TRAIN, VALIDATION, BEST = "train", "validation", "best validation"
 _RESULT = ".result"  # how the names of the files of a result end
 _TAGS = {
     "loss": ("loss/total", "What the outer loop minimises: query loss, weighted penalties and regularisation."),
     "query_loss": ("loss/query", "Loss of the adapted parameters on the tasks' queries, after all inner steps."),
-    "kl": ("loss/kl", "KL of the latent codes' posterior to N(0, I), nats a latent dimension, before its weight."),
+    "kl": ("loss/kl", "KL of the latent codes' posterior to N(0, I), nats per latent dimension, before its weight."),
     "encoder_penalty": ("loss/encoder_penalty", "Squared distance from initial to adapted codes, before its weight."),
     "regularization": ("loss/regularization", "L2 and orthogonality penalties, weighted."),
     "nan_steps": ("speed/nan_steps", "Share of steps whose loss or gradient was NaN; their update is zero."),
-    "steps_per_second": ("speed/steps_per_second", "Meta-training steps a second."),
+    "steps_per_second": ("speed/steps_per_second", "Meta-training steps per second."),
     "gradient_norm": ("variable/gradient_norm", "Norm of the whole meta-gradient, before clipping."),
     "crps": ("error/crps", "Continuous ranked probability score of sampled functions."),
     "coverage_90": ("error/coverage_90", "Share of inputs at which the central 90 % interval covers the function."),
-    "accuracy": ("accuracy", "Share of queries answered right, after adaptation."),
+    "accuracy": ("accuracy", "Share of queries classified correctly, after adaptation."),
     "mse": ("error/mse", "Squared error of the mean of sampled functions, against the function without noise."),
 }
 _CURVES = {
-    TRAIN: "Of meta-training: mean since the point before.",
-    VALIDATION: "Of the validation tasks, which are always the same.",
-    "nearest class mean": "Of nearest class mean, without LEO, on the validation tasks: what is to be beaten.",
-    BEST: "Of the best checkpoint on the validation tasks: one number, drawn as a line.",
+    TRAIN: "Of meta-training: mean since the previous point.",
+    VALIDATION: "On the validation tasks, which are always the same.",
+    "nearest class mean": "Of the baseline nearest class mean on the validation tasks.",
+    BEST: "Of the best checkpoint on the validation tasks, drawn as a line.",
 }
 _FIGURES = {
-    "reliability": "Accuracy against confidence on validation tasks. Probabilities on the dashed line can be believed.",
+    "reliability": "Accuracy against confidence on validation tasks; calibrated probabilities lie on the dashed line.",
     "functions": "Functions sampled after adaptation to a few points, on ambiguous tasks.",
 }
-# TensorBoard's table of hyper-parameters has the settings that differ between runs first, the others by the alphabet,
-# and shows the first five until others are ticked. Spaces in front sort first, and are not seen.
+# TensorBoard's table of hyperparameters lists the settings that differ between runs first, then the others in
+# alphabetical order, and shows only the first five by default. Leading spaces sort first, and are not visible.
 _FIRST = (
     *("num_classes", "num_tr_examples_per_class", "outer_lr", "dropout_rate", "kl_weight", "num_latents"),
-    *("feature_transform", "prototype_residual", "maml_lr", "maml_steps", "dataset_name", "algorithm"),
+    *("feature_transform", "prototype_scale", "maml_lr", "maml_steps", "dataset_name", "algorithm"),
 )
 _LAST = frozenset(
     {
@@ -53,13 +60,13 @@ _LAST = frozenset(
 )
 
 
-def tag_of(name):
+def tag_of(name: str) -> tuple[str, str]:
     """Return (tag, description) of a column of metrics.csv."""
     return _TAGS.get(name) or (name, "")
 
 
-def column_of(setting):
-    """Return the name of a setting in TensorBoard's table: with as many spaces in front as it is important."""
+def column_of(setting: str) -> str:
+    """Return the name of a setting in TensorBoard's table: the more important, the more leading spaces."""
     if setting in _LAST:
         return setting
     return " " * (1 + len(_FIRST) - _FIRST.index(setting) if setting in _FIRST else 1) + setting
@@ -68,25 +75,27 @@ def column_of(setting):
 class Events:
     """TensorBoard's events of a run.
 
-    What validation measures too is written of training at validations only, as the mean since the last one: TensorBoard
-    leaves out of a chart's range the outer twentieths of all its points, and rows of training would outnumber the rest.
+    Training metrics that validation measures too are written at validations only, as means since the last one:
+    TensorBoard excludes the outermost 5 % of all points from a chart's range, and training rows would outnumber the
+    rest.
 
     Args:
       folder: RunDirectory.
-      work: what is trained, as for Trainer.
-      first_step: where the run goes on; at 0 its configuration is written.
+      work: Work.
+      first_step: step that the run resumes from; at 0 its configuration is written.
     """
 
-    def __init__(self, folder, work, first_step):
-        self._folder, self._work, self._writers = folder, work, {}
+    def __init__(self, folder: RunDirectory, work: Work, first_step: int) -> None:
+        self._folder, self._work = folder, work
+        self._writers: dict[str, Any] = {}
         self._images = importlib.util.find_spec("matplotlib") is not None
         measured = work.measured
         self._of_both = {measured.measure, *map(_as_training, measured.other_measures)} if work.validate else set()
         if not first_step:
-            self._describe(work.config)
+            self._describe(work.config, folder.initialization())
 
-    def steps(self, step, row, norms):
-        """Write a row of training metrics, the learned rates and the gradient norm of every variable."""
+    def steps(self, step: int, row: Mapping[str, float], norms: np.ndarray) -> None:
+        """Write a row of training metrics, the meta-learned rates and the gradient norm of every variable."""
         with self._writer(TRAIN).as_default(step=step):
             for name in row.keys() - self._of_both:
                 _scalar(name, row[name])
@@ -99,8 +108,10 @@ class Events:
                 text = "Norm of one variable's meta-gradient, before clipping."
                 tf.summary.scalar(f"variable/gradient_norm/{name}", norm, description=text)
 
-    def validation(self, step, found, values, training):
-        """Write a Validation, its baselines, pictures of the learned rates, and a histogram of every variable.
+    def validation(
+        self, step: int, found: Validation, values: Mapping[str, float], training: Mapping[str, float]
+    ) -> None:
+        """Write a Validation, its baselines, figures of the meta-learned rates, and a histogram of every variable.
 
         Args:
           step: int.
@@ -128,40 +139,44 @@ class Events:
                 _scalar(self._work.measured.measure, value, name)
         self.flush()
 
-    def flush(self):
-        """Write to disk what is buffered."""
+    def flush(self) -> None:
+        """Write buffered events to disk."""
         for writer in self._writers.values():
             writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Flush and close everything."""
         for writer in self._writers.values():
             writer.close()
 
-    def _writer(self, curve):
+    def _writer(self, curve: str) -> Any:
         if curve not in self._writers:
             self._writers[curve] = tf.summary.create_file_writer(str(self._folder.events(curve)))
         return self._writers[curve]
 
-    def _describe(self, config):
-        """Write the configuration, as a text and as hyper-parameters beside which the final metrics stand."""
+    def _describe(self, config: Any, initialization: Any) -> None:
+        """Write the configuration, and what was chosen, as text and as hyperparameters beside the final metrics."""
         with self._writer("").as_default(step=0):
             text = "    " + config.to_json().replace("\n", "\n    ")
             tf.summary.text("configuration", text, description="Every setting of the run, as in its config.json.")
-            settings = {column_of(name): value for name, value in config.flat().items()}
+            chosen = initialization.chosen if initialization else {}
+            if chosen:
+                about = "Settings that were chosen on validation tasks, as in the run's initialization.json."
+                tf.summary.text("initialization", f"    {initialization}", description=about)
+            settings = {column_of(name): value for name, value in {**config.flat(), **chosen}.items()}
             hparams.hparams(settings, trial_id=self._folder.path.name)
         self.flush()
 
 
-def write_result(folder, curve, measure, value, step):
-    """Write a number that a run's best checkpoint has into the chart of its measure, as a line across.
+def write_result(folder: RunDirectory, curve: str, measure: str, value: float, step: int) -> None:
+    """Write a number of a run's best checkpoint into the chart of its measure, as a horizontal line.
 
-    One point would be out of the chart's range where it is the lowest or highest of many. A result of before is
+    A single point would be outside the chart's range where it is the lowest or highest of many. An earlier result is
     replaced.
 
     Args:
       folder: RunDirectory.
-      curve: its name there: BEST, or the split that it is of, as "test".
+      curve: its name in the chart: BEST, or the split, such as "test".
       measure: name of the measure.
       value: its mean over the tasks.
       step: the checkpoint's.
@@ -176,29 +191,29 @@ def write_result(folder, curve, measure, value, step):
     writer.close()
 
 
-def _steps_in_chart(metrics_file, measure):
+def _steps_in_chart(metrics_file: Path, measure: str) -> list[int]:
     """Return the steps at which the measure was written: validations, or without any all rows."""
     try:
         with open(metrics_file, newline="", encoding="utf-8") as file:
             rows = [(int(row["step"]), row[f"validation_{measure}"]) for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error):  # the line is then a point
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):  # then the line is a point
         return []
     return [step for step, validated in rows if validated] or [step for step, _ in rows]
 
 
-def _as_training(name):
-    """Return the column of training that a measure of validation is in one chart with."""
+def _as_training(name: str) -> str:
+    """Return the column of training that shares a chart with a measure of validation."""
     return "query_loss" if name == "loss" else name
 
 
-def _scalar(name, value, curve=TRAIN):
+def _scalar(name: str, value: float, curve: str = TRAIN) -> None:
     tag, text = tag_of(name)
-    of_curve = _CURVES.get(curve, f"Of the best checkpoint on the {curve} tasks: one number, drawn as a line.")
+    of_curve = _CURVES.get(curve, f"Of the best checkpoint on the {curve} tasks, drawn as a line.")
     tf.summary.scalar(tag, value, description=f"{text} {of_curve}")
 
 
-def _rate_figure(rates, name, step):
-    """Draw a vector of learned rates, dimension by dimension, and sorted; small, for TensorBoard shows it small."""
+def _rate_figure(rates: np.ndarray, name: str, step: int) -> Any:
+    """Draw a vector of meta-learned rates by dimension and sorted; small, as TensorBoard shows it small."""
     figure = plots.new_figure(3.4, 2.6)
     axes = figure.subplots()
     flat = rates.reshape(-1)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: metrics.csv, TensorBoard, a progress bar or quiet lines."""
+"""Output of a run: metrics.csv, TensorBoard, a progress bar or log lines."""
 
 import contextlib
 import csv
@@ -7,29 +7,35 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import time_text
 from leo_tf.files import replace_file
+from leo_tf.problem import Validation
+from leo_tf.runs import RunDirectory
 from leo_tf.training.events import BEST, Events, write_result
+from leo_tf.training.work import Work
 
 _NUMBER = re.compile("[0-9]{1,18}").fullmatch  # of a step, as this file writes it
 _logger = logging.getLogger("leo_tf")
 
 
 class Monitor:
-    """Write a run's metrics as it goes.
+    """Write a run's metrics while it trains.
 
     Args:
       folder: RunDirectory.
-      work: what is trained, as for Trainer.
-      first_step: where the run continues; rows of metrics.csv past it are dropped, to be written again.
-      last_step: where it ends.
+      work: Work.
+      first_step: step that the run resumes from; later rows of metrics.csv are dropped, to be written again.
+      last_step: its step limit.
     """
 
-    def __init__(self, folder, work, first_step, last_step):
+    def __init__(self, folder: RunDirectory, work: Work, first_step: int, last_step: int) -> None:
         self._work, measured = work, work.measured
         validation = (measured.measure, "half_width", *measured.other_measures)
         columns = "step", *work.columns, "gradient_norm", "steps_per_second", *(f"validation_{n}" for n in validation)
@@ -42,18 +48,19 @@ class Monitor:
         self._since = _since_validation(rows, first_step, work.columns)
         self.has_validation = any(
             int(row["step"]) == first_step and row.get("validation_half_width") for row in rows
-        )  # of the first step, which a run that was killed between its validation and the row for it lacks
+        )  # of the first step; a run that was killed between its validation and the row for it lacks it
         self._first, self._last, self._start = first_step, last_step, 0.0
         self._bar = tqdm(
             total=last_step, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
-        self._shown, self._below, self._made = {}, False, time.monotonic()
+        self._shown: dict[str, str] = {}
+        self._below, self._made = False, time.monotonic()
         if self._bar.disable:
             self._say("Compiling the first step; that takes from 10 seconds to a minute...")
         else:
             self._bar.set_postfix_str("compiling...")
 
-    def steps(self, step, metrics, steps_per_second):
+    def steps(self, step: int, metrics: Mapping[str, Any], steps_per_second: float) -> None:
         """Record the means over the steps since the last call."""
         row = {name: metrics[name] for name in self._work.columns}
         norms = metrics["gradient_norms"]
@@ -62,7 +69,7 @@ class Monitor:
         self._events.steps(step, row, norms)
         self._since.add(step, row)
         self._bar.update(step - self._bar.n)
-        if not self._start:  # after compilation, which says nothing of the time left
+        if not self._start:  # after compilation, which says nothing about the remaining time
             self._say_compiled(step)
             self._first, self._start = step, time.monotonic()
         texts = {"loss": f"{row['loss']:.3f}"}
@@ -73,8 +80,8 @@ class Monitor:
         if row["nan_steps"]:
             self._say(f"step {step}: a NaN loss or gradient in {100 * row['nan_steps']:.0f} % of the last steps.")
 
-    def validation(self, step, found, best, best_step):
-        """Record a Validation; say once when it falls below a baseline."""
+    def validation(self, step: int, found: Validation, best: float, best_step: int) -> None:
+        """Record a Validation; log once when it falls below a baseline."""
         measure, text = self._work.measured.measure, self._work.measured.text
         values = {measure: found.interval.mean, "half_width": found.interval.half_width, **found.others}
         self._write_row(step, {f"validation_{name}": value for name, value in values.items()})
@@ -89,65 +96,67 @@ class Monitor:
                 f"{best_step}."
             )
         self._show(val=text(found.interval.mean), best=text(best))
-        advice = self._work.measured.advice(found, step, best_step) if step else ""  # a start has learned nothing yet
+        advice = (
+            self._work.measured.advice(found, step, best_step) if step else ""
+        )  # nothing has been trained at step 0
         if advice and not self._below:
             self._say(advice)
         self._below = bool(advice)
 
-    def finish(self, best, best_step):
-        """Write the best validation, at the end of the training."""
+    def finish(self, best: float, best_step: int) -> None:
+        """Write the best validation at the end of training."""
         write_result(self._folder, BEST, self._work.measured.measure, best, best_step)
 
-    def close(self):
+    def close(self) -> None:
         """Flush and close everything."""
         self._bar.close()
         self._file.close()
         self._events.close()
 
-    def _say_compiled(self, step):
+    def _say_compiled(self, step: int) -> None:
         if self._bar.disable:
             seconds = time.monotonic() - self._made
             self._say(f"Compiled, and at step {step} after {seconds:.0f} s.")
 
-    def _training_text(self, step):
-        """Return the last training metrics, the speed since the first row and the time left."""
+    def _training_text(self, step: int) -> str:
+        """Return the last training metrics, the speed since the first row and the remaining time."""
         parts = [f"{name} {text}" for name, text in self._shown.items() if name not in ("val", "best")]
         done, seconds = step - self._first, time.monotonic() - self._start
         if done:
             parts += [f"{done / seconds:.1f} steps/s", f"{time_text(seconds / done * (self._last - step))} left"]
         return ", ".join(parts)
 
-    def _show(self, **values):
+    def _show(self, **values: str) -> None:
         self._shown |= values
         self._bar.set_postfix(self._shown)
 
-    def _say(self, text):
+    def _say(self, text: str) -> None:
         with tqdm.external_write_mode(file=sys.stderr):
             _logger.info("%s", text)
 
-    def _write_row(self, step, row):
+    def _write_row(self, step: int, row: Mapping[str, float]) -> None:
         self._rows.writerow({"step": step, **{name: f"{value:.8g}" for name, value in row.items()}})
         self._file.flush()
 
 
 class _Means:
-    """Means of training metrics over the steps after `step`, of rows that stand for unequal numbers of steps."""
+    """Means of training metrics over the steps after `step`, from rows that cover unequal numbers of steps."""
 
-    def __init__(self, step):
+    def __init__(self, step: int) -> None:
         self._first = self._last = step
-        self._sums = {}
+        self._sums: dict[str, float] = {}
 
-    def add(self, step, row):
+    def add(self, step: int, row: Mapping[str, float]) -> None:
         steps, self._last = step - self._last, step
         for name, value in row.items():
             self._sums[name] = self._sums.get(name, 0.0) + steps * value
 
-    def means(self):
+    def means(self) -> dict[str, float]:
         return {name: total / (self._last - self._first) for name, total in self._sums.items()}
 
 
-def _since_validation(rows, first_step, columns):
-    """Return the _Means since the last validation among the rows; rows that are no numbers do not count."""
+def _since_validation(rows: list[dict[str, str]], first_step: int, columns: Sequence[str]) -> _Means:
+    """Return the _Means since the last validation among the rows; rows that are not numbers do not count."""
     validations = [number for number, row in enumerate(rows) if row.get("validation_half_width")]
     rows = rows[validations[-1] :] if validations else rows
     means = _Means(int(rows[0]["step"]) if validations else 0 if rows else first_step)
@@ -157,11 +166,11 @@ def _since_validation(rows, first_step, columns):
     return means
 
 
-def _drop_rows_after(path, step, columns):
-    """Keep the rows of a metrics file up to a step, and return them; a row cut short by a kill goes too.
+def _drop_rows_after(path: Path, step: int, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Keep the rows of a metrics file up to a step, and return them; incomplete rows are dropped too.
 
     Raises:
-      InputError: the file is no metrics file of ours.
+      InputError: the file is not a metrics file.
     """
     if not path.exists():
         return []
@@ -170,7 +179,7 @@ def _drop_rows_after(path, step, columns):
             rows = [row for row in csv.DictReader(file) if _NUMBER(row["step"] or "") and None not in row.values()]
     except (UnicodeDecodeError, csv.Error, KeyError) as error:
         raise InputError(
-            f"{path} is damaged ({str(error)[:200]}); expected a table with a column 'step'. Move it away to go on "
+            f"{path} is corrupt ({str(error)[:200]}); expected a table with a column 'step'. Move it away to resume "
             "without its rows."
         ) from None
     kept = [row for row in rows if int(row["step"]) <= step]

@@ -4,16 +4,20 @@ A step samples its tasks in-graph and draws its noise as a function of (seed, gl
 one call runs, how many replicas share a meta-batch, or where a run was interrupted changes nothing.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from leo_tf import gradients, randomness
+from leo_tf.config import TrainingConfig
 from leo_tf.learners import JIT_BY_DEFAULT
 
 
 class MetaSteps:
     """Run meta-training steps under a strategy.
 
-    Build learner, optimizer and sampler inside the strategy's scope first.
+    Build learner, optimizer and sampler inside the strategy's scope first. The sampler's episodes hold features.
 
     Args:
       learner: MetaLearner.
@@ -21,25 +25,34 @@ class MetaSteps:
       sampler: EpisodeSampler or RegressionSampler.
       strategy: tf.distribute.Strategy.
       training: TrainingConfig.
-      variables: those of the learner's meta-variables that learn, which the optimizer was built for; default all.
-      first_step: of the run, at which the optimizer's steps begin.
+      variables: the variables to train, for which the optimizer was built.
+      first_step: step of the run at which the optimizer's first step is.
     """
 
-    def __init__(self, learner, optimizer, sampler, strategy, training, variables=None, first_step=0):
+    def __init__(
+        self,
+        learner: Any,
+        optimizer: Any,
+        sampler: Any,
+        strategy: Any,
+        training: TrainingConfig,
+        variables: Sequence[Any],
+        first_step: int = 0,
+    ) -> None:
         self._learner, self._optimizer, self._sampler = learner, optimizer, sampler
         self._strategy, self._config = strategy, training
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
-        self.variables = learner.meta_variables if variables is None else variables
-        self._num_matrices = sum(any(each is matrix for matrix in learner.matrices) for each in self.variables)
+        self.variables = variables
+        self._num_regularized = sum(any(each is other for other in learner.regularized_weights) for each in variables)
         self._first_step = first_step
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
         jit = compiles(training.jit)
-        # Sampling and noise stay outside: XLA draws them slowly on CPU, and as other numbers.
+        # Sampling and noise stay outside: XLA draws them slowly on CPU, and gives other numbers.
         self._compiled_gradient = tf.function(self._gradient, jit_compile=jit)
         self._compiled_step = tf.function(self._whole_step, jit_compile=jit)
 
     @tf.function(reduce_retracing=True)
-    def run(self, steps):
+    def run(self, steps: tf.Tensor) -> dict[str, tf.Tensor]:
         """Run `steps` (scalar int tensor) steps.
 
         Returns:
@@ -53,7 +66,7 @@ class MetaSteps:
             totals = {name: totals[name] + outcome[name] for name in totals}
         return {name: value / tf.cast(steps, tf.float32) for name, value in totals.items()}
 
-    def _step(self):
+    def _step(self) -> dict[str, tf.Tensor]:
         context = tf.distribute.get_replica_context()
         step = self._first_step + tf.cast(self._optimizer.iterations, tf.int64)
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
@@ -70,26 +83,26 @@ class MetaSteps:
         *values, terms = _mean(context, [*values, tf.stack(list(metrics.values()))])
         metrics = dict(zip(metrics, tf.unstack(terms), strict=True))
         update = gradients.apply(
-            self._optimizer, self.variables, self._num_matrices, metrics["loss"], values, self._limits, replicas
+            self._optimizer, self.variables, self._num_regularized, metrics["loss"], values, self._limits, replicas
         )
         return metrics | _reported(update)
 
-    def _whole_step(self, episode, bits):
+    def _whole_step(self, episode: Any, bits: Any) -> dict[str, tf.Tensor]:
         outcome, update = gradients.meta_step(
-            lambda: self._loss(episode, bits), self._optimizer, self.variables, self._num_matrices, self._limits
+            lambda: self._loss(episode, bits), self._optimizer, self.variables, self._num_regularized, self._limits
         )
         return _averaged(outcome) | _reported(update)
 
-    def _gradient(self, episode, bits):
+    def _gradient(self, episode: Any, bits: Any) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self.variables)
         return _averaged(outcome), values
 
-    def _loss(self, episode, bits):
-        return self._learner.meta_loss(episode, True, noise=self._learner.noise_from_bits(episode, bits))
+    def _loss(self, episode: Any, bits: Any) -> Any:
+        return self._learner.meta_loss_on_features(episode, True, noise=self._learner.noise_from_bits(episode, bits))
 
 
-def _mean(context, values):
-    """Return the means over the replicas of a list of tensors, sent as one: each message has its delay in a network."""
+def _mean(context: Any, values: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the means of a list of tensors over the replicas, sent as one message to save network latency."""
     dtype = values[0].dtype
     sizes = [value.shape.num_elements() for value in values]
     joined = tf.concat([tf.cast(tf.reshape(value, [-1]), dtype) for value in values], axis=0)
@@ -97,22 +110,22 @@ def _mean(context, values):
     return [tf.cast(tf.reshape(m, v.shape), v.dtype) for m, v in zip(means, values, strict=True)]
 
 
-def compiles(jit):
+def compiles(jit: str) -> bool:
     """Return whether a TrainingConfig's `jit` compiles the step with XLA."""
     return JIT_BY_DEFAULT if jit == "auto" else jit == "on"
 
 
-def _averaged(outcome):
+def _averaged(outcome: Any) -> dict[str, tf.Tensor]:
     return {name: tf.cast(tf.reduce_mean(term), tf.float32) for name, term in outcome._asdict().items()}
 
 
-def _reported(update):
+def _reported(update: gradients.Update) -> dict[str, tf.Tensor]:
     return {
         "gradient_norms": tf.cast(update.norms, tf.float32),
         "nan_steps": tf.cast(update.replaced, tf.float32),
     }
 
 
-def terms_of(learner):
-    """Return the names of what `MetaSteps.run` reports of a learner, means over the tasks."""
+def terms_of(learner: Any) -> tuple[str, ...]:
+    """Return the names of the means over the tasks that `MetaSteps.run` reports."""
     return (*learner.outcome_type._fields, "nan_steps")

@@ -1,17 +1,21 @@
-"""The outer loop of a run: step, log, validate, keep the best, save, continue."""
+"""The outer loop of a run: step, log, validate, keep the best, save, resume."""
 
 import logging
 import math
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from leo_tf.errors import InputError
+from leo_tf.problem import Validation
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.checkpoints import Checkpoints, writing
 from leo_tf.training.monitoring import Monitor
 from leo_tf.training.signals import SignalCatcher
+from leo_tf.training.work import Work
 
 _AFTER_NAN = (
-    "Start anew with lower learning rates, in regression also with an inner_gradient_norm_threshold, and in another "
+    "Train again with lower learning rates, in regression also with an inner_gradient_norm_threshold, and another "
     "checkpoint_path."
 )
 _logger = logging.getLogger("leo_tf")
@@ -20,22 +24,22 @@ _logger = logging.getLogger("leo_tf")
 class Interrupted(Exception):
     """A signal stopped the run after a checkpoint; `signum` says which."""
 
-    def __init__(self, signum, step):
-        super().__init__(f"Stopped by signal {signum} at step {step}; repeat the command to continue.")
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"Stopped by signal {signum} at step {step}; rerun the command to resume.")
         self.signum = signum
 
 
 class Trainer:
-    """Run work, such as MetaTraining, in a run folder, from its beginning or from where it stopped.
+    """Train in a run directory, from the beginning or from the last checkpoint.
 
-    A run that was interrupted or killed and continued gives bit for bit the weights of one that was not, on the same
-    machine: every draw is a function of the step, and work past the last checkpoint is simply done again.
+    A run that was interrupted or killed and then resumed has bit-identical weights to one that was not, on the same
+    machine: every random draw is a function of the step, and steps after the last checkpoint are simply repeated.
 
     Args:
-      work: what is trained; MetaTraining says what is asked of it.
-      checkpoint_path: the run's folder.
-      on_validation: called after every validation with (step, Validation); what it raises ends the run, which can be
-        continued.
+      work: Work, such as MetaTraining.
+      checkpoint_path: the run directory.
+      on_validation: called after every validation with (step, Validation); an exception in it ends the run, which can
+        be resumed.
 
     Example:
       >>> from leo_tf.config import DataConfig, TrainingConfig
@@ -45,35 +49,43 @@ class Trainer:
       2
     """
 
-    def __init__(self, work, checkpoint_path, on_validation=None):
+    def __init__(
+        self,
+        work: Work,
+        checkpoint_path: str | Path,
+        on_validation: Callable[[int, Validation], None] | None = None,
+    ) -> None:
         self.work, self.folder = work, RunDirectory(checkpoint_path, type(work.config))
         self._on_validation = on_validation
         self.checkpoints = Checkpoints(self.folder, work)
 
-    def run(self):
-        """Train up to the step limit, or until patience ends; return the number of steps taken in this call.
+    def run(self) -> int:
+        """Train up to the step limit, or until early stopping; return the number of steps taken in this call.
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          InputError: the folder belongs to another run, another process trains in it, it cannot be written, its
-            checkpoints are damaged, every step or every validation of this call was NaN, or a new run cannot begin
-            from the one that it is to start from.
+          InputError: the directory belongs to another run, another process trains in it, it cannot be written, its
+            checkpoints are corrupt, every step or every validation of this call was NaN, or a new run cannot be
+            initialised.
         """
         self.folder.refuse_other(self.work.config)
         with self.folder.locked():
-            goes_on = self.checkpoints.exist
-            started = not goes_on and self._start()
-            config = self.folder.as_begun(self.work.config) if goes_on else self.work.config
+            resumes = self.checkpoints.exist
+            initialization = self.work.initialize(self.folder.initialization() if resumes else None)
+            if initialization.chosen and not resumes:
+                _logger.info("Chosen on validation tasks: %s.", initialization)
+            warm = not resumes and self.work.warm_start()
+            config = self.folder.resumed(self.work.config) if resumes else self.work.config
             changes = self.folder.changes(config)
-            self.folder.claim(config, self.work.data_record)
-            self.folder.attach(getattr(self.work, "attachments", {}))
+            self.folder.claim(config, self.work.data_record, initialization)
+            self.folder.attach(self.work.attachments)
             first = self.checkpoints.restore()
-            if started:
-                self.checkpoints.save()  # from here on the run needs no other
+            if warm:
+                self.checkpoints.save()  # from here on the run does not need the other one
             self.folder.record_changes(changes, first)
             self._repair_best()
             last = self.work.settings.num_steps_limit
-            if first < last and not self.has_lost_patience:
+            if first < last and not self.is_out_of_patience:
                 self._train(first, last)
             if self.checkpoints.best[1] < 0:
                 raise InputError(
@@ -83,34 +95,26 @@ class Trainer:
             return self.checkpoints.step - first
 
     @property
-    def has_lost_patience(self):
-        """Whether as many validations as `patience` says, and none of them the best, ended at this step."""
+    def is_out_of_patience(self) -> bool:
+        """Whether early stopping ends the run at this step: `patience` validations without improvement."""
         settings, step = self.work.settings, self.checkpoints.step
-        waited = step - max(self._first_steps, self.checkpoints.best[1])
+        waited = step - max(self.work.warmup_steps, self.checkpoints.best[1])
         return 0 < settings.patience * settings.checkpoint_steps <= waited and step % settings.checkpoint_steps == 0
 
-    @property
-    def _first_steps(self):
-        return getattr(self.work, "warmup_steps", 0)
-
-    def _start(self):
-        """Let the work begin from elsewhere, if it can and is to; return whether it did."""
-        return hasattr(self.work, "start") and self.work.start()
-
-    def _repair_best(self):
+    def _repair_best(self) -> None:
         if self.checkpoints.best_is_lost():
             self._keep_best(self.work.validate() if self.work.validate else None)
             self.checkpoints.save()
 
-    def _keep_best(self, validation):
+    def _keep_best(self, validation: Validation | None) -> None:
         if validation is None:
             self.checkpoints.keep_as_best()
         else:
             self.checkpoints.offer_best(validation.interval.mean, validation.scores)
 
-    def _train(self, first, last):
+    def _train(self, first: int, last: int) -> None:
         if first:
-            _logger.info("Continuing %s from step %d.", self.folder.path, first)
+            _logger.info("Resuming %s from step %d.", self.folder.path, first)
         with writing(self.folder.path):
             monitor = Monitor(self.folder, self.work, first, last)
         try:
@@ -128,21 +132,22 @@ class Trainer:
             )
         if not validated and self.checkpoints.best[1] >= 0:
             raise InputError(
-                f"From step {first} to {self.checkpoints.step} every validation was NaN; the best checkpoint is of "
-                f"before. {_AFTER_NAN}"
+                f"From step {first} to {self.checkpoints.step} every validation was NaN; the best checkpoint is an "
+                f"earlier one. {_AFTER_NAN}"
             )
 
-    def _loop(self, step, last, monitor, signals):
-        """Take all steps; return how many were NaN, and whether any validation was a number, or there is none."""
+    def _loop(self, step: int, last: int, monitor: Monitor, signals: SignalCatcher) -> tuple[int, bool]:
+        """Take all steps; return how many were NaN, and whether a validation was a number (or there is none)."""
         nan_steps, validated = 0, self.work.validate is None
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
-        is_due = step % every == 0 if step else getattr(self.work.settings, "metavalid_at_start", False)
+        warmup_steps = self.work.warmup_steps
+        is_due = step % every == 0 if step else self.work.validates_at_start
         if is_due and not validated and not monitor.has_validation:
             validated = self._validate(step, monitor)
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
             until = min(last, step - step % log_every + log_every, step - step % every + every)
-            until = min(until, self._first_steps) if step < self._first_steps else until
+            until = min(until, warmup_steps) if step < warmup_steps else until
             start = time.perf_counter()
             metrics = self.work.step(until - step)
             steps_per_second = (until - step) / (time.perf_counter() - start)
@@ -150,18 +155,18 @@ class Trainer:
             step = until
             with writing(self.folder.path):
                 monitor.steps(step, metrics, steps_per_second)
-            if step % every == 0 or step in (last, self._first_steps):
+            if step % every == 0 or step in (last, warmup_steps):
                 validated |= self._validate(step, monitor)
-                if self.has_lost_patience:
+                if self.is_out_of_patience:
                     break
-            received = signals.received or getattr(self.work, "signal", 0)
+            received = signals.received or self.work.signal
             if received and step < last:
                 self.checkpoints.save()
                 raise Interrupted(received, step)
         return nan_steps, validated
 
-    def _validate(self, step, monitor):
-        """Validate, if there is something to, and save; return whether it was a number."""
+    def _validate(self, step: int, monitor: Monitor) -> bool:
+        """Validate, if the work does, and save; return whether the validation was a number."""
         validation = self.work.validate() if self.work.validate else None
         self._keep_best(validation)
         if validation is not None:

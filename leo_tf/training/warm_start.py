@@ -1,7 +1,9 @@
-"""Where training begins: with the weights of another run."""
+"""Warm start: initialise a run from the best checkpoint of another one."""
 
 import logging
+from typing import Any
 
+from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.runs.load import load
 from leo_tf.runs.warm_start import run_to_init_from
@@ -9,16 +11,17 @@ from leo_tf.runs.warm_start import run_to_init_from
 _logger = logging.getLogger("leo_tf")
 
 
-def named_variables(learner):
-    """Return the trainable variables of a learner by name, {name: variable}."""
-    return {variable.path.removeprefix(f"{learner.name}/"): variable for variable in learner.meta_variables}
+def named_variables(learner: Any) -> dict[str, Any]:
+    """Return the trained variables of a learner by name; those of the warm-up are the last."""
+    variables = [*learner.meta_variables, *learner.warmup_variables]
+    return {variable.path.removeprefix(f"{learner.name}/"): variable for variable in variables}
 
 
-def begin(learner, config):
-    """Give a learner the best weights of the run that `init_from` names; log which variables that does not have.
+def start_from(learner: Any, config: RunConfig) -> None:
+    """Copy the best weights of the run that `init_from` names into a learner; log which variables that run lacks.
 
-    Those keep their values, as the second component of a mixture of codes where the other run has one. What only the
-    other run has is not used. What is fitted to the data before training stays as it is.
+    Those keep their values, such as the second component of a mixture of codes if the other run has only one. Variables
+    that only the other run has are not used. Fixed variables and those of the warm-up stay as they are.
 
     Args:
       learner: MetaLearner.
@@ -29,22 +32,24 @@ def begin(learner, config):
     """
     folder = run_to_init_from(config)
     mine, theirs = named_variables(learner), named_variables(load(folder.path))
-    for name in [name for name, each in mine.items() if any(each is first for first in learner.warmup_variables)]:
-        theirs.pop(name, None)  # they learn from zero
+    for name in [name for name, each in mine.items() if any(each is other for other in learner.warmup_variables)]:
+        mine.pop(name)
+        theirs.pop(name, None)
     shared = [name for name in mine if name in theirs]
     for name in shared:
         ours, found = tuple(mine[name].shape), tuple(theirs[name].shape)
         if ours != found:
             raise InputError(
                 f"init_from={config.training.init_from!r} was given, a run whose {name} has shape {list(found)}; "
-                f"expected {list(ours)}. Give the settings that make its size as that run has them, or another run."
+                f"expected {list(ours)}. Give another run, or the same settings for the sizes of the model.",
+                "init_from",
             )
     for name in shared:
         mine[name].assign(theirs[name])
-    left, unused = ([name for name in one if name not in other] for one, other in ((mine, theirs), (theirs, mine)))
+    kept, unused = ([name for name in one if name not in other] for one, other in ((mine, theirs), (theirs, mine)))
     _logger.info(
-        "Starting from step %d of %s; %s%s.",
+        "Initialised from step %d of %s%s%s.",
         *(folder.best_step(), folder.path),
-        f"{', '.join(left)} {'keep' if len(left) > 1 else 'keeps'} initial values" if left else "all variables are its",
-        f"; its {', '.join(unused)} not used" if unused else "",
+        f"; initial values are kept for {', '.join(kept)}" if kept else "",
+        f"; not used: {', '.join(unused)}" if unused else "",
     )

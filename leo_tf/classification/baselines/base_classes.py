@@ -28,17 +28,18 @@ class BaseClasses:
     @functools.cached_property
     def table(self) -> EmbeddingTable | None:
         """The EmbeddingTable; None if it cannot be read, or is not the one that the run was trained on."""
-        reasons = [] if self._digest and self._loaders else ["the run did not record the data that it was trained on."]
-        for load in self._loaders if self._digest else ():
+        digest, loaders = self._digest or "", self._loaders if self._digest else ()
+        reasons = [] if loaders else ["the run did not record the data that it was trained on."]
+        for load in loaders:
             try:
                 table = load()
             except InputError as error:
                 reasons.append(str(error))
                 continue
-            if table.digest == self._digest:
+            if table.digest == digest:
                 return table
             reasons.append(
-                f"{table.source} has sha256 {table.digest[:12]}..., the run was trained on {self._digest[:12]}...."
+                f"{table.source} has sha256 {table.digest[:12]}..., the run was trained on {digest[:12]}...."
             )
         _logger.warning("No whitening by the meta-training classes and no LDA: %s", reasons[0])
         return None

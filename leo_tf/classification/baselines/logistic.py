@@ -109,7 +109,7 @@ def _newton(kernel: tf.Tensor, targets: tf.Tensor, dual: tf.Tensor, bias: tf.Ten
     each = tf.matmul(half, half, transpose_a=True)  # (K + diag(p_c)^-1)^-1, [tasks, ways, examples, examples]
     factor = tf.linalg.cholesky(tf.reduce_sum(each, axis=1))
 
-    def times_p(values):  # [tasks, ways, examples]
+    def times_p(values: tf.Tensor) -> tf.Tensor:  # [tasks, ways, examples]
         products = tf.linalg.matvec(each, values)
         shared = tf.linalg.cholesky_solve(factor, tf.reduce_sum(products, axis=1)[..., tf.newaxis])[..., 0]
         return products - tf.linalg.matvec(each, shared[:, tf.newaxis])

@@ -89,7 +89,7 @@ class Scoring:
             sampler = sampler_of(self._in(space, self._table), tasks)
             batch_size = workers.batch_size(len(tasks), self._batch_size)
             evaluator = Evaluator(lambda x, y: baseline.fit(x, y, value), sampler, batch_size)
-            scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some), title), len(tasks), batch_size)
+            scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some), title), len(tasks), batch_size)
             seconds = time.perf_counter() - start
             self._scored[key] = BaselineScores(
                 title, scores.accuracy, scores.loss, baseline.hyperparameter, choice, seconds
@@ -142,5 +142,5 @@ def planned(
         elif name == "lda" and base_classes and base_classes.lda:
             yield base_classes.lda, RAW
         elif name == "plda" and load_plda and not (own and own.is_plda):
-            space = load_plda()
-            yield from ((nearest, space) for nearest in NEAREST_MEANS.values() if space)
+            plda = load_plda()
+            yield from ((nearest, plda) for nearest in NEAREST_MEANS.values() if plda)

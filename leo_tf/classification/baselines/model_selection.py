@@ -77,7 +77,7 @@ def choose(
 
     def accuracy(value: float) -> float:
         variable.assign(value)
-        scores = workers.spread(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
+        scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
         return float(scores.accuracy.mean())
 
     found = {value: accuracy(value) for value in candidates}

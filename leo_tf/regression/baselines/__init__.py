@@ -1,4 +1,4 @@
-"""What LEO is compared with: the exact posterior, which nothing beats, and Gaussian processes."""
+"""Baselines of regression: the exact posterior, which no learner can beat, and Gaussian processes."""
 
 from leo_tf.regression.baselines.evaluation import evaluate_gaussian_process, evaluate_posterior
 from leo_tf.regression.baselines.posterior import exact_posterior

@@ -1,16 +1,21 @@
-"""The exact posterior and Gaussian processes, evaluated as models are."""
+"""Evaluation of the exact posterior and of Gaussian processes on the tasks of a model."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from leo_tf import randomness
 from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import RegressionSampler
-from leo_tf.regression.results import score_functions
-from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, grid
+from leo_tf.regression.results import RegressionResult, score_functions
+from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, RegressionTasks, grid
 
 _KERNEL_TASKS = 300  # training tasks that the shared kernel is fitted to
 
 
-def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
-    """Evaluate the exact posterior: on average the least squared error there can be, and the true uncertainty.
+def evaluate_posterior(
+    tasks: RegressionTasks, shots: Sequence[int] = SHOTS, num_samples: int = 100, noise_stddev: float = 0.3
+) -> RegressionResult:
+    """Evaluate the exact posterior, which has the least possible mean squared error and the true uncertainty.
 
     Args:
       tasks, shots, num_samples: as in `evaluate`.
@@ -20,19 +25,25 @@ def evaluate_posterior(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3):
       RegressionResult.
     """
 
-    def functions(support_x, support_y, _):  # all tasks at once, whose draws hang together
+    def functions(support_x: Any, support_y: Any, _: int) -> Any:  # all tasks at once: they share one random stream
         found = exact_posterior(support_x, support_y, noise_stddev)
         return found.mean(grid()), found.sample(grid(), num_samples, seed=0)
 
     return score_functions(functions, tasks, shots, "exact posterior")
 
 
-def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=0.3, shared=True):
+def evaluate_gaussian_process(
+    tasks: RegressionTasks,
+    shots: Sequence[int] = SHOTS,
+    num_samples: int = 100,
+    noise_stddev: float = 0.3,
+    shared: bool = True,
+) -> RegressionResult:
     """Evaluate scikit-learn's Gaussian process regression.
 
     Args:
       tasks, shots, num_samples, noise_stddev: as in `evaluate_posterior`.
-      shared: one kernel, fitted to 300 training tasks; otherwise a kernel fitted to every task's support alone.
+      shared: use one kernel, fitted to 300 training tasks; otherwise fit a kernel to the support of each task.
 
     Returns:
       RegressionResult.
@@ -48,10 +59,10 @@ def evaluate_gaussian_process(tasks, shots=SHOTS, num_samples=100, noise_stddev=
         drawn = RegressionSampler(MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
         kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
 
-    def functions(support_x, support_y, _):
+    def functions(support_x: Any, support_y: Any, _: int) -> Any:
         found = gaussian_process(support_x, support_y, grid(), noise_stddev, kernel)
         return found.mean, found.sample(num_samples, seed=0)
 
     return score_functions(
-        functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel a task'}"
+        functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel per task'}"
     )

@@ -1,9 +1,10 @@
-"""Gaussian processes by scikit-learn: the classical baseline of regression, and what a kernel for all tasks gives."""
+"""Gaussian processes by scikit-learn, with a kernel per task or one kernel for all tasks."""
 
 import functools
 import math
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -17,24 +18,26 @@ class GaussianPrediction(NamedTuple):
     mean: np.ndarray  # [tasks, n]
     stddev: np.ndarray  # [tasks, n]
 
-    def sample(self, samples, seed):
+    def sample(self, samples: int, seed: int) -> np.ndarray:
         """Draw values [samples, tasks, n], independent from point to point: for scores of single points."""
         rng = np.random.default_rng(seed)
         return self.mean + self.stddev * rng.standard_normal((samples, *self.mean.shape))
 
 
-def gaussian_process(support_x, support_y, x, noise_stddev=0.3, kernel=None):
-    """Predict every task's function by a Gaussian process of mean 0.
+def gaussian_process(
+    support_x: Any, support_y: Any, x: Any, noise_stddev: float = 0.3, kernel: Any = None
+) -> GaussianPrediction:
+    """Predict the function of every task by a Gaussian process of mean 0.
 
-    It knows less than `exact_posterior`: two families whose mean is not quite 0 are no Gaussian process.
+    It knows less than `exact_posterior`: a mixture of two families whose mean is not 0 is not a Gaussian process.
 
     Args:
       support_x: [tasks, shots, 1].
       support_y: [tasks, shots, 1], with noise.
       x: [n].
-      noise_stddev: standard deviation of that noise, known.
-      kernel: from `fit_kernel`, used unchanged; by default a kernel is fitted to each task's support alone, by its
-        marginal likelihood, some 20 ms each.
+      noise_stddev: known standard deviation of that noise.
+      kernel: from `fit_kernel`, used unchanged; by default a kernel is fitted to the support of each task, by its
+        marginal likelihood, in about 20 ms per task.
 
     Returns:
       GaussianPrediction.
@@ -57,13 +60,13 @@ def gaussian_process(support_x, support_y, x, noise_stddev=0.3, kernel=None):
     return GaussianPrediction(mean, stddev)
 
 
-def fit_kernel(support_x, support_y, noise_stddev=0.3):
+def fit_kernel(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -> Any:
     """Fit one kernel to many tasks, by the sum of their log marginal likelihoods.
 
     Args:
-      support_x: [tasks, points, 1], of training tasks; a few hundred are enough, some 20 ms each.
+      support_x: [tasks, points, 1], of training tasks; a few hundred are enough, at about 20 ms per task.
       support_y: [tasks, points, 1], with noise.
-      noise_stddev: standard deviation of that noise, known.
+      noise_stddev: known standard deviation of that noise.
 
     Returns:
       scikit-learn kernel, constant * RBF + constant * dot product, for `gaussian_process`.
@@ -76,7 +79,7 @@ def fit_kernel(support_x, support_y, noise_stddev=0.3):
         raise InputError(f"Got support_x {list(support_x.shape)}; expected at least one point to fit a kernel to.")
     limited, regressor = _scikit_learn(noise_stddev)
 
-    def loss(theta):
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         likelihoods = [model.log_marginal_likelihood(theta, True, clone_kernel=False) for model in models]
         values, gradients = zip(*likelihoods, strict=True)
         return -math.fsum(values) / len(models), -np.mean(gradients, axis=0)
@@ -91,23 +94,23 @@ def fit_kernel(support_x, support_y, noise_stddev=0.3):
     return kernel.clone_with_theta(found.x)
 
 
-def _checked(support_x, support_y, noise_stddev):
+def _checked(support_x: Any, support_y: Any, noise_stddev: float) -> tuple[np.ndarray, np.ndarray]:
     x, y = (np.asarray(values, np.float64) for values in (support_x, support_y))
     if x.ndim != 3 or x.shape[2] != 1 or x.shape != y.shape:
         raise InputError(
             f"Got support_x {list(x.shape)} and support_y {list(y.shape)}; expected the same shape [tasks, shots, 1]."
         )
     if not 0 < noise_stddev < math.inf:
-        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, small for no noise.")
+        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, a small one for no noise.")
     return x, y
 
 
-def require_scikit_learn():
+def require_scikit_learn() -> None:
     """Raise InputError unless scikit-learn is installed."""
     require_package("sklearn.gaussian_process", "A Gaussian process")
 
 
-def _scikit_learn(noise_stddev):
+def _scikit_learn(noise_stddev: float) -> tuple[Any, Callable]:
     """Return a context manager that limits threads, and a function that makes a regressor."""
     require_scikit_learn()
     from sklearn.gaussian_process import GaussianProcessRegressor

@@ -1,4 +1,4 @@
-"""The exact posterior under the known distribution of tasks: what the best possible learner would answer.
+"""The exact posterior under the known distribution of tasks, which is the best possible answer.
 
 Both families are linear in two weights, w_1 f_1(x) + w_2 f_2(x), and linear in one coefficient once the other is given:
 a line in its intercept, a sinusoid in its amplitude. With normal noise that coefficient is a truncated normal number,
@@ -8,23 +8,23 @@ integrated in closed form; only the other one, slope or phase, is swept by numer
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
 
 from leo_tf.errors import InputError
-from leo_tf.regression.baselines.truncated_normal import truncated_normal
+from leo_tf.regression.baselines.truncated_normal import TruncatedNormal, truncated_normal
 from leo_tf.regression.episodes import AMPLITUDE, INTERCEPT, PHASE, SLOPE
 
-# Gauss-Legendre nodes of a panel, and its length in standard deviations of the sharpest posterior there can be:
-# doubling the nodes changes no result by 1e-7, and `sample` has narrow cells.
+# Gauss-Legendre nodes per panel, and its length in standard deviations of the sharpest possible posterior: doubling the
+# nodes changes no result by 1e-7, and the cells of `sample` are narrow.
 _NODES, _PANEL = 16, 3.0
 _CELLS_AT_ONCE = 2**18  # tasks x nodes
 
 
 class _Family(NamedTuple):
-    """Functions whose weights are `offset` + linear coefficient * `direction`, both of the swept coefficient."""
+    """Functions with weights `offset` + linear coefficient * `direction`, which depend on the swept coefficient."""
 
     swept: tuple[float, float]
     linear: tuple[float, float]
@@ -33,13 +33,13 @@ class _Family(NamedTuple):
     direction: Callable
     slopes: Callable  # of x: the largest derivative of a function's value by the swept coefficient
 
-    def weights(self, swept, linear):
+    def weights(self, swept: np.ndarray, linear: np.ndarray) -> np.ndarray:
         """Return the two weights, [..., 2]."""
         parts = zip(self.offset(swept), self.direction(swept), strict=True)
         return np.stack([offset + direction * linear for offset, direction in parts], axis=-1)
 
-    def values(self, weights, x):
-        """Return functions' values [tasks, n] at x [n] or [tasks, n]."""
+    def values(self, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return the functions' values [tasks, n] at x [n] or [tasks, n]."""
         first, second = self.features(x)
         return weights[:, :1] * first + weights[:, 1:] * second
 
@@ -65,13 +65,13 @@ _SINUSOID = _Family(
 class _Statistics(NamedTuple):
     """Sums over a task's points of products of the features and the target, divided by the noise's variance."""
 
-    first_first: np.ndarray  # [tasks], as all of them
+    first_first: np.ndarray  # [tasks], as are all others
     first_second: np.ndarray
     second_second: np.ndarray
     first_y: np.ndarray
     second_y: np.ndarray
 
-    def given(self, family, swept):
+    def given(self, family: _Family, swept: np.ndarray) -> tuple[TruncatedNormal, np.ndarray]:
         """Return the linear coefficient's TruncatedNormal given the swept one, and the log of their joint integral."""
         (o1, o2), (d1, d2) = family.offset(swept), family.direction(swept)
         rest1 = self.first_y - self.first_first * o1 - self.first_second * o2
@@ -81,8 +81,8 @@ class _Statistics(NamedTuple):
         of_offset = 0.5 * (o1 * (rest1 + self.first_y) + o2 * (rest2 + self.second_y))
         return normal, of_offset + normal.log_integral()
 
-    def rows(self, part):
-        """Return those of some of the tasks."""
+    def rows(self, part: Any) -> "_Statistics":
+        """Return the statistics of some of the tasks."""
         return _Statistics(*(each[part] for each in self))
 
 
@@ -92,15 +92,15 @@ class _FamilyPosterior:
     statistics: _Statistics
     nodes: np.ndarray  # [nodes] of the swept coefficient
     widths: np.ndarray  # [nodes], weights of the quadrature
-    log_evidence: np.ndarray  # [tasks], but for a constant that the families share
+    log_evidence: np.ndarray  # [tasks], up to a constant that the families share
     weights: np.ndarray  # [tasks, 2], posterior mean
 
-    def draw(self, swept, linear):
+    def draw(self, swept: np.ndarray, linear: np.ndarray) -> np.ndarray:
         """Turn uniform numbers, [samples, tasks] each, into weights [samples, tasks, 2]."""
         drawn = [self._draw(part, swept[:, part], linear[:, part]) for part in _parts(swept.shape[1], len(self.nodes))]
         return np.concatenate(drawn, axis=1)
 
-    def _draw(self, part, swept, linear):
+    def _draw(self, part: slice, swept: np.ndarray, linear: np.ndarray) -> np.ndarray:
         statistics = self.statistics.rows(part)
         _, log_joint = statistics.rows((slice(None), np.newaxis)).given(self.family, self.nodes)
         _, shares = _normalise(log_joint, self.widths)
@@ -124,11 +124,11 @@ class Posterior:
     line: _FamilyPosterior
     sinusoid: _FamilyPosterior
 
-    def mean(self, x):
-        """Return the posterior mean function: no other answer has a smaller expected squared error.
+    def mean(self, x: Any) -> np.ndarray:
+        """Return the posterior mean function, which has the smallest possible expected squared error.
 
         Args:
-          x: [n], or [tasks, n] where every task has points of its own.
+          x: [n], or [tasks, n] if every task has its own points.
 
         Returns:
           [tasks, n].
@@ -137,15 +137,15 @@ class Posterior:
         line, sinusoid = (each.family.values(each.weights, x) for each in (self.line, self.sinusoid))
         return (1 - probability) * line + probability * sinusoid
 
-    def sample(self, x, samples, seed):
+    def sample(self, x: Any, samples: int, seed: Any) -> np.ndarray:
         """Draw functions from the posterior.
 
-        The swept coefficient is drawn from a density that is constant in steps of less than 0.3 standard deviations,
-        which widens it by 0.4 % at most; the rest is exact.
+        The swept coefficient is drawn from a density that is constant in cells of less than 0.3 standard deviations,
+        which widens it by at most 0.4 %; the rest is exact.
 
         Args:
-          x: as in `mean`; the values of one function belong together.
-          samples: number of functions for each task, int.
+          x: as in `mean`; values at different points belong to the same function.
+          samples: number of functions per task.
           seed: int, or a numpy.random.Generator.
 
         Returns:
@@ -162,7 +162,7 @@ class Posterior:
         return values
 
 
-def exact_posterior(support_x, support_y, noise_stddev=0.3):
+def exact_posterior(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -> Posterior:
     """Integrate the posterior of every task under the distribution of `RegressionSampler`.
 
     Takes a second for 2,000 tasks of 20 shots on one core; time grows as the root of shots and as 1 / noise_stddev.
@@ -188,12 +188,12 @@ def exact_posterior(support_x, support_y, noise_stddev=0.3):
             "[tasks, shots, 1]."
         )
     if not 0 < noise_stddev < math.inf:
-        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, small for no noise.")
+        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, a small one for no noise.")
     line, sinusoid = (_posterior(family, x[..., 0], y[..., 0], noise_stddev) for family in (_LINE, _SINUSOID))
     return Posterior(special.expit(sinusoid.log_evidence - line.log_evidence), line, sinusoid)
 
 
-def _posterior(family, x, y, noise_stddev):
+def _posterior(family: _Family, x: np.ndarray, y: np.ndarray, noise_stddev: float) -> _FamilyPosterior:
     first, second = family.features(x)
     products = (first * first, first * second, second * second, first * y, second * y)
     statistics = _Statistics(*(product.sum(axis=1) / noise_stddev**2 for product in products))
@@ -212,7 +212,7 @@ def _posterior(family, x, y, noise_stddev):
     )
 
 
-def _quadrature(low, high, panels):
+def _quadrature(low: float, high: float, panels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return nodes and weights of the Gauss-Legendre rule on each of equal panels, [nodes] in rising order."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     edges = np.linspace(low, high, panels + 1)
@@ -220,14 +220,14 @@ def _quadrature(low, high, panels):
     return ((edges[:-1] + half)[:, np.newaxis] + half * nodes).ravel(), np.tile(half * weights, panels)
 
 
-def _normalise(log_joint, widths):
+def _normalise(log_joint: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the log of the integral [tasks] and the share of every node in it [tasks, nodes]."""
     log_shares = log_joint + np.log(widths)
     log_evidence = special.logsumexp(log_shares, axis=1)
     return log_evidence, np.exp(log_shares - log_evidence[:, np.newaxis])
 
 
-def _parts(tasks, nodes):
-    """Return slices of tasks, at least one, that bound memory."""
+def _parts(tasks: int, nodes: int) -> list[slice]:
+    """Return slices of the tasks, at least one, that limit memory."""
     step = max(1, _CELLS_AT_ONCE // nodes)
     return [slice(first, first + step) for first in range(0, max(tasks, 1), step)]

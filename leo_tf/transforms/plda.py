@@ -1,4 +1,4 @@
-"""Probabilistic linear discriminant analysis: how much a direction tells about classes that were never seen.
+"""Probabilistic linear discriminant analysis: weights of directions by how well they separate unseen classes.
 
 The model of two covariances (Ioffe, 2006): after whitening within classes, class means are spread as N(0, B), examples
 about their class mean as N(0, I). In the principal axes of B, where class means have variance b, the posterior of a
@@ -12,23 +12,23 @@ import numpy as np
 
 
 class Spread(NamedTuple):
-    """How whitened class means are spread; every direction that is left out has variance 0."""
+    """Between-class variances of whitened class means; directions that are left out have variance 0."""
 
-    variances: np.ndarray  # [classes or fewer]
-    directions: np.ndarray  # [dim, as many], in columns, orthonormal
+    variances: np.ndarray  # [n], n at most the number of classes
+    directions: np.ndarray  # [dim, n], in columns, orthonormal
 
     @property
-    def mean_variance(self):
-        """The mean variance of a direction, over all of them."""
+    def mean_variance(self) -> float:
+        """The mean variance over all directions."""
         return self.variances.sum() / len(self.directions)
 
 
-def spread_of(class_means, class_sizes):
-    """Return the Spread of the true means behind measured ones.
+def spread_of(class_means: np.ndarray, class_sizes: np.ndarray) -> Spread:
+    """Estimate the Spread of the true class means from measured ones.
 
     Args:
       class_means: [classes, dim], whitened within classes.
-      class_sizes: [classes], of the examples that they are means of.
+      class_sizes: [classes], numbers of examples that the means are taken over.
     """
     centred = class_means - class_means.mean(axis=0)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
@@ -36,18 +36,18 @@ def spread_of(class_means, class_sizes):
     return Spread(np.maximum(measured - np.mean(1.0 / class_sizes), 0.0), directions.T)
 
 
-def scaling(spread, between, shots):
-    """Return the matrix [dim, dim], symmetric, whose square has the weights of all axes.
+def scaling(spread: Spread, between_class_shrinkage: float, shots: int) -> np.ndarray:
+    """Return the symmetric matrix [dim, dim] whose square holds the weights of all axes.
 
     Args:
       spread: Spread.
-      between: share of the mean variance that is added to every direction's: to those in which few training classes
-        differ by chance, others may differ.
+      between_class_shrinkage: share of the mean variance that is added to every direction's: new classes may differ in
+        directions in which the few training classes happen not to.
       shots: K.
     """
-    added = between * spread.mean_variance
+    added = between_class_shrinkage * spread.mean_variance
 
-    def root(variances):
+    def root(variances: np.ndarray) -> np.ndarray:
         return np.sqrt(shots * variances / (1.0 + (shots + 1.0) * variances))
 
     others = root(np.float64(added))

@@ -54,7 +54,7 @@ def evaluate_run(values: flags.FlagValues, workers: Any) -> EvaluationJob:
       InputError: there is no trained run, or the flags, the data and the run do not fit each other.
     """
     folder = RunDirectory(values.checkpoint_path)
-    config, record = workers.all_gather([folder.config().to_json(), folder.data()] if workers.is_chief else None)[0]
+    config, record = workers.broadcast([folder.config().to_json(), folder.data()] if workers.is_chief else None)
     trained = RunConfig.from_json(config)
     problem = problem_of(override(trained, values))
     _require_flags(values, folder, problem.config.problem)
@@ -108,8 +108,8 @@ def _request(values: flags.FlagValues) -> EvaluationRequest:
 
 
 def _require_others(values: flags.FlagValues, folder: RunDirectory, evaluation: Evaluation) -> None:
-    for flag in ("compare_to", "seed_runs"):
-        for path in values[flag].value:
+    for flag, paths in (("compare_to", values.compare_to), ("seed_runs", values.seed_runs)):
+        for path in paths:
             require_other(path, evaluation.config.problem, evaluation.result_type, flag)
     require_other_seeds(folder.path, values.seed_runs)
 

@@ -97,7 +97,7 @@ def run_config(flag_values: flags.FlagValues = flags.FLAGS) -> RunConfig:
     Raises:
       InputError: a value is out of bounds; the error names the setting.
     """
-    problem, algorithm = flag_values["problem"].value, flag_values["algorithm"].value
+    problem, algorithm = flag_values.problem, flag_values.algorithm
     sections = {name: section_of(kind, flag_values) for name, kind in section_types(algorithm).items()}
     return RunConfig(**sections, problem=problem, algorithm=algorithm)
 

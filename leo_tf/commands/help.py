@@ -49,8 +49,8 @@ def help_text(about: str, usage: str, example: str, flag_values: flags.FlagValue
     parts = [
         f"{about}\n\nUsage:    {usage} [--flagfile=FILE] [--name=value ...]{takes}\nExample:  {example}",
         *(f"{group}\n{_listed(chosen, columns)}" for group, chosen in grouped(flag_values).items()),
-        "A flagfile has one flag per line; of a repeated flag the last one counts. --verbosity=0 shows TensorFlow's\n"
-        "log, --helpfull absl's flags.",
+        "A flagfile has one flag per line; of a repeated flag the last one counts.\n"
+        "--verbosity=0 shows TensorFlow's log, --helpfull absl's flags.",
     ]
     return "\n\n".join(parts) + "\n"
 

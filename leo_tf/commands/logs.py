@@ -69,4 +69,4 @@ def _hidden(packages: Sequence[str]) -> Iterator[None]:
 
 
 def _is_verbose() -> bool:
-    return flags.FLAGS["verbosity"].present
+    return bool(flags.FLAGS["verbosity"].present)

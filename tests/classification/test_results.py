@@ -1,4 +1,4 @@
-"""Results of an evaluation: baselines task by task, the difference from the best of them, and files of before."""
+"""Results of an evaluation: baselines task by task, and the difference to the best of them."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ REST = dict(
 )  # fmt: skip
 
 
-def test_baselines_and_the_best_of_them(tmp_path):
+def test_difference_to_the_best_baseline(tmp_path):
     names = np.array(["nearest class mean", "ridge", "LDA"])
     EvaluationResult(**REST, baseline_names=names, task_baselines=BASELINES).save(tmp_path / "r.npz")
     result = EvaluationResult.load(tmp_path / "r.npz")
@@ -24,32 +24,18 @@ def test_baselines_and_the_best_of_them(tmp_path):
     assert list(result.baselines) == names.tolist() and result.best_baseline == "ridge"
     assert result.nearest_class_mean.mean == pytest.approx(0.45, rel=1e-6)
     comparison = compare_paired(ACCURACY, BASELINES[1])
-    assert result.less_best_baseline == comparison and comparison.difference.mean == pytest.approx(0.075)
+    assert result.difference_to_best_baseline == comparison
+    assert comparison.difference.mean == pytest.approx(0.075) and comparison.wins == 3
     summary = result.summary()
-    assert summary["baselines"]["ridge"]["mean"] == pytest.approx(0.6) and summary["best_baseline"] == "ridge"
-    assert summary["less_best_baseline"]["wins"] == 3 and summary["nearest_class_mean"]["mean"] == pytest.approx(0.45)
+    assert summary["baselines"]["ridge"]["mean"] == pytest.approx(0.6)
+    assert summary["difference_to_best_baseline"] == {"name": "ridge", **comparison.difference._asdict()}
+    assert summary["nearest_class_mean"]["mean"] == pytest.approx(0.45)
     lines = str(result).splitlines()
     assert lines[0].startswith("LEO 67.50 +- ") and lines[2] == "  ridge               60.00 +- 12.99 %"
-    assert lines[-1].startswith("LEO less ridge, the best of these: +7.50 +- ") and len(lines) == 5
+    assert lines[-1].startswith("LEO minus ridge, the best baseline: +7.50 +- ") and len(lines) == 5
 
 
-@pytest.mark.parametrize(
-    "more,names",
-    [
-        ({}, ["nearest class mean"]),
-        ({"task_transformed_mean": np.zeros(0, np.float32)}, ["nearest class mean"]),
-        ({"task_transformed_mean": BASELINES[1]}, ["nearest class mean", "nearest class mean, transformed"]),
-    ],
-)
-def test_older_files_load(tmp_path, more, names):
-    npz.write(tmp_path / "old.npz", **REST, task_nearest_class_mean=BASELINES[0], **more)
-    result = EvaluationResult.load(tmp_path / "old.npz")
-    assert result.baseline_names.tolist() == names
-    np.testing.assert_array_equal(result.task_baselines, BASELINES[: len(names)])
-    np.testing.assert_array_equal(result.task_accuracy, ACCURACY)
-
-
-def test_what_is_neither_is_refused(tmp_path):
+def test_files_that_are_not_results_are_refused(tmp_path):
     npz.write(tmp_path / "bad.npz", **REST)
     with pytest.raises(InputError, match=r"bad\.npz is corrupt .*baseline_names"):
         EvaluationResult.load(tmp_path / "bad.npz")

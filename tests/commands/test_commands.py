@@ -1,4 +1,4 @@
-"""What a user who makes a mistake sees: one message and exit status 2, from both commands."""
+"""User errors: one message and exit status 2, from both commands."""
 
 import pickle
 import subprocess
@@ -51,7 +51,9 @@ def test_flagfile_that_is_not_there():
 
 def test_negative_inner_steps():
     done = command("train.py", "--inner_unroll_length=-1")
-    assert_refused(done, "--inner_unroll_length=-1", "a whole number of at least 0")
+    assert_refused(
+        done, "Error: inner_unroll_length=-1", "a whole number of at least 0", "Flags: --inner_unroll_length"
+    )
 
 
 def test_missing_data_names_the_path_and_the_way_out(tmp_path):

@@ -1,4 +1,4 @@
-"""What a new user sees first: the flags in groups, and a terminal with our lines only."""
+"""Help of the commands, and a terminal that shows only their own log lines."""
 
 import os
 import re
@@ -31,20 +31,41 @@ def defined(module):
     return values
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        ("train.py",),
-        ("evaluate.py",),
-        *(("-m", f"leo_tf.{room}") for room in ("export", "reproduce", "benchmark", "reproduce.classical")),
-    ],
-)
-def test_every_command_has_help(script):
-    done = command(*script, "--help")
-    assert done.returncode == 0 and done.stderr == ""
-    for part in ("Usage:    python ", "Example:  ", "--checkpoint_path=TEXT" if "benchmark" not in script[-1] and
-                 script[-1] != "leo_tf.reproduce" else "--output=TEXT"):  # fmt: skip
-        assert part in done.stdout
+SUBCOMMANDS = {
+    "train": ("train.py",),
+    "evaluate": ("evaluate.py",),
+    "predict": ("-m", "leo_tf.predict"),
+    "search": ("-m", "leo_tf.search"),
+    "analyze": ("-m", "leo_tf.analysis"),
+    "reproduce": ("-m", "leo_tf.reproduce"),
+    "export": ("-m", "leo_tf.export"),
+    "pretrain": ("-m", "leo_tf.features.pretrain"),
+    "extract": ("-m", "leo_tf.features.extract"),
+}
+
+
+def test_the_command_group_lists_its_subcommands():
+    done = command("-X", "importtime", "-m", "leo_tf", "--help")
+    assert done.returncode == 0
+    listed = [line.split()[0] for line in done.stdout.splitlines() if re.match(r"  \w+ ", line)]
+    assert listed == list(SUBCOMMANDS)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not {"absl", "numpy", "tensorflow"} & imported
+
+
+def test_the_command_group_refuses_an_unknown_subcommand():
+    done = command("-m", "leo_tf", "trian")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("Error: Unknown subcommand 'trian'; expected one of train, evaluate, ")
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_every_subcommand_has_help(name):
+    grouped, alone = command("-m", "leo_tf", name, "--help"), command(*SUBCOMMANDS[name], "--help")
+    for done, usage in ((grouped, f"leo-tf {name}"), (alone, " ".join(("python", *SUBCOMMANDS[name])))):
+        assert done.returncode == 0 and done.stderr == ""
+        for part in (f"Usage:    {usage} [", f"Example:  {usage} --", "\n  --"):
+            assert part in done.stdout
 
 
 @pytest.mark.parametrize("module", [train, evaluate])
@@ -65,7 +86,7 @@ def test_help_names_defaults_and_choices():
     assert "(default: true)" in text
 
 
-def test_what_evaluation_takes_from_the_run_says_so():
+def test_help_marks_the_settings_that_evaluation_takes_from_the_run():
     text = help_text("About.", "python it.py", "", defined(evaluate))
     assert "  --num_classes=NUMBER\n      ways: classes in a task (default: the run's)" in text
     assert "(default: the run's)" not in help_text("About.", "python it.py", "", defined(train))
@@ -78,7 +99,7 @@ def test_an_error_lists_the_flags_of_its_settings_that_the_command_has():
     assert error_lines(InputError("No data.", "no_flag_of_train"), values) == ["Error: No data."]
 
 
-def test_stderr_holds_our_lines_only(tmp_path):
+def test_stderr_holds_only_our_own_lines(tmp_path):
     run = f"--checkpoint_path={tmp_path / 'run'}"
     small = ("--num_latents=2", "--inner_unroll_length=1", "--finetuning_unroll_length=1", "--jit=off")
     short = ("--num_steps_limit=2", "--checkpoint_steps=1", "--metavalid_tasks=4", "--metavalid_queries=2")
@@ -103,7 +124,7 @@ def test_stderr_holds_our_lines_only(tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
-def test_verbosity_brings_tensorflows_own_log(tmp_path):
+def test_verbosity_shows_tensorflows_log(tmp_path):
     done = command("train.py", "--dataset_name=glyphs", "--num_classes=1000", "--verbosity=0")
     assert done.returncode == 2
     # Which lines depends on the processor; all of TensorFlow's C++ ones that are so early begin alike.

@@ -31,7 +31,7 @@ def main(steps=1000):
             # Encode the support, adapt the codes, decode, adapt the weights; then the loss on the queries.
             outcome = model.meta_loss(episode, training=True, seed=0, first_task=TASKS * number)
         values = tape.gradient(outcome.loss, [variable.value for variable in model.meta_variables])
-        values, _ = gradients.guard(outcome.loss, values, model.meta_variables, len(model.matrices))
+        values, _ = gradients.guard(outcome.loss, values, model.meta_variables, len(model.regularized_weights))
         optimizer.apply(gradients.clip(values, value_limit=0.1, norm_limit=0.1), model.meta_variables)
         return outcome
 

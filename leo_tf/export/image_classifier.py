@@ -39,7 +39,7 @@ class ImageFewShotClassifier:
       ...     leo_tf.ImageFewShotClassifier.load("runs/birds")
       ... except leo_tf.InputError as error:
       ...     print(error)
-      No run in runs/birds: ... expected the checkpoint_path of a run started with train.py.
+      No run in runs/birds: ... expected the checkpoint_path of a run made by train.py.
     """
 
     def __init__(self, model: str | Path, calibrated: bool = False) -> None:

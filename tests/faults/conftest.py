@@ -1,25 +1,25 @@
-"""The runs that are struck at, and the one that is left alone."""
+"""Runs with injected faults, and the reference run without any."""
 
 import tempfile
 from pathlib import Path
 
 import pytest
-from harness import Runs, compiled_strike
+from harness import Runs, compile_fault_injection
 
 
 @pytest.fixture(scope="session")
 def runs():
-    """Runs, in folders that another user may pass through."""
+    """Runs whose output other users can read."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        runs = Runs(Path(folder), compiled_strike(Path(folder)))
+        runs = Runs(Path(folder), compile_fault_injection(Path(folder)))
         yield runs
         runs.close()
 
 
 @pytest.fixture(scope="session")
-def whole(runs, tmp_path_factory):
-    """The folder of the run that was left alone."""
-    path = tmp_path_factory.mktemp("whole") / "run"
+def reference(runs, tmp_path_factory):
+    """The directory of the run without faults."""
+    path = tmp_path_factory.mktemp("reference") / "run"
     runs.finish(path)
     return path

@@ -1,7 +1,7 @@
-"""Runs scripts in forks of this process, which has imported TensorFlow once: a start takes seconds less.
+"""Runs scripts in forks of this process, which has imported TensorFlow already; that saves seconds per start.
 
-It is asked by lines of JSON: {"start": {...}} answers with a process id, {"wait": [id, seconds]} with the exit status.
-No operation of TensorFlow runs in this process, so that nothing of it (threads, devices) is there to be forked.
+Requests are lines of JSON: {"start": {...}} is answered by a process id, {"wait": [id, seconds]} by the exit status.
+This process runs no operation of TensorFlow, so that there are no threads or devices of it when it forks.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ PROBLEMS = ("classification", "regression")
 
 
 def main():
-    """Answer until the input ends; a fork leaves this function to become the script that was asked for."""
+    """Answer requests until the input ends; a fork leaves this function to run its script."""
     _import_everything()
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
@@ -35,11 +35,11 @@ def _import_everything():
     for name in ("matplotlib.figure", "tensorflow", "leo_tf.training", *map("leo_tf.{}.problem".format, PROBLEMS)):
         importlib.import_module(name)
     if len(os.listdir("/proc/self/task")) > 1:
-        raise RuntimeError("importing has started threads; forks would lack them")
+        raise RuntimeError("importing started threads, which forks would lack")
 
 
-def _become(script, arguments, environment, output, umask=None, pictures=False, prepare=None):
-    """Run a script with these arguments; never returns but by SystemExit."""
+def _become(script, arguments, environment, output, umask=None, figures=False, patch=None):
+    """Run a script with these arguments."""
     with open(os.devnull, "rb") as nothing, open(output, "ab") as log:
         os.dup2(nothing.fileno(), 0)
         os.dup2(log.fileno(), 1)
@@ -47,12 +47,12 @@ def _become(script, arguments, environment, output, umask=None, pictures=False, 
     if umask is not None:
         os.umask(umask)
     os.environ.update(environment)
-    if not pictures:  # they take most of a validation
+    if not figures:  # they take most of the time of a validation
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
             del sys.modules[name]
         sys.modules["matplotlib"] = None
-    if prepare:
-        getattr(importlib.import_module("preparations"), prepare[0])(*prepare[1:])
+    if patch:
+        getattr(importlib.import_module("patches"), patch[0])(*patch[1:])
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
 
@@ -63,14 +63,14 @@ def _wait(process, seconds):
         try:
             done, status = os.waitpid(process, os.WNOHANG)
         except ChildProcessError:
-            return "waited for before"
+            return "ended before"
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.01)
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    return "time is up"
+    return "timeout"
 
 
 if __name__ == "__main__":

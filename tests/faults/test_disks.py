@@ -1,4 +1,4 @@
-"""Disks that are full or cannot be written, and files of other users."""
+"""Disks that are full or read-only, and files of other users."""
 
 import contextlib
 import os
@@ -9,26 +9,19 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from harness import distinct, files_of, require_same
+from harness import distinct, files_of, require_error, require_same
 
 pytestmark = pytest.mark.long
 
 
-def require_refused(process, message):
-    """Require exit status 2 with one message, the last thing printed, and no traceback."""
-    assert process.wait() == 2, process.said
-    last = process.said.splitlines()[-1]
-    assert last.startswith("Error: ") and message in last and "Traceback" not in process.said, process.said
-
-
-def test_a_full_disk_at_every_write(runs, whole, tmp_path):
-    """From any write on nothing grows; with room again the run goes on."""
+def test_full_disk_at_every_write(runs, reference, tmp_path):
+    """The disk is full from some write on; with free space again, the run resumes."""
     changes = runs.changes(tmp_path / "counted", how="full")
     for number in distinct(changes):
         path = tmp_path / f"run{number}"
-        require_refused(runs.strike(path, number, how="full"), "Cannot write")
+        require_error(runs.train_with_fault(path, number, how="full"), "Cannot write")
         runs.finish(path)
-        require_same(path, whole)
+        require_same(path, reference)
 
 
 @contextlib.contextmanager
@@ -44,21 +37,21 @@ def small_disk(path, kilobytes):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.7, 0.9])
-def test_a_small_disk(runs, whole, tmp_path, share):
-    """A real one, that holds only so much of what the run comes to."""
-    disk, size = tmp_path / "disk", sum(file.stat().st_size for file in whole.rglob("*") if file.is_file())
+def test_small_disk(runs, reference, tmp_path, share):
+    """A file system that only has space for a share of the run's files."""
+    disk, size = tmp_path / "disk", sum(file.stat().st_size for file in reference.rglob("*") if file.is_file())
     with small_disk(disk, max(4, int(share * size / 1024))):
-        require_refused(runs.train(disk / "run"), "Cannot write")
+        require_error(runs.train(disk / "run"), "Cannot write")
         subprocess.run(["mount", "-o", f"remount,size={10 * size}", str(disk)], check=True)
         runs.finish(disk / "run")
-        require_same(disk / "run", whole)
+        require_same(disk / "run", reference)
 
 
 @pytest.fixture
 def other():
-    """A function that gives a folder to another user, in a folder through which everybody may pass."""
+    """A function that gives a directory to another user, below a directory that everybody can enter."""
     if os.getuid() or not sys.platform.startswith("linux") or os.uname().machine != "x86_64":
-        pytest.skip("needs to be root on Linux, x86-64, to make files another user's")
+        pytest.skip("needs to be root on Linux, x86-64, to give files to another user")
     with tempfile.TemporaryDirectory() as folder:
 
         def give(path):
@@ -72,30 +65,30 @@ def other():
 
 
 def as_other(runs, script, *arguments):
-    return runs.start(script, *arguments, prepare=["lose_powers"])
+    return runs.start(script, *arguments, patch=["drop_capabilities"])
 
 
-def test_a_folder_that_cannot_be_written(runs, whole, other):
-    """New runs and begun ones are refused, and nothing changes."""
-    shutil.copytree(whole, other.folder / "run")
+def test_read_only_directory(runs, reference, other):
+    """Neither a new nor an existing run starts, and nothing changes."""
+    shutil.copytree(reference, other.folder / "run")
     for path in (other.folder / "run", other.folder / "none"):
         path.mkdir(exist_ok=True)
         other(path)
         before = files_of(path)
-        require_refused(runs.train(path, prepare=["lose_powers"]), "Cannot write the run folder")
+        require_error(runs.train(path, patch=["drop_capabilities"]), "Cannot write the run directory")
         assert files_of(path) == before
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_another_user_reads_the_results(runs, other, umask):
+def test_another_user_evaluates_a_run(runs, other, umask):
     path, output = other.folder / "run", other.folder / "mine.json"
     runs.finish(path, umask=umask)
     other(path)
     evaluate = f"--checkpoint_path={path}", "--num_tasks=10"
     if umask == 0o077:
-        require_refused(as_other(runs, "evaluate.py", *evaluate, f"--output={output}"), "cannot be read")
+        require_error(as_other(runs, "evaluate.py", *evaluate, f"--output={output}"), "cannot be read")
         return
     process = as_other(runs, "evaluate.py", *evaluate, f"--output={output}")
-    assert process.wait() == 0 and output.exists(), process.said
-    require_refused(as_other(runs, "evaluate.py", *evaluate), "Cannot write")
+    assert process.wait() == 0 and output.exists(), process.output
+    require_error(as_other(runs, "evaluate.py", *evaluate), "Cannot write")
     assert all(os.stat(file).st_mode & 0o777 == 0o644 for file in path.rglob("*") if file.is_file())

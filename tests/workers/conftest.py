@@ -1,4 +1,4 @@
-"""What the tests of many workers share."""
+"""Fixtures of the tests of many workers."""
 
 import sys
 import tempfile
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from worker_processes import Workers
 
-sys.path.append(str(Path(__file__).parents[1] / "faults"))  # starts scripts in forks, seconds faster
+sys.path.append(str(Path(__file__).parents[1] / "faults"))  # its harness starts scripts in forks, which saves seconds
 
 from harness import Runs
 
 
 @pytest.fixture(scope="session")
 def runs():
-    """Runs, for those of one device too."""
+    """Runs of one or many workers."""
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(Path(folder), None)
         yield runs
@@ -23,6 +23,6 @@ def runs():
 
 @pytest.fixture
 def workers(runs):
-    """Workers, none of which outlives the test."""
+    """Workers, all of which have ended after the test."""
     with Workers(runs) as found:
         yield found

@@ -1,4 +1,4 @@
-"""Runs of workers that are not what they were, or not alike: another number of them, other data."""
+"""Runs that are resumed with another number of workers, and workers with different data."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ STEPS = ("--checkpoint_steps=20", "--log_steps=2", "--outer_lr=1e-5")
 
 @pytest.fixture(scope="module")
 def one(runs, tmp_path_factory):
-    """The folder of a run of one device."""
+    """The directory of a run on one device."""
     path = tmp_path_factory.mktemp("one") / "run"
     runs.finish(path, *STEPS, "--num_steps_limit=40")
     return path
@@ -21,12 +21,12 @@ def one(runs, tmp_path_factory):
     ("before", "after"),
     [(2, 1), pytest.param(1, 2, marks=pytest.mark.long), pytest.param(3, 2, marks=pytest.mark.long)],
 )
-def test_a_run_goes_on_with_another_number_of_workers(runs, workers, one, tmp_path, before, after):
+def test_resume_with_another_number_of_workers(runs, workers, one, tmp_path, before, after):
     size = "--metatrain_batch_size=6" if 3 in (before, after) else "--metatrain_batch_size=2"
-    whole = one
+    reference = one
     if 3 in (before, after):
-        whole = tmp_path / "whole"
-        runs.finish(whole, *STEPS, size, "--num_steps_limit=40")
+        reference = tmp_path / "reference"
+        runs.finish(reference, *STEPS, size, "--num_steps_limit=40")
 
     def train(number, steps):
         flags = *STEPS, size, f"--num_steps_limit={steps}"
@@ -37,12 +37,12 @@ def test_a_run_goes_on_with_another_number_of_workers(runs, workers, one, tmp_pa
     train(before, 20)
     assert state_of(tmp_path / "run", "latest")["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"] == 20
     train(after, 40)
-    require_near(tmp_path / "run", whole)
-    assert [row["step"] for row in rows_of(tmp_path / "run")] == [row["step"] for row in rows_of(whole)]
+    require_near(tmp_path / "run", reference)
+    assert [row["step"] for row in rows_of(tmp_path / "run")] == [row["step"] for row in rows_of(reference)]
 
 
-def test_workers_that_read_other_data_are_refused(workers, tmp_path):
-    """The folders may be of different names, their contents not."""
+def test_different_data_are_refused(workers, tmp_path):
+    """Paths may differ between workers, data may not."""
     for number, folder in enumerate(("here", "there")):
         (tmp_path / folder / "own").mkdir(parents=True)
         for split in ("train", "val"):
@@ -52,9 +52,9 @@ def test_workers_that_read_other_data_are_refused(workers, tmp_path):
     flags = (*STEPS, "--num_steps_limit=40", "--dataset_name=own")
     own = [[f"--data_path={tmp_path / folder}"] for folder in ("here", "there")]
     for process in workers.start(tmp_path / "run", *flags, own=own):
-        assert process.wait() == 2, process.said
-        assert "Error: The workers differ: train_digest=" in process.said
-        assert "on worker 1 (127.0.0.1:" in process.said
-        assert "validation_digest" not in process.said
-        assert "Traceback" not in process.said
+        assert process.wait() == 2, process.output
+        assert "Error: The workers differ: train_digest=" in process.output
+        assert "on worker 1 (127.0.0.1:" in process.output
+        assert "validation_digest" not in process.output
+        assert "Traceback" not in process.output
     assert not (tmp_path / "run" / "latest").exists()

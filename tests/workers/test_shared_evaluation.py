@@ -1,4 +1,4 @@
-"""An evaluation shared by two workers: its numbers are those of one process, and it ends where a worker ends."""
+"""An evaluation shared by two workers gives the numbers of one process, and ends when a worker ends."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ SMALL = {"inner_unroll_length": 1, "finetuning_unroll_length": 1, "num_latents":
 
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory):
-    """A run on the glyphs, untrained, with the record of what it would have been trained on."""
+    """An untrained run on the glyphs, with the record of its training data."""
     config = RunConfig(LEOConfig(**SMALL), DataConfig(dataset_name="glyphs"), EpisodeConfig(num_classes=3))
     path = tmp_path_factory.mktemp("classes") / "run"
     save_run(path, config, problem_of(config).data_record)
@@ -28,7 +28,7 @@ def classes(tmp_path_factory):
 
 @pytest.fixture
 def evaluate(runs):
-    """A function that starts an evaluation of a run; as Runs.start but for the names of the run and of the result."""
+    """A function that starts an evaluation of a run, given the names of the run and of the result."""
 
     def start(run, output, *more, **how):
         return runs.start("evaluate.py", f"--checkpoint_path={run}", f"--output={output}.json", *more, **how)
@@ -38,16 +38,16 @@ def evaluate(runs):
 
 @pytest.fixture
 def shared(evaluate, workers, tmp_path):
-    """A function that evaluates a run alone and with two workers, requires equal results, and returns their JSONs."""
+    """A function that evaluates a run with one process and with two workers, and returns both JSON results."""
 
     def both(run, kind, *flags):
         def start(output, *more, **how):
             return evaluate(run, output, *flags, *more, **how)
 
         alone = start(tmp_path / "one")
-        said = workers.finish(tmp_path / "two", train=start, own=[[], [f"--checkpoint_path={tmp_path / 'no run'}"]])
-        assert alone.wait() == 0, alone.said
-        assert "LEO" in said[0] and "LEO" not in said[1] and "the results are on worker 0" in said[1]
+        output = workers.finish(tmp_path / "two", train=start, own=[[], [f"--checkpoint_path={tmp_path / 'no run'}"]])
+        assert alone.wait() == 0, alone.output
+        assert "LEO" in output[0] and "LEO" not in output[1] and "the results are on worker 0" in output[1]
         names = [tmp_path / "one", tmp_path / "two"]
         require_same(*(kind.load(name.with_suffix(".npz")) for name in names))
         return [json.loads(name.with_suffix(".json").read_text()) for name in names]
@@ -56,7 +56,7 @@ def shared(evaluate, workers, tmp_path):
 
 
 def require_same(expected, found):
-    """Require that two Results are the same, to rounding."""
+    """Require that two Results are the same, up to rounding."""
     for name in expected.kinds().keys() - {"seconds"}:
         value, ours = getattr(expected, name), getattr(found, name)
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
@@ -66,13 +66,13 @@ def require_same(expected, found):
 
 
 def test_classification(classes, shared):
-    """The run is the chief's alone; all read the data, for what is whitened by the classes of training too."""
+    """Only the chief reads the run; all workers read the data, including the training data of transforms."""
     one, two = shared(classes, EvaluationResult, "--num_tasks=11", "--metatest_batch_size=4")
     assert one.keys() == two.keys() and len(two["baselines"]) == 4
 
 
 @pytest.mark.long
-def test_strengths_of_baselines_are_chosen_together(classes, shared):
+def test_hyperparameters_of_baselines_are_chosen_together(classes, shared):
     few = ("--num_tasks=7", "--queries=3", "--baselines=ridge,lda,plda", "--calibrate")
     chosen = [found["baseline_choices"] for found in shared(classes, EvaluationResult, *few)]
     assert any("penalty" in choice for choice in chosen[0].values())
@@ -93,7 +93,7 @@ def test_regression(shared, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_lost_worker_ends_the_other(classes, evaluate, workers, tmp_path, victim):
+def test_lost_worker_ends_the_other(classes, evaluate, workers, tmp_path, victim):
     def start(output, *more, **how):
         return evaluate(classes, output, "--num_tasks=100000", "--metatest_batch_size=1", *more, **how)
 
@@ -101,19 +101,19 @@ def test_a_lost_worker_ends_the_other(classes, evaluate, workers, tmp_path, vict
     wait_for(both[0], "evaluating with 2 workers")
     both[victim].kill(signal.SIGKILL)
     since, left = time.monotonic(), both[1 - victim]
-    assert left.wait() == 2, left.said
+    assert left.wait() == 2, left.output
     assert time.monotonic() - since < 5 + BOUND
-    assert f"Error: Worker {victim} (127.0.0.1:" in left.said and "Traceback" not in left.said
-    assert "is lost" in left.said and "Give the same command to all workers again." in left.said
+    assert f"Error: Worker {victim} (127.0.0.1:" in left.output and "Traceback" not in left.output
+    assert "is lost" in left.output and "Give the same command to all workers again." in left.output
     assert not list(tmp_path.glob("result*"))
 
 
 @pytest.mark.long
-def test_what_does_not_fit_is_refused_by_all(classes, evaluate, workers, tmp_path):
+def test_errors_end_all_workers(classes, evaluate, workers, tmp_path):
     def start(output, *more, **how):
         return evaluate(classes, output, "--num_tasks=4", *more, **how)
 
     result, nowhere = tmp_path / "result", tmp_path / "no run"
-    workers.refused(result, f"No run in {nowhere}", [f"--checkpoint_path={nowhere}"], start)
-    workers.refused(result, "--seed=3 on worker 1 (127.0.0.1:", ["--seed=3"], start, whose=1)
+    workers.require_refused(result, f"No run in {nowhere}", [f"--checkpoint_path={nowhere}"], start)
+    workers.require_refused(result, "seed=3 on worker 1 (127.0.0.1:", ["--seed=3"], start, whose=1)
     assert not list(tmp_path.glob("result*"))

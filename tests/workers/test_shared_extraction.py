@@ -1,4 +1,4 @@
-"""An extraction shared by two workers writes what one process writes, and goes on where a worker was lost."""
+"""An extraction shared by two workers writes the files of one process, and resumes after a worker was lost."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from leo_tf.features.wrn import wide_resnet
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """photos/, one of them cut off behind its header, and network.keras, untrained."""
+    """photos/, one of them truncated after its header, and an untrained network.keras."""
     root = tmp_path_factory.mktemp("root")
     write_classes(root / "photos" / "train", range(6), images=60)
     write_classes(root / "photos" / "val", range(6, 9), images=5)
@@ -29,7 +29,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def extract(runs, root):
-    """A function that starts an extraction of the photos into a folder."""
+    """A function that starts an extraction of the photos into a directory."""
 
     def start(output, *more, **how):
         flags = (f"--extractor={root / 'network.keras'}", f"--images={root / 'photos'}", f"--output={output}")
@@ -39,9 +39,13 @@ def extract(runs, root):
 
 
 def require_same(found, expected):
-    """Require that two data sets are the same, to rounding, and all else in their folders to the byte."""
+    """Require that two data sets have equal embeddings, up to rounding, and otherwise identical files."""
     splits = ("train.npz", "val.npz")
-    assert {file.name for file in found.iterdir()} == {file.name for file in expected.iterdir()} == {METADATA_FILE, MODEL_FILE, *splits}
+    assert (
+        {file.name for file in found.iterdir()}
+        == {file.name for file in expected.iterdir()}
+        == {METADATA_FILE, MODEL_FILE, *splits}
+    )
     for name in splits:
         with np.load(expected / name) as one, np.load(found / name) as two:
             np.testing.assert_allclose(two["embeddings"], one["embeddings"], rtol=1e-5, atol=1e-6)
@@ -51,12 +55,12 @@ def require_same(found, expected):
         assert (found / name).read_bytes() == (expected / name).read_bytes()
 
 
-def test_two_workers_write_what_one_writes(extract, workers, tmp_path):
-    """Images of more than one piece, and of less than a chunk for each; one is only found to be damaged on the way."""
+def test_two_workers_write_the_files_of_one(extract, workers, tmp_path):
+    """There are several pieces of images, the last smaller than a chunk per worker, and one corrupt image."""
     alone = extract(tmp_path / "one")
-    said = workers.finish(tmp_path / "two", train=extract)
-    assert alone.wait() == 0, alone.said
-    assert "359 images of 6 classes" in said[0] and "359 images" not in said[1]
+    output = workers.finish(tmp_path / "two", train=extract)
+    assert alone.wait() == 0, alone.output
+    assert "359 images of 6 classes" in output[0] and "359 images" not in output[1]
     require_same(tmp_path / "two", tmp_path / "one")
     metadata = json.loads((tmp_path / "two" / METADATA_FILE).read_text())
     assert list(metadata["images"]["train"]["skipped"]) == ["train/c02/7.png"]
@@ -64,7 +68,7 @@ def test_two_workers_write_what_one_writes(extract, workers, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_lost_worker_ends_the_other_and_the_same_command_goes_on(extract, workers, tmp_path, victim):
+def test_lost_worker_ends_the_other_and_the_same_command_resumes(extract, workers, tmp_path, victim):
     flags, parts = ("--views=drawing", "--worker_timeout=5"), tmp_path / "two" / "parts" / "train.f32"
     both = workers.start(tmp_path / "two", *flags, train=extract)
     until = time.monotonic() + 100
@@ -72,22 +76,22 @@ def test_a_lost_worker_ends_the_other_and_the_same_command_goes_on(extract, work
         time.sleep(0.005)
     both[victim].kill(signal.SIGKILL)
     since, left = time.monotonic(), both[1 - victim]
-    assert left.wait() == 2, left.said
+    assert left.wait() == 2, left.output
     assert time.monotonic() - since < 5 + BOUND
-    assert f"Error: Worker {victim} (127.0.0.1:" in left.said and "same command to all workers again" in left.said
+    assert f"Error: Worker {victim} (127.0.0.1:" in left.output and "same command to all workers again" in left.output
     workers.finish(tmp_path / "two", *flags, train=extract)
     alone = extract(tmp_path / "one", *flags[:1])
-    assert alone.wait() == 0, alone.said
+    assert alone.wait() == 0, alone.output
     require_same(tmp_path / "two", tmp_path / "one")
 
 
 @pytest.mark.long
-def test_what_does_not_fit_is_refused_by_all(root, extract, workers, tmp_path):
+def test_errors_end_all_workers(root, extract, workers, tmp_path):
     wide_resnet(NetworkConfig(depth=10, width=1), 16, 3, 6, seed=4).save(tmp_path / "other.keras")
     other = [f"--extractor={tmp_path / 'other.keras'}"]
-    workers.refused(tmp_path / "data", "The workers differ: weights_sha256=", other, extract, whose=1)
+    workers.require_refused(tmp_path / "data", "The workers differ: weights_sha256=", other, extract, whose=1)
     shutil.copytree(root / "photos", tmp_path / "photos")
     (tmp_path / "photos" / "val" / "c06" / "0.png").unlink()
     fewer = [f"--images={tmp_path / 'photos'}"]
-    workers.refused(tmp_path / "data", "The workers differ: val_digest=", fewer, extract, whose=1)
+    workers.require_refused(tmp_path / "data", "The workers differ: val_digest=", fewer, extract, whose=1)
     assert not (tmp_path / "data").exists()

@@ -1,4 +1,4 @@
-"""Validation shared by two workers finds what one process finds; of classification and pre-training too, elsewhere."""
+"""Validation of regression shared by two workers; test_two_workers.py has classification and pre-training."""
 
 import pytest
 from harness import rows_of
@@ -12,13 +12,13 @@ REGRESSION = (
 
 
 def validations_of(path):
-    """Return what a run's validations found, [{column: float}]."""
+    """Return the rows of a run's validations, [{column: float}]."""
     rows = [{name: float(row[name]) for name in row if "validation_" in name and row[name]} for row in rows_of(path)]
     return [row for row in rows if row]
 
 
 def test_validation_of_regression(runs, workers, tmp_path):
-    """Nine tasks, four at once: more batches than one, of which the workers have unequal shares."""
+    """Nine tasks, at most four at once: several batches, of which the workers have unequal shares."""
 
     def train(path, *more, **how):
         flags = (f"--checkpoint_path={path}", *REGRESSION, "--metavalid_tasks=9", "--metavalid_batch_size=4")
@@ -26,7 +26,7 @@ def test_validation_of_regression(runs, workers, tmp_path):
 
     alone = train(tmp_path / "one")
     workers.finish(tmp_path / "two", train=train)
-    assert alone.wait() == 0, alone.said
+    assert alone.wait() == 0, alone.output
     found, expected = validations_of(tmp_path / "two"), validations_of(tmp_path / "one")
     assert len(found) == len(expected) == 2
     for one, other in zip(found, expected, strict=True):

@@ -1,4 +1,4 @@
-"""Two workers with a network each, and a line between them that can go dead: as near to two machines as one comes.
+"""Two workers in separate network namespaces, which resemble two machines, and a broken connection between them.
 
 Needs Linux, root and `ip`.
 """
@@ -40,7 +40,7 @@ class Networks:
                 self.ip("-n", name, "link", "set", device, "up")
 
     def lose(self):
-        """Lose all that is sent, with no sign of it: it goes to a device that is not there."""
+        """Silently drop all packets, which are sent to a device that does not exist."""
         self._neighbours("replace", "lladdr", "02:00:00:00:00:01", "nud", "permanent")
 
     def heal(self):
@@ -66,14 +66,14 @@ def networks():
         networks.make()
     except subprocess.CalledProcessError as error:
         networks.remove()
-        pytest.skip(f"may not make networks: {error.stderr.decode().strip()}")
+        pytest.skip(f"cannot create networks: {error.stderr.decode().strip()}")
     yield networks
     networks.remove()
 
 
 @pytest.fixture
 def start(networks, tmp_path):
-    """A function that starts the workers of a run, one in each network; none outlives the test."""
+    """A function that starts the workers of a run, one in each network; all have ended after the test."""
     places, started = [], []
     for name in networks.names:
         (tmp_path / name).mkdir()
@@ -100,27 +100,27 @@ def start(networks, tmp_path):
         place.close()
 
 
-def test_two_networks_are_one_device(start, runs, tmp_path):
+def test_two_networks_equal_one_device(start, runs, tmp_path):
     runs.finish(tmp_path / "one", *STEPS)
     for worker in start(tmp_path / "two", *STEPS):
-        assert worker.wait() == 0, worker.said
+        assert worker.wait() == 0, worker.output
     require_near(tmp_path / "two", tmp_path / "one")
 
 
-def test_a_dead_line_ends_both_and_the_same_command_goes_on(start, networks, tmp_path):
+def test_broken_connection_ends_both_and_the_same_command_resumes(start, networks, tmp_path):
     path, flags = tmp_path / "run", (*ENDLESS, "--worker_timeout=10")
     both = start(path, *flags)
     wait_for_step(both[0], path, 24)
     networks.lose()
     since = time.monotonic()
     for index, worker in enumerate(both):
-        assert worker.wait() == 2, worker.said
-        assert f"Error: Worker {1 - index} ({ADDRESSES[1 - index]}:5000) is lost" in worker.said
+        assert worker.wait() == 2, worker.output
+        assert f"Error: Worker {1 - index} ({ADDRESSES[1 - index]}:5000) is lost" in worker.output
     assert time.monotonic() - since < 10 + BOUND
     networks.heal()
     both = start(path, *flags)
     wait_for_step(both[0], path, 100)
     both[1].kill(signal.SIGTERM)
     for worker in both:
-        assert worker.wait() == 128 + signal.SIGTERM, worker.said
-    assert "from step" in both[0].said
+        assert worker.wait() == 128 + signal.SIGTERM, worker.output
+    assert "from step" in both[0].output

@@ -1,4 +1,4 @@
-"""A run of two workers: it is the run of one device, stops and goes on as one, and ends where a worker ends."""
+"""A run of two workers equals the run of one device, stops, resumes, and ends when a worker ends."""
 
 import signal
 import time
@@ -10,14 +10,14 @@ from harness import files_of, require_same, rows_of, wait_for_step
 from run_states import state_of
 from worker_processes import BOUND, Workers, require_near
 
-# A small rate: with a larger one Adam makes much of the rounding of small gradients.
+# With a larger learning rate, Adam would amplify the rounding of small gradients.
 STEPS = ("--num_steps_limit=40", "--checkpoint_steps=20", "--log_steps=2", "--outer_lr=1e-5")
 ENDLESS = ("--num_steps_limit=4000", "--checkpoint_steps=2000", "--log_steps=2", "--metavalid_tasks=0")
 
 
 @pytest.fixture(scope="module")
 def one(runs, tmp_path_factory):
-    """The folder of a run of one device."""
+    """The directory of a run on one device."""
     path = tmp_path_factory.mktemp("one") / "run"
     runs.finish(path, *STEPS)
     return path
@@ -25,51 +25,51 @@ def one(runs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(runs, tmp_path_factory):
-    """The folder of the same run of two workers, left alone."""
+    """The directory of the same run with two workers, without faults."""
     path = tmp_path_factory.mktemp("two") / "run"
     with Workers(runs) as workers:
-        said = workers.finish(path, *STEPS)
-    assert "Training as worker 1" in said[1]
+        output = workers.finish(path, *STEPS)
+    assert "Running as worker 1" in output[1]
     return path
 
 
-def require_near_rows(path, whole, besides=frozenset()):
-    """Require that two runs logged, and validated, the same to rounding, in all columns but some."""
-    for row, expected in zip(rows_of(path), rows_of(whole), strict=True):
+def require_near_rows(path, reference, ignoring=frozenset()):
+    """Require that two runs have the same metrics, up to rounding, in all columns except some."""
+    for row, expected in zip(rows_of(path), rows_of(reference), strict=True):
         assert row.keys() == expected.keys()
-        for name in row.keys() - {"steps_per_second"} - besides:
+        for name in row.keys() - {"steps_per_second"} - ignoring:
             if row[name] or expected[name]:
                 np.testing.assert_allclose(float(row[name]), float(expected[name]), rtol=1e-3, atol=1e-6, err_msg=name)
 
 
-def test_two_workers_are_one_device(one, two):
+def test_two_workers_equal_one_device(one, two):
     require_near(two, one)
     assert files_of(two) == files_of(one)
     require_near_rows(two, one)
 
 
-def test_sigterm_to_one_stops_all_and_the_same_command_goes_on(workers, two, tmp_path):
+def test_sigterm_to_one_stops_all_and_the_same_command_resumes(workers, two, tmp_path):
     path = tmp_path / "run"
-    struck = workers.start(path, *STEPS)
-    wait_for_step(struck[0], path, 4)
-    struck[1].kill(signal.SIGTERM)
-    for process in struck:
-        assert process.wait() == 128 + signal.SIGTERM, process.said
-        assert "Stopped by signal 15" in process.said
+    started = workers.start(path, *STEPS)
+    wait_for_step(started[0], path, 4)
+    started[1].kill(signal.SIGTERM)
+    for process in started:
+        assert process.wait() == 128 + signal.SIGTERM, process.output
+        assert "Stopped by signal 15" in process.output
     reached = state_of(path, "latest")["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"]
     assert 4 <= reached < 40
-    said, _ = workers.finish(path, *STEPS)
-    assert f"from step {reached}" in said
+    output, _ = workers.finish(path, *STEPS)
+    assert f"from step {reached}" in output
     require_same(path, two)
 
 
 def ended(processes, since):
-    """Require that processes end with status 2 within the bound; return what each said."""
+    """Require that processes end with status 2 in time; return the output of each."""
     for process in processes:
-        assert process.wait() == 2, process.said
+        assert process.wait() == 2, process.output
     assert time.monotonic() - since < BOUND
-    assert not any("Traceback" in process.said for process in processes)
-    return [process.said for process in processes]
+    assert not any("Traceback" in process.output for process in processes)
+    return [process.output for process in processes]
 
 
 @pytest.mark.parametrize(
@@ -81,46 +81,46 @@ def ended(processes, since):
         pytest.param(0, signal.SIGSTOP, marks=pytest.mark.long),
     ],
 )
-def test_a_lost_worker_ends_the_others(workers, tmp_path, victim, how):
+def test_lost_worker_ends_the_others(workers, tmp_path, victim, how):
     started = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=10")
     wait_for_step(started[0], tmp_path / "run", 4)
     started[victim].kill(how)
-    (said,) = ended([started[1 - victim]], time.monotonic() + 10)
-    assert f"Error: Worker {victim} (127.0.0.1:" in said
-    assert "goes on from the last checkpoint" in said
-    if how == signal.SIGSTOP:  # it wakes up, and finds that the others are gone
+    (output,) = ended([started[1 - victim]], time.monotonic() + 10)
+    assert f"Error: Worker {victim} (127.0.0.1:" in output
+    assert "to resume from the last checkpoint" in output
+    if how == signal.SIGSTOP:  # it continues, and the others have ended
         started[victim].kill(signal.SIGCONT)
         ended([started[victim]], time.monotonic() + 10)
 
 
-def test_workers_started_otherwise_are_refused_by_name(workers, tmp_path):
+def test_different_settings_are_refused_by_name(workers, tmp_path):
     both = workers.start(tmp_path / "run", *ENDLESS, own=[["--outer_lr=0.001"], ["--outer_lr=0.002"]])
-    said = ended(both, time.monotonic())
-    for each in said:
-        assert "Error: The workers differ: --outer_lr=0.002 on worker 1 (127.0.0.1:" in each
-        assert "--outer_lr=0.001 on worker 0 (127.0.0.1:" in each
+    output = ended(both, time.monotonic())
+    for each in output:
+        assert "Error: The workers differ: outer_lr=0.002 on worker 1 (127.0.0.1:" in each
+        assert "outer_lr=0.001 on worker 0 (127.0.0.1:" in each and "Flags: --outer_lr" in each
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("there", [0, 1])
-def test_a_worker_that_never_appears_is_named(workers, tmp_path, there):
+def test_missing_worker_is_named(workers, tmp_path, there):
     alone = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=2", only=[there])
-    (said,) = ended(alone, time.monotonic())
-    assert f"Error: Worker {1 - there} (127.0.0.1:" in said
-    assert "did not appear within 2 seconds (--worker_timeout)" in said
+    (output,) = ended(alone, time.monotonic())
+    assert f"Error: Worker {1 - there} (127.0.0.1:" in output
+    assert "did not appear within 2 seconds (worker_timeout)" in output
 
 
-def test_what_the_chief_refuses_all_refuse(workers, one):
-    said = ended(workers.start(one, *STEPS, "--seed=1"), time.monotonic())
-    for each in said:
+def test_errors_of_the_chief_end_all(workers, one):
+    output = ended(workers.start(one, *STEPS, "--seed=1"), time.monotonic())
+    for each in output:
         assert "Error: Worker 0 (127.0.0.1:" in each
-        assert "holds a run made otherwise" in each
+        assert "holds a run with other settings" in each
         assert "training.seed: 0 != 1" in each
 
 
 @pytest.mark.long
-def test_what_one_worker_cannot_read_ends_all(workers, tmp_path):
-    """Its data lie elsewhere, which is allowed, and are not there."""
+def test_errors_of_one_worker_end_all(workers, tmp_path):
+    """Its data path differs, which is allowed, but does not exist."""
     data = {name: tmp_path / name for name in ("there", "gone")}
     data["there"].mkdir()
     rng = np.random.default_rng(0)
@@ -130,16 +130,16 @@ def test_what_one_worker_cannot_read_ends_all(workers, tmp_path):
         np.savez(data["there"] / "own" / f"{split}.npz", embeddings=rng.normal(size=(80, 6)), labels=labels)
     own = [[f"--data_path={folder}"] for folder in data.values()]
     both = workers.start(tmp_path / "run", *STEPS, "--dataset_name=own", own=own)
-    said = ended(both, time.monotonic())
-    assert "Error: Worker 1 (127.0.0.1:" in said[0]
-    assert "gone" in said[0]
-    assert "Error: " in said[1]
-    assert "gone" in said[1]
+    output = ended(both, time.monotonic())
+    assert "Error: Worker 1 (127.0.0.1:" in output[0]
+    assert "gone" in output[0]
+    assert "Error: " in output[1]
+    assert "gone" in output[1]
 
 
 @pytest.mark.long
-def test_a_run_that_starts_from_another(runs, workers, one, tmp_path):
-    """Only the chief reads that run."""
+def test_warm_start(runs, workers, one, tmp_path):
+    """Only the chief reads the run of init_from."""
     start = (*STEPS, f"--init_from={one}", "--outer_lr=1e-5")
     runs.finish(tmp_path / "one", *start)
     workers.finish(tmp_path / "two", *start)
@@ -148,7 +148,7 @@ def test_a_run_that_starts_from_another(runs, workers, one, tmp_path):
 
 @pytest.mark.long
 def test_pre_training(runs, workers, tmp_path):
-    """With dropout and batch normalisation over both workers, whose moving averages are state too."""
+    """Dropout, and batch normalisation over both workers with its moving averages."""
     for split, labels in {"train": range(4), "val": range(4, 7)}.items():
         write_classes(tmp_path / "photos" / split, labels)
     flags = (
@@ -161,17 +161,17 @@ def test_pre_training(runs, workers, tmp_path):
         return runs.start("leo_tf/features/pretrain/__main__.py", f"--checkpoint_path={path}", *flags, *more, **how)
 
     alone = pretrain(tmp_path / "one")
-    assert alone.wait() == 0, alone.said
+    assert alone.wait() == 0, alone.output
     workers.finish(tmp_path / "two", train=pretrain)
     require_near(tmp_path / "two", tmp_path / "one")
-    # The norm is the mean over shares of a batch, of each share's gradient.
+    # The norm is the mean over the gradients of the shares of a batch.
     require_near_rows(tmp_path / "two", tmp_path / "one", {"gradient_norm"})
 
 
 @pytest.mark.long
-def test_of_three_workers_all_name_the_one_that_was_lost(workers, tmp_path):
+def test_all_of_three_workers_name_the_lost_one(workers, tmp_path):
     started = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=10", "--metatrain_batch_size=3", count=3)
     wait_for_step(started[0], tmp_path / "run", 4)
     started[2].kill(signal.SIGKILL)
-    for said in ended(started[:2], time.monotonic() + 10):
-        assert "Error: Worker 2 (127.0.0.1:" in said
+    for output in ended(started[:2], time.monotonic() + 10):
+        assert "Error: Worker 2 (127.0.0.1:" in output

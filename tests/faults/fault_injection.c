@@ -1,14 +1,14 @@
-/* Preloaded into a run by tests/faults/harness.py: strikes at the n-th call that changes a folder.
+/* Preloaded into a run by tests/faults/harness.py: injects a fault at the n-th call that changes a directory.
 
-   STRIKE_FOLDER  absolute path of the folder
-   STRIKE_ONLY    pattern of the paths below it that count, as /latest/ckpt-60*; all of them unless given
-   STRIKE_AT      n, from 1; 0: never
-   STRIKE_HOW     kill: SIGKILL before the call, in a write after half of its bytes;
-                  full: from that call on nothing grows (ENOSPC), and only calls that need room are counted
-   STRIKE_LOG     file to which every counted call is written
-   CLOCK_JUMP     seconds by which the wall clock jumps forwards, back and home again, every 64th time it is read
+   FAULT_DIRECTORY  absolute path of the directory
+   FAULT_PATTERN    pattern of the paths below it that count, e.g. /latest/ckpt-60*; default: all
+   FAULT_AT      n, from 1; 0: never
+   FAULT_KIND     kill: SIGKILL before the call, in a write after half of its bytes;
+                  full: the disk is full (ENOSPC) from that call on; only calls that need space count
+   FAULT_LOG     file to which every counted call is written
+   CLOCK_JUMP     seconds by which the wall clock jumps forward, back and to the right time, at every 64th read
 
-   The environment is read at every call: processes forked from one have strikes of their own. */
+   The environment is read at every call, so that forks can have different faults. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,27 +33,27 @@
 static atomic_int calls, clock_reads;
 
 static int is_below(const char *path) {
-  const char *folder = getenv("STRIKE_FOLDER");
+  const char *folder = getenv("FAULT_DIRECTORY");
   size_t length = folder ? strlen(folder) : 0;
   if (!length || !path || strncmp(path, folder, length) || (path[length] && path[length] != '/')) return 0;
-  const char *only = getenv("STRIKE_ONLY");
+  const char *only = getenv("FAULT_PATTERN");
   return !only || !fnmatch(only, path + length, 0);
 }
 
 static void note(int number, const char *call, const char *path) {
-  const char *log = getenv("STRIKE_LOG");
+  const char *log = getenv("FAULT_LOG");
   if (!log) return;
   char line[PATH_MAX + 64];
-  int length = snprintf(line, sizeof line, "%d %s %s\n", number, call, path + strlen(getenv("STRIKE_FOLDER")));
+  int length = snprintf(line, sizeof line, "%d %s %s\n", number, call, path + strlen(getenv("FAULT_DIRECTORY")));
   int file = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND, 0666);
   syscall(SYS_write, file, line, length);
   syscall(SYS_close, file);
 }
 
 /* Count a call on a path; return whether it is to fail. `half` writes half of what the call would. */
-static int strikes(const char *call, const char *path, int grows, void (*half)(void *), void *what) {
+static int fails(const char *call, const char *path, int grows, void (*half)(void *), void *what) {
   if (!is_below(path)) return 0;
-  const char *how = getenv("STRIKE_HOW"), *at = getenv("STRIKE_AT");
+  const char *how = getenv("FAULT_KIND"), *at = getenv("FAULT_AT");
   int full = how && !strcmp(how, "full"), wanted = at ? atoi(at) : 0;
   if (full && !grows) return 0;
   int number = atomic_fetch_add(&calls, 1) + 1;
@@ -68,14 +68,14 @@ static int strikes(const char *call, const char *path, int grows, void (*half)(v
   for (;;) pause();
 }
 
-static int strikes_file(const char *call, int file, int grows, void (*half)(void *), void *what) {
+static int fails_file(const char *call, int file, int grows, void (*half)(void *), void *what) {
   char link[32], path[PATH_MAX];
-  if (!getenv("STRIKE_FOLDER")) return 0;
+  if (!getenv("FAULT_DIRECTORY")) return 0;
   snprintf(link, sizeof link, "/proc/self/fd/%d", file);
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return 0;
   path[length] = 0;
-  return strikes(call, path, grows, half, what);
+  return fails(call, path, grows, half, what);
 }
 
 static int is_new(const char *path, int flags) { return (flags & O_CREAT) && access(path, F_OK); }
@@ -87,7 +87,7 @@ static int is_new(const char *path, int flags) { return (flags & O_CREAT) && acc
     mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0;                                   \
     va_end(more);                                                                                             \
     int saved = errno;                                                                                        \
-    if ((is_new(path, flags) || (flags & O_TRUNC)) && strikes("open", path, is_new(path, flags), 0, 0)) return -1; \
+    if ((is_new(path, flags) || (flags & O_TRUNC)) && fails("open", path, is_new(path, flags), 0, 0)) return -1; \
     errno = saved;                                                                                            \
     return REAL(name)(path, flags, mode);                                                                     \
   }
@@ -96,7 +96,7 @@ OPEN(open64)
 
 #define FOPEN(name)                                                                               \
   FILE *name(const char *path, const char *mode) {                                                \
-    if (*mode != 'r' && strikes("open", path, access(path, F_OK) != 0, 0, 0)) return NULL;        \
+    if (*mode != 'r' && fails("open", path, access(path, F_OK) != 0, 0, 0)) return NULL;        \
     return REAL(name)(path, mode);                                                                \
   }
 FOPEN(fopen)
@@ -114,10 +114,10 @@ static void write_half(void *what) {
 
 ssize_t write(int file, const void *from, size_t size) {
   struct bytes b = {file, from, size};
-  return strikes_file("write", file, 1, write_half, &b) ? -1 : REAL(write)(file, from, size);
+  return fails_file("write", file, 1, write_half, &b) ? -1 : REAL(write)(file, from, size);
 }
 ssize_t writev(int file, const struct iovec *parts, int count) {
-  return strikes_file("write", file, 1, 0, 0) ? -1 : REAL(writev)(file, parts, count);
+  return fails_file("write", file, 1, 0, 0) ? -1 : REAL(writev)(file, parts, count);
 }
 
 struct items {
@@ -132,24 +132,24 @@ static void fwrite_half(void *what) {
 }
 size_t fwrite(const void *from, size_t size, size_t count, FILE *file) {
   struct items b = {file, from, size * count};
-  return strikes_file("write", fileno(file), 1, fwrite_half, &b) ? 0 : REAL(fwrite)(from, size, count, file);
+  return fails_file("write", fileno(file), 1, fwrite_half, &b) ? 0 : REAL(fwrite)(from, size, count, file);
 }
 int fflush(FILE *file) {
-  return file && strikes_file("flush", fileno(file), 1, 0, 0) ? EOF : REAL(fflush)(file);
+  return file && fails_file("flush", fileno(file), 1, 0, 0) ? EOF : REAL(fflush)(file);
 }
 int fclose(FILE *file) {
-  strikes_file("close", fileno(file), 0, 0, 0);
+  fails_file("close", fileno(file), 0, 0, 0);
   return REAL(fclose)(file);
 }
-int fsync(int file) { return strikes_file("sync", file, 1, 0, 0) ? -1 : REAL(fsync)(file); }
-int ftruncate(int file, off_t size) { return strikes_file("truncate", file, 0, 0, 0) ? -1 : REAL(ftruncate)(file, size); }
-int rename(const char *from, const char *to) { return strikes("rename", to, 0, 0, 0) ? -1 : REAL(rename)(from, to); }
-int link(const char *from, const char *to) { return strikes("link", to, 1, 0, 0) ? -1 : REAL(link)(from, to); }
-int symlink(const char *from, const char *to) { return strikes("link", to, 1, 0, 0) ? -1 : REAL(symlink)(from, to); }
-int unlink(const char *path) { return strikes("unlink", path, 0, 0, 0) ? -1 : REAL(unlink)(path); }
-int rmdir(const char *path) { return strikes("rmdir", path, 0, 0, 0) ? -1 : REAL(rmdir)(path); }
+int fsync(int file) { return fails_file("sync", file, 1, 0, 0) ? -1 : REAL(fsync)(file); }
+int ftruncate(int file, off_t size) { return fails_file("truncate", file, 0, 0, 0) ? -1 : REAL(ftruncate)(file, size); }
+int rename(const char *from, const char *to) { return fails("rename", to, 0, 0, 0) ? -1 : REAL(rename)(from, to); }
+int link(const char *from, const char *to) { return fails("link", to, 1, 0, 0) ? -1 : REAL(link)(from, to); }
+int symlink(const char *from, const char *to) { return fails("link", to, 1, 0, 0) ? -1 : REAL(symlink)(from, to); }
+int unlink(const char *path) { return fails("unlink", path, 0, 0, 0) ? -1 : REAL(unlink)(path); }
+int rmdir(const char *path) { return fails("rmdir", path, 0, 0, 0) ? -1 : REAL(rmdir)(path); }
 int mkdir(const char *path, mode_t mode) {
-  return strikes("mkdir", path, access(path, F_OK) != 0, 0, 0) ? -1 : REAL(mkdir)(path, mode);
+  return fails("mkdir", path, access(path, F_OK) != 0, 0, 0) ? -1 : REAL(mkdir)(path, mode);
 }
 
 static long jump(void) {

@@ -1,4 +1,4 @@
-"""A server of TensorFlow Serving's gRPC protocol that answers from a SavedModel's signatures."""
+"""A server of TensorFlow Serving's gRPC protocol that answers with the signatures of a SavedModel."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,11 @@ def serving(signatures):
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected {kinds}")
             try:
                 outputs = signature(**{name: tf.constant(array) for name, array in inputs.items()})
-            except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:  # the last two: of the signature
+            except (
+                tf.errors.InvalidArgumentError,
+                TypeError,
+                ValueError,
+            ) as error:  # the last two are raised for inputs that do not match the signature
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             response = predict_pb2.PredictResponse()
             for name, tensor in outputs.items():

@@ -13,8 +13,11 @@ from leo_tf.features.settings import NetworkConfig
 from leo_tf.features.wrn import wide_resnet
 
 
-def make_image_run(root, views="center", **model):
-    """Write images, embeddings and a run of one step below `root`; return the run's folder."""
+def make_image_run(root, views="center", proto_leo=None):
+    """Write images, embeddings and a run of one step below `root`; return the run's folder.
+
+    It is a LEO, or with a ProtoLEOConfig a ProtoLEO.
+    """
     for split, labels in {"train": range(6), "val": range(6, 9), "test": range(9, 12)}.items():
         write_classes(root / "images" / split, labels, size=40)
     network = wide_resnet(NetworkConfig(depth=10, width=1), 16, 3, 6, seed=3)
@@ -30,10 +33,12 @@ def make_image_run(root, views="center", **model):
     extractor.save(data, metadata_of(extractor, inspected, embedded, "float32", ""))
     training = TrainingConfig(num_steps_limit=1, metavalid_tasks=2, metavalid_ways=3, jit="off", checkpoint_steps=1)
     config = leo_tf.RunConfig(
-        leo_tf.LEOConfig(1, 1, num_latents=4, **model),
+        leo_tf.LEOConfig(1, 1, num_latents=4),
         DataConfig(data_path=str(root / "data"), dataset_name="bars", cache_dir=str(root / "cache")),
         EpisodeConfig(num_classes=3, num_val_examples_per_class=2),
         training,
+        proto_leo=proto_leo,
+        algorithm="proto_leo" if proto_leo else "leo",
     )
     leo_tf.Trainer(leo_tf.MetaTraining(config), root / "run").run()
     return root / "run"

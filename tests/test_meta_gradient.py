@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, adaptation, objective
-from leo_tf.classification.noise import Noise
+from leo_tf.classification.learner import Noise
 
 CONFIG = LEOConfig(
     inner_unroll_length=2,
@@ -31,7 +31,7 @@ class Case:
     def __init__(self, episode, training, config=CONFIG):
         rng = np.random.default_rng(4)
         self.model = LEO(config, DIM, dtype="float64")
-        for matrix, scale in zip(self.model.matrices, [1.5, 1, 1, 1, 0.5], strict=True):
+        for matrix, scale in zip(self.model.regularized_weights, [1.5, 1, 1, 1, 0.5], strict=True):
             matrix.assign(rng.normal(size=matrix.shape) * scale / np.sqrt(matrix.shape[0] / 2))
         self.model.latent_learning_rate.assign(rng.uniform(0.2, 0.8, 3))
         self.model.finetuning_learning_rate.assign(rng.uniform(0.1, 0.6, DIM))

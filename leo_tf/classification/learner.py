@@ -57,10 +57,10 @@ class Noise(NamedTuple):
     that the model is a pure function of them, compiles with XLA, and can be tested with noise written by hand.
     """
 
-    latents: tf.Tensor | None  # [tasks, ways, codes per class, num_latents]
-    weights: tf.Tensor | None  # [tasks, latent steps + 1, ways, codes per class, dim]: one for each decode
-    support_masks: tf.Tensor | None  # [tasks, 1 + latent and fine-tuning steps, ways, shots, dim]: encoder, then losses
-    query_mask: tf.Tensor | None  # [tasks, ways, queries, dim]
+    latents: Any  # [tasks, ways, codes per class, num_latents]
+    weights: Any  # [tasks, latent steps + 1, ways, codes per class, dim]: one for each decode
+    support_masks: Any  # [tasks, 1 + latent and fine-tuning steps, ways, shots, dim]: encoder, then losses
+    query_mask: Any  # [tasks, ways, queries, dim]
 
     def support_mask(self, use: int) -> tf.Tensor | None:
         """Return the mask of the support's use number `use` (0: encoder, 1 + step: inner losses), or None."""

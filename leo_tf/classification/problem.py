@@ -71,7 +71,9 @@ class Classification(Problem):
         """The embeddings' feature extractor and its metadata, with which the run alone can classify images."""
         data = self.config.data
         folder = find_extractor(data.data_path, data.dataset_name, data.embedding_crop)
-        names = (METADATA_FILE, MODEL_FILE) if folder else ()
+        if folder is None:
+            return {}
+        names = METADATA_FILE, MODEL_FILE
         return {f"extractor/{name}": folder / name for name in names if (folder / name).is_file()}
 
     def summary(self) -> str:
@@ -151,7 +153,8 @@ class Classification(Problem):
     @property
     def _validation_shape(self) -> tuple[int, int]:
         """Return (ways, shots) of validation tasks; raises InputError where there are too few classes."""
-        training, episodes, table = self.config.training, self.config.episodes, self._validation
+        training, episodes = self.config.training, self.config.episodes
+        table: Any = self._validation
         ways, shots = training.metavalid_ways or episodes.num_classes, episodes.num_tr_examples_per_class
         if ways > table.num_classes:
             what = f"metavalid_ways={table.num_classes}" if table.num_classes > 1 else "metavalid_tasks=0, none,"

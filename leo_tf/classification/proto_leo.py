@@ -130,11 +130,11 @@ class ProtoLEO(LEO):
         else:
             found = previous
         values = {**dataclasses.asdict(proto), **found.chosen}
-        shrinkages = (_number(values[f"{name}_class_shrinkage"]) for name in ("within", "between"))
+        within, between = (_number(values[f"{name}_class_shrinkage"]) for name in ("within", "between"))
         training = data.training
         self.feature_transform.set_fitted(
             fit_transform(
-                proto.feature_transform, training.embeddings, training.class_sizes, *shrinkages, shots=data.shots
+                proto.feature_transform, training.embeddings, training.class_sizes, within, between, data.shots
             )
         )
         self.prototype_log_scale.assign(math.log(values["prototype_scale"]))

@@ -1,6 +1,7 @@
-"""Few-shot regression."""
+"""Settings of few-shot regression."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from leo_tf.config.section import Section, count, require, setting, weight
 
@@ -9,20 +10,20 @@ _MOST_UNITS = 4096
 _MOST_CODES = 1000
 
 
-def _units(default, help_text):
+def _units(default: int, help_text: str) -> Any:
     return count(default, help_text, high=_MOST_UNITS)
 
 
-def _layers(default, help_text):
+def _layers(default: int, help_text: str) -> Any:
     return count(default, help_text, high=20)
 
 
 @dataclass(frozen=True)
 class RegressionConfig(Section):
-    """Few-shot regression: the networks, the loss, the noise of the targets. The relation network has three layers.
+    """Settings of few-shot regression: networks, loss, target noise. The relation network has three layers.
 
-    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. Those beyond the
-    paper are for samples whose spread can be believed: docs/regression.md.
+    Defaults are the paper's, where it gives them; configs/regression.cfg has what works best here. The settings beyond
+    the paper make sampled functions calibrated: docs/regression.md.
 
     References:
       Paper section 4.1 and appendix A. The table there says 16 units for the encoder, the text 32.
@@ -30,53 +31,53 @@ class RegressionConfig(Section):
 
     group = "Regression"
 
-    network_units: int = _units(40, "units of the hidden layers of the network that a code is decoded to")
-    network_layers: int = _layers(3, "layers of this network, the output included")
-    encoder_units: int = _units(32, "units of the encoder's hidden layers")
-    encoder_layers: int = _layers(3, "layers of the encoder, its output, num_latents wide, included")
-    relation_units: int = _units(32, "units of the relation network's hidden layers")
-    decoder_units: int = _units(32, "units of the decoder's hidden layers")
-    decoder_layers: int = _layers(3, "layers of the decoder, its output included")
-    biases: bool = setting(True, "biases in encoder and decoder; the last is where the decoded network starts")
-    weight_spread: float = weight(0.1, "initial spread of decoded weights, as a multiple of Glorot's")
-    code_spread: float = weight(1.0, "initial standard deviation of a task's code, where its encoder says 0")
-    noise_stddev: float = weight(0.3, "standard deviation of the noise on all targets")
+    network_units: int = _units(40, "hidden units of the network that a code is decoded to")
+    network_layers: int = _layers(3, "layers of this network, including the output layer")
+    encoder_units: int = _units(32, "hidden units of the encoder")
+    encoder_layers: int = _layers(3, "layers of the encoder, including the output layer of num_latents units")
+    relation_units: int = _units(32, "hidden units of the relation network")
+    decoder_units: int = _units(32, "hidden units of the decoder")
+    decoder_layers: int = _layers(3, "layers of the decoder, including the output layer")
+    biases: bool = setting(True, "use biases in encoder and decoder; the last one is the network that decoding starts from")
+    weight_spread: float = weight(0.1, "initial standard deviation of decoded weights, as a multiple of Glorot's")
+    code_spread: float = weight(1.0, "initial standard deviation of codes, where the encoder's raw output is 0")
+    noise_stddev: float = weight(0.3, "standard deviation of the noise on the targets")
     training_loss: str = setting(
         "squared_error",
-        "what training judges sampled functions by: squared_error (paper) charges for spread; energy_score, of two "
-        "samples a task or more, rewards the right spread; beyond the paper",
+        "loss of sampled functions: squared_error (paper) penalises spread; energy_score, of at least two samples per "
+        "task, rewards calibrated spread (beyond the paper)",
         choices=LOSSES,
     )
     score_width: float = weight(
         0.0,
-        "standard deviation, in inputs, of the Gaussian average over neighbouring query points that the energy score "
-        "compares functions after, in which the noise is less; 0: none; beyond the paper",
+        "bandwidth, in units of the inputs, of a Gaussian smoothing over query points before the energy score, which "
+        "averages out noise; 0: no smoothing (beyond the paper)",
     )
     training_samples: int = count(
-        1, "functions sampled for each task in training, each with codes of its own; beyond the paper", high=1000
+        1, "functions sampled per task in training, each with its own code (beyond the paper)", high=1000
     )
     code_components: int = count(
         1,
-        "Gaussians in the mixture that a code is drawn from, for families between which there is nothing; beyond the "
-        "paper",
+        "components of the Gaussian mixture that codes are drawn from, for distinct families of functions (beyond the "
+        "paper)",
         high=100,
     )
     code_candidates: int = count(
         1,
-        "codes drawn of each component for a sample; all are adapted, then one is chosen; more than 1 needs a "
-        "candidate_temperature; beyond the paper",
+        "codes drawn per component for each sample; all are adapted, then one is chosen; more than 1 needs a "
+        "candidate_temperature (beyond the paper)",
         high=100,
     )
     candidate_temperature: float = weight(
         0.0,
-        "candidates are chosen by how likely they make the support's targets, their log-likelihoods divided by this; "
-        "0: by the shares of their components alone; beyond the paper",
+        "temperature of the choice among candidates by their log-likelihood of the support's targets; 0: choose by the "
+        "components' shares alone (beyond the paper)",
     )
     sampling_temperature: float = weight(
-        0.0, "as candidate_temperature, for functions sampled outside of training; 0: the same; beyond the paper"
+        0.0, "candidate_temperature outside of training; 0: the same as in training (beyond the paper)"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         scored = self.training_loss == "energy_score"
         require(self.training_samples > 1 or not scored, self, "training_samples", "at least 2 with the energy_score")
@@ -86,21 +87,21 @@ class RegressionConfig(Section):
             "code_candidates",
             "1 without a candidate_temperature",
         )
-        what = "0 where there is one candidate, or no noise_stddev to be likely by"
+        what = "0 with one candidate, or with noise_stddev=0"
         can_choose = self.candidates > 1 and self.noise_stddev > 0
         require(can_choose or not self.candidate_temperature, self, "candidate_temperature", what)
         what = "0 without a candidate_temperature"
         require(self.candidate_temperature or not self.sampling_temperature, self, "sampling_temperature", what)
-        what = f"at most {_MOST_CODES} codes a task, and each sample has {self.candidates}"
+        what = f"at most {_MOST_CODES} codes per task, and each sample has {self.candidates}"
         require(self.training_samples * self.candidates <= _MOST_CODES, self, "training_samples", what)
 
     @property
-    def candidates(self):
-        """How many codes a sample is chosen among."""
+    def candidates(self) -> int:
+        """Number of codes that a sample is chosen from."""
         return self.code_components * self.code_candidates
 
-    def require_one_sample(self):
-        """Raise InputError unless training takes one sample a task, as it must where samples do not differ."""
+    def require_one_sample(self) -> None:
+        """Raise InputError unless training takes one sample per task, as it must for deterministic models."""
         for field in (
             "training_loss",
             "training_samples",
@@ -110,5 +111,5 @@ class RegressionConfig(Section):
             "sampling_temperature",
         ):
             default = type(self).__dataclass_fields__[field].default
-            expected = f"{default} with models that sample nothing (stochastic=false, maml, metasgd)"
+            expected = f"{default} with deterministic models (stochastic=false, maml, metasgd)"
             require(getattr(self, field) == default, self, field, expected)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -65,7 +65,7 @@ class EpisodeSampler:
         ways: int,
         shots: int,
         queries: int | None = None,
-        within: Literal["all", "group"] = "all",
+        within: str = "all",
     ) -> None:
         smallest = int(np.argmin(table.class_sizes))
         size = int(table.class_sizes[smallest])
@@ -149,7 +149,7 @@ class EpisodeSampler:
         return tf.broadcast_to(tf.range(self.ways)[:, tf.newaxis], [num_tasks, self.ways, examples])
 
 
-def most_ways(table: EmbeddingTable, ways: int, within: Literal["all", "group"] = "all") -> int:
+def most_ways(table: EmbeddingTable, ways: int, within: str = "all") -> int:
     """Return the largest number of ways with which an EpisodeSampler excludes no class that it uses with `ways`.
 
     That is the size of the table, or of its smallest group with at least `ways` classes; `ways` if there are fewer.

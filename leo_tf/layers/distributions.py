@@ -18,23 +18,23 @@ tfd = tfp.distributions
 _SMALLEST_STDDEV = 1e-10
 
 
-def gaussian(mean: tf.Tensor, stddev: tf.Tensor) -> tfd.Distribution:
+def gaussian(mean: tf.Tensor, stddev: tf.Tensor) -> Any:
     """Return the Gaussian over the last axis with independent dimensions: event shape [dim]."""
     return tfd.MultivariateNormalDiag(mean, stddev)
 
 
-def mixture(logits: tf.Tensor, components: tfd.Distribution) -> tfd.Distribution:
+def mixture(logits: tf.Tensor, components: Any) -> Any:
     """Return the mixture of Gaussians, batch shape [..., components], with shares softmax(logits [..., components])."""
     return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
 
-def prior_like(posterior: tfd.Distribution) -> tfd.Distribution:
+def prior_like(posterior: Any) -> Any:
     """Return N(0, I) over the events of a distribution."""
     dim = posterior.event_shape[-1]
     return gaussian(tf.zeros([dim], posterior.dtype), tf.ones([dim], posterior.dtype))
 
 
-def sample_at(distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+def sample_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
     """Return the reparametrised sample mean + stddev * noise.
 
     Args:
@@ -47,13 +47,13 @@ def sample_at(distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
     return distribution.bijector.forward(noise)
 
 
-def log_prob_at(distribution: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+def log_prob_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
     """Return log q(z) at z = sample_at(distribution, noise), in nats, [...]; exact for any stddev."""
     log_volume = distribution.bijector.forward_log_det_jacobian(noise, event_ndims=1)
     return distribution.distribution.log_prob(noise) - log_volume
 
 
-def sampled_kl(posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+def sampled_kl(posterior: Any, noise: tf.Tensor) -> tf.Tensor:
     """Estimate KL(q || N(0, I)) from one sample: log q(z) - log p(z) at z = sample_at(posterior, noise).
 
     Returns:
@@ -62,7 +62,7 @@ def sampled_kl(posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
     return log_prob_at(posterior, noise) - prior_like(posterior).log_prob(sample_at(posterior, noise))
 
 
-def analytic_kl(posterior: tfd.Distribution) -> tf.Tensor:
+def analytic_kl(posterior: Any) -> tf.Tensor:
     """Return KL(q || N(0, I)) in closed form, as `sampled_kl`."""
     return posterior.kl_divergence(prior_like(posterior))
 

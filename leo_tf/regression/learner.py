@@ -77,9 +77,7 @@ class RegressionLearner(MetaLearner):
         """Return the number of normal numbers that a sample takes for the noise of its queries."""
         return episode.query_x.shape[1] if self.regression.training_loss == "energy_score" else 0
 
-    def query_metrics(
-        self, episode: RegressionEpisode, adapted: AdaptationOutput, noise: tf.Tensor | None
-    ) -> dict[str, tf.Tensor]:
+    def query_metrics(self, episode: RegressionEpisode, adapted: AdaptationOutput, noise: Any) -> dict[str, tf.Tensor]:
         """Return the query loss of an AdaptationOutput; see MetaLearner.
 
         The targets have noise, so for the energy score every sample gets its own, which its candidates share: then the

@@ -6,7 +6,7 @@ class mean from K examples and the density of a new example under it give the lo
 share, as a product of example and mean with the weight K b / (1 + (K + 1) b) for each axis.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def scaling(spread: Spread, between_class_shrinkage: float, shots: int) -> np.nd
     """
     added = between_class_shrinkage * spread.mean_variance
 
-    def root(variances: np.ndarray) -> np.ndarray:
+    def root(variances: Any) -> Any:
         return np.sqrt(shots * variances / (1.0 + (shots + 1.0) * variances))
 
     others = root(np.float64(added))

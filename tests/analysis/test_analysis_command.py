@@ -196,7 +196,8 @@ def test_report_of_regression(analyse):
 @pytest.mark.parametrize(
     "arguments, of, message",
     [
-        (["--ways_grid=3"], "regression", "Got ways_grid, which only the analysis grid uses"),
+        (["--ways_grid=3"], "regression", "is a regression run, to which ways_grid does not apply"),
+        (["--shots_grid=3", "--analyses=failures"], "leo", "Got shots_grid, which only the analysis grid uses"),
         (["--analyses=grid", "--ways_grid=5,many"], "leo", "ways_grid=5,many was given; expected whole numbers"),
         (["--analyses=grid", "--ways_grid=3,7"], "leo", "7-way tasks need 7 classes"),
         (["--analyses=grid", "--ways_grid=4"], "metasgd", "3 classes; got tasks of 4"),
@@ -228,8 +229,8 @@ def test_report_of_regression(analyse):
             "leo",
             "Got images, which only the analysis failures uses.*expected analyses=grid,fa",
         ),
-        (["--images={runs}"], "regression", "for a regression run, which has none"),
-        (["--num_classes=3"], "regression", "is a regression run, for which num_classes has no meaning"),
+        (["--images={runs}"], "regression", "is a regression run, to which images does not apply"),
+        (["--num_classes=3"], "regression", "is a regression run, to which num_classes does not apply"),
         (["--num_tasks=9"], "leo", "num_tasks=9 was given; expected at least 10"),
         (["--compare_to={runs}/regression"], "leo", "is a regression run; expected a classification run"),
         (["--compare_to={runs}/nowhere"], "leo", "No run in .*nowhere"),

@@ -14,7 +14,7 @@ from absl import flags
 
 import leo_tf
 from leo_tf import LEO, LEOConfig, randomness
-from leo_tf.classification.noise import Noise
+from leo_tf.classification.learner import Noise
 from leo_tf.commands.flags import define_run_flags, run_config
 from leo_tf.config import RunConfig
 from leo_tf.layers import distributions
@@ -41,7 +41,7 @@ def make_model(seed=5, **changes):
     model.decoder.kernel.assign(rng.normal(size=(4, 2 * DIM)) * 0.3)
     model.latent_learning_rate.assign(rng.uniform(0.05, 0.5, 4))
     model.finetuning_learning_rate.assign(rng.uniform(0.05, 0.6, DIM))
-    for matrix in model.matrices[:-1]:
+    for matrix in model.regularized_weights[:-1]:
         matrix.assign(rng.normal(size=matrix.shape) / np.sqrt(matrix.shape[0] / 2))
     return model
 
@@ -75,7 +75,7 @@ def assert_terms(model, outcome, terms, kl=True, penalty=True):
     }
     for name, value in expected.items():
         np.testing.assert_allclose(getattr(outcome, name), value, rtol=1e-9, atol=1e-12, err_msg=name)
-    l2 = oracle.half_l2([m.numpy() for m in model.matrices])
+    l2 = oracle.half_l2([m.numpy() for m in model.regularized_weights])
     regularization = 0.01 * l2 + 0.3 * oracle.orthogonality(model.decoder.kernel.numpy())
     np.testing.assert_allclose(outcome.regularization, regularization, rtol=1e-9)
     total = expected["query_loss"] + 0.7 * expected["kl"] + 0.5 * expected["encoder_penalty"]

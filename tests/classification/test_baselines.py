@@ -25,7 +25,7 @@ from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.metrics import LinearClassifier, Scores
 from leo_tf.classification.prototype_init import PLDA, choose_start
 from leo_tf.classification.tasks import draw_tasks
-from leo_tf.data.transform import fit_transform, transformed
+from leo_tf.transforms import fit_transform, transformed
 
 DIM = 8
 

@@ -109,7 +109,7 @@ def test_meta_gradient(make_episode, kind):
 def test_variables(kind, variables):
     model = kind(MAMLConfig(maml_lr=0.3), 16, ways=4)
     assert [tuple(v.shape) for v in model.meta_variables] == [(4, 16)] * variables
-    assert len(model.trainable_variables) == variables and len(model.matrices) == 1
+    assert len(model.trainable_variables) == variables and len(model.regularized_weights) == 1
     np.testing.assert_array_equal(model.initial_parameters, np.zeros((4, 16)))
     for rate in model.learning_rates:
         np.testing.assert_array_equal(rate, np.full((4, 16), np.float32(0.3)))

@@ -62,7 +62,7 @@ def test_initial_rates_are_the_official_ones():
 
 def test_initial_matrices_are_glorot_uniform():
     for seed in (None, 3):
-        for matrix in LEO(seed=seed).matrices:
+        for matrix in LEO(seed=seed).regularized_weights:
             rows, columns = matrix.shape
             limit = np.sqrt(6 / (rows + columns))
             values = np.asarray(matrix)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, adaptation, objective
-from leo_tf.classification.noise import Noise
+from leo_tf.classification.learner import Noise
 from leo_tf.layers import distributions
 
 CONFIG = LEOConfig(
@@ -32,7 +32,7 @@ def model():
     """A model far from its initial state: every learning rate differs, every code has spread."""
     rng = np.random.default_rng(5)
     model = LEO(CONFIG, DIM, dtype="float64")
-    for matrix, scale in zip(model.matrices, [1, 1, 1, 1, 0.4], strict=True):
+    for matrix, scale in zip(model.regularized_weights, [1, 1, 1, 1, 0.4], strict=True):
         matrix.assign(rng.normal(size=matrix.shape) * scale / np.sqrt(matrix.shape[0] / 2))
     model.latent_learning_rate.assign(rng.uniform(0.05, 0.5, 4))
     model.finetuning_learning_rate.assign(rng.uniform(0.05, 0.6, DIM))

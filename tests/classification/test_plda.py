@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from leo_tf import EmbeddingTable
-from leo_tf.data import plda
-from leo_tf.data.transform import fit_transform, principal_scatter, transformed
+from leo_tf.transforms import plda
+from leo_tf.transforms import fit_transform, principal_scatter, transformed
 
 DIM, CLASSES = 5, 4
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import leo_tf
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, RunConfig
 from leo_tf.config import DataConfig, EpisodeConfig, TrainingConfig
-from leo_tf.data.transform import apply_transform, fit_transform, transformed
+from leo_tf.transforms import apply_transform, fit_transform, transformed
 from leo_tf.evaluation import fingerprint
 from leo_tf.export.signatures import Signatures
 

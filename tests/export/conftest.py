@@ -1,4 +1,4 @@
-"""A run folder without the training, its SavedModel, and requests of the shapes that matter."""
+"""Runs without training, their SavedModels, and requests of various shapes."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 from image_runs import make_image_run
 
 from leo_tf import LEO, LEOConfig, RunConfig
-from leo_tf.config import DataConfig
+from leo_tf.config import DataConfig, ProtoLEOConfig
 from leo_tf.export import export
 from leo_tf.runs.run_dir import RunDirectory
 
@@ -22,7 +22,7 @@ CASES = {
 
 @pytest.fixture(scope="session")
 def leo():
-    """A LEO whose fine-tuning moves."""
+    """A LEO with fine-tuning rates that matter."""
     model = LEO(MODEL, DIM, seed=2)
     model.finetuning_learning_rate.assign(np.linspace(0.1, 0.4, DIM))
     return model
@@ -74,7 +74,7 @@ def make_request():
 
 @pytest.fixture(scope="session")
 def expected(leo):
-    """A function that computes what the request should get, with the model itself in this process."""
+    """A function that computes the answer to a request with the model itself."""
 
     def answer(request):
         unit = {
@@ -105,5 +105,7 @@ def all_cases(make_request):
 
 @pytest.fixture(scope="session")
 def image_run(tmp_path_factory):
-    """The folder of a run on drawn images, with its extractor."""
-    return make_image_run(tmp_path_factory.mktemp("images"), feature_transform="whiten", prototype_residual=True)
+    """The folder of a ProtoLEO run on drawn images, with its extractor."""
+    return make_image_run(
+        tmp_path_factory.mktemp("images"), proto_leo=ProtoLEOConfig("whiten", prototype_bias=0.0, warmup_steps=0)
+    )

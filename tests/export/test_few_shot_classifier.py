@@ -1,4 +1,4 @@
-"""FewShotClassifier: the numbers of LEO, any labels, scikit-learn's own checks."""
+"""FewShotClassifier gives the numbers of LEO, takes any labels and passes scikit-learn's own checks."""
 
 import pickle
 import shutil
@@ -18,24 +18,24 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import leo_tf
 from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
 from leo_tf.classification.maml import MAML
-from leo_tf.export import export, served
+from leo_tf.export import adapter, export
 from leo_tf.export.__main__ import report
-from leo_tf.export.served import serve
+from leo_tf.export.adapter import load_adapter
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
 _models: dict = {}
 
 
 class OfAnyDim(FewShotClassifier):
-    """Answers scikit-learn's checks, whose data have 1 to 20 features, with an untrained LEO of fitting size."""
+    """Classifier for scikit-learn's checks, whose data have 1 to 20 features: an untrained LEO of matching dim."""
 
     def __init__(self, model=None):
         super().__init__(model)
 
-    def _serve(self):
+    def _adapter(self):
         if self.n_features_in_ not in _models:
             _models[self.n_features_in_] = LEO(TINY, self.n_features_in_, seed=0)
-        return serve(_models[self.n_features_in_])
+        return load_adapter(_models[self.n_features_in_])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -77,13 +77,13 @@ def data16():
     return np.stack([centres[name] + 0.5 * rng.normal(size=16) for name in y]).astype(np.float32), y
 
 
-def test_gives_the_numbers_of_leo(model, data):
+def test_equals_leo(model, data):
     X, y = data
     classifier = FewShotClassifier(model).fit(X, y)
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     by_class = np.stack([unit[y == name] for name in ("cat", "dog", "owl")])[None]
     expected = model.adapt(by_class, np.broadcast_to(np.arange(3)[:, None], (1, 3, 3)))
-    np.testing.assert_allclose(classifier.classifier_, expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(classifier.classifier_.weights, expected[0], rtol=1e-5, atol=1e-6)
     logits = model.classify(unit[None], expected)[0]
     np.testing.assert_array_equal(classifier.predict(X), classifier.classes_[np.argmax(logits, axis=1)])
     np.testing.assert_allclose(
@@ -111,25 +111,25 @@ def test_from_a_saved_model_equals_the_model(model, data, tmp_path, source):
         np.testing.assert_array_equal(copy.predict_proba(data[0]), loaded.predict_proba(data[0]))
 
 
-def test_a_leo_in_it_is_copied_and_cross_validated(model, data):
+def test_with_a_learner_it_can_be_cloned_and_cross_validated(model, data):
     copy = clone(FewShotClassifier(model)).fit(*data)
     np.testing.assert_allclose(copy.predict_proba(data[0]), FewShotClassifier(model).fit(*data).predict_proba(data[0]))
     assert cross_val_score(FewShotClassifier(model), *data, cv=3).shape == (3,)
 
 
 def test_refuses_another_dim_and_an_empty_folder(model, data, tmp_path):
-    with pytest.raises(InputError, match="X has 5 features; the model was made for 8"):
+    with pytest.raises(InputError, match="X has 5 features; the model expects 8"):
         FewShotClassifier(model).fit(data[0][:, :5], data[1])
     with pytest.raises(InputError, match="Neither a run nor a SavedModel"):
         leo_tf.FewShotClassifier.load(tmp_path)
 
 
-def test_a_model_trained_on_is_not_remembered_as_it_was(data):
+def test_notices_that_the_learner_was_trained(data):
     model = LEO(TINY, 8, seed=4)
-    before = FewShotClassifier(model).fit(*data).classifier_
+    before = FewShotClassifier(model).fit(*data).classifier_.weights
     model.decoder.kernel.assign(2 * model.decoder.kernel)
-    after = FewShotClassifier(model).fit(*data).classifier_
-    np.testing.assert_array_equal(after, FewShotClassifier(clone_of(model)).fit(*data).classifier_)
+    after = FewShotClassifier(model).fit(*data).classifier_.weights
+    np.testing.assert_array_equal(after, FewShotClassifier(clone_of(model)).fit(*data).classifier_.weights)
     assert np.abs(after - before).max() > 1e-3
 
 
@@ -139,14 +139,14 @@ def clone_of(model):
     return copy
 
 
-def test_a_baseline_is_refused(data):
-    with pytest.raises(InputError, match="Got a model of MAML; expected LEO"):
+def test_refuses_maml(data):
+    with pytest.raises(InputError, match=r"Got a model of MAML .*; expected LEO or ProtoLEO"):
         FewShotClassifier(MAML(embedding_dim=8, ways=3)).fit(*data)
 
 
-def test_sixteen_cold_threads_load_one_copy(saved_model, data, monkeypatch):
-    """They loaded sixteen."""
-    served._of_saved_model.cache_clear()
+def test_sixteen_threads_load_a_saved_model_once(saved_model, data, monkeypatch):
+    """Once, each of them loaded a copy."""
+    adapter._of_saved_model.cache_clear()
     loads, load = [], tf.saved_model.load
     monkeypatch.setattr(tf.saved_model, "load", lambda path: loads.append(path) or load(path))
     rows = np.random.default_rng(0).normal(size=(6, 16))
@@ -160,15 +160,15 @@ def test_sixteen_cold_threads_load_one_copy(saved_model, data, monkeypatch):
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
 
 
-def test_a_load_that_fails_does_not_spoil_the_next(saved_model, monkeypatch):
-    served._of_saved_model.cache_clear()
+def test_a_failed_load_can_be_repeated(saved_model, monkeypatch):
+    adapter._of_saved_model.cache_clear()
     with monkeypatch.context() as patch, pytest.raises(OSError, match="once"):
         patch.setattr(tf.saved_model, "load", lambda path: (_ for _ in ()).throw(OSError("once")))
         FewShotClassifier.load(saved_model)
     FewShotClassifier.load(saved_model)
 
 
-def test_a_fitted_one_predicts_in_another_process_without_its_run(run_of_unit_length, data16, tmp_path):
+def test_a_fitted_classifier_predicts_without_its_run_and_tensorflow(run_of_unit_length, data16, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run_of_unit_length, folder)
     X, y = data16
@@ -202,24 +202,24 @@ def test_calibrated_probabilities(make_run, data16, tmp_path):
     served = FewShotClassifier(str(version)).fit(X, y)
     np.testing.assert_allclose(served.predict_proba(X), expected, rtol=1e-4)
     loaded = tf.saved_model.load(str(version))
-    answer = loaded.signatures["predict"](classifier=served.classifier_[None], query_x=X[None])
+    answer = loaded.signatures["predict"](classifier=served.classifier_.weights[None], query_x=X[None])
     np.testing.assert_allclose(answer["probabilities"][0], expected, rtol=1e-4)
     (path / "calibration.json").write_text('{"step": 1000, "temperature": 0.25}')
     with pytest.raises(InputError, match="is not calibrated"):
         export(path, tmp_path / "calibrated", calibrated=True)
 
 
-def test_a_leo_has_no_temperature(model, data, tmp_path):
+def test_refuses_calibrated_with_a_learner(model, data, tmp_path):
     with pytest.raises(InputError, match=r"calibrated=True was given with .*, which has no temperature"):
         FewShotClassifier(model, calibrated=True).fit(*data)
-    with pytest.raises(InputError, match="calibrated=True was given with a LEO; expected the folder of a run"):
+    with pytest.raises(InputError, match="calibrated=True was given with a model; expected the folder of a run"):
         export(model, tmp_path, calibrated=True)
 
 
-def test_a_single_class_is_refused(model, data):
+def test_refuses_a_single_class(model, data):
     X, y = data
     with pytest.raises(
         InputError,
-        match=r"y has one class only, 'cat'.*; expected at least two.*Add labelled examples of another class",
+        match=r"y has only one class, 'cat'.*; expected at least two.*Add labelled examples of another class",
     ):
         FewShotClassifier(model).fit(X[y == "cat"], y[y == "cat"])

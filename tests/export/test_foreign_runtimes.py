@@ -1,4 +1,4 @@
-"""The SavedModel in programs that know nothing of this package: bare TensorFlow, its command line tool, C."""
+"""The SavedModel in programs without this package: plain TensorFlow, its command line tool, C."""
 
 import os
 import shutil
@@ -90,7 +90,7 @@ def c_client(tmp_path_factory):
 
 
 def test_a_c_program(c_client, saved_model, all_cases, make_request, expected):
-    """Four requests it answers, then one that the model refuses."""
+    """It answers four requests; the fifth is refused by the model."""
     refused = make_request()
     refused["support_y"][0, 0] = -1
     stream = b""

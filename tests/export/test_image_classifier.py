@@ -1,4 +1,4 @@
-"""From files to answers: the numbers of extractor, transform and LEO, for any kind of image, saved whole."""
+"""ImageFewShotClassifier gives the numbers of extractor and model for any kind of image, also after `save`."""
 
 import json
 import os
@@ -30,8 +30,7 @@ def classifier(image_run, files):
     return ImageFewShotClassifier.load(image_run).fit(*files[:2])
 
 
-def test_gives_the_numbers_of_extraction_and_leo(image_run, classifier, files):
-    """The embeddings on disk, through FewShotClassifier."""
+def test_equals_few_shot_classifier_on_extracted_embeddings(image_run, classifier, files):
     support, labels, query = files
     with np.load(image_run.parent / "data" / "bars" / "test.npz") as arrays:
         rows = dict(zip(arrays["paths"], arrays["embeddings"], strict=True))
@@ -46,7 +45,7 @@ def test_gives_the_numbers_of_extraction_and_leo(image_run, classifier, files):
     assert classifier.predict(query[0]).shape == (1,)
 
 
-def test_one_photograph_a_class(image_run, files):
+def test_one_image_per_class(image_run, files):
     support, labels, query = files
     one = ImageFewShotClassifier.load(image_run).fit(support[::2], labels[::2])
     found = one.predict_proba(query)
@@ -54,7 +53,7 @@ def test_one_photograph_a_class(image_run, files):
     assert np.mean(one.predict(query) == [path.parent.name for path in query]) > 0.5
 
 
-def test_paths_arrays_and_pil_images_are_one(classifier, files):
+def test_paths_arrays_and_pil_images_are_equivalent(classifier, files):
     query = files[2]
     expected = classifier.predict_proba(query)
     arrays = [np.asarray(Image.open(path)) for path in query]
@@ -62,13 +61,13 @@ def test_paths_arrays_and_pil_images_are_one(classifier, files):
         np.testing.assert_allclose(classifier.predict_proba(images), expected, atol=1e-6)
 
 
-def test_saved_whole_it_answers_elsewhere(classifier, files, tmp_path):
+def test_a_saved_classifier_predicts_elsewhere(classifier, files, tmp_path):
     saved = tmp_path / "served"
     classifier.save(saved)
     again = ImageFewShotClassifier.load(saved)
     np.testing.assert_allclose(again.predict_proba(files[2]), classifier.predict_proba(files[2]), atol=1e-6)
     again.fit(files[0], files[1])  # and can be fitted to others
-    with pytest.raises(InputError, match="is there already; expected a new or an empty folder"):
+    with pytest.raises(InputError, match="exists; expected a new or an empty folder"):
         classifier.save(saved)
     command = [sys.executable, "-m", "leo_tf.predict", f"--model={saved}", "--json", *map(str, files[2][:3])]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -80,10 +79,10 @@ def test_saved_whole_it_answers_elsewhere(classifier, files, tmp_path):
     assert [answer["label"] for answer in answers] == classifier.predict(files[2][:3]).tolist()
 
 
-def test_any_number_of_images_a_few_at_once(classifier, files, monkeypatch):
+def test_embeds_in_batches(classifier, files, monkeypatch):
     expected, sizes = classifier.predict_proba(files[2]), []
     embed = type(classifier.extractor).embed_squares
-    monkeypatch.setattr("leo_tf.export.image_classifier._AT_ONCE", 5)
+    monkeypatch.setattr("leo_tf.export.image_classifier._BATCH", 5)
     monkeypatch.setattr(
         type(classifier.extractor), "embed_squares", lambda self, some: sizes.append(len(some)) or embed(self, some)
     )
@@ -108,7 +107,7 @@ print("imported", *sys.modules)
 
 
 def test_a_prediction_imports_no_more_than_it_needs(classifier, files, tmp_path):
-    """It is the imports that take the time: of the five seconds of a process, the answer itself takes half of one."""
+    """Imports take most of the time: the prediction itself is half a second of a process of five."""
     classifier.save(tmp_path / "served")
     command = [sys.executable, "-c", SCRIPT, f"--model={tmp_path / 'served'}", str(files[2][0])]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -131,17 +130,17 @@ def test_calibrated_probabilities(image_run, classifier, files):
         note.unlink()
 
 
-def test_what_it_cannot_do_is_refused(image_run, make_run, classifier, files, tmp_path):
+def test_refuses_invalid_input(image_run, make_run, classifier, files, tmp_path):
     with pytest.raises(InputError, match="has no feature extractor"):
         ImageFewShotClassifier(make_run())
     unfitted = ImageFewShotClassifier.load(image_run)
     with pytest.raises(InputError, match="is not fitted"):
         unfitted.predict(files[2])
-    with pytest.raises(InputError, match="expected one label each"):
+    with pytest.raises(InputError, match="expected one label per image"):
         unfitted.fit(files[0], files[1][:2])
     with pytest.raises(InputError, match="images of 1 class; expected at least 2"):
         unfitted.fit(files[0][:2], ["a", "a"])
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         unfitted.fit_folder(tmp_path / "nowhere")
     (tmp_path / "bad.jpg").write_bytes(b"no")
     for path, reason in {"bad.jpg": "it is not an image", "none.jpg": "No such file"}.items():

@@ -1,4 +1,4 @@
-"""Exported with the extractor inside: files of images over gRPC get the probabilities of ImageFewShotClassifier."""
+"""Exported with its extractor, a model gives the probabilities of ImageFewShotClassifier over gRPC."""
 
 import importlib.util
 import io
@@ -62,7 +62,7 @@ def contents(paths):
     return [path.read_bytes() for path in paths]
 
 
-def test_one_request_brings_support_labels_and_queries(channel, classifier, files):
+def test_one_request_with_support_labels_and_queries(channel, classifier, files):
     support, labels, query = files
     request = {"support_images": contents(support), "support_y": labels, "query_images": contents(query)}
     answer = ask(channel, request)
@@ -106,7 +106,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_it_would_read_otherwise_is_refused(channel, kind):
+def test_refuses_images_that_it_would_decode_differently(channel, kind):
     import grpc
 
     content, reason = REFUSED[kind]
@@ -127,19 +127,19 @@ def test_what_it_would_read_otherwise_is_refused(channel, kind):
     ],
     ids=["exif upright", "progressive", "grey jpeg", "grey png", "palette", "two tones"],
 )
-def test_plain_ones_are_read_as_the_reader_does(channel, classifier, content):
+def test_plain_images_are_decoded_as_in_training(channel, classifier, content):
     got = ask(channel, {"images": [content]}, "embed")["embeddings"]
     square = classifier.extractor.loader.square(content)
     np.testing.assert_allclose(got, classifier.extractor(square[np.newaxis]), rtol=1e-4, atol=1e-5)
 
 
-def test_bad_supports_have_the_reasons_of_the_other_export(channel, files):
+def test_invalid_supports_are_refused_with_the_reason(channel, files):
     import grpc
 
     request = {"support_images": contents(files[0]), "support_y": [0, 1, 1, 1, 1, 4], "query_images": []}
     with pytest.raises(grpc.RpcError, match="A class has no support example"):
         ask(channel, request)
-    with pytest.raises(grpc.RpcError, match="support_x and support_y do not fit"):
+    with pytest.raises(grpc.RpcError, match="support_x and support_y do not match"):
         ask(channel, request | {"support_y": [0, 1]})
 
 
@@ -154,7 +154,7 @@ def fitted_version(named, tmp_path_factory):
     return export_fitted(named, tmp_path_factory.mktemp("fitted"), litert=True)
 
 
-def test_a_fitted_one_names_the_classes(fitted_version, named, files):
+def test_a_fitted_export_returns_class_names(fitted_version, named, files):
     with serving({1: tf.saved_model.load(str(fitted_version)).signatures}) as channel:
         answer = ask(channel, {"images": contents(files[2])})
     np.testing.assert_allclose(answer["probabilities"], named.predict_proba(files[2]), atol=1e-5)
@@ -179,7 +179,7 @@ def test_litert_of_decoded_pixels(fitted_version, named, files):
 
 
 def test_the_command(image_run, tmp_path):
-    """Both kinds, and a support folder; what is wrong is one line."""
+    """The command exports with a support folder, and reports an error in one line."""
     for name in CLASSES[:2]:
         (tmp_path / "support" / name).mkdir(parents=True)
         for n in range(3):
@@ -203,7 +203,7 @@ def test_the_command(image_run, tmp_path):
     assert done.returncode == 2 and "was given without support" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_has_no_extractor_or_is_not_fitted_is_refused(run, image_run, tmp_path):
+def test_refuses_runs_without_extractor_and_unfitted_classifiers(run, image_run, tmp_path):
     with pytest.raises(InputError, match="has no feature extractor"):
         export_images(run, tmp_path)
     with pytest.raises(InputError, match="is not fitted"):

@@ -1,4 +1,4 @@
-"""Versions, what is noted beside them, and that a version is there whole or not at all."""
+"""Exported versions are complete or absent, and their description is correct."""
 
 import json
 import subprocess
@@ -9,18 +9,19 @@ import tensorflow as tf
 
 from leo_tf import LEO, InputError, LEOConfig
 from leo_tf.export import export, read_description, saved_model
+from leo_tf.export.versions import newest_version
 
 TINY = LEOConfig(num_latents=2, inner_unroll_length=1, finetuning_unroll_length=0)
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Writing that is no work, for the tests of what is around it."""
+    """A LEO to export, with a quick replacement for writing its SavedModel."""
 
-    def write(model, normalize, max_examples, folder):
+    def write(functions, layers, folder):
         (folder / "saved_model.pb").write_bytes(b"")
 
-    monkeypatch.setattr(saved_model, "_write", write)
+    monkeypatch.setattr(saved_model, "write_functions", write)
     return LEO(TINY, 3, seed=0)
 
 
@@ -28,7 +29,7 @@ def names(folder):
     return sorted(child.name for child in folder.iterdir())
 
 
-def test_versions_count_up_and_are_never_written_over(quick, tmp_path):
+def test_versions_count_up_and_are_never_overwritten(quick, tmp_path):
     assert export(quick, tmp_path / "leo") == tmp_path / "leo" / "1"
     assert export(quick, tmp_path / "leo", version=7).name == "7"
     assert export(quick, tmp_path / "leo").name == "8"
@@ -38,44 +39,45 @@ def test_versions_count_up_and_are_never_written_over(quick, tmp_path):
         export(quick, tmp_path / "leo", version=7)
     assert (tmp_path / "leo" / "7" / "assets.extra" / "leo.json").stat() == before
     assert names(tmp_path / "leo") == ["1", "7", "8", "notes"]
-    assert saved_model.newest_version(tmp_path / "leo") == tmp_path / "leo" / "8"
+    assert newest_version(tmp_path / "leo") == tmp_path / "leo" / "8"
     with pytest.raises(InputError, match="Version 0"):
         export(quick, tmp_path / "leo", version=0)
 
 
-def test_an_export_that_fails_leaves_nothing(quick, tmp_path, monkeypatch):
-    def fail(model, normalize, max_examples, folder):
+def test_a_failed_export_leaves_nothing(quick, tmp_path, monkeypatch):
+    def fail(functions, layers, folder):
         (folder / "saved_model.pb").write_bytes(b"half")
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
-    monkeypatch.setattr(saved_model, "_write", fail)
+    monkeypatch.setattr(saved_model, "write_functions", fail)
     with pytest.raises(InputError, match="No space left on device"):
         export(quick, tmp_path)
     assert names(tmp_path) == []
 
 
-def test_a_version_taken_meanwhile_stays(quick, tmp_path, monkeypatch):
-    def overtaken(model, normalize, max_examples, folder):
+def test_a_version_written_concurrently_stays(quick, tmp_path, monkeypatch):
+    def overtaken(functions, layers, folder):
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "saved_model.pb").write_bytes(b"theirs")
 
-    monkeypatch.setattr(saved_model, "_write", overtaken)
+    monkeypatch.setattr(saved_model, "write_functions", overtaken)
     with pytest.raises(InputError, match="Cannot write a version"):
         export(quick, tmp_path)
     assert names(tmp_path) == ["1"]
     assert (tmp_path / "1" / "saved_model.pb").read_bytes() == b"theirs"
 
 
-def test_a_folder_that_cannot_be(quick, tmp_path):
+def test_refuses_an_impossible_folder(quick, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="Cannot write a version"):
         export(quick, tmp_path / "file")
 
 
-def test_the_note_says_what_it_is(run, saved_model):
+def test_the_description_is_correct(run, saved_model):
     note = read_description(saved_model)
     assert note["model"]["num_latents"] == 8
-    assert note["embedding_dim"] == 16
+    assert (note["algorithm"], note["embedding_dim"], note["classifier_dim"]) == ("LEO", 16, 16)
+    assert note["initialization"] == {"chosen": {}, "measured": {}} and note["has_transform"] is False
     assert note["normalize_embeddings"] is True
     assert note["best"] == {"validation_accuracy": 0.75, "step": 1200}
     assert note["data"]["train_digest"] == "digest-of-train"

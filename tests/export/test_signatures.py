@@ -1,4 +1,4 @@
-"""The SavedModel's answers and its refusals, in this process."""
+"""A SavedModel answers like the model, and refuses invalid requests with the reason."""
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ def serve(loaded):
     return loaded.signatures["serving_default"]
 
 
-def test_answers_as_the_model(serve, case, expected):
+def test_equals_the_model(serve, case, expected):
     answer = serve(**case)
     for name, value in expected(case).items():
         np.testing.assert_allclose(answer[name], value, atol=1e-5, err_msg=name)
 
 
-def test_equal_shots_answer_as_at_training_time(serve, leo, make_request):
+def test_equal_shots_equal_adapt(serve, leo, make_request):
     request = make_request(tasks=2, counts=[3] * 5)
     order = np.argsort(request["support_y"], axis=1, kind="stable")[..., None]
     unit = request["support_x"] / np.linalg.norm(request["support_x"], axis=-1, keepdims=True)
@@ -34,7 +34,7 @@ def test_equal_shots_answer_as_at_training_time(serve, leo, make_request):
     np.testing.assert_allclose(serve(**request)["classifier"], classifier, atol=1e-5)
 
 
-def test_the_halves_equal_the_whole(loaded, serve, case):
+def test_adapt_and_predict_equal_serving_default(loaded, serve, case):
     whole = serve(**case)
     classifier = loaded.signatures["adapt"](support_x=case["support_x"], support_y=case["support_y"])["classifier"]
     np.testing.assert_array_equal(classifier, whole["classifier"])
@@ -43,7 +43,7 @@ def test_the_halves_equal_the_whole(loaded, serve, case):
         np.testing.assert_allclose(value, whole[name], atol=1e-6)
 
 
-def test_a_task_is_the_same_alone_and_the_order_does_not_matter(serve, make_request):
+def test_other_tasks_and_the_order_of_examples_do_not_matter(serve, make_request):
     request = make_request(tasks=4, counts=[2, 1, 3])
     whole = serve(**request)["probabilities"]
     alone = serve(**{name: array[2:3] for name, array in request.items()})["probabilities"]
@@ -101,7 +101,7 @@ REFUSED = {
     "no tasks": (lambda r: {name: array[:0] for name, array in r.items()}, r"The support is empty; .*\[0 3\]"),
     "labels of another number": (
         lambda r: changed(r, support_y=r["support_y"][:, :2]),
-        r"support_x and support_y do not fit; .*\[2 3 16\] \[2 2\]",
+        r"support_x and support_y do not match; .*\[2 3 16\] \[2 2\]",
     ),
     "one query set for two tasks": (
         lambda r: changed(r, query_x=r["query_x"][:1]),
@@ -136,7 +136,7 @@ def test_another_dim_is_refused_by_the_signature(serve, make_request):
 
 @pytest.mark.parametrize("output", ["classifier", "probabilities", "predicted_label"])
 def test_a_session_that_fetches_one_output_runs_every_check(saved_model, make_request, output):
-    """The way of TensorFlow Serving: what is not fetched is pruned, the checks must not be."""
+    """TensorFlow Serving prunes outputs that are not fetched; it must not prune the checks."""
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signature = tf.compat.v1.saved_model.load(session, ["serve"], str(saved_model)).signature_def["serving_default"]
         for spoil, message in REFUSED.values():
@@ -145,15 +145,15 @@ def test_a_session_that_fetches_one_output_runs_every_check(saved_model, make_re
                 session.run(signature.outputs[output].name, feed)
 
 
-def test_unit_length_is_the_tables():
+def test_unit_length_equals_the_tables():
     rows = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
     rows[1], rows[2], rows[3] = 0, rows[2] * 1e30, rows[3] * 1e-30
     table = EmbeddingTable.from_arrays(rows, np.arange(5))
     np.testing.assert_array_equal(unit_length(rows), table.embeddings)
 
 
-def test_features_stay_as_given_if_training_left_them(make_run, make_request, leo, tmp_path):
-    """Under normalize_embeddings=False the length of an embedding counts, otherwise not."""
+def test_without_normalization_lengths_matter(make_run, make_request, leo, tmp_path):
+    """With normalize_embeddings=False, embeddings are not scaled."""
     request = make_request(counts=[2, 1])
     raw = tf.saved_model.load(str(export(make_run(normalize_embeddings=False), tmp_path)))
     np.testing.assert_allclose(
@@ -163,8 +163,8 @@ def test_features_stay_as_given_if_training_left_them(make_run, make_request, le
     )
 
 
-def test_another_dimension_is_named_where_a_runtime_does_not_compare_it_with_the_signature(leo, make_request):
-    """As the C API does not: it was an error of a matrix product."""
+def test_another_dim_is_refused_where_the_runtime_ignores_the_signature(leo, make_request):
+    """As in the C API, where it was once the error of a matrix product."""
     signatures, request = Signatures(leo, True), make_request()
     narrow = {name: array[..., :5] if name != "support_y" else array for name, array in request.items()}
     classifier = np.zeros((1, 3, leo.embedding_dim), np.float32)
@@ -178,7 +178,7 @@ def test_another_dimension_is_named_where_a_runtime_does_not_compare_it_with_the
 
 
 def test_more_examples_than_the_limit_are_refused(leo, make_request, tmp_path):
-    """10,000 would take a server's core for half a minute."""
+    """10,000 would occupy a server's core for half a minute."""
     request = make_request(tasks=2, counts=[2, 2])
     support = {name: request[name] for name in ("support_x", "support_y")}
     message = r"The support has more than 7 examples; .* larger max_examples\. Received"
@@ -188,7 +188,7 @@ def test_more_examples_than_the_limit_are_refused(leo, make_request, tmp_path):
         assert Signatures(leo, True, max_examples=enough).adapt(**support)["classifier"].shape == (2, 2, 16)
 
 
-def test_the_limit_is_exported_and_reaches_the_classifier_in_words(leo, tmp_path):
+def test_the_limit_is_exported_and_few_shot_classifier_reports_it(leo, tmp_path):
     from leo_tf import FewShotClassifier, InputError
     from leo_tf.export import read_description
 

@@ -92,7 +92,7 @@ def test_stopped_extraction_resumes(extractor, inspected, tmp_path, monkeypatch)
 class Thread(SingleProcess):
     """A worker that is a thread."""
 
-    shard = Collectives.shard
+    shard, broadcast = Collectives.shard, Collectives.broadcast
 
     def __init__(self, number, said, barrier):
         self.cluster, self.count, self.is_chief = SimpleNamespace(number=number), len(said), not number

@@ -171,4 +171,5 @@ def test_command_line(tmp_path):
     shown = run("--help")
     assert shown.returncode == 0 and "--class_copies=none|rotations|rotations_and_mirrored" in shown.stdout
     done = run("--depth=11", f"--checkpoint_path={tmp_path}")
-    assert done.returncode == 2 and done.stderr.startswith("Error: --depth=11 was given; expected 6n + 4")
+    assert done.returncode == 2 and done.stderr.startswith("Error: depth=11 was given; expected 6n + 4")
+    assert done.stderr.endswith("Flags: --depth\n")

@@ -42,7 +42,7 @@ def make_model(regression=None, seed=5, **changes):
     rng = np.random.default_rng(seed)
     sizes = dataclasses.replace(SIZES, **(regression or {}))
     model = RegressionLEO(dataclasses.replace(CONFIG, **changes), sizes, dtype="float64")
-    for matrix in model.matrices:
+    for matrix in model.regularized_weights:
         scale = 0.8 / np.sqrt(matrix.shape[0]) if matrix.shape.rank == 2 else 0.3
         matrix.assign(rng.normal(size=matrix.shape) * scale)
     model.latent_learning_rate.assign(rng.uniform(0.01, 0.04, 3))
@@ -81,7 +81,7 @@ def test_layers_have_the_sizes_asked_for():
     assert [tuple(k.shape) for k in model.decoder.kernels] == [(3, 8), (8, 92)]
     assert [tuple(b.shape) for b in [*model.encoder.biases, *model.decoder.biases]] == [(6,), (6,), (3,), (8,), (92,)]
     assert model.units == UNITS and model.num_parameters == PARAMETERS
-    assert [id(v) for v in model.meta_variables] == [id(v) for v in [*model.matrices, *model.learning_rates]]
+    assert [id(v) for v in model.meta_variables] == [id(v) for v in [*model.regularized_weights, *model.learning_rates]]
     assert {id(v) for v in model.trainable_variables} == {id(v) for v in model.meta_variables}
 
 
@@ -329,7 +329,7 @@ def test_the_decoder_starts_at_a_network_that_can_learn():
     for index, kernel in enumerate([*model.encoder.kernels, *model.decoder.kernels]):
         limit = np.sqrt(6 / sum(kernel.shape))
         assert 0.5 * limit < np.abs(kernel).max() <= limit
-        assert np.abs(kernel.numpy() - other.matrices[index].numpy()).max() > 0.1 * limit
+        assert np.abs(kernel.numpy() - other.regularized_weights[index].numpy()).max() > 0.1 * limit
     again, wide = RegressionLEO(CONFIG, SIZES, seed=3), RegressionLEO(CONFIG, SIZES, seed=3, dtype="float64")
     for ours, theirs, double in zip(model.meta_variables, again.meta_variables, wide.meta_variables, strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -55,7 +55,7 @@ def make_model(kind, **changes):
     """A model far from its initial state, in float64."""
     rng = np.random.default_rng(5)
     model = RegressionLEO(dataclasses.replace(CONFIG, **changes), dataclasses.replace(SIZES, **kind), dtype="float64")
-    for matrix in model.matrices:
+    for matrix in model.regularized_weights:
         matrix.assign(
             rng.normal(size=matrix.shape) * (0.8 / np.sqrt(matrix.shape[0]) if matrix.shape.rank == 2 else 0.3)
         )

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from absl import flags
 
 from leo_tf import InputError, execution
 from leo_tf.classification.results import EvaluationResult
@@ -57,12 +57,13 @@ def test_cells_are_ordered_by_seed_and_unknown_names_are_refused(tmp_path):
         plan.make_cells(["leo"], ["mini_1shot"], [0], tmp_path, tmp_path)
 
 
-def values(output, **others):
-    """Return the flags of a run of one cell."""
-    of_run = dict(rows=["leo"], settings=["glyphs_1shot"], seeds=["0"], configs="", output=str(output))
-    numbers = dict(quick=False, num_steps_limit=0, num_tasks=2, data_path="", dataset_name="")
-    numbers |= dict(executor="processes", jobs=1, threads_per_job=0, gpus_per_job=0.0, ray_address="")
-    return SimpleNamespace(**of_run | numbers | others)
+def values(output, seeds="0"):
+    """Return the parsed flags of a run of one cell per seed."""
+    values = flags.FlagValues()
+    __main__.define_flags(values)
+    arguments = ["--rows=leo", "--settings=glyphs_1shot", f"--seeds={seeds}", "--num_tasks=2", "--jobs=1"]
+    values(["reproduce", *arguments, f"--output={output}"])
+    return values
 
 
 @pytest.mark.parametrize("taken", ["", "report.md", "report.html", "accuracy.png"])
@@ -87,7 +88,7 @@ def test_command_runs_cells_and_prints_where_the_report_is(tmp_path, monkeypatch
 
     failed = {"ok": False, "seconds": 1.0, "command": "x", "reason": "y"}
     monkeypatch.setattr(execution, "run_jobs", run_jobs)
-    assert __main__.run(values(tmp_path, seeds=["0", "1"])) == 1
+    assert __main__.run(values(tmp_path, seeds="0,1")) == 1
     assert capsys.readouterr().out.startswith(f"1 of 2 cells finished; see {tmp_path / 'report.md'} and ")
 
 

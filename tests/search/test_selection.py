@@ -26,7 +26,7 @@ def quiet(line):
 
 def lucky(flags):
     """Return accuracies with which the best trial of the search is the worst of the reruns."""
-    rate, is_rerun = float(flags["outer_lr"]), "rerun" in flags["checkpoint_path"]
+    rate, is_rerun = float(flags["outer_lr"]), "/reruns/" in flags["checkpoint_path"]
     return [0.5 - rate] if is_rerun else [0.5 + rate]
 
 

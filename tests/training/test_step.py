@@ -208,7 +208,7 @@ def test_a_nan_loss_of_one_replica_reaches_the_guard_of_all(table, rare_row):
 
 
 def test_a_meta_batch_that_does_not_divide_is_refused():
-    with pytest.raises(InputError, match=r"metatrain_batch_size=5 does not divide over 2 replicas; .* e.g. 6, or"):
+    with pytest.raises(InputError, match=r"metatrain_batch_size=5 cannot be split evenly over 2 replicas; .* e.g. 6, or"):
         make_strategy("mirrored", 5)
     assert make_strategy("none", 5).num_replicas_in_sync == 1
     assert make_strategy("auto", 5).num_replicas_in_sync == 1  # no GPUs here

@@ -89,7 +89,7 @@ def test_a_checkpoint_moves_between_one_replica_and_two(data, single, halves, tm
 
 
 def test_a_meta_batch_that_does_not_divide_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match=r"metatrain_batch_size=3 does not divide over 2 replicas; .* e\.g\. 4"):
+    with pytest.raises(InputError, match=r"metatrain_batch_size=3 cannot be split evenly over 2 replicas; .* e\.g\. 4"):
         trainer(data, tmp_path, 4, distribution="mirrored", metatrain_batch_size=3)
 
 

@@ -111,9 +111,7 @@ class NaiveLEO:
 
     def _encode(self, support_x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ways, shots, _ = support_x.shape
-        codes = tf.reshape(
-            support_x @ tf.convert_to_tensor(self._model.encoder.examples.kernels[0]), [ways * shots, -1]
-        )
+        codes = tf.reshape(support_x @ tf.convert_to_tensor(self._model.encoder.kernel), [ways * shots, -1])
         left = tf.repeat(codes, ways * shots, axis=0)
         right = tf.tile(codes, [ways * shots, 1])
         pairs = tf.concat([left, right], axis=-1)

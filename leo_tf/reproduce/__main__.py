@@ -19,26 +19,33 @@ _QUICK_SETTINGS, _QUICK_STEPS, _QUICK_TASKS = ["glyphs_1shot", "glyphs_5shot"], 
 
 def main() -> None:
     """Define the flags, run the cells, write the report."""
-    from leo_tf.reproduce.plan import ROWS, SETTINGS
-
-    about = f"models, of {', '.join(ROWS)}; empty: those of the paper's table 2, MAML and logistic regression"
-    flags.DEFINE_list("rows", [], about)
-    about = f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, with _trainval"
-    flags.DEFINE_list("settings", [], about)
-    flags.DEFINE_list("seeds", ["0"], "training seeds")
-    flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms")
-    flags.DEFINE_string("output", "reproduction", "folder of the cells and the report")
-    flags.DEFINE_string("configs", "", "folder of the flagfiles; empty: those that come with leo_tf")
-    flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles")
-    flags.DEFINE_string("dataset_name", "", "use this data set in all settings, with their hyperparameters")
-    flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles")
-    flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    define_execution_flags()
+    define_flags()
     about = (
         "Train and evaluate every row of the paper's tables in every setting, and write a report. Rerun the command "
         "to resume."
     )
     run_command(run, Command(about, _USAGE, f"{_USAGE} --quick"))
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the flags of the command."""
+    from leo_tf.reproduce.plan import ROWS, SETTINGS
+
+    where: dict[str, Any] = {"flag_values": values, "module_name": "Reproduce"}
+    about = f"models, of {', '.join(ROWS)}; empty: those of the paper's table 2, MAML and logistic regression"
+    flags.DEFINE_list("rows", [], about, **where)
+    about = f"of {', '.join(SETTINGS)}; empty: the four of the paper's table 2, with _trainval"
+    flags.DEFINE_list("settings", [], about, **where)
+    flags.DEFINE_list("seeds", ["0"], "training seeds", **where)
+    flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms", **where)
+    flags.DEFINE_string("output", "reproduction", "folder of the cells and the report", **where)
+    flags.DEFINE_string("configs", "", "folder of the flagfiles; empty: those that come with leo_tf", **where)
+    flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles", **where)
+    about = "use this data set in all settings, with their hyperparameters"
+    flags.DEFINE_string("dataset_name", "", about, **where)
+    flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles", **where)
+    flags.DEFINE_integer("num_tasks", 10_000, "test tasks", **where)
+    define_execution_flags(values)
 
 
 def run(values: Any = flags.FLAGS) -> int:

@@ -1,4 +1,4 @@
-"""Ask a TensorFlow Serving for few-shot predictions over gRPC.
+"""Ask TensorFlow Serving for few-shot predictions over gRPC.
 
 python grpc_client.py --server=localhost:8500 --request=request.npz [--version=1]
 
@@ -18,11 +18,11 @@ def ask(channel, inputs, signature="serving_default", model="leo", version=None,
 
     Args:
       channel: grpc.Channel.
-      inputs: {name: array} of the signature: support_x, support_y, query_x, or classifier; of a model that takes
-        images, lists of their files' bytes.
+      inputs: {name: array} of the signature: support_x, support_y, query_x, classifier. For a model that takes images,
+        lists of their encoded bytes.
       signature: "serving_default", "adapt" or "predict".
       model: name in the server's configuration.
-      version: int; default the highest the server has.
+      version: int; default the highest version on the server.
       timeout: seconds.
 
     Returns:

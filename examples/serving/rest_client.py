@@ -1,4 +1,4 @@
-"""Ask a TensorFlow Serving for few-shot predictions over REST, with nothing but NumPy and the standard library.
+"""Ask TensorFlow Serving for few-shot predictions over REST, with NumPy and the standard library alone.
 
 python rest_client.py --server=http://localhost:8501 --request=request.npz [--version=1]
 
@@ -21,17 +21,17 @@ def ask(server, inputs, signature="serving_default", model="leo", version=None, 
       inputs: {name: array} of the signature: support_x, support_y, query_x, or classifier.
       signature: "serving_default", "adapt" or "predict".
       model: name in the server's configuration.
-      version: int; default the highest the server has.
+      version: int; default the highest version on the server.
       timeout: seconds.
 
     Returns:
-      {name: array}; a signature with one output gives it under the name "outputs".
+      {name: array}; the only output of a signature has the name "outputs".
 
     Raises:
       ValueError: with the server's reason.
     """
     place = f"{server}/v1/models/{model}" + (f"/versions/{version}" if version is not None else "")
-    # Columnar "inputs", not "instances": support and query of a task differ in their numbers of rows.
+    # Columnar "inputs" instead of "instances", because support and query have different numbers of rows.
     body = {"signature_name": signature, "inputs": {name: np.asarray(array).tolist() for name, array in inputs.items()}}
     request = urllib.request.Request(
         f"{place}:predict", json.dumps(body).encode(), {"Content-Type": "application/json"}

@@ -1,8 +1,8 @@
-"""Put requests beside a SavedModel for TensorFlow Serving to play when it loads it, before it takes traffic.
+"""Write warm-up requests beside a SavedModel; TensorFlow Serving plays them when it loads the model.
 
 python write_warmup.py --saved_model=served/leo/1 [--ways=5 --shots=1 --queries=75]
 
-The first request to a fresh SavedModel is slow, hundreds of times as slow as the next.
+Without them the first request is hundreds of times slower than the next.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")  # the name that TensorFlow Serving looks for
 
 
-def requests(dim, ways, shots, queries):
-    """Yield a PredictRequest for each signature, of zeros."""
+def requests(dim, classifier_dim, ways, shots, queries):
+    """Yield a PredictRequest of zeros for each signature."""
     tensors = {
         "support_x": np.zeros([1, ways * shots, dim], np.float32),
         "support_y": np.repeat(np.arange(ways, dtype=np.int32), shots)[np.newaxis],
         "query_x": np.zeros([1, queries, dim], np.float32),
-        "classifier": np.zeros([1, ways, dim], np.float32),
+        "classifier": np.zeros([1, ways, classifier_dim], np.float32),
     }
     for signature, names in {
         "serving_default": ("support_x", "support_y", "query_x"),
@@ -37,11 +37,12 @@ def requests(dim, ways, shots, queries):
 
 
 def write(saved_model, ways=5, shots=1, queries=75):
-    """Write the warm-up file into the folder of a version; return its path."""
+    """Write the warm-up file of the version in the folder `saved_model`; return its path."""
     path = Path(saved_model, WARMUP_FILE)
-    dim = json.loads(path.with_name("leo.json").read_text(encoding="utf-8"))["embedding_dim"]
+    description = json.loads(path.with_name("leo.json").read_text(encoding="utf-8"))
+    dims = description["embedding_dim"], description["classifier_dim"]
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for request in requests(dim, ways, shots, queries):
+        for request in requests(*dims, ways, shots, queries):
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
     return path
@@ -49,7 +50,7 @@ def write(saved_model, ways=5, shots=1, queries=75):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--saved_model", required=True, help="folder of a version")
+    parser.add_argument("--saved_model", required=True, help="folder of a version, e.g. served/leo/1")
     parser.add_argument("--ways", type=int, default=5)
     parser.add_argument("--shots", type=int, default=1)
     parser.add_argument("--queries", type=int, default=75)

@@ -189,6 +189,10 @@ class PretrainConfig:
                 "config.json that this version's leo_tf.features.pretrain writes."
             ) from None
 
+    def resumed_from(self, run: "PretrainConfig") -> "PretrainConfig":
+        """Return the configuration to resume a run with; no setting is read only by new runs."""
+        return self
+
     def changes(self, other: "PretrainConfig") -> dict[str, list]:
         """Return {name: [mine, theirs]} of all settings that differ."""
         mine, theirs = self.flat(), other.flat()

@@ -72,7 +72,7 @@ def _embed(config: ExtractConfig, output: Path, workers: Any) -> _Extracted:
         raise InputError(
             "weights=none draws different weights on every worker; expected weights that all workers share.", "weights"
         )
-    fractions, seed = workers.all_gather(_split(config) if workers.is_chief else None)[0]
+    fractions, seed = workers.broadcast(_split(config) if workers.is_chief else None)
     extractor = make_extractor(
         *(config.extractor, config.layer, config.views, config.weights, config.pixels),
         *(config.image_size, config.resize_size),

@@ -61,7 +61,7 @@ class Extraction:
         key = [inspected.digest, extractor.about, extractor.preprocessing.to_json(), extractor.views]
         start, is_chief = time.monotonic(), self._workers.is_chief
         parts = Parts(self._folder, split, key, extractor.dim) if is_chief else None
-        first = self._workers.all_gather(parts.done if parts else 0)[0]
+        first = self._workers.broadcast(parts.done if parts else 0)
         with parts or contextlib.nullcontext(), Progress(f"embedding {split}", len(source), "images") as progress:
             progress.add(first)
             for rows, skipped in self._pieces(source, first):

@@ -57,7 +57,7 @@ class HeldOutAccuracy:
 
     def __call__(self) -> np.ndarray:
         """Return whether each image, in each copy, is classified correctly: bool [images * copies]."""
-        return self._workers.spread(self._correct, self._copies * len(self._labels), _BATCH).values
+        return self._workers.map_tasks(self._correct, self._copies * len(self._labels), _BATCH).values
 
     def _correct(self, numbers: np.ndarray) -> _Outputs:
         correct = []
@@ -102,7 +102,7 @@ class FewShotAccuracy:
 
     def __call__(self) -> dict[int, np.ndarray]:
         """Return {shots: accuracy of each task, [tasks]}."""
-        table = self._table(self._workers.spread(self._embeddings, len(self._labels), _BATCH).values.T)
+        table = self._table(self._workers.map_tasks(self._embeddings, len(self._labels), _BATCH).values.T)
         found = {}
         for shots in self.shots:
             sampler = EpisodeSampler(table, self._training.eval_ways, shots)

@@ -21,6 +21,7 @@ from leo_tf.features.settings import ImageConfig, PretrainConfig
 from leo_tf.features.wrn import default_layer
 from leo_tf.problem import Validation
 from leo_tf.training.strategy import describe, strategy_of
+from leo_tf.training.work import Work
 
 _MEASURES = {1: "one_shot_accuracy", 5: "five_shot_accuracy"}  # by shots
 
@@ -47,8 +48,8 @@ class Measured:
         return f"{100 * value:.2f} %" if half_width is None else Interval(value, half_width).percent()
 
 
-class Pretraining:
-    """Network, optimizer, images and validation of a PretrainConfig: the work of a Trainer.
+class Pretraining(Work):
+    """The network, optimizer, images and validation of a PretrainConfig.
 
     Args:
       config: PretrainConfig.
@@ -59,15 +60,13 @@ class Pretraining:
     """
 
     columns = COLUMNS
-    rates: Mapping[str, Any] = {}  # no learning rates are learned
 
     def __init__(self, config: PretrainConfig, collectives: Any = None) -> None:
         self.config, self.settings = config, config.training
         self.preprocessing = preprocessing_of(config.images)
         self._read(_inspected_images(config.images))
-        training = self.settings
-        if collectives is not None:
-            collectives.assert_equal(self.data_record)
+        workers, training = collectives or SINGLE_PROCESS, self.settings
+        workers.assert_equal(self.data_record)
         self._strategy = strategy_of(collectives, training.distribution, training.batch_size, "batch_size")
         replicas = self._strategy.num_replicas_in_sync
         if training.jit and replicas > 1:
@@ -84,7 +83,8 @@ class Pretraining:
             self.optimizer.build(self.model.trainable_variables)
         self.state = {"model": self.model, "optimizer": self.optimizer}
         self._steps = FeatureSteps(self.model, self.optimizer, self._strategy, training)
-        self._build_validation(collectives or SINGLE_PROCESS)
+        self._build_validation(workers)
+        self.validate = self._validate
         self._feed: Iterator | None = None
         self._next_step = -1
 
@@ -148,8 +148,7 @@ class Pretraining:
             measures += [_MEASURES[shots] for shots in self._few_shot_accuracy.shots]
         self.measured = Measured(training.monitor, measures)
 
-    def validate(self) -> Validation:
-        """Validate the network in its current state."""
+    def _validate(self) -> Validation:
         found = {}
         if self._heldout_accuracy:
             found["accuracy"] = self._heldout_accuracy()
@@ -168,13 +167,15 @@ class Pretraining:
         )
 
     @property
-    def variables(self) -> dict[str, Any]:
-        """All trainable variables by name."""
+    def variables(self) -> Mapping[str, Any]:
         return {v.path: v for v in self.model.trainable_variables}
 
     @property
+    def rates(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
     def outer_lr(self) -> float:
-        """The learning rate at this step."""
         return float(tf.convert_to_tensor(self.optimizer.learning_rate))
 
     def devices(self) -> str:
@@ -184,15 +185,9 @@ class Pretraining:
 
     @property
     def steps_taken(self) -> int:
-        """Steps since the beginning of the run."""
         return int(self.optimizer.iterations.numpy())
 
     def step(self, count: int) -> dict[str, Any]:
-        """Take `count` steps.
-
-        Returns:
-          Means over the steps of `columns`, floats, and `gradient_norms`, a NumPy array [variables].
-        """
         first = self.steps_taken
         if self._feed is None or first != self._next_step:  # at the start, or after a checkpoint was restored
             self._feed = iter(self.batches.dataset(first))

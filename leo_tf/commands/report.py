@@ -50,6 +50,10 @@ def _print_and_save(job: EvaluationJob, about: Mapping[str, Any], output: Path) 
     advice = evaluation.advice(result, job.step, job.folder.latest_step())
     if advice:
         print(advice)
+    initialization = job.folder.initialization()
+    if initialization:
+        print(f"chosen on validation tasks before training: {initialization}")
+        about = {**about, "initialization": initialization.record()}
     if baselines:
         print("", *baselines, sep="\n\n")
     if extras.text:

@@ -1,19 +1,20 @@
-"""Baselines beside a model: which, how strengths are chosen, and that training classes alone are fitted to."""
+"""Baselines of a model: which ones, the choice of hyperparameters, and that only base classes are fitted to."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig
+from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, ProtoLEO, ProtoLEOConfig
 from leo_tf.classification.baselines import (
     FITTED,
     NEAREST_MEANS,
     RAW,
+    BaseClasses,
     Scoring,
-    TrainingClasses,
-    choice,
+    model_selection,
     nearest_class_mean_by_cosine,
     planned,
     plda_of,
@@ -23,9 +24,9 @@ from leo_tf.classification.baselines import (
 )
 from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.metrics import LinearClassifier, Scores
-from leo_tf.classification.prototype_init import PLDA, choose_start
+from leo_tf.classification.prototype_init import InitializationData, choose
 from leo_tf.classification.tasks import draw_tasks
-from leo_tf.transforms import fit_transform, transformed
+from leo_tf.transforms import fit_transform
 
 DIM = 8
 
@@ -56,43 +57,43 @@ def test_by_cosine_the_angle_decides():
 
 
 @pytest.fixture
-def accuracy_of(monkeypatch):
-    """A function that puts in place of the evaluation a function of the strength; returns the strengths tried."""
+def choice_with(monkeypatch):
+    """A function that replaces the accuracy of every value of the hyperparameter, and returns the Choice."""
 
-    def install(accuracy):
+    def choose_with(accuracy):
         def run_on(self, tasks):
-            strength = float(self._make_classifier(None, None).weights)
-            return Scores(np.full(len(tasks), accuracy(strength)), None)
+            value = float(self._make_classifier(None, None).weights)
+            return Scores(np.full(len(tasks), accuracy(value)), None)
 
-        monkeypatch.setattr(choice.Evaluator, "run_on", run_on)
-        return choice.choose(lambda x, y, strength: LinearClassifier(strength), (0.1, 1.0, 10.0), TEST, TASKS)
+        monkeypatch.setattr(model_selection.Evaluator, "run_on", run_on)
+        return model_selection.choose(lambda x, y, value: LinearClassifier(value), (0.1, 1.0, 10.0), TEST, TASKS)
 
-    return install
+    return choose_with
 
 
-def test_the_best_strength_is_chosen_and_of_equal_ones_the_first(accuracy_of):
-    found = accuracy_of(lambda strength: {1.0: 0.75}.get(strength, 0.5))
+def test_the_best_value_is_chosen_and_the_first_on_a_tie(choice_with):
+    found = choice_with(lambda value: {1.0: 0.75}.get(value, 0.5))
     assert found == (1.0, {0.1: 0.5, 1.0: 0.75, 10.0: 0.5})
-    assert accuracy_of(lambda strength: 0.5 if strength < 1 else 0.8).strength == 1.0
+    assert choice_with(lambda value: 0.5 if value < 1 else 0.8).value == 1.0
 
 
 @pytest.mark.parametrize(
-    "accuracy,strength,number",
+    "accuracy,value,number",
     [
-        (lambda s: np.exp(-np.abs(np.log10(s) - 3)), 1e3, 6),  # 100, 1000, 10000 after 10
-        (lambda s: np.exp(-np.abs(np.log10(s) + 3)), 1e-3, 6),
-        (lambda s: 0.5 + np.log10(s) / 100, 1e5, 7),  # for ever: four more
-        (lambda s: 0.5 + np.log10(s) / 1e5, 100.0, 4),  # not worth going on after the first
+        (lambda v: np.exp(-np.abs(np.log10(v) - 3)), 1e3, 6),  # 100, 1000, 10000 after 10
+        (lambda v: np.exp(-np.abs(np.log10(v) + 3)), 1e-3, 6),
+        (lambda v: 0.5 + np.log10(v) / 100, 1e5, 7),  # always better: four more
+        (lambda v: 0.5 + np.log10(v) / 1e5, 100.0, 4),  # the gain of the first is too small
     ],
 )
-def test_at_an_edge_it_looks_further(accuracy_of, accuracy, strength, number):
-    found = accuracy_of(accuracy)
-    assert found.strength == pytest.approx(strength, rel=1e-9) and len(found.accuracies) == number
+def test_the_search_extends_beyond_the_largest_and_smallest_value(choice_with, accuracy, value, number):
+    found = choice_with(accuracy)
+    assert found.value == pytest.approx(value, rel=1e-9) and len(found.accuracies) == number
 
 
-def test_a_strength_really_reaches_the_classifier():
+def test_the_value_reaches_the_classifier():
     tasks = draw_tasks(VALIDATION, 3, 2, 6, num_tasks=10)
-    found = choice.choose(ridge, (1e3, 1e-3), VALIDATION, tasks)
+    found = model_selection.choose(ridge, (1e3, 1e-3), VALIDATION, tasks)
     for penalty in (1e3, 1e-3):
         sampler = EpisodeSampler(VALIDATION, 3, 2, 6)
         alone = Evaluator(lambda x, y, penalty=penalty: ridge(x, y, penalty), sampler, 10).run_on(tasks)
@@ -100,82 +101,91 @@ def test_a_strength_really_reaches_the_classifier():
     assert found.accuracies[1e3] != found.accuracies[1e-3]
 
 
-def test_validation_tasks_have_the_ways_that_there_are():
-    tasks = choice.validation_tasks(table_of(3, classes=4), 5, 2)
+def test_validation_tasks_have_at_most_as_many_ways_as_classes():
+    tasks = model_selection.validation_tasks(table_of(3, classes=4), 5, 2)
     assert (tasks.ways, tasks.shots, len(tasks)) == (4, 2, 200)
     with pytest.raises(InputError, match=r"one has 1 class; expected at least 2.*leave out baselines"):
-        choice.validation_tasks(table_of(3, classes=1, source="one"), 5, 2)
+        model_selection.validation_tasks(table_of(3, classes=1, source="one"), 5, 2)
 
 
-def test_a_baseline_is_scored_in_its_space_and_once(monkeypatch):
+def fitted(kind, table=TRAIN, *arguments):
+    return fit_transform(kind, table.embeddings, table.class_sizes, *arguments)
+
+
+def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
     scoring = Scoring(TEST, TASKS, 7, lambda: VALIDATION)
     space = whitened_by(TRAIN)
     found = scoring.measure(FITTED["ridge"], space)
-    assert found.title == "ridge, whitened" and found.strength == "penalty"
-    moved = [transformed(table, *fit_transform(TRAIN, "whiten")) for table in (VALIDATION, TEST)]
-    chosen = choice.choose(ridge, FITTED["ridge"].strengths, moved[0], choice.validation_tasks(VALIDATION, 3, 2))
+    assert found.title == "ridge, whitened" and found.hyperparameter == "penalty"
+    validation, test = (
+        dataclasses.replace(table, embeddings=fitted("whiten").apply(table.embeddings)) for table in (VALIDATION, TEST)
+    )
+    tasks = model_selection.validation_tasks(VALIDATION, 3, 2)
+    chosen = model_selection.choose(ridge, FITTED["ridge"].candidates, validation, tasks)
     assert found.choice == chosen
-    sampler = EpisodeSampler(moved[1], 3, 2, 6)
-    expected = Evaluator(lambda x, y: ridge(x, y, chosen.strength), sampler, 20).run_on(TASKS)
+    sampler = EpisodeSampler(test, 3, 2, 6)
+    expected = Evaluator(lambda x, y: ridge(x, y, chosen.value), sampler, 20).run_on(TASKS)
     np.testing.assert_allclose(found.accuracy, expected.accuracy, rtol=1e-6)
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
     summary = found.summary()
-    assert summary["penalty"] == chosen.strength and len(summary["validation_accuracy"]) == len(chosen.accuracies)
+    assert summary["penalty"] == chosen.value and len(summary["validation_accuracy"]) == len(chosen.accuracies)
     monkeypatch.setattr(Evaluator, "run_on", lambda *_: pytest.fail("scored again"))
     assert scoring.measure(FITTED["ridge"], whitened_by(TRAIN)) is found
 
 
-def test_what_stands_beside_a_model():
-    def titles(model, names=(), training=None):
-        return [f"{kind.title} {space.adjective}".strip() for kind, space in planned(model, names, training)]
+def test_baselines_of_a_model_in_the_order_of_the_report():
+    def titles(model, names=(), base_classes=None):
+        return [f"{kind.title} {space.adjective}".strip() for kind, space in planned(model, names, base_classes)]
+
+    def proto(kind):
+        return ProtoLEO(LEOConfig(num_latents=2), ProtoLEOConfig(feature_transform=kind), DIM)
 
     means = [kind.title for kind in NEAREST_MEANS.values()]
-    plain, own = LEO(LEOConfig(num_latents=2), DIM), LEO(LEOConfig(num_latents=2, feature_transform="center"), DIM)
-    training = TrainingClasses(TRAIN.digest, [lambda: TRAIN])
-    assert titles(plain) == means
-    assert titles(plain, (), training) == [*means, *(f"{name} whitened" for name in means)]
-    assert titles(own, requested(["lda", "ridge"]), training) == [
+    plain, own = LEO(LEOConfig(num_latents=2), DIM), proto("center")
+    base_classes = BaseClasses(TRAIN.digest, [lambda: TRAIN])
+    assert titles(plain) == titles(proto("none")) == means
+    assert titles(plain, (), base_classes) == [*means, *(f"{name} whitened" for name in means)]
+    assert titles(own, requested(["lda", "ridge"]), base_classes) == [
         *(*means, *(f"{name} centred" for name in means)),
         *("ridge", "ridge centred", "LDA"),
     ]
     space = plda_of(TRAIN, VALIDATION, 3, 2)
-    found = [(kind.title, each.adjective) for kind, each in planned(own, ["plda"], training, lambda: space)]
+    found = [(kind.title, each.adjective) for kind, each in planned(own, ["plda"], base_classes, lambda: space)]
     assert found[4:] == [(name, "PLDA") for name in means] and len(found) == 6
-    assert len(list(planned(plain, ["plda"], training, lambda: None))) == 4
-    has_it = LEO(LEOConfig(num_latents=2, feature_transform="plda"), DIM)
-    assert len(list(planned(has_it, ["plda"], training, lambda: pytest.fail("its own is the same")))) == 4
+    assert len(list(planned(plain, ["plda"], base_classes, lambda: None))) == 4
+    unused = planned(proto("plda"), ["plda"], base_classes, lambda: pytest.fail("the model's own is the same"))
+    assert len(list(unused)) == 4
     assert requested(["all"]) == requested(["plda", "lda", "ridge", "logistic_regression"])
     with pytest.raises(InputError, match=r"Got baselines=svm; expected all, or some of logistic_regression, ridge, l"):
         requested(["ridge", "svm"])
 
 
-def test_only_the_recorded_training_classes_are_fitted_to(caplog):
+def test_only_the_recorded_base_classes_are_fitted_to(caplog):
     def missing():
         raise InputError("No file.")
 
-    found = TrainingClasses(TRAIN.digest, [missing, lambda: TEST, lambda: TRAIN])
-    expected = fit_transform(TRAIN, "whiten")
-    np.testing.assert_array_equal(found.whitened.mean, expected[0])
-    np.testing.assert_array_equal(found.whitened.matrix, expected[1])
+    found = BaseClasses(TRAIN.digest, [missing, lambda: TEST, lambda: TRAIN])
+    for values, expected in zip(found.whitened.transform, fitted("whiten"), strict=True):
+        np.testing.assert_array_equal(values, expected)
     assert found.lda is not None and not caplog.records
-    for digest, loads, reason in (
+    for digest, loaders, reason in (
         (TRAIN.digest, [missing], "No file."),
         (TRAIN.digest, [lambda: TEST], f"sha256 {TEST.digest[:12]}..., the run was trained on {TRAIN.digest[:12]}"),
         (None, [lambda: TRAIN], "did not record"),
     ):
         caplog.clear()
-        found = TrainingClasses(digest, loads)
+        found = BaseClasses(digest, loaders)
         assert found.whitened is None and found.lda is None
         assert [reason in record.message and "\n" not in record.message for record in caplog.records] == [True]
     caplog.clear()
     one_each = EmbeddingTable.from_arrays(np.eye(3), ["a", "b", "c"])
-    assert TrainingClasses(one_each.digest, [lambda: one_each]).whitened is None
-    assert "no two different embeddings of one class" in caplog.text
+    assert BaseClasses(one_each.digest, [lambda: one_each]).whitened is None
+    assert "No meta-training class has two different embeddings" in caplog.text
 
 
-def test_other_validation_and_test_classes_change_no_space_and_no_covariance():
-    """Scores of the same task are the same, whatever other classes its table holds."""
-    training = TrainingClasses(TRAIN.digest, [lambda: TRAIN])
+def test_other_validation_and_test_classes_change_neither_spaces_nor_covariance():
+    """Scores of a task do not depend on the other classes in its table."""
+    base_classes = BaseClasses(TRAIN.digest, [lambda: TRAIN])
     model = SimpleNamespace(feature_transform=None)
     more = EmbeddingTable.from_arrays(
         np.concatenate([TEST.embeddings, 5 + np.random.default_rng(9).normal(size=(48, DIM))]),
@@ -185,17 +195,18 @@ def test_other_validation_and_test_classes_change_no_space_and_no_covariance():
     tasks = SimpleNamespace(**{n: getattr(TASKS, n) for n in ("class_ids", "support_rows", "query_rows", "queries")})
     same = type(TASKS)(**vars(tasks), data_digest=more.digest)
     first, second = Scoring(TEST, TASKS, 20, lambda: VALIDATION), Scoring(more, same, 20, lambda: more_validation)
-    for kind, space in planned(model, ["lda"], training):
-        pinned = kind if not kind.strengths else type(kind)(kind.title, lambda x, y, _, fit=kind.fit: fit(x, y, 0.3))
+    for kind, space in planned(model, ["lda"], base_classes):
+        pinned = kind if not kind.candidates else type(kind)(kind.title, lambda x, y, _, fit=kind.fit: fit(x, y, 0.3))
         np.testing.assert_array_equal(first.measure(pinned, space).accuracy, second.measure(pinned, space).accuracy)
         assert space is RAW or space.digest == whitened_by(TRAIN).digest
 
 
-def test_plda_is_fitted_to_training_classes_and_chosen_on_validation_classes():
+def test_plda_is_fitted_to_base_classes_and_chosen_on_validation_classes():
     space = plda_of(TRAIN, VALIDATION, 3, 2)
-    start = choose_start(PLDA, TRAIN, VALIDATION, 3, 2)
-    expected = fit_transform(TRAIN, "plda", start.shrinkage, start.between, 2)
-    np.testing.assert_array_equal(space.matrix, expected[1])
-    classes = TrainingClasses(TRAIN.digest, [lambda: TRAIN])
+    settings = ProtoLEOConfig(prototype_bias=1.0, support_temperature=1.0)
+    chosen, _ = choose(settings, InitializationData(TRAIN, VALIDATION, 3, 2, "all"), finetuning_steps=0)
+    shrinkages = chosen["within_class_shrinkage"], chosen["between_class_shrinkage"]
+    np.testing.assert_array_equal(space.transform.matrix, fitted("plda", TRAIN, *shrinkages, 2).matrix)
+    classes = BaseClasses(TRAIN.digest, [lambda: TRAIN])
     assert classes.plda(VALIDATION, 3, 2).digest == space.digest
-    assert TrainingClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) is None
+    assert BaseClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) is None

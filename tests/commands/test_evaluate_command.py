@@ -1,9 +1,8 @@
-"""evaluate.py on small runs: what it writes, under which names, and what it refuses."""
+"""evaluate.py on small runs: files and their names, comparisons, and refusals."""
 
 import dataclasses
 import json
 import re
-import struct
 
 import numpy as np
 import pytest
@@ -70,7 +69,7 @@ def of(runs, name="a"):
     return load(runs / name), load_table(RunDirectory(runs / name).config().data, "test")
 
 
-def test_writes_a_summary_and_the_results_task_by_task(runs, evaluate_py, capsys):
+def test_writes_a_summary_and_per_task_results(runs, evaluate_py, capsys):
     files = evaluate_py(f"--num_tasks={TASKS}")
     assert sorted(files) == ["evaluation-test-12tasks.json", "evaluation-test-12tasks.npz"]
     expected = evaluate(*of(runs), ways=3, num_tasks=TASKS)
@@ -110,26 +109,28 @@ def test_baselines(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch):
     saved = EvaluationResult.load(files["evaluation-test-12tasks.npz"])
     assert saved.baseline_names.tolist() == names and saved.task_baselines.shape == (11, TASKS)
     best = max(names, key=lambda name: written["baselines"][name]["mean"])
-    assert written["best_baseline"] == best and f"LEO less {best}, the best of these: " in output
+    assert written["difference_to_best_baseline"].keys() == {"name", "mean", "half_width"}
+    assert written["difference_to_best_baseline"]["name"] == best
+    assert f"LEO minus {best}, the best baseline: " in output
     chosen = written["baseline_choices"]
-    strengths = [("logistic regression, whitened", "C"), ("ridge", "penalty"), ("LDA", "shrinkage")]
-    for name, strength in strengths:
+    hyperparameters = [("logistic regression, whitened", "C"), ("ridge", "penalty"), ("LDA", "shrinkage")]
+    for name, hyperparameter in hyperparameters:
         found = chosen[name]
-        assert found["validation_accuracy"][f"{found[strength]:g}"] == max(found["validation_accuracy"].values())
-        assert f"{name} {strength}={found[strength]:g}" in output
+        assert found["validation_accuracy"][f"{found[hyperparameter]:g}"] == max(found["validation_accuracy"].values())
+        assert f"{name} {hyperparameter}={found[hyperparameter]:g}" in output
     assert f"is below {possessive(best)}, " in output  # of an untrained model
 
 
-def test_what_training_classes_give_is_left_out_where_they_are_others(runs, evaluate_py, caplog, monkeypatch):
+def test_baselines_fitted_to_base_classes_are_left_out_for_other_data(runs, evaluate_py, caplog, monkeypatch):
     monkeypatch.setattr(model_selection, "VALIDATION_TASKS", 10)
     files = evaluate_py(f"--num_tasks={TASKS}", "--baselines=lda,ridge", "--seed=5")
     written = json.loads(files["evaluation-test-12tasks-seed5.json"].read_text())
     assert list(written["baselines"]) == ["nearest class mean", "nearest class mean, cosine", "ridge"]
-    said = [record.message for record in caplog.records if "there is no LDA" in record.message]
+    said = [record.message for record in caplog.records if "no LDA" in record.message]
     assert len(said) == 1 and "the run was trained on train digest..." in said[0]
 
 
-def test_a_task_file_there_and_back(runs, evaluate_py, tmp_path):
+def test_a_task_file_reproduces_the_evaluation(runs, evaluate_py, tmp_path):
     tasks = tmp_path / "fixed.npz"
     files = evaluate_py(f"--num_tasks={TASKS}", "--seed=3", "--queries=5", f"--write_tasks={tasks}")
     assert sorted(files) == [
@@ -143,7 +144,7 @@ def test_a_task_file_there_and_back(runs, evaluate_py, tmp_path):
     )
     np.testing.assert_array_equal(first.task_accuracy, second.task_accuracy)
     assert first.tasks_digest == second.tasks_digest and second.queries == 5
-    with pytest.raises(InputError, match=r"fixes the tasks; leave out --num_classes, --seed\."):
+    with pytest.raises(InputError, match=r"fixes the tasks; leave out num_classes, seed\."):
         evaluate_py(f"--tasks={tasks}", "--num_classes=4", "--seed=3")
     with pytest.raises(InputError, match=r"train\.npz has .* Give the data, split and crop"):
         evaluate_py(f"--tasks={tasks}", "--split=train")
@@ -170,7 +171,7 @@ def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):
         evaluate_py("--num_tasks=13", *shape[1:], f"--compare_to={files[f'{stem}.npz']}", run="b")
 
 
-def test_saved_results_serve_only_for_the_same_tasks_and_model(runs):
+def test_stored_results_are_used_only_for_the_same_tasks_and_model(runs):
     config = RunDirectory(runs / "other").config()
     evaluation = problem_of(config).evaluation_type(config, EvaluationRequest(num_tasks=TASKS))
     result = result_of(runs / "other", evaluation)
@@ -193,49 +194,13 @@ def test_seed_runs_must_be_repetitions(runs, evaluate_py):
         evaluate_py(f"--seed_runs={runs / 'a'}")
 
 
-def png_size(path):
-    head = path.read_bytes()[:24]
-    assert head[:8] == b"\x89PNG\r\n\x1a\n"
-    return struct.unpack(">II", head[16:24])
-
-
-def images(folder):
-    return {
-        value.tag
-        for file in folder.iterdir()
-        for event in tf.compat.v1.train.summary_iterator(str(file))
-        for value in event.summary.value
-        if value.metadata.plugin_data.plugin_name == "images"
-    }
-
-
-def test_analyses(runs, evaluate_py, capsys):
-    files = evaluate_py(
-        *(f"--num_tasks={TASKS}", "--seed=1", "--analysis_tasks=6", "--analysis=calibration,steps,grid"),
-        *("--ways_grid=2,4", "--shots_grid=1,3"),
-    )
-    stem = "evaluation-test-12tasks-seed1"
-    for name in ("calibration", "steps", "grid"):
-        width, height = png_size(files[f"{stem}-{name}.png"])
-        assert width > 400 and height > 300
-    numbers = {n: json.loads(files[f"{stem}-{n}.json"].read_text()) for n in ("calibration", "steps", "grid")}
-    assert all(found["num_tasks"] == 6 and found["step"] == 7 for found in numbers.values())
-    assert sum(bin["count"] for bin in numbers["calibration"]["calibration"]["bins"]) == 6 * 3 * 8
-    assert [(p["latent_steps"], p["finetuning_steps"]) for p in numbers["steps"]["steps"]] == [(0, 0), (1, 0), (1, 1)]
-    assert [(c["ways"], c["shots"]) for c in numbers["grid"]["grid"]] == [(2, 1), (2, 3), (4, 1), (4, 3)]
-    assert images(runs / "a" / "test") == {f"{stem}-{name}" for name in numbers}
-    assert "expected calibration error" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     "arguments,message",
     [
         (["--baselines=ridge,svm"], "Got baselines=svm; expected all, or some of logistic_regression, ridge, lda"),
-        (["--analysis=callibration"], "Unknown analysis callibration; expected some of calibration, steps, grid"),
-        (["--analysis=grid", "--ways_grid=5,many"], "Got --ways_grid=5,many; expected whole numbers"),
-        (["--analysis_tasks=1"], "--analysis_tasks=1; expected at least 2"),
-        (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),
-        (["--output=results.npz"], r"Expected a name in \.json"),
+        (["--samples=5"], "is a classification run, to which samples does not apply; leave it out"),
+        (["--num_tasks=1"], "Got 1 tasks; an interval needs at least 2"),
+        (["--output=results.npz"], r"expected a name that ends in \.json"),
         (["--tasks=none.npz"], r"Cannot read none.npz"),
         (["--compare_to=nowhere", "--num_tasks=2"], "No run in nowhere"),
         (["--compare_to=nothing.npz", "--num_tasks=2"], r"Cannot read nothing\.npz"),
@@ -245,15 +210,9 @@ def test_analyses(runs, evaluate_py, capsys):
         (["--num_classes=7", "--num_tasks=2"], "7-way tasks need 7 classes"),
     ],
 )
-def test_bad_input(evaluate_py, arguments, message):
+def test_user_errors(evaluate_py, arguments, message):
     with pytest.raises(InputError, match=message):
         evaluate_py(*arguments)
-
-
-def test_without_matplotlib_the_analysis_says_what_to_install(monkeypatch, evaluate_py):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(InputError, match=r"needs matplotlib.*: pip install matplotlib\."):
-        evaluate_py("--analysis=steps")
 
 
 @pytest.mark.parametrize(
@@ -270,7 +229,7 @@ def test_without_matplotlib_the_analysis_says_what_to_install(monkeypatch, evalu
         ({"tasks_file": "/x/fixed.npz"}, {}, "evaluation-test-tasks-fixed"),
     ],
 )
-def test_names_tell_evaluations_apart(flags_given, overrides, name):
+def test_file_names_contain_every_setting_that_is_not_a_default(flags_given, overrides, name):
     of_run = RunConfig()
     data = {k: v for k, v in overrides.items() if not k.startswith("num_")}
     episodes = {k: v for k, v in overrides.items() if k.startswith("num_")}
@@ -278,8 +237,8 @@ def test_names_tell_evaluations_apart(flags_given, overrides, name):
     assert problem_of(config).evaluation_type(config, EvaluationRequest(**flags_given), of_run).name == name
 
 
-def test_the_step_is_that_of_the_model_that_was_evaluated(evaluate_py, runs, monkeypatch):
-    """A run that still trains may have a better checkpoint by the time that all is scored."""
+def test_the_step_in_every_file_is_that_of_the_evaluated_model(evaluate_py, runs, monkeypatch):
+    """A run that is still training may have a better checkpoint when scoring ends."""
     steps = iter([7, 9, 11])
     monkeypatch.setattr(RunDirectory, "best_step", lambda folder: next(steps))
     written = evaluate_py(f"--num_tasks={TASKS}", "--calibrate", "--seed=29")

@@ -1,4 +1,4 @@
-"""evaluate.py on regression runs: what it writes and refuses; and that no one takes such a run for a classifier."""
+"""evaluate.py on regression runs: files and refusals; and that such a run is not taken for a classifier."""
 
 import dataclasses
 import json
@@ -120,7 +120,7 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     assert (spread["fitted_on"], spread["shots"]) == (500, 1) and spread["factor"] > 0
     assert images(runs / "leo" / "test") == {f"{stem}-functions"}
     output = capsys.readouterr().out
-    assert f"LEO, {TASKS} tasks, {SAMPLES} samples a task" in output and "exact posterior, 24 tasks" in output
+    assert f"LEO, {TASKS} tasks, {SAMPLES} samples per task" in output and "exact posterior, 24 tasks" in output
     assert "spread times" in output
     assert "ambiguous tasks (300; exact posterior" in output and f"{stem}-functions.png" in output
 
@@ -144,7 +144,7 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
         assert each["difference"]["mean"] == pytest.approx(differences[row].mean(), rel=1e-4)
         assert each["wins"] == np.sum(differences[row] < 0) and each["losses"] == np.sum(differences[row] > 0)
     assert (
-        f"10 shot: {runs / 'leo'} less {runs / 'maml'} (MAML): mse {differences[1].mean():+.3f}"
+        f"10 shot: {runs / 'leo'} minus {runs / 'maml'} (MAML): mse {differences[1].mean():+.3f}"
         in capsys.readouterr().out
     )
     with pytest.raises(InputError, match=r"different tasks: num_tasks 25 != 24, tasks_digest"):
@@ -155,9 +155,10 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
 
 def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
     monkeypatch.setattr(baseline_evaluation, "_KERNEL_TASKS", 5)
-    files = evaluate_py("--num_tasks=10", "--samples=3", "--shots_grid=3", "--split=val", "--analysis=gaussian_process")
+    few_tasks = ("--num_tasks=10", "--samples=3", "--shots_grid=3")
+    files = evaluate_py(*few_tasks, "--split=val", "--baselines=gaussian_process")
     written = json.loads(files["evaluation-val-10tasks-3shot-3samples.json"].read_text())
-    names = ["exact posterior", "Gaussian process, shared kernel", "Gaussian process, kernel a task"]
+    names = ["exact posterior", "Gaussian process, shared kernel", "Gaussian process, kernel per task"]
     assert list(written["baselines"]) == names and written["split"] == "val"
     assert all(baseline["tasks_digest"] == written["tasks_digest"] for baseline in written["baselines"].values())
 
@@ -195,38 +196,34 @@ def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, cap
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["--num_classes=3", "--queries=5"], r"is a regression run, for which --num_classes, --queries has no meaning"),
-        (["--tasks=x.npz"], "for which --tasks has no meaning; leave it out"),
-        (["--problem=classification"], r"leo is a regression run; --problem=classification was given\. Leave it out"),
+        (["--num_classes=3", "--queries=5"], r"is a regression run, to which num_classes, queries does not apply"),
+        (["--tasks=x.npz"], "to which tasks does not apply; leave it out"),
+        (["--problem=classification"], r"leo is a regression run; problem=classification was given\. Leave it out"),
         (["--split=train"], "Got split=train; expected val or test for a regression run"),
-        (
-            ["--analysis=calibration"],
-            r"Unknown analysis calibration; expected some of gaussian_process for a",
-        ),
+        (["--baselines=ridge"], r"Got baselines=ridge; expected all or gaussian_process for a regression run\."),
         (["--samples=0"], "Got samples=0; expected at least 1"),
         (["--shots_grid=0,5"], r"Got shots_grid=0,5; expected whole numbers from 1 to 20, as 1,5,20\."),
         (["--shots_grid=5,21"], "Got shots_grid=5,21; expected whole numbers from 1 to 20"),
-        (["--shots_grid=many"], "Got --shots_grid=many; expected whole numbers"),
-        (["--num_tasks=1"], "Got 1 tasks; expected at least 2"),
+        (["--shots_grid=many"], "Got shots_grid=many; expected whole numbers"),
+        (["--num_tasks=1"], "Got 1 tasks; an interval needs at least 2"),
         (["--num_tasks=2"], r"Of 2 tasks \d are sinusoids; expected at least 2 of each family, .* larger num_tasks"),
-        (["--output=x.npz"], r"Expected a name in \.json"),
+        (["--output=x.npz"], r"expected a name that ends in \.json"),
     ],
 )
-def test_bad_input(evaluate_py, arguments, message):
+def test_user_errors(evaluate_py, arguments, message):
     with pytest.raises(InputError, match=message):
         evaluate_py(*arguments)
 
 
-def test_gaussian_processes_that_cannot_be_are_refused_before_any_work(runs, evaluate_py, monkeypatch):
-    """A run without noise had its npz written, and no JSON."""
+def test_impossible_gaussian_processes_are_refused_before_any_work(runs, evaluate_py, monkeypatch):
     monkeypatch.setattr(evaluation, "evaluate", None)
     quiet = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, noise_stddev=0.0))
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="is without noise, for which there is no"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="has no noise, and baselines=gaussian_proc"):
         patch.setattr(RunDirectory, "config", lambda self: quiet)
-        evaluate_py("--analysis=gaussian_process")
+        evaluate_py("--baselines=gaussian_process")
     monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
     with pytest.raises(InputError, match=r"needs scikit-learn.*: pip install scikit-learn\."):
-        evaluate_py("--analysis=gaussian_process")
+        evaluate_py("--baselines=gaussian_process")
 
 
 def test_runs_that_do_not_compare(runs, evaluate_py, few):
@@ -235,9 +232,9 @@ def test_runs_that_do_not_compare(runs, evaluate_py, few):
         evaluate_py(*small, f"--compare_to={runs / 'classes'}")
     with pytest.raises(InputError, match=r"No run in .*nowhere"):
         evaluate_py(*small, f"--compare_to={runs / 'nowhere'}")
-    with pytest.raises(InputError, match=r"classes is a classification run, for which --samples has no meaning"):
+    with pytest.raises(InputError, match=r"classes is a classification run, to which samples does not apply"):
         evaluate_py("--samples=5", run="classes")
-    with pytest.raises(InputError, match=r"classes is a classification run; --problem=regression was given"):
+    with pytest.raises(InputError, match=r"classes is a classification run; problem=regression was given"):
         evaluate_py("--problem=regression", run="classes")
 
 

@@ -1,4 +1,4 @@
-"""evaluation: intervals, the baseline, and both ways of scoring, against NumPy."""
+"""Evaluation against NumPy: intervals, nearest class mean, and both ways of scoring."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from leo_tf.classification.tasks import draw_from
 from leo_tf.evaluation.intervals import confidence_interval
 
 TASKS = 7
-BLOCKS, GATHERED = 1, 10**9  # queries a class from which whole classes are read
+BLOCKS, GATHERED = 1, 10**9  # queries per class from which whole classes are read
 
 
 def test_confidence_interval_by_hand():
@@ -25,7 +25,7 @@ def test_confidence_interval_by_hand():
     assert interval.percent() == "65.00 +- 20.54 %"
 
 
-def test_confidence_interval_is_scipys():
+def test_confidence_interval_equals_scipys():
     values = np.random.default_rng(0).random(100)
     for level in (0.9, 0.95):
         low, high = stats.t.interval(level, 99, values.mean(), stats.sem(values))
@@ -70,7 +70,7 @@ def prototype_classifier(support_x, support_y):
 @pytest.mark.parametrize("shots,queries", [(1, None), (3, None), (1, 6), (3, 6)])
 @pytest.mark.parametrize("which", ["table", "uneven_table"])
 @pytest.mark.parametrize("path", [BLOCKS, GATHERED], ids=["blocks", "gathered"])
-def test_both_ways_of_scoring(request, monkeypatch, which, shots, queries, path):
+def test_both_ways_of_scoring_equal_numpy(request, monkeypatch, which, shots, queries, path):
     table = request.getfixturevalue(which)
     monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", path)
     sampler = EpisodeSampler(table, 4, shots, queries)
@@ -83,7 +83,7 @@ def test_both_ways_of_scoring(request, monkeypatch, which, shots, queries, path)
 
 
 @pytest.mark.parametrize("path", [BLOCKS, GATHERED], ids=["blocks", "gathered"])
-def test_batch_size_changes_nothing(monkeypatch, uneven_table, path):
+def test_scores_do_not_depend_on_the_batch_size(monkeypatch, uneven_table, path):
     monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", path)
     sampler = EpisodeSampler(uneven_table, 3, 2)
     tasks = draw_from(sampler, uneven_table.digest, TASKS, 3)
@@ -107,7 +107,7 @@ def test_a_classifier_of_zeros_scores_chance(monkeypatch, table, path):
     np.testing.assert_allclose(scores.loss, np.full(6, np.log(5)), rtol=1e-6)
 
 
-def test_nearest_class_mean_is_the_nearest():
+def test_nearest_class_mean_picks_the_nearest_mean():
     """Means of different lengths, so that leaving out the bias would show."""
     rng = np.random.default_rng(2)
     support = rng.normal(size=(3, 4, 5, 6)) * rng.uniform(0.2, 3, size=(3, 4, 1, 1))

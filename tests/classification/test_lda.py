@@ -8,7 +8,7 @@ from leo_tf import InputError
 from leo_tf.classification.baselines import lda, shared_covariance
 
 
-def test_its_logits_are_log_densities(make_episode, table):
+def test_logits_are_log_densities(make_episode, table):
     episode = make_episode(ways=3, shots=2)
     rows = np.asarray(table.embeddings, np.float64).reshape(9, 24, 8)
     covariance = np.einsum("cri,crj->ij", *[rows - rows.mean(axis=1, keepdims=True)] * 2) / (9 * 23)
@@ -22,6 +22,6 @@ def test_its_logits_are_log_densities(make_episode, table):
         np.testing.assert_allclose(logits - logits[:, :1], densities - densities[:, :1], atol=1e-8)
 
 
-def test_mistakes(make_episode, table):
+def test_a_shrinkage_of_zero_is_refused(make_episode, table):
     with pytest.raises(InputError, match=r"Got shrinkage=0; expected a number above 0"):
         lda(make_episode().support_x, shared_covariance(table), shrinkage=0)

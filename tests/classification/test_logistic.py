@@ -16,7 +16,7 @@ from leo_tf.classification.tasks import draw_from
 
 @pytest.mark.parametrize("ways,shots,dim", [(2, 3, 8), (4, 3, 8), (5, 1, 8), (3, 9, 4)])
 @pytest.mark.parametrize("C", [0.1, 10.0, 1e4])
-def test_it_is_scikit_learns(make_episode, ways, shots, dim, C):
+def test_equals_scikit_learn(make_episode, ways, shots, dim, C):
     """With examples that no line separates (27 in 4 dimensions), and with fewer than dimensions."""
     episode = make_episode(ways=ways, shots=shots, dim=dim)
     found = logistic_regression(*episode[:2], C=C)
@@ -33,7 +33,7 @@ def test_it_is_scikit_learns(make_episode, ways, shots, dim, C):
 
 
 @pytest.mark.parametrize("C", [1e-3, 1.0, 1e6, 1e9])
-def test_the_gradient_vanishes_at_any_strength(make_episode, C):
+def test_the_gradient_vanishes_for_every_penalty(make_episode, C):
     episode = make_episode(ways=4, shots=5, dim=6)
     found = logistic_regression(*episode[:2], C=C)
     for task in range(2):
@@ -47,7 +47,7 @@ def test_the_gradient_vanishes_at_any_strength(make_episode, C):
 
 
 @pytest.mark.parametrize("ways", [2, 3])
-def test_the_evaluator_takes_it(table, ways):
+def test_the_evaluator_accepts_it(table, ways):
     sampler = EpisodeSampler(table, ways, 2, 10)
     make_classifier = functools.partial(logistic_regression, C=10.0)
     scores = Evaluator(make_classifier, sampler, 10).run_on(draw_from(sampler, table.digest, 20, 0))
@@ -60,7 +60,7 @@ def test_the_evaluator_takes_it(table, ways):
     assert right.mean() > 1 / ways + 0.2
 
 
-def test_labels_may_come_in_any_order(make_episode):
+def test_labels_may_be_in_any_order(make_episode):
     episode = make_episode(ways=3, shots=2)
     turned = [part.numpy()[:, ::-1] for part in episode[:2]]
     np.testing.assert_allclose(
@@ -68,15 +68,15 @@ def test_labels_may_come_in_any_order(make_episode):
     )
 
 
-def test_what_has_not_converged_is_said(make_episode, monkeypatch, caplog):
+def test_a_warning_if_it_does_not_converge(make_episode, monkeypatch, caplog):
     episode = make_episode()
     logistic_regression(*episode[:2], C=1e4)
     assert not caplog.records
     monkeypatch.setattr(logistic, "_MOST_STEPS", 1)
     logistic_regression(*episode[:2], C=1e4)
-    assert "Logistic regression of 2 tasks has not converged in 1 steps." in caplog.text
+    assert "Logistic regression did not converge in 1 steps for 2 tasks." in caplog.text
 
 
-def test_mistakes(make_episode):
+def test_a_penalty_of_zero_is_refused(make_episode):
     with pytest.raises(InputError, match=r"Got C=0; expected a number above 0"):
         logistic_regression(*make_episode()[:2], C=0)

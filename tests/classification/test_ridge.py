@@ -10,7 +10,7 @@ from leo_tf.classification.baselines import ridge
 
 @pytest.mark.parametrize("ways,shots,dim", [(2, 3, 8), (5, 1, 8), (3, 9, 4)])
 @pytest.mark.parametrize("penalty", [1e-3, 1.0, 100.0])
-def test_it_is_scikit_learns(make_episode, ways, shots, dim, penalty):
+def test_equals_scikit_learn(make_episode, ways, shots, dim, penalty):
     episode = make_episode(ways=ways, shots=shots, dim=dim)
     found = ridge(*episode[:2], penalty=penalty)
     for task in range(2):
@@ -21,6 +21,6 @@ def test_it_is_scikit_learns(make_episode, ways, shots, dim, penalty):
         assert np.abs(model.coef_).max() > 1e-3
 
 
-def test_mistakes(make_episode):
+def test_penalties_that_are_not_positive_are_refused(make_episode):
     with pytest.raises(InputError, match=r"Got penalty=-1; expected a number above 0"):
         ridge(*make_episode()[:2], penalty=-1)

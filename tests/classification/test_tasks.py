@@ -1,4 +1,4 @@
-"""Test tasks: those of the seed, through a file and back, and files that cannot be right."""
+"""Test tasks: drawn from a seed, stored in a file, and corrupt or impossible files."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ def model():
 
 
 @pytest.mark.parametrize("which,queries", [("table", None), ("table", 4), ("uneven_table", None)])
-def test_drawn_tasks_are_the_samplers(request, which, queries):
+def test_drawn_tasks_are_those_of_the_sampler(request, which, queries):
     table = request.getfixturevalue(which)
     tasks, sampler = draw_tasks(table, 4, 2, queries, 450, seed=5), EpisodeSampler(table, 4, 2, queries)
     class_ids, rows = sampler.rows(randomness.stream_seed(5, randomness.TEST), 0, 450)
@@ -28,12 +28,12 @@ def test_drawn_tasks_are_the_samplers(request, which, queries):
     np.testing.assert_array_equal(np.sort(tasks.rows(sampler)[:, :, 2:]), np.sort(rows[:, :, 2:]))
 
 
-def test_fewer_tasks_are_the_first_of_more(table):
+def test_a_smaller_number_gives_the_first_tasks_of_a_larger_one(table):
     few, many = draw_tasks(table, num_tasks=7), draw_tasks(table, num_tasks=405)
     assert few.digest == many.take(slice(7)).digest != many.digest
 
 
-def test_the_digest_tells_tasks_apart(table, uneven_table):
+def test_the_digest_distinguishes_tasks(table, uneven_table):
     digests = {
         draw_tasks(*arguments).digest
         for arguments in [
@@ -52,7 +52,7 @@ def test_the_digest_tells_tasks_apart(table, uneven_table):
 
 @pytest.mark.parametrize("blocks", [1, 10**9], ids=["blocks", "gathered"])
 @pytest.mark.parametrize("which,queries", [("table", None), ("uneven_table", None), ("table", 6)])
-def test_a_task_file_gives_exactly_the_seeds_results(request, monkeypatch, tmp_path, model, which, queries, blocks):
+def test_a_task_file_reproduces_the_results_of_the_seed(request, monkeypatch, tmp_path, model, which, queries, blocks):
     monkeypatch.setattr(evaluator, "_BLOCKS_FROM_QUERIES", blocks)
     table = request.getfixturevalue(which)
     drawn = draw_tasks(table, 3, 2, queries, 11, seed=4)
@@ -66,7 +66,7 @@ def test_a_task_file_gives_exactly_the_seeds_results(request, monkeypatch, tmp_p
     assert from_file.tasks_digest == from_seed.tasks_digest
 
 
-def test_all_remaining_rows_written_out_are_the_same_tasks(tmp_path, table):
+def test_explicit_query_rows_give_the_same_tasks_as_all_remaining_ones(tmp_path, table):
     drawn = draw_tasks(table, 3, 2, None, 5)
     queries = drawn.rows(EpisodeSampler(table, 3, 2))[:, :, 2:]
     dataclasses.replace(drawn, query_rows=queries).save(tmp_path / "tasks.npz")
@@ -84,8 +84,8 @@ def test_tasks_of_other_data_are_refused(tmp_path, model, table, uneven_table):
             read()
 
 
-def test_one_task_is_too_few(table):
-    with pytest.raises(InputError, match="Got 1 tasks; expected at least 2"):
+def test_a_single_task_is_refused(table):
+    with pytest.raises(InputError, match="Got 1 tasks; an interval needs at least 2"):
         draw_tasks(table, num_tasks=1)
 
 
@@ -99,11 +99,11 @@ def changed(array, place, value):
     "change,message",
     [
         (lambda t: {"class_ids": changed(t.class_ids, (0, 0), 9)}, "random table has 9 classes"),
-        (lambda t: {"class_ids": changed(t.class_ids, (0, 0), t.class_ids[0, 1])}, "a class comes twice"),
+        (lambda t: {"class_ids": changed(t.class_ids, (0, 0), t.class_ids[0, 1])}, "a class occurs twice"),
         (lambda t: {"class_ids": t.class_ids[:, ::-1]}, "outside its class"),
-        (lambda t: {"class_ids": t.class_ids[:, :2]}, r"class_ids are of \(6, 2\), support_rows \(6, 3, 2\)"),
-        (lambda t: {"support_rows": changed(t.support_rows, (1, 1, 0), t.support_rows[1, 1, 1])}, "a row comes twice"),
-        (lambda t: {"query_rows": changed(t.query_rows, (1, 1, 0), t.support_rows[1, 1, 1])}, "a row comes twice"),
+        (lambda t: {"class_ids": t.class_ids[:, :2]}, r"class_ids \(6, 2\), support_rows \(6, 3, 2\)"),
+        (lambda t: {"support_rows": changed(t.support_rows, (1, 1, 0), t.support_rows[1, 1, 1])}, "a row occurs twice"),
+        (lambda t: {"query_rows": changed(t.query_rows, (1, 1, 0), t.support_rows[1, 1, 1])}, "a row occurs twice"),
         (lambda t: {"query_rows": t.query_rows[:, :, :2]}, "2 query rows for 4 queries"),
         (lambda t: {"query_rows": None}, r"no query rows, but not every class of random table has 2 \+ 4 rows"),
         (lambda t: vars(t.take(slice(1))), "1 tasks"),
@@ -116,7 +116,7 @@ def test_impossible_tasks_are_refused(tmp_path, table, change, message):
         Tasks.load(tmp_path / "tasks.npz", table)
 
 
-def test_files_that_are_no_task_files(tmp_path, table):
+def test_corrupt_and_other_files_are_refused(tmp_path, table):
     path = tmp_path / "tasks.npz"
     with pytest.raises(InputError, match=r"Cannot read .*tasks.npz .No such file"):
         Tasks.load(path, table)
@@ -140,7 +140,7 @@ def test_files_that_are_no_task_files(tmp_path, table):
             Tasks.load(tmp_path / name, table)
 
 
-def test_a_file_that_cannot_be_written(tmp_path, table):
+def test_unwritable_file(tmp_path, table):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"Cannot write .*tasks.npz"):
         draw_tasks(table, num_tasks=2).save(tmp_path / "file" / "tasks.npz")

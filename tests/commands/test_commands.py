@@ -37,13 +37,13 @@ def test_unknown_flag():
     assert_refused(command("train.py", "--inner_unrol_length=3"), "inner_unrol_length", "Did you mean")
 
 
-def test_stray_word_in_a_flagfile(tmp_path):
+def test_a_positional_argument_in_a_flagfile_is_refused(tmp_path):
     flagfile = tmp_path / "bad.cfg"
     flagfile.write_text("# a comment\n--num_latents=8\nouter_lr=0.1\n")
     assert_refused(command("train.py", f"--flagfile={flagfile}"), "'outer_lr=0.1'", "starting with --")
 
 
-def test_flagfile_that_is_not_there():
+def test_missing_flagfile():
     done = command("train.py", "--flagfile=configs/none.cfg")
     assert_refused(done, "Error: Unable to open flagfile: ", "none.cfg")
     assert "ERROR" not in done.stderr
@@ -54,7 +54,7 @@ def test_negative_inner_steps():
     assert_refused(done, "Error: inner_unroll_length=-1", "of at least 0.\nFlags: --inner_unroll_length\n")
 
 
-def test_missing_data_names_the_path_and_the_way_out(tmp_path):
+def test_missing_data_names_the_path_and_the_alternatives(tmp_path):
     done = command(
         "train.py",
         f"--flagfile={ROOT / 'configs' / 'mini_1shot.cfg'}",
@@ -67,7 +67,7 @@ def test_missing_data_names_the_path_and_the_way_out(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_evaluating_no_run(tmp_path):
+def test_evaluating_a_missing_run(tmp_path):
     assert_refused(command("evaluate.py", f"--checkpoint_path={tmp_path}"), "No run in", "train.py")
 
 
@@ -95,7 +95,7 @@ def test_values_out_of_bounds_are_refused_by_name(section, field, value):
         section(**{field: value})
 
 
-def test_configuration_goes_to_json_and_back():
+def test_configuration_json_round_trip():
     config = RunConfig(
         LEOConfig(kl_weight=0.756143), DataConfig(train_on_val=True), training=TrainingConfig(seed=2**40)
     )
@@ -106,7 +106,7 @@ def test_configuration_goes_to_json_and_back():
         RunConfig.from_json('{"model": {"colour": 1}}')
 
 
-def test_only_what_changes_the_run_differs():
+def test_only_settings_that_change_the_run_count_as_differences():
     config = RunConfig()
     moved = RunConfig(data=DataConfig(data_path="/elsewhere"), training=TrainingConfig(num_steps_limit=5))
     assert config.differences(moved) == []
@@ -179,7 +179,7 @@ class TestTrainerRefuses:
         with pytest.raises(InputError, match=r"dim 4, .* 3; expected equal"):
             trainer((self.rows, self.labels), (self.rows[:, :3], self.labels))
 
-    def test_run_folder_that_cannot_be_written(self, trainer, tmp_path):
+    def test_unwritable_run_directory(self, trainer, tmp_path):
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(InputError, match=r"Cannot write the run folder .*file/run"):
             trainer((self.rows, self.labels), run="file/run").run()

@@ -72,7 +72,7 @@ def few(monkeypatch):
     monkeypatch.setattr(evaluation.RegressionEvaluation, "_figures", lambda *arguments: {})
 
 
-def test_load_gives_the_regression_model_of_the_run(runs):
+def test_load_returns_the_regression_model_of_the_run(runs):
     for name, kind in (("leo", RegressionLEO), ("maml", RegressionMAML)):
         model, config = leo_tf.load(runs / name), RunDirectory(runs / name).config()
         built = problem_of(config).build_learner({}, seed=1)
@@ -163,7 +163,7 @@ def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypat
     assert all(baseline["tasks_digest"] == written["tasks_digest"] for baseline in written["baselines"].values())
 
 
-def test_the_figure_is_of_the_splits_own_stream(runs, evaluate_py, monkeypatch):
+def test_the_figure_shows_tasks_of_the_evaluated_split(runs, evaluate_py, monkeypatch):
     streams = []
     monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 2)
     choose = figure.choose_panels
@@ -172,7 +172,7 @@ def test_the_figure_is_of_the_splits_own_stream(runs, evaluate_py, monkeypatch):
     assert streams == [(0.3, leo_tf.randomness.VALIDATION)]
 
 
-def test_seed_runs_take_the_results_in_their_folders(few, runs, evaluate_py, capsys, monkeypatch):
+def test_seed_runs_reuse_stored_results(few, runs, evaluate_py, capsys, monkeypatch):
     flags_given = *FLAGS, "--shots_grid=2,5"
     theirs = RegressionResult.load(
         evaluate_py(*flags_given, run="seed5")["evaluation-test-24tasks-2_5shot-6samples.npz"]
@@ -226,7 +226,7 @@ def test_impossible_gaussian_processes_are_refused_before_any_work(runs, evaluat
         evaluate_py("--baselines=gaussian_process")
 
 
-def test_runs_that_do_not_compare(runs, evaluate_py, few):
+def test_incomparable_runs_are_refused(runs, evaluate_py, few):
     small = ("--num_tasks=10", "--samples=2", "--shots_grid=1")
     with pytest.raises(InputError, match=r"Got compare_to=.*classes, a classification run; expected a regression run"):
         evaluate_py(*small, f"--compare_to={runs / 'classes'}")
@@ -239,7 +239,7 @@ def test_runs_that_do_not_compare(runs, evaluate_py, few):
 
 
 @pytest.mark.parametrize("name,algorithm", [("leo", "LEO"), ("maml", "MAML")])
-def test_a_regression_run_is_no_classifier(runs, table, tmp_path, name, algorithm):
+def test_a_regression_run_is_not_taken_for_a_classifier(runs, table, tmp_path, name, algorithm):
     message = rf"Got a {algorithm} for regression; expected LEO for classification"
     for model in (runs / name, leo_tf.load(runs / name)):
         with pytest.raises(InputError, match=message):
@@ -254,7 +254,7 @@ def test_a_regression_run_is_no_classifier(runs, table, tmp_path, name, algorith
             leo_tf.FewShotClassifier(model).fit(np.eye(8), np.arange(8) % 2)
 
 
-def test_the_fingerprint_tells_configurations_of_regression_apart():
+def test_the_fingerprint_depends_on_the_regression_settings():
     from leo_tf.evaluation.fingerprint import fingerprint
 
     other = dataclasses.replace(CONFIG, regression=dataclasses.replace(CONFIG.regression, weight_spread=0.5))
@@ -262,7 +262,7 @@ def test_the_fingerprint_tells_configurations_of_regression_apart():
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_too_little_noise_for_ambiguity_leaves_that_out(evaluate_py, monkeypatch, caplog):
+def test_too_little_noise_for_ambiguity_leaves_it_out(evaluate_py, monkeypatch, caplog):
     """As with --noise_stddev=0.001: the rest of the evaluation is written all the same."""
     from leo_tf.regression import ambiguous
 

@@ -44,7 +44,7 @@ def test_an_error_after_tensorflow_was_loaded_is_the_last_line(tmp_path):
 
 
 @pytest.mark.parametrize("flag", ["--num_latents=100000000", "--metatrain_batch_size=9223372036854775808"])
-def test_absurd_sizes(flag):
+def test_huge_sizes_are_refused(flag):
     assert_refused(command("train.py", flag), "Flags: " + flag.split("=")[0], "expected a whole number from 1 to")
 
 

@@ -1,4 +1,4 @@
-"""What train.py says at its end."""
+"""The closing message of train.py."""
 
 import dataclasses
 from pathlib import Path
@@ -9,13 +9,13 @@ import pytest
 
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.problem import Classification
-from leo_tf.commands.train import last_words
+from leo_tf.commands.train import closing_message
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory):
-    """Of three ways, on data with two test classes."""
+    """A problem of three ways, on data with two test classes."""
     path = tmp_path_factory.mktemp("data")
     (path / "own").mkdir()
     rng = np.random.default_rng(0)
@@ -35,8 +35,8 @@ def ended(problem, steps, best, impatient):
     return SimpleNamespace(work=work, checkpoints=checkpoints, folder=folder, has_lost_patience=impatient)
 
 
-def test_the_end_says_what_was_reached_and_what_to_do_next(problem):
-    text = last_words(ended(problem, 6000, (0.7, 5500), False), 6000)
+def test_the_message_has_the_best_validation_and_the_next_commands(problem):
+    text = closing_message(ended(problem, 6000, (0.7, 5500), False), 6000)
     assert text == (
         "Trained 6000 steps in runs/own; best validation accuracy 70.00 % at step 5500.\n"
         "Next: python evaluate.py --checkpoint_path=runs/own --num_classes=2\n"
@@ -44,25 +44,30 @@ def test_the_end_says_what_was_reached_and_what_to_do_next(problem):
     )
 
 
-def test_patience_that_ended_is_named(problem):
-    text = last_words(ended(problem, 2000, (0.5, 500), True), 2000)
-    assert text.startswith(
-        "Trained 2000 of 6000 steps in runs/own, stopped by --patience=3; best validation accuracy 50"
+def test_the_message_names_the_command_group_if_that_was_called(problem, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["leo-tf train"])
+    assert "\nNext: leo-tf evaluate --checkpoint_path=runs/own" in closing_message(
+        ended(problem, 6000, (0.7, 5500), False), 6000
     )
 
 
-def test_a_kept_model_below_a_baseline_is_said_to_be(problem, monkeypatch):
+def test_the_message_says_that_patience_stopped_the_run(problem):
+    text = closing_message(ended(problem, 2000, (0.5, 500), True), 2000)
+    assert text.startswith("Trained 2000 of 6000 steps in runs/own, stopped by patience=3; best validation accuracy 50")
+
+
+def test_the_message_names_a_baseline_above_the_best_model(problem, monkeypatch):
     monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4, "logistic regression, PLDA": 0.6})
     end = "best validation accuracy 50.00 % at step 500"
-    assert f"{end}, below logistic regression's (PLDA), 60.00 %.\n" in last_words(
+    assert f"{end}, below logistic regression's (PLDA), 60.00 %.\n" in closing_message(
         ended(problem, 6000, (0.5, 500), False), 6000
     )
     monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4})
-    assert f"{end}.\n" in last_words(ended(problem, 6000, (0.5, 500), False), 6000)
+    assert f"{end}.\n" in closing_message(ended(problem, 6000, (0.5, 500), False), 6000)
 
 
 @pytest.mark.parametrize(("ways", "dataset"), [(2, "own"), (3, "not there")])
-def test_nothing_is_added_where_evaluation_needs_nothing_or_there_is_no_test_split(problem, ways, dataset):
+def test_no_evaluation_settings_if_none_are_needed_or_there_is_no_test_split(problem, ways, dataset):
     config = problem.config
     data, episodes = dataclasses.replace(config.data, dataset_name=dataset), EpisodeConfig(num_classes=ways)
     other = Classification(dataclasses.replace(config, data=data, episodes=episodes))

@@ -30,7 +30,7 @@ def result(accuracy, **fields):
     return EvaluationResult(accuracy, 1 - accuracy, *baselines, **{**defaults, **fields})
 
 
-def test_compare_is_scipys_paired_t_test():
+def test_compare_equals_scipys_paired_t_test():
     rng = np.random.default_rng(0)
     difficulty = rng.uniform(0.2, 0.8, 60)
     first = np.round(difficulty + 0.03 + 0.05 * rng.normal(size=60), 2)
@@ -47,7 +47,7 @@ def test_compare_is_scipys_paired_t_test():
     assert half_width < unpaired  # the tasks' difficulty cancels
 
 
-def test_the_other_way_round_is_the_negative():
+def test_swapping_the_runs_negates_the_difference():
     first, second = result([0.5, 0.7, 0.9, 0.4]), result([0.5, 0.6, 0.7, 0.5])
     there, back = compare(first, second), compare(second, first)
     assert there.difference.mean == pytest.approx(0.05, abs=1e-7) == -back.difference.mean
@@ -58,14 +58,14 @@ def test_the_other_way_round_is_the_negative():
     assert there.summary()["difference"] == {"mean": there.difference.mean, "half_width": there.difference.half_width}
 
 
-def test_a_run_with_itself_differs_by_exactly_zero():
+def test_a_run_compared_with_itself_differs_by_exactly_zero():
     same = result(np.random.default_rng(1).random(50))
     comparison = compare(same, same)
     assert comparison.difference == (0.0, 0.0)
     assert (comparison.wins, comparison.ties, comparison.losses, comparison.p_value) == (0, 50, 0, 1.0)
 
 
-def test_small_errors_are_no_ties():
+def test_small_differences_are_not_ties():
     """Mean squared errors of 1e-7 differ by much where one is twice the other."""
     values = np.array([1e-7, 3e-7, 2e-7])
     found = compare_paired(values, 2 * values, higher_is_better=False, measure="mse")
@@ -74,7 +74,7 @@ def test_small_errors_are_no_ties():
     assert str(found).startswith("mse -0.0000 +- ")
 
 
-def test_rounding_is_a_tie_and_one_difference_everywhere_is_certain():
+def test_rounding_is_a_tie_and_a_constant_difference_is_certain():
     values = np.array([0.25, 0.5, 0.125])
     assert compare_paired(values, values + 3e-8).ties == 3
     certain = compare_paired(values + 0.25, values)
@@ -91,7 +91,7 @@ def test_rounding_is_a_tie_and_one_difference_everywhere_is_certain():
         ({}, "different tasks: tasks_digest tttt"),
     ],
 )
-def test_different_tasks_are_refused_by_name(fields, named):
+def test_different_tasks_are_refused_with_the_differences(fields, named):
     with pytest.raises(InputError) as caught:
         compare(result([0.1, 0.2]), result([0.1, 0.2], tasks_digest="u" * 64, **fields))
     assert named in str(caught.value) and "Evaluate both" in str(caught.value)
@@ -114,17 +114,17 @@ def test_seed_summary_by_hand():
     assert str(summary) == "56.67 % +- 5.77 (standard deviation over 3 training seeds)"
 
 
-def test_seed_summary_refuses_what_is_no_scatter():
+def test_seed_summary_refuses_single_and_repeated_runs():
     run = result([0.4, 0.6], model_fingerprint="a")
     with pytest.raises(InputError, match=r"Got 1 runs; .* at least 2"):
         seed_summary([run])
-    with pytest.raises(InputError, match="same trained model comes twice"):
+    with pytest.raises(InputError, match="same trained model occurs twice"):
         seed_summary([run, result([0.5, 0.6], model_fingerprint="b"), dataclasses.replace(run)])
     with pytest.raises(InputError, match="different tasks"):
         seed_summary([run, result([0.5, 0.6], model_fingerprint="b", tasks_digest="u" * 64)])
 
 
-def test_results_go_to_a_file_and_back(tmp_path):
+def test_result_file_round_trip(tmp_path):
     run = result(np.random.default_rng(2).random(9), seed=7)
     run.save(tmp_path / "run.npz")
     back = EvaluationResult.load(tmp_path / "run.npz")

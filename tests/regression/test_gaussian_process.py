@@ -34,7 +34,7 @@ def kernel(tasks):
     return fit_kernel(tasks.support_x, tasks.support_y, NOISE)
 
 
-def test_predictions_by_the_book(tasks, kernel):
+def test_predictions_equal_the_textbook_formula(tasks, kernel):
     grid = np.linspace(-6, 6, 7)
     found = gaussian_process(tasks.support_x, tasks.support_y, grid, NOISE, kernel)
     for task in range(12):
@@ -47,7 +47,7 @@ def test_predictions_by_the_book(tasks, kernel):
         np.testing.assert_allclose(found.stddev[task], np.sqrt(variance), atol=1e-8)
 
 
-def test_one_kernel_for_all_is_the_likeliest(tasks, kernel):
+def test_the_shared_kernel_has_the_highest_likelihood(tasks, kernel):
     """No step along any hyper-parameter that stays within the bounds does noticeably better."""
 
     def total(theta):
@@ -60,7 +60,7 @@ def test_one_kernel_for_all_is_the_likeliest(tasks, kernel):
         assert total(np.clip(kernel.theta + step, *np.log([1e-3, 1e3]))) < best + 1e-4
 
 
-def test_a_kernel_for_each_task(tasks):
+def test_a_kernel_per_task(tasks):
     """Is the one that `fit_kernel` finds for this task alone, whatever the other tasks are."""
     grid = np.linspace(-5, 5, 11)
     with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def test_a_kernel_for_each_task(tasks):
         np.testing.assert_allclose(found.stddev[task], expected.stddev[0], atol=0.02)
 
 
-def test_samples_have_its_mean_and_spread(tasks, kernel):
+def test_samples_have_the_mean_and_standard_deviation(tasks, kernel):
     found = gaussian_process(tasks.support_x, tasks.support_y, np.linspace(-5, 5, 4), NOISE, kernel)
     samples = found.sample(4000, 0)
     assert samples.shape == (4000, 12, 4)
@@ -82,7 +82,7 @@ def test_samples_have_its_mean_and_spread(tasks, kernel):
     np.testing.assert_array_equal(samples, found.sample(4000, 0))
 
 
-def test_mistakes(tasks, monkeypatch):
+def test_user_errors(tasks, monkeypatch):
     x, y = tasks[:2]
     with pytest.raises(InputError, match=r"Got support_x \[12, 6, 1\] and support_y \[12, 5, 1\]; expected the same"):
         fit_kernel(x, y[:, :5])

@@ -26,7 +26,7 @@ def brute_force(functions, x, y):
 
 
 @pytest.mark.parametrize("shots", [1, 2, 5, 20])
-def test_against_a_plain_grid(shots):
+def test_equals_integration_on_a_plain_grid(shots):
     support_x, support_y = arrays(4, shots)
     found = exact_posterior(support_x, support_y, NOISE)
     slope, intercept = -3 + 6 * MIDPOINTS[:, None], -3 + 6 * MIDPOINTS
@@ -39,7 +39,7 @@ def test_against_a_plain_grid(shots):
         np.testing.assert_allclose(found.mean(GRID)[task], (line_mean + sinusoid_mean) / (line + sinusoid), atol=1e-3)
 
 
-def test_against_draws_from_the_prior():
+def test_equals_weighted_draws_from_the_prior():
     """Within five standard errors of weighing 400,000 prior functions by their likelihood."""
     count, rng = 400_000, np.random.default_rng(0)
     support_x, support_y = arrays(6, 3, seed=5)
@@ -62,7 +62,7 @@ def test_against_draws_from_the_prior():
 
 
 @pytest.mark.parametrize("shots,noise", [(1, 0.3), (2, 0.3), (3, 0.3), (5, 0.3), (10, 0.3), (20, 0.3), (5, 0.02)])
-def test_more_nodes_change_nothing(monkeypatch, shots, noise):
+def test_more_nodes_do_not_change_the_result(monkeypatch, shots, noise):
     support = arrays(150, shots)
     found = exact_posterior(*support, noise)
     monkeypatch.setattr(module, "_NODES", 30)
@@ -72,7 +72,7 @@ def test_more_nodes_change_nothing(monkeypatch, shots, noise):
     np.testing.assert_allclose(found.mean(GRID), finer.mean(GRID), atol=1e-6)
 
 
-def test_least_squares():
+def test_many_points_give_least_squares():
     """Many points on a line inside the box: nothing is cut off, and the posterior is that of linear regression."""
     rng = np.random.default_rng(1)
     x = rng.uniform(-5, 5, 20)
@@ -103,7 +103,7 @@ def test_samples_have_the_posterior_mean(shots):
 
 
 @pytest.mark.parametrize("shots", [1, 5])
-def test_it_is_calibrated(shots):
+def test_the_posterior_is_calibrated(shots):
     """Truths drawn by the sampler are exchangeable with posterior samples; wrong beliefs about the noise show."""
     sampler = RegressionSampler(shots, 1, NOISE)
     support_x, support_y = (np.asarray(part, np.float64) for part in sampler.sample(8, 0, 1000)[:2])
@@ -118,7 +118,7 @@ def test_it_is_calibrated(shots):
         assert crps(other, truth).mean() > crps(samples, truth).mean()
 
 
-def test_batches_and_tensors_and_points_of_ones_own(monkeypatch):
+def test_batches_tensors_and_points_per_task(monkeypatch):
     episode = RegressionSampler(3, 1, NOISE).sample(0, 0, 20)
     whole = exact_posterior(*episode[:2], NOISE)
     mean, samples = whole.mean(GRID), whole.sample(GRID, 6, 0)
@@ -130,14 +130,14 @@ def test_batches_and_tensors_and_points_of_ones_own(monkeypatch):
     np.testing.assert_allclose(parts.sample(GRID, 6, 0), samples, rtol=1e-9, atol=1e-9)
 
 
-def test_points_no_function_passes():
+def test_points_that_no_function_passes_through():
     found = exact_posterior(np.array([[[0.0], [1.0]]]), np.array([[[50.0], [-70.0]]]), NOISE)
     samples = found.sample(GRID, 10, 0)
     assert np.isfinite(found.mean(GRID)).all() and np.isfinite(samples).all()
     assert 0 <= found.sinusoid_probability[0] <= 1 and np.abs(samples).max() <= 18
 
 
-def test_mistakes():
+def test_user_errors():
     x = np.zeros((2, 3, 1))
     with pytest.raises(InputError, match=r"Got support_x \[2, 3, 1\] and support_y \[2, 3\]; expected finite numbers"):
         exact_posterior(x, x[..., 0])

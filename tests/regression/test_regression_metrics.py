@@ -8,13 +8,13 @@ from leo_tf import InputError
 from leo_tf.regression.metrics import coverage, crps, squared_error
 
 
-def test_squared_error_is_of_the_mean():
+def test_squared_error_of_the_mean():
     samples = np.array([[[1.0, 2.0], [0.0, 0.0]], [[3.0, 2.0], [0.0, 4.0]]])
     np.testing.assert_allclose(squared_error(samples, np.array([[0.0, 5.0], [1.0, 2.0]])), [(4 + 9) / 2, 0.5])
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_crps_by_its_definition(count):
+def test_crps_equals_its_definition(count):
     rng = np.random.default_rng(0)
     samples, truth = rng.normal(size=(count, 3, 4)), rng.normal(size=(3, 4))
     expected = np.zeros(3)
@@ -72,12 +72,12 @@ def test_coverage_counts_points():
 
 @pytest.mark.parametrize("score", [squared_error, crps, lambda samples, truth: coverage(samples, truth, [0.5])])
 @pytest.mark.parametrize("samples", [(0, 3, 4), (3, 4), (5, 3, 1)])
-def test_shapes_that_do_not_agree(score, samples):
+def test_wrong_shapes_are_refused(score, samples):
     with pytest.raises(InputError, match=r"Got samples \[.*\] and truth \[3, 4\]; expected \[samples, tasks, points\]"):
         score(np.zeros(samples), np.zeros((3, 4)))
 
 
 @pytest.mark.parametrize("levels", [[0.0], [50], 0.5, [np.nan]])
-def test_levels_that_are_none(levels):
+def test_impossible_levels_are_refused(levels):
     with pytest.raises(InputError, match=r"Got levels=.*expected a list of numbers between 0 and 1"):
         coverage(np.zeros((2, 1, 1)), np.zeros((1, 1)), levels)

@@ -82,7 +82,7 @@ def test_summary(result):
 
 def test_text(result):
     head, columns, first, last = str(result).splitlines()
-    assert head == "LEO, 4 tasks, 20 samples a task" and columns.split()[:6] == [
+    assert head == "LEO, 4 tasks, 20 samples per task" and columns.split()[:6] == [
         "mse",
         "sinusoids",
         "lines",
@@ -109,7 +109,7 @@ def test_comparison(result):
     assert str(same.difference.mean) == "0.0"  # not -0.0
 
 
-def test_over_seeds(result):
+def test_summary_over_seeds(result):
     """Mean and standard deviation of the runs' mean squared errors, at each number of shots."""
     other = dataclasses.replace(result, task_squared_error=2 * result.task_squared_error, model_fingerprint="c" * 64)
     found = seed_summary([result, other], 5)
@@ -117,7 +117,7 @@ def test_over_seeds(result):
     assert str(found) == "mse 0.3750 +- 0.1768 (standard deviation over 2 training seeds)"
 
 
-def test_other_tasks_and_shots_do_not_compare(result):
+def test_other_tasks_and_shots_are_refused(result):
     other = dataclasses.replace(result, tasks_digest="c" * 64)
     with pytest.raises(InputError, match=r"different tasks: tasks_digest aaaaaaaaaaaa\.\.\. != cccccccccccc\."):
         compare(result, other, 1)
@@ -127,7 +127,7 @@ def test_other_tasks_and_shots_do_not_compare(result):
 
 
 @pytest.mark.parametrize("make", [lambda result: result, single])
-def test_file_there_and_back(result, make, tmp_path):
+def test_file_round_trip(result, make, tmp_path):
     made, path = make(result), tmp_path / "result.npz"
     made.save(path)
     loaded = RegressionResult.load(path)
@@ -138,7 +138,7 @@ def test_file_there_and_back(result, make, tmp_path):
     assert str(loaded) == str(made)
 
 
-def test_damaged_files(result, tmp_path):
+def test_corrupt_files(result, tmp_path):
     path = tmp_path / "result.npz"
     with pytest.raises(
         InputError, match=r"Cannot read .*result\.npz .*; expected the per-task results of a regression"

@@ -9,7 +9,7 @@ from leo_tf.regression.baselines.truncated_normal import truncated_normal
 
 @pytest.mark.parametrize("centre", [-40.0, -3.5, 0.0, 2.0, 5.2, 60.0])
 @pytest.mark.parametrize("stddev", [0.1, 1.0, 30.0])
-def test_as_scipy(centre, stddev):
+def test_equals_scipy(centre, stddev):
     ours = truncated_normal(np.array(1 / stddev**2), np.array(centre / stddev**2), -3.0, 5.0)
     theirs = stats.truncnorm((-3 - centre) / stddev, (5 - centre) / stddev, centre, stddev)
     probabilities = np.array([0.0, 1e-6, 0.3, 0.5, 0.9, 1 - 1e-6])
@@ -19,7 +19,7 @@ def test_as_scipy(centre, stddev):
 
 
 @pytest.mark.parametrize("precision,linear", [(0.0, 0.0), (1e-9, -1e-5), (0.3, 2.0), (50.0, -300.0), (4.0, 0.1)])
-def test_as_integrated(precision, linear):
+def test_equals_numerical_integration(precision, linear):
     def density(z):
         return np.exp(linear * z - 0.5 * precision * z**2)
 

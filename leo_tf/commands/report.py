@@ -51,7 +51,7 @@ def _print_and_save(job: EvaluationJob, about: Mapping[str, Any], output: Path) 
     if advice:
         print(advice)
     initialization = job.folder.initialization()
-    if initialization.chosen:
+    if initialization and initialization.chosen:
         print(f"chosen on validation tasks before training: {initialization}")
         about = {**about, "initialization": initialization.record()}
     if baselines:

@@ -101,6 +101,10 @@ class Evaluation:
     ) -> None:
         self.config, self.request, self.trained = config, request, trained or config
         self.data_record = data_record
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Check the request, and derive from it what the evaluation needs."""
 
     @property
     def name(self) -> str:

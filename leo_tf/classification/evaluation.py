@@ -4,12 +4,9 @@ import dataclasses
 import functools
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from leo_tf import randomness
 from leo_tf.classification.analysis_target import ClassificationTarget
@@ -28,13 +25,13 @@ from leo_tf.classification.diagnostics import Circumstances, below_baselines
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from
-from leo_tf.config import DataConfig, RunConfig
+from leo_tf.config import DataConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.problem import Evaluation, EvaluationReport, EvaluationRequest, Extras
+from leo_tf.problem import Evaluation, EvaluationReport, Extras
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
@@ -114,21 +111,14 @@ def _evaluate(
     batch_size = workers.batch_size(len(tasks), batch_size)
     evaluator = Evaluator(adapted_by(model), sampler_of(table, tasks, model), batch_size)
     scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
-    return EvaluationResult(
-        task_accuracy=scores.accuracy,
-        task_loss=scores.loss,
-        baseline_names=np.array([each.title for each in baselines]),
-        task_baselines=np.stack([each.accuracy for each in baselines]),
-        ways=tasks.ways,
-        shots=tasks.shots,
-        queries=tasks.queries,
-        seed=tasks.seed,
-        stream=tasks.stream,
-        data_digest=tasks.data_digest,
-        tasks_digest=tasks.digest,
+    seconds = time.perf_counter() - start
+    return EvaluationResult.from_scores(
+        scores,
+        baselines,
+        tasks,
         model_fingerprint=fingerprint(model),
         algorithm=model.algorithm,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
     )
 
 
@@ -137,14 +127,8 @@ class ClassificationEvaluation(Evaluation):
 
     result_type = EvaluationResult
 
-    def __init__(
-        self,
-        config: RunConfig,
-        request: EvaluationRequest,
-        trained: RunConfig | None = None,
-        data_record: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(config, request, trained, data_record)
+    def _set_up(self) -> None:
+        config, request = self.config, self.request
         self._requested = requested(request.baselines)
         self.title = f"{config.data.dataset_name} {request.split}: "
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks

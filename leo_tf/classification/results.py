@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -46,6 +47,27 @@ class EvaluationResult(Result):
     model_fingerprint: str
     algorithm: str  # the model's name
     seconds: float
+
+    @classmethod
+    def from_scores(cls, scores: Any, baselines: Sequence[Any], tasks: Any, **model: Any) -> Self:
+        """Build the result of a model from its Scores.
+
+        Args:
+          scores: Scores, or BaselineScores.
+          baselines: BaselineScores on the same tasks.
+          tasks: Tasks.
+          **model: the fields `model_fingerprint`, `algorithm` and `seconds`.
+        """
+        names = ("ways", "shots", "queries", "seed", "stream", "data_digest")
+        return cls(
+            task_accuracy=scores.accuracy,
+            task_loss=scores.loss,
+            baseline_names=np.array([each.title for each in baselines]),
+            task_baselines=np.stack([each.accuracy for each in baselines]),
+            **{name: getattr(tasks, name) for name in names},
+            tasks_digest=tasks.digest,
+            **model,
+        )
 
     @property
     def num_tasks(self) -> int:

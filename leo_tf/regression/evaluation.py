@@ -3,16 +3,14 @@
 import functools
 import importlib.util
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from leo_tf import randomness
-from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.problem import Evaluation, EvaluationReport, EvaluationRequest, Extras
+from leo_tf.problem import Evaluation, EvaluationReport, Extras
 from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.analysis_target import RegressionTarget
 from leo_tf.regression.baselines.evaluation import evaluate_gaussian_process, evaluate_posterior
@@ -67,14 +65,8 @@ class RegressionEvaluation(Evaluation):
 
     result_type = RegressionResult
 
-    def __init__(
-        self,
-        config: RunConfig,
-        request: EvaluationRequest,
-        trained: RunConfig | None = None,
-        data_record: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(config, request, trained, data_record)
+    def _set_up(self) -> None:
+        request = self.request
         if request.split not in _STREAMS:
             raise InputError(f"Got split={request.split}; expected val or test for a regression run.", "split")
         if request.samples is not None and request.samples < 1:
@@ -85,7 +77,7 @@ class RegressionEvaluation(Evaluation):
             raise InputError(
                 f"Got shots_grid={given}; expected whole numbers from 1 to {MOST_SHOTS}, as 1,5,20.", "shots_grid"
             )
-        self._noise = config.regression.noise_stddev
+        self._noise = self.config.regression.noise_stddev
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         self._samples = request.samples or _SAMPLES
         if request.baselines:

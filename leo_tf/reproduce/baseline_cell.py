@@ -59,8 +59,6 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationR
     Raises:
       InputError: the data cannot be read or have no such tasks.
     """
-    import numpy as np
-
     from leo_tf.classification import draw_tasks
     from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by
     from leo_tf.classification.evaluation import load_table
@@ -78,18 +76,10 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationR
     found = scoring.measure(baseline, space)
     others = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
     chosen = f", {found.hyperparameter}={found.choice.value:g}" if found.choice else ""
-    result = EvaluationResult(
-        task_accuracy=found.accuracy,
-        task_loss=found.loss,
-        baseline_names=np.array([each.title for each in others]),
-        task_baselines=np.stack([each.accuracy for each in others]),
-        ways=tasks.ways,
-        shots=tasks.shots,
-        queries=tasks.queries,
-        seed=tasks.seed,
-        stream=tasks.stream,
-        data_digest=tasks.data_digest,
-        tasks_digest=tasks.digest,
+    result = EvaluationResult.from_scores(
+        found,
+        others,
+        tasks,
         model_fingerprint=f"{found.title}{chosen}",
         algorithm=found.title,
         seconds=found.seconds,

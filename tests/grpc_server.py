@@ -27,11 +27,7 @@ def serving(signatures):
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected {kinds}")
             try:
                 outputs = signature(**{name: tf.constant(array) for name, array in inputs.items()})
-            except (
-                tf.errors.InvalidArgumentError,
-                TypeError,
-                ValueError,
-            ) as error:  # the last two are raised for inputs that do not match the signature
+            except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             response = predict_pb2.PredictResponse()
             for name, tensor in outputs.items():

@@ -1,7 +1,7 @@
-"""How files are spoiled, and what is asked of every reader: it reads, or refuses with the one documented error.
+"""Corruption of valid files, and the property of every reader: it reads a file, or refuses it with InputError.
 
-A property is a function of a drawn example. `fuzz` tries it on many, `EFFORT` says on how many: few by default, always
-the same ones; with `pytest -m long` twenty times as many, other ones at every start.
+A property is a function of a drawn example. `fuzz` checks it on many examples; `EFFORT` parametrises how many: few by
+default, always the same ones; with `pytest -m long` twenty times as many, different ones in every session.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from leo_tf.errors import InputError
 
 EFFORT = pytest.mark.parametrize("effort", [1, pytest.param(20, marks=pytest.mark.long)], ids=["quick", "long"])
-_TELLING = (b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0" * 8, b"9" * 20, b"\n", b"-1", b"1e999")
+_PIECES = (b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0" * 8, b"9" * 20, b"\n", b"-1", b"1e999")
 _KINDS = ("flip", "cut off", "insert", "overwrite", "leave out", "repeat", "swap")
 
 
 def fuzz(strategy, check, examples, effort):
-    """Try a property on so many examples of a strategy, times the effort."""
+    """Check a property on `examples` times `effort` examples of a strategy."""
     long = effort > 1
     how = settings(
         max_examples=examples * effort,
         derandomize=not long,
         database=None,
-        deadline=20_000,  # milliseconds: no file takes longer
+        deadline=20_000,  # milliseconds per file
         print_blob=True,
         phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if long else [])],
         suppress_health_check=list(HealthCheck),
@@ -35,12 +35,12 @@ def fuzz(strategy, check, examples, effort):
 
 @st.composite
 def mutated(draw, originals, most=4):
-    """Draw one of some byte strings with a few changes."""
+    """Draw one of the byte strings, with a few changes."""
     content = bytearray(draw(st.sampled_from(originals)))
     for _ in range(draw(st.integers(1, most))):
         kind, at = draw(st.sampled_from(_KINDS)), draw(st.integers(0, max(0, len(content) - 1)))
         end = min(len(content), at + draw(st.integers(1, 64)))
-        piece = draw(st.sampled_from(_TELLING) | st.binary(min_size=1, max_size=8))
+        piece = draw(st.sampled_from(_PIECES) | st.binary(min_size=1, max_size=8))
         if kind == "flip" and content:
             content[at] ^= 1 << draw(st.integers(0, 7))
         elif kind == "cut off":
@@ -59,14 +59,14 @@ def mutated(draw, originals, most=4):
     return bytes(content)
 
 
-def spoiled(*originals):
-    """Return a strategy of bytes: valid files with a few changes, now and then bytes that never were a file."""
+def corrupted(*originals):
+    """Return a strategy of bytes: valid files with a few changes, sometimes arbitrary bytes."""
     return st.one_of(mutated(list(originals)), mutated(list(originals)), mutated(list(originals)), st.binary())
 
 
 @contextlib.contextmanager
 def refusing():
-    """Accept the one documented error, if its message has a length that a person reads."""
+    """Accept InputError if its message has a readable length."""
     try:
         yield
     except InputError as error:
@@ -75,11 +75,11 @@ def refusing():
 
 @contextlib.contextmanager
 def little_memory(most):
-    """Require that Python and NumPy never hold more than so many bytes that they did not hold before."""
+    """Require that Python and NumPy never allocate more than `most` bytes in the block, beyond what is freed."""
     tracemalloc.start()
     try:
         yield
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < most, f"{peak:,} bytes were taken"
+    assert peak < most, f"{peak:,} bytes were allocated"

@@ -1,4 +1,4 @@
-"""Pickles that run something when Python loads them: every operation that calls, and other ways to a function."""
+"""Pickles that run code when Python loads them: by every operation that calls, and by other ways to a function."""
 
 import pickle
 import struct
@@ -29,7 +29,7 @@ def call(function, *arguments):
 
 
 def malicious_pickles(marker):
-    """Return {name: operations that make the file `marker`}, each leaving one object on the stack.
+    """Return {name: operations that create the file `marker`}; each leaves one object on the stack.
 
     Args:
       marker: path, without quotes or spaces.

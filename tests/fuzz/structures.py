@@ -1,4 +1,4 @@
-"""Values of JSON and TOML, and valid documents of them with a part changed at any depth."""
+"""Values of JSON and TOML, and valid documents with parts changed at any depth."""
 
 import copy
 import datetime
@@ -15,13 +15,13 @@ _nested = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=6,
 )
-values = st.sampled_from([_odd, _odd, _nested]).flatmap(lambda kind: kind)  # mostly what stands where it should not
+values = st.sampled_from([_odd, _odd, _nested]).flatmap(lambda kind: kind)  # mostly values of the wrong kind
 times = st.sampled_from([datetime.date(2026, 1, 1), datetime.time(1, 2), datetime.datetime(2026, 1, 1, 2, 3)])
 
 
 @st.composite
 def changed(draw, documents, replacements=values, most=3):
-    """Draw one of some documents with parts replaced, left out, renamed or added."""
+    """Draw one of the documents with parts replaced, left out or added."""
     document = copy.deepcopy(draw(st.sampled_from(documents)))
     for _ in range(draw(st.integers(1, most))):
         place, steps = document, draw(st.integers(0, 3))

@@ -1,13 +1,14 @@
-"""Archives and arrays of NumPy, spoiled or declaring what they do not hold: read or refused, in little memory."""
+"""NumPy files that are corrupted or declare what they do not hold are read or refused, in little memory."""
 
 import io
 import json
+import pickle
 import struct
 import zipfile
 
 import numpy as np
 import pytest
-from fuzzing import EFFORT, fuzz, little_memory, refusing, spoiled
+from fuzzing import EFFORT, corrupted, fuzz, little_memory, refusing
 from hypothesis import strategies as st
 
 from leo_tf import EmbeddingTable
@@ -54,7 +55,7 @@ def finite(path):
 
 
 @EFFORT
-def test_spoiled_archives_of_embeddings(tmp_path, effort):
+def test_corrupted_archives_of_embeddings(tmp_path, effort):
     file = tmp_path / "own" / "train.npz"
     file.parent.mkdir()
 
@@ -67,11 +68,11 @@ def test_spoiled_archives_of_embeddings(tmp_path, effort):
 
     paths = np.array([f"{n}.jpg" for n in range(12)])
     originals = [*archives(embeddings=ROWS, labels=LABELS), *archives(embeddings=ROWS, labels=LABELS, paths=paths)]
-    fuzz(spoiled(*originals), check, 200, effort)
+    fuzz(corrupted(*originals), check, 200, effort)
 
 
 @EFFORT
-def test_spoiled_arrays_of_embeddings(tmp_path, effort):
+def test_corrupted_arrays_of_embeddings(tmp_path, effort):
     (tmp_path / "train.json").write_text(json.dumps(LABELS.tolist()))
 
     def check(content):
@@ -79,7 +80,7 @@ def test_spoiled_arrays_of_embeddings(tmp_path, effort):
         with little_memory(MOST), refusing():
             finite(tmp_path / "train.npy")
 
-    fuzz(spoiled(array(ROWS), array(ROWS.T.copy().T), array(ROWS.astype(np.float64))), check, 150, effort)
+    fuzz(corrupted(array(ROWS), array(ROWS.T.copy().T), array(ROWS.astype(np.float64))), check, 150, effort)
 
 
 def result(tasks=5, baselines=("nearest class mean",), **more):
@@ -113,14 +114,14 @@ USES = {
 
 
 def use(found):
-    """Do everything that is done with a result."""
+    """Use a result in every way."""
     for each in USES.values():
         with refusing():
             each(found)
 
 
 @EFFORT
-def test_spoiled_results_of_evaluations(tmp_path, effort):
+def test_corrupted_results_of_evaluations(tmp_path, effort):
     file = tmp_path / "evaluation.npz"
 
     def check(content):
@@ -128,12 +129,12 @@ def test_spoiled_results_of_evaluations(tmp_path, effort):
         with little_memory(MOST), refusing():
             use(EvaluationResult.load(file))
 
-    fuzz(spoiled(saved(result(), tmp_path), saved(result(2), tmp_path)), check, 100, effort)
+    fuzz(corrupted(saved(result(), tmp_path), saved(result(2), tmp_path)), check, 100, effort)
 
 
 @st.composite
 def claimed(draw, fields):
-    """Draw an npz of the fields, some of which are of other types and shapes, or declare others than they have."""
+    """Draw an npz file of the fields, with wrong types and shapes or wrong declarations of them."""
     content, written = io.BytesIO(), {}
     for name, value in fields.items():
         kind = draw(st.sampled_from(["as it is"] * 6 + ["left out", "other type", "other shape", "declared"]))
@@ -167,7 +168,7 @@ def claimed(draw, fields):
 def test_archives_of_other_types_and_shapes(tmp_path, what, effort):
     file = tmp_path / "some_images.npz"
     np.save(tmp_path / "labels.npy", [0, 1])
-    (tmp_path / "labels.pkl").write_bytes(__import__("pickle").dumps({"labels": [0, 1]}))
+    (tmp_path / "labels.pkl").write_bytes(pickle.dumps({"labels": [0, 1]}))
     tasks = draw_tasks(TABLE, ways=2, shots=1, queries=2, num_tasks=3)
     tasks.save(tmp_path / "tasks.npz")
     with np.load(tmp_path / "tasks.npz") as archive:

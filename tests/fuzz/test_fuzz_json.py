@@ -1,11 +1,11 @@
-"""The JSON files that runs, exports and data bring along: read, or refused with a message."""
+"""JSON files of runs, exports and data are read or refused."""
 
 import json
 import math
 
 import numpy as np
 import pytest
-from fuzzing import EFFORT, fuzz, little_memory, refusing, spoiled
+from fuzzing import EFFORT, corrupted, fuzz, little_memory, refusing
 from hypothesis import strategies as st
 from structures import changed
 
@@ -15,7 +15,7 @@ from leo_tf.data.download import _is_ready as is_ready
 from leo_tf.data.extractor_metadata import overlap_warning, read_extractor_metadata
 from leo_tf.data.readers import read_split
 from leo_tf.execution.job import Job
-from leo_tf.export import served
+from leo_tf.export import adapter
 from leo_tf.features.extractor import Extractor
 from leo_tf.features.settings import PretrainConfig
 from leo_tf.runs import RunDirectory
@@ -38,13 +38,14 @@ DESCRIPTION = {
     "model": {"num_latents": 4, "feature_transform": "none"},
     "embedding_dim": 8,
     "normalize_embeddings": True,
+    "has_transform": False,
     "temperature": 1.5,
     "signatures": {"adapt": "a"},
 }
 
 
 def config(folder):
-    """As every command begins."""
+    """Read a configuration as every command does."""
     run = RunDirectory(folder)
     read = run.config()
     assert RunConfig.from_json(read.to_json()) == read
@@ -54,7 +55,7 @@ def config(folder):
 
 
 def data(folder):
-    """As a learner is built of a run, without building it."""
+    """Check the record of data as for building a learner, without building large ones."""
     record = RunDirectory(folder).data()
     (folder / "config.json").write_text(RunConfig().to_json())
     RunDirectory(folder).claim(RunConfig(), record)
@@ -64,7 +65,7 @@ def data(folder):
 
 
 def temperature(folder):
-    """As an export begins, of a run whose best step is 7."""
+    """Read the temperature of a run whose best step is 7."""
     (folder / "config.json").write_text(RunConfig().to_json())
     run = RunDirectory(folder)
     run.best_step = lambda: 7
@@ -83,13 +84,13 @@ def extractor(folder):
 
 
 def description(folder):
-    """As a SavedModel is loaded."""
-    normalize, temperature = served.facts_of(folder)
+    """Read the description of a SavedModel."""
+    normalize, temperature, _ = adapter.read_preparation(folder)
     assert isinstance(normalize, bool) and math.isfinite(temperature) and temperature > 0
 
 
 def finished(folder):
-    """As a command sees whether a job was done before."""
+    """Check whether a job is finished."""
     Job("job", folder, (("train.py", ()),)).finished()
 
 
@@ -98,13 +99,13 @@ def pretraining(folder):
 
 
 def labels(folder):
-    """Labels beside an array of rows."""
+    """Read labels beside an array of rows."""
     np.save(folder / "train.npy", np.ones((3, 2), np.float32))
     read_split(folder / "train.npy")
 
 
 def downloaded(folder):
-    """What was downloaded before."""
+    """Read the record of a download."""
     is_ready(folder)
 
 
@@ -142,4 +143,4 @@ def test_json(tmp_path, name, effort):
             read(tmp_path)
 
     as_text = st.builds(lambda document: json.dumps(document).encode(), changed(documents))
-    fuzz(st.one_of(as_text, as_text, spoiled(*texts)), check, 120, effort)
+    fuzz(st.one_of(as_text, as_text, corrupted(*texts)), check, 120, effort)

@@ -1,10 +1,10 @@
-"""Lists in CSV: the files of a split, the metrics of a run."""
+"""CSV files: the file list of a split, the metrics of a run."""
 
 import csv
 import io
 
 import pytest
-from fuzzing import EFFORT, fuzz, little_memory, refusing, spoiled
+from fuzzing import EFFORT, corrupted, fuzz, little_memory, refusing
 from hypothesis import strategies as st
 
 from leo_tf import RunConfig
@@ -34,7 +34,7 @@ CELLS += ["1e999", "nan", "9" * 5000, "²", "40", "80"]
 
 
 def table(header):
-    """Return a strategy of CSV files with this header, or one that has lost or gained a column."""
+    """Return a strategy of CSV files with this header, or with a column more or less."""
     names = st.sampled_from([header, header, header, header[1:], [*header, "more"], [], header * 2])
     cell, width = st.sampled_from(CELLS), len(header)
     rows = st.lists(st.lists(cell, min_size=width, max_size=width) | st.lists(cell, max_size=width + 1), max_size=4)
@@ -61,11 +61,11 @@ def test_lists_of_images(tmp_path, effort):
             assert len(source.names) == len(source.labels) > 0 and all(source.labels)
             assert source.read(0) == b"not read here"
 
-    fuzz(st.one_of(table(["filename", "label"]), spoiled(valid)), check, 200, effort)
+    fuzz(st.one_of(table(["filename", "label"]), corrupted(valid)), check, 200, effort)
 
 
 def continued(file, header):
-    """As a run that goes on from step 40."""
+    """Read metrics as a run does that resumes at step 40."""
     rows = monitoring._drop_rows_after(file, 40, header)
     means = monitoring._since_validation(rows, 40, ["loss"])
     means.add(10**6, {"loss": 1.0})
@@ -91,4 +91,4 @@ def test_metrics(tmp_path, use, effort):
         with little_memory(32e6), refusing():
             uses[use]()
 
-    fuzz(st.one_of(table(header), spoiled(valid)), check, 100, effort)
+    fuzz(st.one_of(table(header), corrupted(valid)), check, 100, effort)

@@ -1,4 +1,4 @@
-"""Pickles of embeddings and of images: read or refused, nothing of them is ever run, and they take little memory."""
+"""Pickles of embeddings and images are read or refused, never executed, and need little memory."""
 
 import io
 import pickle
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzzing import EFFORT, fuzz, little_memory, mutated, refusing, spoiled
+from fuzzing import EFFORT, corrupted, fuzz, little_memory, mutated, refusing
 from hypothesis import strategies as st
 from malicious_pickles import call, malicious_pickles, name, text
 
@@ -25,7 +25,7 @@ PIXELS = np.arange(4 * 5 * 5 * 3, dtype=np.uint8).reshape(4, 5, 5, 3)
 
 
 def written(content):
-    """Return a content pickled by every protocol."""
+    """Return pickles of a content by every protocol."""
     return [pickle.dumps(content, protocol=protocol) for protocol in range(6)]
 
 
@@ -43,7 +43,7 @@ IMAGES = [
 
 @pytest.fixture
 def file(tmp_path):
-    """Where a pickle is written."""
+    """The path of a pickle."""
     return tmp_path / "train_embeddings.pkl"
 
 
@@ -61,48 +61,48 @@ def read_images(path):
 @pytest.mark.parametrize(
     "read,originals", [(read_embeddings, EMBEDDINGS), (read_images, IMAGES)], ids=["rows", "images"]
 )
-def test_spoiled_pickles(file, read, originals, effort):
+def test_corrupted_pickles(file, read, originals, effort):
     def check(content):
         file.write_bytes(content)
         with little_memory(32e6), refusing():
             read(file)
 
-    fuzz(spoiled(*originals), check, 250, effort)
+    fuzz(corrupted(*originals), check, 250, effort)
 
 
-def test_the_weapons_are_sharp(tmp_path):
-    """Python's own pickle makes the marker with every one of them, so that its absence below says something."""
-    for number, weapon in enumerate(malicious_pickles("")):
+def test_pythons_own_reader_executes_malicious_pickles(tmp_path):
+    """Each of them creates its marker, so that a missing marker in the next test proves something."""
+    for number, kind in enumerate(malicious_pickles("")):
         marker = tmp_path / f"marker{number}"
-        loaded = io.BytesIO(malicious_pickles(marker)[weapon] + pickle.STOP)
+        content = io.BytesIO(malicious_pickles(marker)[kind] + pickle.STOP)
         try:
-            pickle.load(loaded)
+            pickle.load(content)
         except (TypeError, pickle.UnpicklingError) as error:
-            pytest.fail(f"{weapon}: {error}")
+            pytest.fail(f"{kind}: {error}")
         until = time.monotonic() + 10
         while not marker.exists() and time.monotonic() < until:
             time.sleep(0.01)
-        assert marker.exists(), weapon
+        assert marker.exists(), kind
 
 
 @EFFORT
-def test_nothing_is_ever_run(file, tmp_path, effort):
-    """A weapon as the whole, in a dict in place of the rows, as a key, as a dtype, as a state; whole and spoiled."""
+def test_malicious_pickles_are_never_executed(file, tmp_path, effort):
+    """As the whole content, as a dict's value or key, as a dtype or state, and more; unchanged and corrupted."""
     marker = tmp_path / "marker"
-    armed = list(malicious_pickles(marker).values())
+    malicious = list(malicious_pickles(marker).values())
     dtype = name("numpy\ndtype")
     places = [
-        lambda weapon: weapon,
-        lambda weapon: b"}" + text("embeddings") + weapon + b"s",
-        lambda weapon: b"}" + weapon + text("rows") + b"s",
-        lambda weapon: b"](" + weapon + b"e",
-        lambda weapon: call(dtype, weapon, b"\x89", b"\x88"),
-        lambda weapon: call(dtype, text("f4"), b"\x89", b"\x88") + weapon + b"b",
-        lambda weapon: call(name("_codecs\nencode"), weapon, text("latin1")),
-        lambda weapon: call(name("numpy.core.multiarray\n_reconstruct"), weapon, b"K\0\x85", text("b")),
-        lambda weapon: EMBEDDINGS[2][:-1] + weapon,
+        lambda code: code,
+        lambda code: b"}" + text("embeddings") + code + b"s",
+        lambda code: b"}" + code + text("rows") + b"s",
+        lambda code: b"](" + code + b"e",
+        lambda code: call(dtype, code, b"\x89", b"\x88"),
+        lambda code: call(dtype, text("f4"), b"\x89", b"\x88") + code + b"b",
+        lambda code: call(name("_codecs\nencode"), code, text("latin1")),
+        lambda code: call(name("numpy.core.multiarray\n_reconstruct"), code, b"K\0\x85", text("b")),
+        lambda code: EMBEDDINGS[2][:-1] + code,
     ]
-    whole = [b"\x80\x04" + place(weapon) + pickle.STOP for weapon in armed for place in places]
+    whole = [b"\x80\x04" + place(code) + pickle.STOP for code in malicious for place in places]
 
     def check(content):
         file.write_bytes(content)
@@ -126,7 +126,7 @@ NAMES = [
 ]
 
 
-# A long text in the memo beside the function that makes bytes of it, so that 5 bytes call it.
+# A long text and the function that encodes it are in the memo, so that 5 bytes call it.
 PREPARED = name("_codecs\nencode") + b"q\1" + b"(" + text("z" * 100_000) + text("latin1") + b"tq\2"
 AGAIN = b"h\1h\2R"
 
@@ -137,7 +137,7 @@ def long_integer(value):
 
 @st.composite
 def programs(draw):
-    """Draw operations at random, made of pieces that mean something to the reader, some of them many times."""
+    """Draw random operations from pieces that the reader knows, some of them repeated many times."""
     integers = st.sampled_from([0, 1, 2, 5, 255, 2**31, 2**62, 2**100, -1])
     pieces = st.one_of(
         st.sampled_from([b"N", b"\x88", b"\x89", b"}", b"]", b")", b"(", b"t", b"l", b"d", b"\x85", b"\x86", b"\x87"]),
@@ -181,8 +181,8 @@ SCALAR = WIDE + name("numpy.core.multiarray\nscalar") + b"q\2" + b"(h\1" + ONCE 
 
 
 @pytest.mark.parametrize("prepared,repeated", [(ENCODE, AGAIN), (SCALAR, b"h\2h\3R")], ids=["encode", "scalar"])
-def test_one_long_text_made_into_bytes_again_and_again(file, prepared, repeated):
-    """5 bytes of the file took a megabyte of memory each."""
+def test_repeated_encoding_of_a_long_text(file, prepared, repeated):
+    """Every 5 bytes of the file once took a megabyte of memory."""
     file.write_bytes(b"\x80\x02](" + prepared + repeated * 1000 + b"e.")
-    with little_memory(50e6), pytest.raises(InputError, match="makes more bytes than"):
+    with little_memory(50e6), pytest.raises(InputError, match="creates more than"):
         load_pickle(file)

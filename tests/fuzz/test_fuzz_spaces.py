@@ -1,9 +1,9 @@
-"""Search spaces in TOML: read, or refused with a message; what is read can be searched."""
+"""Search spaces in TOML are read or refused; those that are read can be searched."""
 
 from pathlib import Path
 
 import pytest
-from fuzzing import EFFORT, fuzz, little_memory, refusing, spoiled
+from fuzzing import EFFORT, corrupted, fuzz, little_memory, refusing
 from hypothesis import strategies as st
 from structures import changed, times, values
 
@@ -21,7 +21,7 @@ DOCUMENT = {
 
 
 def toml(value):
-    """Return a value as TOML writes it; whole numbers sometimes in hexadecimal, which has no end of digits."""
+    """Return a value as TOML; large whole numbers in hexadecimal, which Python reads at any length."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and abs(value) > 10**30:
@@ -40,7 +40,7 @@ def document(tables):
 
 
 class Trial:
-    """Takes the first of everything, as Optuna would take any."""
+    """Stand-in for a trial of Optuna that takes bounds and last choices."""
 
     def suggest_int(self, name, low, high, log):
         return low
@@ -69,4 +69,4 @@ def test_spaces(tmp_path, name, effort):
         document, changed([DOCUMENT], values | times | hexadecimal).filter(lambda d: isinstance(d, dict))
     )
     valid = [(SPACES / name).read_bytes(), document(DOCUMENT)]
-    fuzz(st.one_of(written, written, spoiled(*valid)), check, 200, effort)
+    fuzz(st.one_of(written, written, corrupted(*valid)), check, 200, effort)

@@ -17,6 +17,10 @@ from leo_tf.runs.run_dir import RunDirectory
 
 _USAGE = "python -m leo_tf.analysis"
 _MIN_TASKS = 10
+_OF_CLASSIFICATION = (  # flags that apply to classification only
+    *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "tasks_within"),
+    *("images", "ways_grid", "shots_grid"),
+)
 _logger = logging.getLogger("leo_tf")
 
 
@@ -72,6 +76,12 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
             "as the paper's.",
             "num_tasks",
         )
+    given = [name for name in _OF_CLASSIFICATION if values[name].present]
+    if given and trained.problem != "classification":
+        raise InputError(
+            f"{folder.path} is a {trained.problem} run, to which {', '.join(given)} does not apply; leave it out.",
+            *given,
+        )
     ways, shots = (_whole_numbers(name, values) for name in ("ways_grid", "shots_grid"))
     config, others = override(trained, values), [RunDirectory(path) for path in values.compare_to]
     for other in others:
@@ -83,14 +93,8 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
     from leo_tf.analysis.report import require_report, write_report
     from leo_tf.analysis.validation import require_analysable
     from leo_tf.problem import EvaluationRequest
-    from leo_tf.runs.registry import flags_of_other_problems, problem_of
+    from leo_tf.runs.registry import problem_of
 
-    foreign = [name for name in flags_of_other_problems(config.problem) if name in values and values[name].present]
-    if foreign:
-        raise InputError(
-            f"{folder.path} is a {config.problem} run, for which {', '.join(foreign)} has no meaning; leave it out.",
-            *foreign,
-        )
     output = expanded(values.output) if values.output else folder.path / "analysis"
     require_report(output)
     step = folder.best_step()

@@ -7,11 +7,10 @@ import numpy as np
 
 from leo_tf.analysis.adaptation import Adaptation, measure_adaptation
 from leo_tf.analysis.context import AnalysisContext
+from leo_tf.analysis.histograms import draw_histograms
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells
 from leo_tf.evaluation import plots
 from leo_tf.evaluation.intervals import confidence_interval
-
-_BINS = 30
 
 
 def section(context: AnalysisContext) -> Section:
@@ -38,7 +37,8 @@ def section(context: AnalysisContext) -> Section:
         ]
         tables.append(Table(["learned rate", *QUANTILE_HEADER, "below 0"], rows))
         caption = "Learned learning rates, one per dimension. Where one is below 0, steps go uphill in that dimension."
-        figures["rates"] = CaptionedFigure(draw_learning_rates(found), caption)
+        rates = {_words(name): rates for name, rates in found.learning_rates.items()}
+        figures["rates"] = CaptionedFigure(draw_histograms(rates, "dimensions", line=0.0), caption)
     text = [f"Scores of the model before and after each step of adaptation, on {on_tasks}."]
     return Section("Adaptation", text, tables, figures, {**context.describe("test"), **found.summary()})
 
@@ -60,18 +60,6 @@ def draw_steps(found: Adaptation, labels: Mapping[str, str]) -> Any:
         if 0 < found.latent_steps < steps[-1]:
             axes.axvline(found.latent_steps, color="0.6", ls=":")
         axes.set(xlabel="steps taken", ylabel=labels[name], xticks=steps)
-    return plots.finished(figure)
-
-
-def draw_learning_rates(found: Adaptation) -> Any:
-    """Draw histograms of the learned learning rates of an Adaptation."""
-    figure = plots.new_figure(3.8 * len(found.learning_rates), 2.8)
-    panels = figure.subplots(1, len(found.learning_rates), squeeze=False).flat
-    for axes, (name, rates) in zip(panels, found.learning_rates.items(), strict=True):
-        axes.hist(rates, bins=_BINS)
-        axes.locator_params(axis="x", nbins=6)
-        axes.axvline(0, color="0.6", lw=0.8)
-        axes.set(xlabel=_words(name), ylabel="dimensions")
     return plots.finished(figure)
 
 

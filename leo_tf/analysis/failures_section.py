@@ -7,6 +7,7 @@ import numpy as np
 
 from leo_tf.analysis.context import AnalysisContext
 from leo_tf.analysis.failure_images import draw_failure_images
+from leo_tf.analysis.histograms import draw_histograms
 from leo_tf.analysis.image_sheets import Images
 from leo_tf.analysis.section import CaptionedFigure, Section, Table
 from leo_tf.classification.failures import Failures, class_of_row, find_failures
@@ -30,10 +31,10 @@ def section(context: AnalysisContext) -> Section:
         _tasks_table(found, table),
         _examples_table(found, table, paths),
     ]
+    percent = 100 * found.task_accuracy
+    histogram = draw_histograms({"accuracy of a task, %": percent}, "tasks", line=percent.mean())
     figures = {
-        "task_accuracy": CaptionedFigure(
-            draw_task_accuracy(found), f"Histogram of the accuracy of {len(found.task_accuracy)} tasks."
-        )
+        "task_accuracy": CaptionedFigure(histogram, f"Accuracy of {len(percent)} tasks; the line is at the mean.")
     }
     if table.num_classes <= _MOST_CLASSES:
         caption = (
@@ -146,16 +147,6 @@ def _examples_table(found: Failures, table: EmbeddingTable, paths: Any) -> Table
         accuracy = f"{100 * found.row_correct[row] / found.row_asked[row]:.0f} % of {found.row_asked[row]}"
         rows.append([table.class_names[number], name, accuracy, mistaken_for])
     return Table(["class", "example, worst first", "right", "most often mistaken for"], rows)
-
-
-def draw_task_accuracy(found: Failures) -> Any:
-    """Draw a histogram of the accuracy of tasks."""
-    figure = plots.new_figure(5.2, 2.8)
-    axes = figure.subplots()
-    axes.hist(100 * found.task_accuracy, bins=30)
-    axes.axvline(100 * found.task_accuracy.mean(), color="black", lw=1)
-    axes.set(xlabel="accuracy of a task, %", ylabel="tasks")
-    return plots.finished(figure)
 
 
 def draw_confusion(found: Failures, names: Sequence[str]) -> Any:

@@ -1,6 +1,6 @@
 """The curvature and coverage section of the report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,15 +82,29 @@ def summarize(found: Geometry) -> dict[str, Any]:
 
 def draw_curvature(found: Sequence[Geometry]) -> Any:
     """Draw absolute eigenvalues: a panel for each Geometry, a box for each space and point."""
-    counts = [len(model.eigenvalues) for model in found]
-    figure = plots.new_figure(1.2 + 1.1 * sum(counts), 4.2)
-    panels = figure.subplots(1, len(found), sharey=True, squeeze=False, width_ratios=counts)
-    for axes, model in zip(panels.flat, found, strict=True):
-        keys = [(space, point) for space in SPACES for point in POINTS if (space, point) in model.eigenvalues]
-        groups = {f"{_SPACE_NAMES[space]}\n{point}": model.eigenvalues[space, point] for space, point in keys}
-        draw_boxes(axes, groups, [_COLORS[space] for space, _ in keys])
-        axes.set_title(model.name, fontsize="medium")
-    panels[0, 0].set_ylabel("absolute eigenvalue")
+    keys = [(space, point) for space in SPACES for point in POINTS]
+    labels = {key: f"{_SPACE_NAMES[key[0]]}\n{key[1]}" for key in keys}
+    colors = {key: _COLORS[key[0]] for key in keys}
+    return _draw_panels({each.name: each.eigenvalues for each in found}, labels, colors, "absolute eigenvalue")
+
+
+def draw_step_lengths(found: Sequence[Geometry]) -> Any:
+    """Draw the lengths of steps: a panel for each Geometry with steps, a box for each kind of step."""
+    return _draw_panels({each.name: each.steps for each in found if each.steps}, _STEP_NAMES, _COLORS, "length")
+
+
+def _draw_panels(
+    models: Mapping[str, Mapping[Any, np.ndarray]], labels: Mapping[Any, str], colors: Mapping[Any, str], ylabel: str
+) -> Any:
+    """Draw a panel for each model, {key: values}, with a box for each of the keys in the order of the labels."""
+    counts = [len(values) for values in models.values()]
+    figure = plots.new_figure(1.2 + 1.3 * sum(counts), 4.2)
+    panels = figure.subplots(1, len(counts), sharey=True, squeeze=False, width_ratios=counts)
+    for axes, (name, values) in zip(panels.flat, models.items(), strict=True):
+        keys = [key for key in labels if key in values]
+        draw_boxes(axes, {labels[key]: values[key] for key in keys}, [colors[key] for key in keys])
+        axes.set_title(name, fontsize="medium")
+    panels[0, 0].set_ylabel(ylabel)
     return plots.finished(figure)
 
 
@@ -101,20 +115,6 @@ def draw_singular_values(found: Sequence[Geometry]) -> Any:
     axes = figure.subplots()
     draw_boxes(axes, groups)
     axes.set(ylabel="singular value", title="Coverage: the decoder")
-    return plots.finished(figure)
-
-
-def draw_step_lengths(found: Sequence[Geometry]) -> Any:
-    """Draw the lengths of steps: a panel for each Geometry with steps, a box for each kind of step."""
-    found = [model for model in found if model.steps]
-    counts = [len(model.steps) for model in found]
-    figure = plots.new_figure(1.2 + 1.5 * sum(counts), 4.0)
-    panels = figure.subplots(1, len(counts), sharey=True, squeeze=False, width_ratios=counts)
-    for axes, model in zip(panels.flat, found, strict=True):
-        groups = {_STEP_NAMES[kind]: lengths for kind, lengths in model.steps.items()}
-        draw_boxes(axes, groups, [_COLORS[kind] for kind in model.steps])
-        axes.set_title(model.name, fontsize="medium")
-    panels[0, 0].set_ylabel("length")
     return plots.finished(figure)
 
 

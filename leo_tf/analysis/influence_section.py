@@ -3,13 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from leo_tf.analysis.context import AnalysisContext
+from leo_tf.analysis.histograms import draw_histograms
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
-from leo_tf.evaluation import plots
-
-_BINS = 40
 
 
 def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], labels: Mapping[str, str]) -> Section:
@@ -34,15 +30,6 @@ def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], label
         "Leave-one-out influence",
         text,
         [Table(["", *QUANTILE_HEADER], [[name, *quantile_cells(values)] for name, values in fields.items()])],
-        {"leave_one_out": CaptionedFigure(draw_influence(fields), caption)},
+        {"leave_one_out": CaptionedFigure(draw_histograms(fields, "examples"), caption)},
         summary,
     )
-
-
-def draw_influence(fields: Mapping[str, np.ndarray]) -> Any:
-    """Draw a histogram of each field over support examples; fields: {description: values}."""
-    figure = plots.new_figure(3.8 * len(fields), 2.9)
-    for axes, (name, values) in zip(figure.subplots(1, len(fields), squeeze=False).flat, fields.items(), strict=True):
-        axes.hist(values.ravel(), bins=_BINS)
-        axes.set(xlabel=name, ylabel="examples")
-    return plots.finished(figure)

@@ -40,10 +40,10 @@ def draw_projection(space: LatentSpace, name: str, highlight: str = "", title: s
     return plots.finished(figure)
 
 
-def _draw_stages(axes: Any, points: np.ndarray) -> None:
+def _draw_stages(axes: Any, points: np.ndarray, size: int = 4, title: str = "before and after adaptation") -> None:
     for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
-        axes.scatter(*of_stage.T, color=color, label=f"{stage} adaptation", **_DOT)
-    axes.set_title("before and after adaptation", fontsize="medium")
+        axes.scatter(*of_stage.T, color=color, label=f"{stage} adaptation", s=size, linewidths=0)
+    axes.set_title(title, fontsize="medium")
     axes.legend(edgecolor="none", fontsize="small", markerscale=3, loc="upper left")
 
 
@@ -71,10 +71,7 @@ def _colours(count: int) -> list[Any]:
 
 def _draw_highlight(axes: Any, points: np.ndarray, name: str, chosen: np.ndarray) -> None:
     axes.scatter(*points.reshape(-1, 2).T, color=_FAINT, **_DOT)
-    for stage, of_stage, color in zip(STAGES, points, ("C0", "C1"), strict=True):
-        axes.scatter(*of_stage[chosen].T, color=color, label=f"{stage} adaptation", **{**_DOT, "s": 12})
-    axes.set_title(f"{plots.plain(name)} alone", fontsize="medium")
-    axes.legend(edgecolor="none", fontsize="small", markerscale=2, loc="upper left")
+    _draw_stages(axes, points[:, chosen], size=12, title=f"{plots.plain(name)} alone")
 
 
 def _draw_values(axes: Any, points: np.ndarray, name: str, numbers: np.ndarray) -> None:

@@ -34,10 +34,6 @@ def require_analysable(names: Sequence[str], context: AnalysisContext) -> None:
                 "analyses",
             )
     _require_tasks(names, context)
-    if context.images and context.evaluation("test").config.problem != "classification":
-        raise InputError(
-            f"Got images={context.images} for a regression run, which has none; leave images out.", "images"
-        )
     for name, learner in context.others.items():
         try:
             context.evaluation("test").analysis_target(learner)

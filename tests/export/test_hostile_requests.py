@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from load_generator import RefusedError, in_process
-
 from serving_memory import DIM, HOSTILE, STATUS, request
 
 MOST = 40  # MB more than before, at any moment

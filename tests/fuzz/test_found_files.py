@@ -199,7 +199,7 @@ def test_extractor_metadata_with_impossible_preprocessing(wrong):
 
 @pytest.mark.parametrize("dim", [10**12, 2**70, 0, "8"])
 def test_data_records_of_impossible_dims(dim):
-    with pytest.raises(InputError, match=r"embedding_dim .*expected a whole number of at least 1, at most 1,000,000"):
+    with pytest.raises(InputError, match=r"embedding_dim .*expected a whole number from 1 to 1,000,000"):
         problem_of(RunConfig()).build_learner({"embedding_dim": dim})
 
 

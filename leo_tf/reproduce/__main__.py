@@ -8,6 +8,7 @@ from typing import Any
 from absl import flags
 
 from leo_tf.commands.flags import define_execution_flags, execution_flags
+from leo_tf.commands.help import command_line
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
@@ -69,7 +70,8 @@ def run(values: Any = flags.FLAGS) -> int:
     require_report(output)
     with make_executor(execution) as executor:
         statuses = run_jobs([cell.job for cell in cells], executor, "cell", measure="accuracy", text="{:.2%}".format)
-    report = write_report(output, cells, statuses, f"{_USAGE} {shlex.join(sys.argv[1:])}")
+    command = f"{command_line('reproduce', '-m leo_tf.reproduce')} {shlex.join(sys.argv[1:])}"
+    report = write_report(output, cells, statuses, command)
     failed = sum(not status["ok"] for status in statuses.values())
     print(f"{len(cells) - failed} of {len(cells)} cells finished; see {report} and {report.with_suffix('.html')}.")
     return 1 if failed else 0

@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 
 from leo_tf.commands.flags import define_execution_flags, define_run_flags, execution_flags, run_config
+from leo_tf.commands.help import command_line
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError, require_package
@@ -73,7 +74,7 @@ def run(values: Any = flags.FLAGS) -> int:
     plan = Plan(base, space, objective, values.sampler, values.pruner, values.study_seed)
     execution = ExecutionConfig(**execution_flags(values))
     require_report(folder)
-    command = f"{_USAGE} {shlex.join(sys.argv[1:])}"
+    command = f"{command_line('search', '-m leo_tf.search')} {shlex.join(sys.argv[1:])}"
     with Study(folder, plan, values.storage) as study, make_executor(execution) as executor:
         run_trials(study, executor, values.trials)
         if not study.claim_selection():
@@ -89,7 +90,8 @@ def run(values: Any = flags.FLAGS) -> int:
         print(
             f"Best of {len(study.trials)} trials: {best.number}, validation {objective.name} "
             f"{objective.text(best.score)}. See {report} and {report.with_suffix('.html')}."
-            f"\nNext: python train.py --flagfile={best_flagfile}\nSee:  tensorboard --logdir={folder / 'trials'}"
+            f"\nNext: {command_line('train', 'train.py')} --flagfile={best_flagfile}"
+            f"\nSee:  tensorboard --logdir={folder / 'trials'}"
         )
     return 0
 

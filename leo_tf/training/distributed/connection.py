@@ -138,7 +138,7 @@ def explain_loss(text: str, cluster: Cluster, timeout: float, hint: str = RESUME
     """Return a message on the lost worker that the text of a TensorFlow error is about; empty if there is none.
 
     The coordination service knows the errors of all workers (context.get_task_states), but a worker that asks for them
-    while the chief hangs or cannot be reached waits without end (measured with TensorFlow 2.21).
+    while the chief hangs waits until the chief runs again, with no time-out (measured with TensorFlow 2.21).
 
     Args:
       text: of the error.

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from saved_runs import save_run
 
 from leo_tf import InputError, evaluate
@@ -15,7 +14,6 @@ from leo_tf.classification.baselines import model_selection
 from leo_tf.classification.diagnostics import possessive
 from leo_tf.classification.evaluation import load_table
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
 from leo_tf.problem import EvaluationRequest
 from leo_tf.runs.load import load
@@ -23,7 +21,7 @@ from leo_tf.runs.registry import problem_of
 from leo_tf.runs.results import result_of
 from leo_tf.runs.run_dir import RunDirectory
 
-TASKS = 12
+RUN, TASKS = "a", 12
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +46,6 @@ def runs(tmp_path_factory):
             root / name, dataclasses.replace(config, model=model, training=TrainingConfig(seed=seed)), record, seed
         )
     return root
-
-
-@pytest.fixture
-def evaluate_py(runs):
-    """A function that runs the command on run `a` and returns the folder's new files by name."""
-
-    def command(*arguments, run="a"):
-        values = flags.FlagValues()
-        evaluate_command.define_flags(values)
-        values(["evaluate.py", f"--checkpoint_path={runs / run}", *map(str, arguments)])
-        before = set((runs / run).iterdir())
-        assert evaluate_command.run(values) == 0
-        return {path.name: path for path in set((runs / run).iterdir()) - before if path.is_file()}
-
-    return command
 
 
 def of(runs, name="a"):

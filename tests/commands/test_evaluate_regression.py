@@ -7,12 +7,10 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from saved_runs import save_run
 
 import leo_tf
 from leo_tf import InputError
-from leo_tf.commands import evaluate as evaluate_command
 from leo_tf.config import EpisodeConfig, LEOConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.export import export
 from leo_tf.regression import evaluation, figure
@@ -25,7 +23,7 @@ from leo_tf.regression.tasks import draw_tasks
 from leo_tf.runs.registry import problem_of
 from leo_tf.runs.run_dir import RunDirectory
 
-TASKS, SAMPLES = 24, 6
+RUN, TASKS, SAMPLES = "leo", 24, 6
 FLAGS = (f"--num_tasks={TASKS}", f"--samples={SAMPLES}")
 CONFIG = RunConfig(
     LEOConfig(inner_unroll_length=1, finetuning_unroll_length=1, num_latents=2, inner_lr_init=0.01, dropout_rate=0.0),
@@ -48,21 +46,6 @@ def runs(tmp_path_factory):
     ):
         save_run(root / name, config, record or {"tasks": "sinusoids and lines"}, seed)
     return root
-
-
-@pytest.fixture
-def evaluate_py(runs):
-    """A function that runs the command on a run and returns the folder's new files by name."""
-
-    def command(*arguments, run="leo"):
-        values = flags.FlagValues()
-        evaluate_command.define_flags(values)
-        values(["evaluate.py", f"--checkpoint_path={runs / run}", *map(str, arguments)])
-        before = set((runs / run).iterdir())
-        assert evaluate_command.run(values) == 0
-        return {path.name: path for path in set((runs / run).iterdir()) - before if path.is_file()}
-
-    return command
 
 
 @pytest.fixture

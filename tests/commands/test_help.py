@@ -1,28 +1,15 @@
 """Help of the commands, and a terminal that shows only their own log lines."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from absl import flags
+from command_lines import command
 
 from leo_tf.commands import evaluate, train
 from leo_tf.commands.help import GROUPS, grouped, help_text
 from leo_tf.commands.main import error_lines
 from leo_tf.errors import InputError
-
-ROOT = Path(__file__).parents[2]
-
-
-def command(*arguments):
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT,
-        env=environment,
-    )  # fmt: skip
 
 
 def defined(module):

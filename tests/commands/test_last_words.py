@@ -1,34 +1,7 @@
 """User errors that once ended in a traceback, each in its own process: one message, printed last, and status 2."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-def command(script, *arguments):
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
-    )
-
-
-def assert_refused(done, *fragments):
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.splitlines()
-    message = "\n".join(lines[-2:] if lines[-1].startswith("Flags: ") else lines[-1:])
-    assert message.startswith("Error: ")
-    for fragment in fragments:
-        assert fragment in message
+from command_lines import assert_refused, command
 
 
 def test_a_flagfile_that_is_not_utf8(tmp_path):
@@ -55,7 +28,7 @@ def test_out_of_memory_names_what_to_lower():
         "def work(): raise tf.errors.ResourceExhaustedError(None, None, text)\n"
         "run_command(work, Command('', '', ''))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = command("-c", code)
     assert_refused(done, "Out of memory (OOM when allocating tensor). Lower metatrain_batch_size")
 
 
@@ -65,5 +38,5 @@ def test_an_out_of_memory_error_without_a_message():
         "def work(): raise MemoryError\n"
         "run_command(work, Command('', '', ''))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = command("-c", code)
     assert_refused(done, "Out of memory (MemoryError). Lower metatrain_batch_size")

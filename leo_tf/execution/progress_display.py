@@ -98,7 +98,9 @@ class ProgressDisplay:
         return f"step {progress.step} of {progress.last_step}, {self._best(progress)}"
 
     def _best(self, progress: Progress) -> str:
-        best = progress.best(self._measure, self._higher_is_better) if self._measure else None
+        if self._measure is None:
+            return ""
+        best = progress.best(self._measure, self._higher_is_better)
         return f"best {self._text(best[1][self._measure])}" if best else "not validated yet"
 
     def _left(self) -> str:

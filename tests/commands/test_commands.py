@@ -30,7 +30,7 @@ def test_missing_flagfile():
 
 def test_negative_inner_steps():
     done = command("train.py", "--inner_unroll_length=-1")
-    assert_refused(done, "Error: inner_unroll_length=-1", "of at least 0.\nFlags: --inner_unroll_length")
+    assert_refused(done, "Error: inner_unroll_length=-1", "from 0 to 1000.\nFlags: --inner_unroll_length")
 
 
 def test_missing_data_names_the_path_and_the_alternatives(tmp_path):

@@ -32,7 +32,7 @@ def ended(problem, steps, best, impatient):
     work = SimpleNamespace(problem=problem, learner=learner, settings=problem.config.training, validate=max)
     checkpoints = SimpleNamespace(best=best, step=steps)
     folder = SimpleNamespace(path=Path("runs/own"))
-    return SimpleNamespace(work=work, checkpoints=checkpoints, folder=folder, has_lost_patience=impatient)
+    return SimpleNamespace(work=work, checkpoints=checkpoints, folder=folder, is_out_of_patience=impatient)
 
 
 def test_the_message_has_the_best_validation_and_the_next_commands(problem):

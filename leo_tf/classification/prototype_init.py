@@ -40,10 +40,43 @@ class InitializationData(NamedTuple):
     within: str  # "all" or "group", as EpisodeSampler's
 
 
+class Scored(NamedTuple):
+    """The initial classifier with certain shrinkages, on the validation tasks."""
+
+    loss: float  # nats, at the best scale
+    scale: float  # of the prototypes, at which the loss is least
+    accuracy: float  # in [0, 1]
+
+
+def score_candidates(proto: ProtoLEOConfig, data: InitializationData) -> dict[tuple[float, float], Scored]:
+    """Score every candidate of the shrinkages on 200 validation tasks.
+
+    Args:
+      proto: ProtoLEOConfig; a shrinkage that is a number is the only candidate.
+      data: InitializationData, with validation classes.
+
+    Returns:
+      {(within_class_shrinkage, between_class_shrinkage): Scored}; a shrinkage that the transform does not use is 0.
+
+    Raises:
+      InputError: the validation classes have no such tasks, or whitening is not possible.
+    """
+    sampler, candidates = _validation_sampler(data), _Candidates(proto, data.training, data.shots)
+    embeddings, rows, labels = _draw(sampler, data.validation, _TASKS)
+    principal = candidates.principal(embeddings)
+    found = {}
+    for tried in itertools.product(candidates.within_class_shrinkages, candidates.between_class_shrinkages):
+        logits = prototype_logits(candidates.features(principal, *tried), rows, data.shots, proto.prototype_bias)
+        temperature, loss = fit_temperature(_LOGIT_SCALE * logits, labels)
+        accuracy = float(np.mean(logits.argmax(axis=-1) == labels))
+        found[tried] = Scored(loss, _LOGIT_SCALE / temperature, accuracy)
+    return found
+
+
 def choose(
     proto: ProtoLEOConfig, data: InitializationData, finetuning_steps: int, codes_per_class: int = 1
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """Choose the "auto" settings by the least loss: shrinkages and scale on 200 validation tasks, steps on up to 1,000.
+    """Choose the "auto" settings by the least loss on validation tasks.
 
     Args:
       proto: ProtoLEOConfig.
@@ -57,58 +90,68 @@ def choose(
       there is nothing to choose.
 
     Raises:
-      InputError: there are no validation tasks, or whitening is not possible.
+      InputError: as `score_candidates`, or there are no validation tasks.
     """
     names = proto.auto_settings
     if not names:
         return {}, {}
     if data.validation is None:
         raise InputError(
-            f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} auto and chosen on validation tasks, but "
+            f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} auto, to be chosen on validation tasks, but "
             "metavalid_tasks=0 was given; expected validation tasks, or a value for each of these settings.",
             *names,
         )
-    shots, bias = data.shots, proto.prototype_bias
-    queries = min(_MOST_QUERIES, max(0, int(data.validation.class_sizes.min()) - shots))
-    # Made first: it names a class that is too small.
-    sampler = EpisodeSampler(data.validation, data.ways, shots, queries or None, data.within)
-    candidates = _Candidates(proto, data.training, shots)
-    embeddings, rows, labels = _draw(sampler, data.validation, _TASKS)
-    principal = candidates.principal(embeddings)
-    losses, scales, accuracies = {}, {}, {}
-    for tried in itertools.product(candidates.within_class_shrinkages, candidates.between_class_shrinkages):
-        logits = prototype_logits(candidates.features(principal, *tried), rows, shots, bias)
-        temperature, losses[tried] = fit_temperature(_LOGIT_SCALE * logits, labels)
-        scales[tried], accuracies[tried] = _LOGIT_SCALE / temperature, float(np.mean(logits.argmax(axis=-1) == labels))
-    best = min(losses, key=lambda tried: losses[tried])
-    fixed_scale = None if proto.prototype_scale == AUTO else float(proto.prototype_scale)
-    chosen: dict[str, Any] = {
-        "within_class_shrinkage": best[0],
-        "between_class_shrinkage": best[1],
-        "prototype_scale": scales[best],
-        "query_dropout": "all" if accuracies[best] >= _FEW_ERRORS else "none",
+    scored = score_candidates(proto, data)
+    shrinkages = min(scored, key=lambda tried: scored[tried].loss)
+    best = scored[shrinkages]
+    chosen = {
+        "within_class_shrinkage": shrinkages[0],
+        "between_class_shrinkage": shrinkages[1],
+        "prototype_scale": best.scale,
+        "query_dropout": "all" if best.accuracy >= _FEW_ERRORS else "none",
         "support_temperature": 1.0,
     }
+    rates = {}
     if proto.support_temperature == AUTO and finetuning_steps:
-        smallest, largest = _STEP_TASKS
-        count = int(np.clip(_MOST_PRODUCTS // (data.ways**2 * shots * (shots + queries)), smallest, largest))
-        embeddings, rows, labels = _draw(sampler, data.validation, count)
-        parts = list(_parts(candidates.features(candidates.principal(embeddings), *best), rows, shots, bias))
-        products = [fine_tuning_init.products(*part, bias > 0) for part in parts]
-        joined = fine_tuning_init.Products(*(np.concatenate(each) for each in zip(*products, strict=True)))
-        scale = scales[best] if fixed_scale is None else fixed_scale
-        steps = fine_tuning_init.choose(joined, labels, scale, finetuning_steps, bias > 0, fixed_scale)
+        steps = _choose_steps(proto, data, shrinkages, best.scale, finetuning_steps)
         rate = steps.rate * codes_per_class
+        rates = {"finetuning_lr_init": rate, "bias_finetuning_lr_init": steps.bias_share * rate}
         chosen |= {"prototype_scale": steps.scale, "support_temperature": steps.temperature}
-        return (
-            {name: chosen[name] for name in names}
-            | {"finetuning_lr_init": rate, "bias_finetuning_lr_init": steps.bias_share * rate},
-            {"prototype_accuracy": accuracies[best]},
-        )
-    return {name: chosen[name] for name in names}, {"prototype_accuracy": accuracies[best]}
+    return {name: chosen[name] for name in names} | rates, {"prototype_accuracy": best.accuracy}
 
 
-def _draw(sampler: EpisodeSampler, table: EmbeddingTable, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _choose_steps(
+    proto: ProtoLEOConfig,
+    data: InitializationData,
+    shrinkages: tuple[float, float],
+    scale: float,
+    finetuning_steps: int,
+) -> fine_tuning_init.Steps:
+    """Choose the initial values of fine-tuning on up to 1,000 validation tasks."""
+    sampler, candidates = _validation_sampler(data), _Candidates(proto, data.training, data.shots)
+    smallest, largest = _STEP_TASKS
+    per_task = data.ways**2 * data.shots * (data.shots + sampler.queries)
+    count = int(np.clip(_MOST_PRODUCTS // per_task, smallest, largest))
+    embeddings, rows, labels = _draw(sampler, data.validation, count)
+    features = candidates.features(candidates.principal(embeddings), *shrinkages)
+    has_bias = proto.prototype_bias > 0
+    parts = [
+        fine_tuning_init.products(*part, has_bias) for part in _parts(features, rows, data.shots, proto.prototype_bias)
+    ]
+    products = fine_tuning_init.Products(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    fixed_scale = None if proto.prototype_scale == AUTO else float(proto.prototype_scale)
+    scale = scale if fixed_scale is None else fixed_scale
+    return fine_tuning_init.choose(products, labels, scale, finetuning_steps, has_bias, fixed_scale)
+
+
+def _validation_sampler(data: InitializationData) -> EpisodeSampler:
+    """Return the sampler of the tasks to choose on; it names a class that is too small for them."""
+    assert data.validation is not None  # checked in choose
+    queries = min(_MOST_QUERIES, max(0, int(data.validation.class_sizes.min()) - data.shots))
+    return EpisodeSampler(data.validation, data.ways, data.shots, queries or None, data.within)
+
+
+def _draw(sampler: EpisodeSampler, table: Any, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (embeddings of all examples [rows, dim], their rows in every task, labels of the queries) of tasks."""
     tasks = draw_from(sampler, table.digest, count, _SEED, randomness.VALIDATION)
     used, rows = np.unique(tasks.rows(sampler), return_inverse=True)

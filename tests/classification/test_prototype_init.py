@@ -1,20 +1,34 @@
-"""What a model beyond the paper starts from, chosen on validation tasks."""
+"""Settings of ProtoLEO that are chosen on validation tasks."""
 
 import copy
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig, MetaTraining, RunConfig, Trainer, randomness
-from leo_tf.classification.prototype_init import choose_start, prototype_logits
+from leo_tf import (
+    EmbeddingTable,
+    EpisodeSampler,
+    LEOConfig,
+    MetaTraining,
+    ProtoLEO,
+    ProtoLEOConfig,
+    RunConfig,
+    Trainer,
+    randomness,
+)
+from leo_tf.classification.prototype_init import InitializationData, choose, prototype_logits, score_candidates
 from leo_tf.classification.tasks import draw_from
 from leo_tf.config import DataConfig, EpisodeConfig, TrainingConfig
-from leo_tf.data import transform
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import fit_temperature
+from leo_tf.problem import Initialization
+from leo_tf.transforms import fit_transform
+
+WHITEN = ProtoLEOConfig(feature_transform="whiten", prototype_bias=0, support_temperature=1, query_dropout="all")
 
 
 def _classes(count, size, noise, seed):
@@ -24,6 +38,15 @@ def _classes(count, size, noise, seed):
     spread = np.array([0.3, 0.3, *[noise] * 6])
     x = np.repeat(centres, size, axis=0) + spread * rng.normal(size=(count * size, 8))
     return EmbeddingTable.from_arrays(x.astype(np.float32), np.repeat(np.arange(count), size))
+
+
+def _data(training, validation, shots=1):
+    return InitializationData(training, validation, 5, shots, "all")
+
+
+@pytest.fixture(scope="module")
+def glyphs():
+    return [EmbeddingTable.load("", "glyphs", split) for split in ("train", "val")]
 
 
 def test_logits_are_of_class_means_less_their_mean():
@@ -36,28 +59,29 @@ def test_logits_are_of_class_means_less_their_mean():
         np.testing.assert_allclose(logits[task], queries @ (means - means.mean(axis=0)).T, atol=1e-12)
 
 
-WHITENED = LEOConfig(feature_transform="whiten", within_class_shrinkage=0, prototype_residual=True)
+def test_little_shrinkage_where_new_classes_scatter_like_training_classes():
+    data = _data(_classes(40, 30, 2.0, 0), _classes(20, 30, 2.0, 1))
+    chosen, _ = choose(WHITEN, data, 5)
+    scored = score_candidates(WHITEN, data)
+    assert len(scored) == 11 and chosen["within_class_shrinkage"] <= 0.1
+    best = scored[chosen["within_class_shrinkage"], 0.0]
+    assert best.loss == min(each.loss for each in scored.values()) and best.scale == chosen["prototype_scale"]
 
 
-def test_shrinks_little_where_the_scatter_of_training_classes_is_that_of_new_ones():
-    start = choose_start(WHITENED, _classes(40, 30, 2.0, 0), _classes(20, 30, 2.0, 1), ways=5, shots=1)
-    assert start.shrinkage <= 0.1
-    assert start.losses[start.shrinkage, 0.0] == min(start.losses.values())
-    assert len(start.losses) == 11
-
-
-def test_shrinks_much_where_training_classes_mislead():
+def test_much_shrinkage_where_training_classes_mislead():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(600, 8)) * np.array([5.0, 5.0, *[0.05] * 6])  # scatter where new classes differ
     misleading = EmbeddingTable.from_arrays(x.astype(np.float32), np.repeat(np.arange(20), 30))
-    start = choose_start(WHITENED, misleading, _classes(20, 30, 0.3, 1), ways=5, shots=1)
-    assert start.shrinkage >= 30
+    chosen, _ = choose(WHITEN, _data(misleading, _classes(20, 30, 0.3, 1)), 5)
+    assert chosen["within_class_shrinkage"] >= 30
 
 
-def test_the_scale_is_the_one_of_least_loss():
+def test_the_scale_minimises_the_loss():
     training, validation = _classes(40, 30, 0.5, 0), _classes(20, 30, 0.5, 1)
-    start = choose_start(dataclasses.replace(WHITENED, within_class_shrinkage=0.3), training, validation, 5, 5)
-    whitened = transform.transformed(validation, *transform.fit_transform(training, "whiten", 0.3))
+    chosen, _ = choose(dataclasses.replace(WHITEN, within_class_shrinkage=0.3), _data(training, validation, 5), 5)
+    assert chosen.keys() == {"prototype_scale"}
+    fitted = fit_transform("whiten", training.embeddings, training.class_sizes, 0.3)
+    whitened = dataclasses.replace(validation, embeddings=fitted.apply(validation.embeddings))
     episode = EpisodeSampler(whitened, 5, 5, 15).sample(seed=3, first_task=0, num_tasks=300)
     means = tf.reduce_mean(episode.support_x, axis=2)
     means -= tf.reduce_mean(means, axis=1, keepdims=True)
@@ -67,108 +91,148 @@ def test_the_scale_is_the_one_of_least_loss():
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(episode.query_y, scale * logits)
         return float(tf.reduce_mean(losses))
 
-    assert loss(start.scale) < min(loss(start.scale / 2), loss(start.scale * 2))
+    scale = chosen["prototype_scale"]
+    assert loss(scale) < min(loss(scale / 2), loss(scale * 2))
 
 
 @pytest.mark.parametrize("shots", [1, 5])
-def test_plda_is_chosen_with_both_of_its_shares(shots):
-    """Where classes differ in two of eight dimensions, weighing directions beats whitening alone."""
-    training, validation = _classes(40, 30, 0.3, 0), _classes(20, 30, 0.3, 1)
-    plda = dataclasses.replace(WHITENED, feature_transform="plda", between_class_shrinkage=0, prototype_bias=1)
-    start = choose_start(plda, training, validation, 5, shots)
-    assert start.losses[start.shrinkage, start.between] == min(start.losses.values())
-    assert len(start.losses) == 11 * 8 and start.between < 10
-    assert min(start.losses.values()) < min(choose_start(WHITENED, training, validation, 5, shots).losses.values())
-    one = choose_start(dataclasses.replace(plda, between_class_shrinkage=3.0), training, validation, 5, shots)
-    assert set(one.losses) == {tried for tried in start.losses if tried[1] == 3.0}
+def test_plda_is_chosen_with_both_shrinkages(shots):
+    """Where classes differ in two of eight dimensions, weighting directions beats whitening alone."""
+    data = _data(_classes(40, 30, 0.3, 0), _classes(20, 30, 0.3, 1), shots)
+    plda = dataclasses.replace(WHITEN, feature_transform="plda", prototype_bias=1)
+    scored, chosen = score_candidates(plda, data), choose(plda, data, 5)[0]
+    losses = {tried: each.loss for tried, each in scored.items()}
+    assert losses[chosen["within_class_shrinkage"], chosen["between_class_shrinkage"]] == min(losses.values())
+    assert len(scored) == 11 * 8 and chosen["between_class_shrinkage"] < 10
+    assert min(losses.values()) < min(each.loss for each in score_candidates(WHITEN, data).values())
+    one = score_candidates(dataclasses.replace(plda, between_class_shrinkage=3.0), data)
+    assert set(one) == {tried for tried in scored if tried[1] == 3.0}
+
+
+@pytest.mark.parametrize("kind", ["none", "center"])
+def test_without_whitening_only_the_scale_is_chosen(kind):
+    proto = dataclasses.replace(WHITEN, feature_transform=kind)
+    chosen, _ = choose(proto, _data(_classes(10, 30, 0.5, 0), _classes(10, 30, 0.5, 1)), 5)
+    assert chosen.keys() == {"prototype_scale"} and chosen["prototype_scale"] > 0
 
 
 @pytest.mark.parametrize(("shots", "gain"), [(1, -5e-4), (5, 1e-3)])
-def test_a_model_fine_tunes_as_was_chosen(shots, gain):
+def test_a_model_fine_tunes_as_was_chosen(glyphs, shots, gain):
     """Its logits need no other temperature on the tasks of the choice, and are better than without the steps."""
-    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
-    config = LEOConfig(
-        feature_transform="plda", within_class_shrinkage=0.003, between_class_shrinkage=0.003, prototype_residual=True,
-        prototype_scale=0, prototype_bias=0.75, support_temperature=0, decoder_init="zero",
-    )  # fmt: skip
-    start = choose_start(config, training, validation, 5, shots)
-    model = LEO(config, training.dim, seed=0)
-    model.fit_transform(training, shots, start.shrinkage, start.between)
-    model.start_at(start.scale, start.temperature, start.rate, start.bias_share, shots)
-    table = model.transform_table(validation)
+    validation = glyphs[1]
+    proto = ProtoLEOConfig(within_class_shrinkage=0.003, between_class_shrinkage=0.003, warmup_steps=0)
+    model = ProtoLEO(LEOConfig(), proto, validation.dim, seed=0)
+    found = model.initialize(_data(*glyphs, shots))
+    table = model.feature_table(validation)
     sampler = EpisodeSampler(table, 5, shots, 15)
-    tasks = draw_from(sampler, validation.digest, 1000, 0, randomness.VALIDATION)  # as choose_start draws them
+    tasks = draw_from(sampler, validation.digest, 1000, 0, randomness.VALIDATION)  # as choose draws them
     rows = tasks.rows(sampler)
 
     def fit():
         gathered = table.embeddings[rows]
         labels = np.broadcast_to(np.arange(5)[:, np.newaxis], (1000, 5, shots))
-        classifier = model.adapt(gathered[:, :, :shots], labels)
-        logits = model.classify(gathered[:, :, shots:].reshape(1000, 75, -1), classifier)
+        classifier = model.adapt_in_evaluation(gathered[:, :, :shots], labels)
+        logits = model.logits(gathered[:, :, shots:].reshape(1000, 75, -1), classifier)
         return fit_temperature(logits, np.broadcast_to(np.repeat(np.arange(5), 15), (1000, 75)))
 
     chosen = fit()
     assert chosen.temperature == pytest.approx(1, rel=0.01)
-    model.start_at(start.scale, start.temperature, 0.0, 0.0, shots)
+    without = {"finetuning_lr_init": 0.0, "bias_finetuning_lr_init": 0.0}
+    model.initialize(_data(*glyphs, shots), Initialization({**found.chosen, **without}))
     assert chosen.loss <= fit().loss - gain
 
 
-def _config(**settings):
+def _config(shots=1, **settings):
     training = TrainingConfig(num_steps_limit=2, metavalid_tasks=4, metavalid_queries=5, jit="off")
-    model = LEOConfig(1, 1, prototype_residual=True, **{"feature_transform": "whiten"} | settings)
-    return RunConfig(model, DataConfig(dataset_name="glyphs"), training=training)
+    proto = dataclasses.replace(
+        WHITEN, **{"within_class_shrinkage": 0.3, "prototype_scale": 10, "warmup_steps": 0} | settings
+    )
+    return RunConfig(
+        LEOConfig(1, 1), DataConfig(dataset_name="glyphs"), EpisodeConfig(num_tr_examples_per_class=shots), training,
+        proto_leo=proto, algorithm="proto_leo",
+    )  # fmt: skip
 
 
-def test_a_run_starts_with_what_was_chosen():
-    work = MetaTraining(_config(within_class_shrinkage=0.0, prototype_scale=0.0))
-    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
-    start = choose_start(work.config.model, training, validation, 5, 1)
-    matrix = transform.fit_transform(training, "whiten", start.shrinkage)[1]
-    np.testing.assert_allclose(work.learner.feature_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
-    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(start.scale, rel=1e-5)
+def test_a_run_starts_with_what_was_chosen_and_records_it(glyphs, tmp_path):
+    config = _config(within_class_shrinkage="auto", prototype_scale="auto")
+    trainer = Trainer(MetaTraining(config), tmp_path / "run")
+    trainer.run()
+    chosen, measured = choose(config.proto_leo, _data(*glyphs), 1)
+    record = json.loads((tmp_path / "run" / "initialization.json").read_text())
+    assert record == {"chosen": chosen, "measured": measured}
+    learner = trainer.work.learner
+    matrix = fit_transform(
+        "whiten", glyphs[0].embeddings, glyphs[0].class_sizes, chosen["within_class_shrinkage"]
+    ).matrix
+    np.testing.assert_allclose(learner.feature_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
+    work = MetaTraining(config)
+    assert work.initialize() == Initialization(chosen, measured)
+    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(chosen["prototype_scale"], rel=1e-5)
 
 
-def test_a_run_with_plda_starts_with_what_was_chosen():
+def test_a_resumed_run_never_chooses_again(tmp_path, monkeypatch):
+    config = _config(within_class_shrinkage="auto", prototype_scale="auto")
+    Trainer(MetaTraining(config), tmp_path / "run").run()
+    record = (tmp_path / "run" / "initialization.json").read_text()
+    monkeypatch.setattr("leo_tf.classification.proto_leo.choose", lambda *_: pytest.fail("chooses again"))
+    longer = config.with_settings({"num_steps_limit": 3})
+    assert Trainer(MetaTraining(longer), tmp_path / "run").run() == 1
+    assert (tmp_path / "run" / "initialization.json").read_text() == record
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]"])
+def test_a_lost_or_corrupt_record_is_chosen_again(tmp_path, content):
+    config = _config(within_class_shrinkage="auto", prototype_scale="auto")
+    Trainer(MetaTraining(config), tmp_path / "run").run()
+    file = tmp_path / "run" / "initialization.json"
+    record = file.read_text()
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    assert Trainer(MetaTraining(config.with_settings({"num_steps_limit": 3})), tmp_path / "run").run() == 1
+    assert file.read_text() == record
+
+
+def test_given_numbers_are_kept(glyphs):
     config = _config(
-        feature_transform="plda", within_class_shrinkage=0.1, between_class_shrinkage=0.0, prototype_bias=1
+        feature_transform="plda", within_class_shrinkage=0.1, between_class_shrinkage="auto", prototype_bias=1
     )
     work = MetaTraining(config)
-    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
-    start = choose_start(config.model, training, validation, 5, 1)
-    matrix = transform.fit_transform(training, "plda", 0.1, start.between, 1)[1]
+    chosen = work.initialize().chosen
+    assert chosen.keys() == {"between_class_shrinkage"}
+    embeddings, sizes = glyphs[0].embeddings, glyphs[0].class_sizes
+    matrix = fit_transform("plda", embeddings, sizes, 0.1, chosen["between_class_shrinkage"], 1).matrix
     np.testing.assert_allclose(work.learner.feature_transform.matrix.numpy(), matrix, rtol=1e-4, atol=1e-3)
-    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(10.0)  # the default, not left to be chosen
+    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(10.0)
 
 
-def test_a_run_whose_start_was_chosen_is_validated_beside_logistic_regression():
-    chosen, given = (MetaTraining(_config(within_class_shrinkage=shrinkage)) for shrinkage in (0.0, 0.3))
-    means = ["nearest class mean", "nearest class mean, whitened"]
-    assert list(chosen.validate().baselines) == [*means, "logistic regression, whitened"]
-    assert list(given.validate().baselines) == means
+def test_validation_shows_baselines_in_the_models_space():
+    work = MetaTraining(_config())
+    work.initialize()
+    names = ["nearest class mean", "nearest class mean, whitened", "logistic regression, whitened"]
+    assert list(work.validate().baselines) == names
 
 
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-@pytest.mark.parametrize(("shots", "easy"), [(1, False), (5, True)])
-def test_dimensions_of_queries_are_dropped_where_class_means_are_nearly_always_right(shots, easy, temperature, caplog):
-    config = dataclasses.replace(
-        _config(
-            feature_transform="plda", within_class_shrinkage=0.01, between_class_shrinkage=0.01, prototype_scale=0.0,
-            query_dropout="easy", support_temperature=temperature,
-        ),
-        episodes=EpisodeConfig(num_tr_examples_per_class=shots),
+@pytest.mark.parametrize("temperature", ["auto", 1.0])
+@pytest.mark.parametrize(("shots", "dropped"), [(1, False), (5, True)])
+def test_queries_are_dropped_out_only_where_prototypes_make_few_errors(glyphs, shots, dropped, temperature):
+    config = _config(
+        shots, feature_transform="plda", within_class_shrinkage=0.01, between_class_shrinkage=0.01,
+        prototype_scale="auto", query_dropout="auto", support_temperature=temperature,
     )  # fmt: skip
-    with caplog.at_level("INFO", "leo_tf"):
-        learner = MetaTraining(config).learner
-    assert learner.drops_queries.numpy() == easy
-    assert f"query_dropout={'all' if easy else 'none'} (class means: 9" in caplog.text
-    training, validation = (EmbeddingTable.load("", "glyphs", split) for split in ("train", "val"))
-    start = choose_start(config.model, training, validation, 5, shots)
-    assert start.is_easy == easy and (0.97 < start.accuracy < 0.995 if easy else 0.9 < start.accuracy < 0.97)
+    work = MetaTraining(config)
+    found, learner = work.initialize(), work.learner
+    assert learner.drops_queries.numpy() == dropped
+    assert found.chosen["query_dropout"] == ("all" if dropped else "none")
+    low, high = (0.97, 0.995) if dropped else (0.9, 0.97)
+    assert low < found.measured["prototype_accuracy"] < high
 
-    sampler = EpisodeSampler(learner.transform_table(training), 5, shots, 5)
+    sampler = EpisodeSampler(glyphs[0], 5, shots, 5)
     episode = sampler.sample(seed=0, first_task=0, num_tasks=4)
-    always = LEO(dataclasses.replace(config.model, query_dropout="all" if easy else "none"), training.dim, seed=0)
-    always.fit_transform(training, shots, 0.01, 0.01)
+    fixed = dataclasses.replace(config.proto_leo, query_dropout=found.chosen["query_dropout"])
+    always = ProtoLEO(config.model, fixed, glyphs[0].dim, seed=0)
+    always.initialize(_data(*glyphs, shots), found)
     for variable, value in zip(always.meta_variables, learner.meta_variables, strict=True):
         variable.assign(value)
     losses = [each.meta_loss(episode, True, seed=0).query_loss for each in (learner, copy.deepcopy(learner), always)]
@@ -176,54 +240,25 @@ def test_dimensions_of_queries_are_dropped_where_class_means_are_nearly_always_r
     np.testing.assert_allclose(losses[1], losses[2], rtol=1e-5)
 
 
-def test_only_what_is_left_to_be_chosen_is():
-    work = MetaTraining(_config(within_class_shrinkage=0.0, prototype_scale=7.0))
-    assert np.exp(work.learner.prototype_log_scale.numpy()) == pytest.approx(7.0, rel=1e-5)
-
-
 def test_without_validation_tasks_numbers_are_asked_for():
-    config = _config(within_class_shrinkage=0.0).with_settings({"metavalid_tasks": 0})
-    with pytest.raises(InputError, match=r"shrinkage=0: .*metavalid_tasks=0 was given.*shrinkage=0\.3"):
-        MetaTraining(config)
+    config = _config(within_class_shrinkage="auto").with_settings({"metavalid_tasks": 0})
+    with pytest.raises(InputError, match=r"within_class_shrinkage is auto.*metavalid_tasks=0 was given") as error:
+        MetaTraining(config).initialize()
+    assert error.value.settings == ("within_class_shrinkage",)
 
 
-def test_refuses_a_scale_to_choose_without_whitening():
-    with pytest.raises(InputError, match=r"prototype_scale=0\.0 was given; expected .*whiten"):
-        LEOConfig(prototype_residual=True, prototype_scale=0)
-    with pytest.raises(InputError, match="query_dropout='easy' was given; expected all or none, unless proto"):
-        LEOConfig(prototype_residual=True, query_dropout="easy")
-    with pytest.raises(InputError, match="decoder_init='zero' was given; expected glorot without"):
-        LEOConfig(decoder_init="zero")
-    with pytest.raises(InputError, match=r"prototype_bias=1\.0 was given; expected 0 without prototype_residual and"):
-        LEOConfig(prototype_residual=True, prototype_bias=1)
-
-
-def test_refuses_a_temperature_to_choose_without_what_is_chosen_with_it():
-    with pytest.raises(InputError, match=r"support_temperature=0\.0 was given; expected .* prototype_scale is 0"):
-        LEOConfig(support_temperature=0)
-    with pytest.raises(InputError, match=r"finetuning_lr_init=3\.0 was given; expected 0\.001, its default, with supp"):
-        LEOConfig(
-            support_temperature=0, prototype_residual=True, prototype_scale=0, feature_transform="plda",
-            finetuning_lr_init=3,
-        )  # fmt: skip
-
-
-def test_a_decoder_of_zeros_starts_as_the_scaled_prototypes():
-    config = LEOConfig(5, 0, prototype_residual=True, decoder_init="zero", inner_lr_init=0.0)
-    model = LEO(config, embedding_dim=6, seed=0)
-    x = np.random.default_rng(0).normal(size=(2, 3, 4, 6)).astype(np.float32)
-    classifier = model.adapt(x, np.tile(np.arange(3)[:, np.newaxis], (2, 1, 4)))
-    means = x.mean(axis=2)
-    np.testing.assert_allclose(classifier, 10 * (means - means.mean(axis=1, keepdims=True)), rtol=1e-5, atol=1e-5)
-
-
-def test_a_start_that_training_does_not_improve_on_is_the_best(tmp_path):
+def test_an_initial_state_that_training_does_not_improve_on_stays_the_best(tmp_path):
     training = TrainingConfig(
-        num_steps_limit=4, checkpoint_steps=2, metavalid_tasks=50, metavalid_queries=5, metavalid_at_start=True, jit="off",
-        outer_lr=0.3,
+        num_steps_limit=4, checkpoint_steps=2, metavalid_tasks=50, metavalid_queries=5, metavalid_at_start=True,
+        jit="off", outer_lr=0.3,
     )  # fmt: skip
-    model = LEOConfig(1, 1, prototype_residual=True, decoder_init="zero", stochastic=False)
-    config = RunConfig(model, DataConfig(dataset_name="glyphs"), training=training)
+    proto = ProtoLEOConfig(
+        "none", prototype_scale=10, prototype_bias=0, support_temperature=1, warmup_steps=0, query_dropout="all"
+    )
+    config = RunConfig(
+        LEOConfig(1, 1, stochastic=False), DataConfig(dataset_name="glyphs"), training=training, proto_leo=proto,
+        algorithm="proto_leo",
+    )  # fmt: skip
     trainer = Trainer(MetaTraining(config), tmp_path / "run")
     assert trainer.run() == 4
     accuracy, step = trainer.checkpoints.best

@@ -1,7 +1,7 @@
 """Arrange alphabets for leo_tf: python arrange.py BACKGROUND OUTPUT [TEST]
 
-OUTPUT/train and OUTPUT/val have links to the alphabets of BACKGROUND: the smallest one of at least 20 characters is
-held out for validation. OUTPUT/test has those of TEST that BACKGROUND has not.
+OUTPUT/train and OUTPUT/val get links to the alphabets of BACKGROUND: the smallest one with at least 20 characters is
+held out for validation. OUTPUT/test gets links to those alphabets of TEST that are not in BACKGROUND.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 WAYS = 20
 
 
-def alphabets(folder):
+def alphabets(folder: Path) -> dict[str, int]:
     """Return {name: number of characters} of the alphabets in a folder; a character is a folder with .png files."""
     found = {}
     for alphabet in sorted(path for path in folder.iterdir() if path.is_dir()):
@@ -20,13 +20,13 @@ def alphabets(folder):
     return found
 
 
-def held_out(sizes):
-    """Return the alphabet for validation: the smallest with 20-way tasks, or the largest if none has them."""
+def held_out(sizes: dict[str, int]) -> str:
+    """Return the alphabet for validation: the smallest one large enough for 20-way tasks, otherwise the largest."""
     large = [name for name, size in sizes.items() if size >= WAYS]
     return min(large, key=sizes.__getitem__) if large else max(sizes, key=sizes.__getitem__)
 
 
-def arrange(background, output, test=None):
+def arrange(background: Path, output: Path, test: Path | None = None) -> dict[str, list[str]]:
     """Make the links; return {split: names}."""
     sizes = alphabets(background)
     if len(sizes) < 2:
@@ -37,7 +37,7 @@ def arrange(background, output, test=None):
     if test is not None:
         chosen["test"] = [(test, name) for name in alphabets(test) if name not in sizes]
         if not chosen["test"]:
-            sys.exit(f"Error: all alphabets of {test} are in {background} too; expected others to test on.")
+            sys.exit(f"Error: all alphabets of {test} are also in {background}; expected others to test on.")
     for split, places in chosen.items():
         (output / split).mkdir(parents=True, exist_ok=True)
         for folder, name in places:

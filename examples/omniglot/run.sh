@@ -4,10 +4,10 @@
 #   examples/omniglot/run.sh BACKGROUND OUTPUT [TEST]
 #
 # BACKGROUND  a folder of alphabets, alphabet/character/*.png; one of them is held out for validation
-# OUTPUT      its folder `model` is a leo_tf.ImageFewShotClassifier; the embeddings and runs are beside it
-# TEST        another folder of alphabets: those that BACKGROUND has not are tested on
+# OUTPUT      folder of the result, OUTPUT/model, a leo_tf.ImageFewShotClassifier, and of embeddings and runs
+# TEST        another folder of alphabets; those that are not in BACKGROUND are tested on
 #
-# Stopped, it goes on where it was. PYTHON is the interpreter that has leo_tf.
+# Rerun it to resume. PYTHON is the interpreter with leo_tf.
 set -eu
 if [ $# -lt 2 ] || [ $# -gt 3 ]; then
   sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
@@ -25,13 +25,13 @@ step() { printf '\n== %s (%d s)\n' "$1" $(($(date +%s) - start)); }
 start=$(date +%s)
 
 if [ -e "$output/model" ]; then
-  echo "Error: $output/model is there already; give another folder, or remove it." >&2
+  echo "Error: $output/model already exists; give another folder, or remove it." >&2
   exit 2
 fi
 step "alphabets"
 "$PYTHON" "$here/arrange.py" "$1" "$output/images" ${3:+"$3"}
 
-step "pre-train a wide residual network: every character, turned and mirrored, is a class"
+step "pre-train a wide residual network; rotated and mirrored characters are additional classes"
 "$PYTHON" -m leo_tf.features.pretrain --flagfile="$here/pretrain.cfg" \
   --images="$output/images" --cache_dir="$output/cache" --checkpoint_path="$output/features"
 
@@ -41,11 +41,11 @@ for layer in $layers; do
   "$PYTHON" -m leo_tf.features.extract --extractor="$output/features" --images="$output/images" \
     --layer="$layer" --views=drawing --output="$output/data/$layer"
 done
-step "which layer"
+step "choose the layer"
 "$PYTHON" "$here/layers.py" "$output/data" $layers | tee "$output/layers.md"
 layer=$(tail -n 1 "$output/layers.md")
 
-step "meta-train LEO on layer $layer"
+step "meta-train ProtoLEO on layer $layer"
 "$PYTHON" "$root/train.py" --flagfile="$here/leo.cfg" --data_path="$output/data" --dataset_name="$layer" \
   --cache_dir="$output/cache" --checkpoint_path="$output/run"
 "$PYTHON" "$root/evaluate.py" --checkpoint_path="$output/run" --split=val --num_tasks=2000

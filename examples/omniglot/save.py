@@ -1,4 +1,4 @@
-"""Save what a run has learned, with its extractor: python save.py RUN FOLDER"""
+"""Save a run's model with its extractor: python save.py RUN FOLDER"""
 
 import sys
 

@@ -1,7 +1,7 @@
 """Test within each alphabet: python test_alphabets.py RUN
 
-1-shot tasks of 20 characters (or all that there are) of one alphabet of the run's test split; LEO beside nearest class
-mean on the same embeddings and tasks.
+1-shot tasks of 20 characters, or all if there are fewer, from one alphabet of the run's test split: the model and its
+baselines on the same embeddings and tasks.
 """
 
 import sys
@@ -15,7 +15,7 @@ from leo_tf.runs.run_dir import RunDirectory
 TASKS = 2000
 
 
-def main(run):
+def main(run: str) -> None:
     from leo_tf.classification.evaluation import evaluate, load_table
 
     model, data = leo_tf.load(run), RunDirectory(run).config().data
@@ -23,9 +23,9 @@ def main(run):
     for alphabet in sorted(set(table.class_groups)):
         characters = table.of_classes(lambda name, start=f"{alphabet}/": name.startswith(start))
         result = evaluate(model, characters, ways=min(20, characters.num_classes), num_tasks=TASKS)
-        errors = [result.accuracy, *result.baselines.values()]
-        rows.append([f"{alphabet}, {result.ways}-way", [100 * (1 - each.mean) for each in errors], errors])
-        names = ["LEO", *result.baselines]
+        intervals = [result.accuracy, *result.baselines.values()]
+        rows.append([f"{alphabet}, {result.ways}-way", [100 * (1 - each.mean) for each in intervals], intervals])
+        names = ["ProtoLEO", *result.baselines]
     print(f"Error in 1-shot tasks within an alphabet, %, {TASKS} tasks each, 95 % intervals:\n")
     print(f"| | {' | '.join(names)} |\n|---{'|---' * len(names)}|")
     for name, means, intervals in rows:

@@ -188,7 +188,7 @@ def test_seed_runs_must_be_repetitions(runs, evaluate_py):
         (["--compare_to=nowhere", "--num_tasks=2"], "No run in nowhere"),
         (["--compare_to=nothing.npz", "--num_tasks=2"], r"Cannot read nothing\.npz"),
         (["--output=."], r"Cannot write \. \(it is a folder\)"),
-        (["--output=/dev/null/x.json"], r"Cannot write /dev/null/x\.json \(/dev/null is no folder\)"),
+        (["--output=/dev/null/x.json"], r"Cannot write /dev/null/x\.json \(/dev/null is not a folder\)"),
         (["--seed_runs=nowhere"], "No run in nowhere"),
         (["--num_classes=7", "--num_tasks=2"], "7-way tasks need 7 classes"),
     ],

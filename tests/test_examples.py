@@ -100,4 +100,4 @@ def test_omniglot_script_prints_its_usage_and_overwrites_nothing(tmp_path):
     assert done.returncode == 2 and "run.sh BACKGROUND OUTPUT [TEST]" in done.stderr
     (tmp_path / "model").mkdir()
     done = run(tmp_path, tmp_path)
-    assert done.returncode == 2 and "is there already" in done.stderr
+    assert done.returncode == 2 and "already exists" in done.stderr

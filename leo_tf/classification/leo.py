@@ -67,9 +67,7 @@ class LEO(LatentLearner, ClassificationLearner):
           InputError: codes_from="prior", which has no encoder.
         """
         if self.encoder is None:
-            raise InputError(
-                'This LEO has codes_from="prior" and no encoder; expected codes_from="encoder".', "codes_from"
-            )
+            raise InputError("This LEO has no encoder (codes_from=prior); expected codes_from=encoder.", "codes_from")
         return self.encoder(self.features(tf.convert_to_tensor(support_x, self.compute_dtype)))
 
     def decode(self, latents: Any) -> Any:

@@ -38,7 +38,9 @@ class RegressionConfig(Section):
     relation_units: int = _units(32, "hidden units of the relation network")
     decoder_units: int = _units(32, "hidden units of the decoder")
     decoder_layers: int = _layers(3, "layers of the decoder, including the output layer")
-    biases: bool = setting(True, "use biases in encoder and decoder; the last one is the network that decoding starts from")
+    biases: bool = setting(
+        True, "use biases in encoder and decoder; the last one is the network that decoding starts from"
+    )
     weight_spread: float = weight(0.1, "initial standard deviation of decoded weights, as a multiple of Glorot's")
     code_spread: float = weight(1.0, "initial standard deviation of codes, where the encoder's raw output is 0")
     noise_stddev: float = weight(0.3, "standard deviation of the noise on the targets")

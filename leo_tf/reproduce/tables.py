@@ -75,7 +75,8 @@ def difference_table(outcomes: Sequence[Outcome], settings: Sequence[str]) -> Ta
         return f"{100 * interval.mean:+.2f} +- {100 * interval.half_width:.2f}"
 
     rows = [row for row in rows_with_outcome(outcomes) if row != "leo"]
-    return [[ROWS[row].title, *(difference(row, setting) for setting in settings)] for row in rows]
+    table = [[ROWS[row].title, *(difference(row, setting) for setting in settings)] for row in rows]
+    return [row for row in table if any(row[1:])]
 
 
 def below_baselines(outcomes: Sequence[Outcome]) -> list[str]:

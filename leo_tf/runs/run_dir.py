@@ -96,11 +96,11 @@ class RunDirectory:
         if not self.initialization_file.exists():
             proto_leo = getattr(self.config(), "proto_leo", None)
             return None if proto_leo and proto_leo.auto_settings else Initialization()
-        record = read_json(self.initialization_file, "the chosen settings that train.py writes")
-        if not isinstance(record, dict) or set(record) != {"chosen", "measured"}:
+        try:
+            return Initialization(**read_json(self.initialization_file, "the settings that train.py chose"))
+        except (InputError, TypeError):
             _logger.warning("%s is corrupt; its settings are chosen again.", self.initialization_file)
             return None
-        return Initialization(**record)
 
     def attach(self, files: Mapping[str, Path]) -> None:
         """Keep files in the directory, {name there: path of the file}; on the same disk they take no extra space.
@@ -166,10 +166,7 @@ class RunDirectory:
           InputError: the file is missing or corrupt.
         """
         what = "the file that train.py wrote. Put it back from a copy, or train again in another checkpoint_path"
-        record = read_json(self.data_file, what)
-        if not isinstance(record, dict):
-            raise InputError(f"{self.data_file} is missing or corrupt; expected {what}.")
-        return record
+        return read_json(self.data_file, what)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -250,8 +247,6 @@ class RunDirectory:
         what = "the calibration that evaluate.py --calibrate writes there"
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
         step = self.best_step()
-        if not isinstance(record, dict):
-            raise InputError(f"{self.calibration_file} is corrupt; expected {what}.")
         temperature = record.get("temperature")
         if record.get("step") != step or not isinstance(temperature, float) or not 0 < temperature < math.inf:
             raise InputError(

@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
+INSTALLED_ALL = $(VENV)/.installed-all
 RUNNABLE = $(VENV)/.runnable
 PIP_INSTALL = { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } && \
   $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: help quickstart notebook docs test check lint types wheel-test constraints clean
+.PHONY: help quickstart notebook docs test test-all check lint types wheel-test constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -15,6 +16,10 @@ help:  ## list the targets
 $(INSTALLED): setup.py constraints.txt
 	$(PIP_INSTALL) '.[dev]'
 	touch $@ $(RUNNABLE)
+
+$(INSTALLED_ALL): setup.py constraints.txt
+	$(PIP_INSTALL) '.[dev-all]'
+	touch $@ $(INSTALLED) $(RUNNABLE)
 
 $(RUNNABLE): setup.py constraints.txt
 	$(PIP_INSTALL) '.[plots]'
@@ -40,8 +45,11 @@ notebook: $(INSTALLED)  ## examples/inside_leo.py as build/inside_leo.ipynb, for
 	$(BIN)/python -m jupytext --quiet --to ipynb --output build/inside_leo.ipynb examples/inside_leo.py \
 	  --update-metadata '{"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}'
 
-test: $(INSTALLED)  ## install, run the tests in two processes
+test: $(INSTALLED)  ## install, run the tests for daily work in two processes: minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all: $(INSTALLED_ALL)  ## all tests: kills, full disks, load, many workers, more fuzzing; an hour or more
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "long or not long"
 
 check: lint types test wheel-test  ## tests, style, types, sdist and wheel in an empty environment
 

@@ -75,12 +75,12 @@ setup(
                 "pytest",
                 "pytest-xdist",
                 "pyyaml",
-                "ray>=2.60",
                 "ruff",
                 "scikit-learn>=1.6",
             ),
             "tensorflow-serving-api>=2.19,<2.22",
         ],
+        "dev-all": ["leo_tf[dev,ray]"],  # make test-all
     },
     entry_points={
         "console_scripts": [

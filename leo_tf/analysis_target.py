@@ -21,12 +21,7 @@ class Spectra(NamedTuple):
 
 
 class AnalysisTarget:
-    """A learner and fixed tasks to analyse.
-
-    Args:
-      learner: MetaLearner.
-      tasks: tasks of its problem.
-    """
+    """A learner and fixed tasks to analyse."""
 
     measures: Mapping[str, str] = MappingProxyType({})  # {name in `scores`: axis label}
 
@@ -59,11 +54,7 @@ class AnalysisTarget:
         return self.learner.has_latents
 
     def traces(self) -> Iterator[tuple[Support, Trace]]:
-        """Yield (support, Trace), a few tasks at a time.
-
-        Raises:
-          InputError: adaptation ends in NaN or infinity.
-        """
+        """Yield (support, Trace), a few tasks at a time; raises InputError where adaptation ends in NaN or infinity."""
         for support in self.supports():
             trace = self.learner.trace(*support)
             if not np.isfinite(trace.parameters).all():
@@ -78,20 +69,16 @@ class AnalysisTarget:
         raise NotImplementedError
 
     def spectra(self, support: Support, trace: Trace, adapted: bool) -> Spectra:
-        """Return the Spectra of some tasks.
+        """Return the Spectra of some tasks, from `traces`.
 
-        Args:
-          support: from `supports`.
-          trace: the learner's Trace of it.
-          adapted: whether to take codes after the latent steps and parameters after all steps, or both at the start.
+        adapted: take codes after the latent steps and parameters after all steps; otherwise both at the start.
         """
         raise NotImplementedError
 
     def singular_values(self, trace: Trace) -> np.ndarray:
-        """Return the singular values of the decoder's mean, or of its Jacobian at the first codes.
+        """Return the singular values, descending, of the decoder's mean, or of its Jacobian at the first codes.
 
-        Returns:
-          [n] of a linear decoder, else [tasks, n]; descending.
+        [n] of a linear decoder, else [tasks, n].
         """
         raise NotImplementedError
 

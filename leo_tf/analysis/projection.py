@@ -29,11 +29,10 @@ def pca(codes: np.ndarray) -> Projection:
 
 
 def tsne(codes: np.ndarray, seed: int) -> Projection:
-    """Project codes [codes, n] by t-SNE.
+    """Project codes [codes, n] by t-SNE, with scikit-learn's perplexity, or less where there are fewer than 91 codes.
 
     References:
-      van der Maaten and Hinton, "Visualizing Data using t-SNE", 2008; the paper's section 4.5, which does not say the
-      perplexity. It is scikit-learn's 30 here, or less where there are fewer than 91 codes.
+      van der Maaten and Hinton, "Visualizing Data using t-SNE", 2008; the paper's section 4.5, without its perplexity.
     """
     from sklearn.manifold import TSNE
 
@@ -51,11 +50,7 @@ def has_umap() -> bool:
 
 
 def umap(codes: np.ndarray, seed: int) -> Projection:
-    """Project codes [codes, n] by UMAP, which is not in the paper.
-
-    References:
-      McInnes et al., "UMAP: Uniform Manifold Approximation and Projection", 2018.
-    """
+    """Project codes [codes, n] by UMAP (McInnes et al., 2018), which is not in the paper."""
     from umap import UMAP
 
     neighbours = min(_NEIGHBOURS, len(codes) - 1)

@@ -58,15 +58,9 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
 
 
 def select(names: Sequence[str], config: RunConfig, learner: MetaLearner) -> list[str]:
-    """Return the names of the analyses to run, in their order.
+    """Return the names of the analyses to run, in their order: those asked for, or all that exist.
 
-    Args:
-      names: the analyses asked for; empty for all that exist.
-      config: RunConfig of the tasks.
-      learner: MetaLearner.
-
-    Raises:
-      InputError: an analysis is unknown, or does not exist for the learner and its tasks.
+    Raises InputError if one is unknown, or does not exist for the learner and its tasks.
     """
     unavailable = _unavailable(config, learner)
     available = [name for name in _ANALYSES[config.problem] if name not in unavailable]
@@ -92,15 +86,7 @@ def _unavailable(config: RunConfig, learner: MetaLearner) -> dict[str, str]:
 
 
 def unique_names(learners: Mapping[Path, MetaLearner], first: MetaLearner) -> dict[str, MetaLearner]:
-    """Return {name: learner}: the paper's name, with the run's folder where that is taken.
-
-    Args:
-      learners: {Path of the run: MetaLearner}.
-      first: the learner that they are compared with.
-
-    Raises:
-      InputError: two of them have the same name and folder name.
-    """
+    """Return {name: learner} of {Path of run: learner}: the paper's name, with the run's folder where that is taken."""
     named: dict[str, MetaLearner] = {}
     taken = {model_name(first)}
     for path, learner in learners.items():
@@ -117,11 +103,7 @@ def unique_names(learners: Mapping[Path, MetaLearner], first: MetaLearner) -> di
 
 
 def run_analyses(names: Sequence[str], context: AnalysisContext) -> dict[str, Section]:
-    """Return {name: Section} of the analyses that `select` returned.
-
-    Raises:
-      InputError: the tasks do not exist, or they do not fit a learner.
-    """
+    """Return {name: Section} of the analyses that `select` returned."""
     analyses = _ANALYSES[context.evaluation("test").config.problem]
     sections = {}
     for name in names:

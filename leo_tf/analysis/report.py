@@ -17,14 +17,7 @@ _SUFFIX = ".analysis"  # of the names of event files
 
 
 def require_report(folder: Path) -> None:
-    """Check, before any work, that a report can be made and written.
-
-    Args:
-      folder: Path of the report.
-
-    Raises:
-      InputError: a package is missing, or a file cannot be written.
-    """
+    """Raise InputError, before any work, unless a report can be made and written."""
     require_html_report("The report")
     plots.require_drawing()
     require_package("sklearn", "The report")
@@ -33,19 +26,9 @@ def require_report(folder: Path) -> None:
 
 
 def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, Section], command: str) -> Path:
-    """Write report.md, report.html, report.json, a PNG for each figure, and events for TensorBoard.
+    """Write report.md, report.html and report.json, a PNG for each figure, and events for TensorBoard.
 
-    Args:
-      folder: Path, created where it does not exist.
-      about: description of the run for JSON, with `checkpoint_path`, `model`, `step` and `tasks`.
-      sections: {name: Section}.
-      command: the command line.
-
-    Returns:
-      Path of the page.
-
-    Raises:
-      InputError: a file cannot be written.
+    Returns the page's Path. about: description of the run for JSON, with `checkpoint_path`, `model`, `step` and `tasks`.
     """
     name, shown = str(about["checkpoint_path"]), {key: about[key] for key in ("model", "step", "tasks")}
     text = render("leo_tf.analysis", _TEXT, name=name, command=command, sections=list(sections.values()), **shown)

@@ -17,19 +17,10 @@ class Separation(NamedTuple):
 
 
 def separation(codes: np.ndarray, labels: np.ndarray, tasks: np.ndarray, rows: np.ndarray | None = None) -> Separation:
-    """Measure how well codes separate by label.
+    """Measure how well codes [codes, num_latents] separate by label [codes].
 
-    Args:
-      codes: [codes, num_latents].
-      labels: [codes], at least two different ones.
-      tasks: [codes], the task of each; neighbours are searched in other tasks.
-      rows: [codes, shots], the examples of each; codes that share one are no neighbours. None if none can.
-
-    Returns:
-      Separation.
-
-    References:
-      Rousseeuw, "Silhouettes", 1987, for the first.
+    tasks [codes]: neighbours are searched in other tasks. rows [codes, shots]: the examples of each code; codes that
+    share one are no neighbours. None if none can.
     """
     from sklearn.metrics import silhouette_score
 
@@ -50,9 +41,7 @@ def explained_by_neighbours(
 ) -> float:
     """Return R^2, the fraction of the variance of values that the mean of a code's five nearest neighbours explains.
 
-    Args:
-      codes, tasks, rows: as in `separation`.
-      values: [codes]; codes with NaN are left out.
+    Arguments are as in `separation`; codes whose value is NaN are left out.
     """
     kept = ~np.isnan(values)
     codes, values, tasks = np.asarray(codes, np.float64)[kept], values[kept], tasks[kept]

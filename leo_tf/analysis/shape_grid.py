@@ -48,11 +48,7 @@ def section(context: AnalysisContext) -> Section:
 
 
 def checked_shapes(context: AnalysisContext) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the ways and the shots to evaluate, those asked for or the default.
-
-    Raises:
-      InputError: a shape does not fit the table or the learner.
-    """
+    """Return the ways and the shots to evaluate, those asked for or the default; raise InputError if one is impossible."""
     table = context.evaluation("test").table
     default_ways, default_shots = default_grid(table, context.learner.fixed_ways)
     ways, shots = context.ways or default_ways, context.shots or default_shots
@@ -61,12 +57,7 @@ def checked_shapes(context: AnalysisContext) -> tuple[Sequence[int], Sequence[in
 
 
 def default_grid(table: EmbeddingTable, fixed_ways: int | None = None) -> tuple[list[int], list[int]]:
-    """Return the ways and the shots to evaluate, as far as the table has enough classes and examples.
-
-    Args:
-      table: EmbeddingTable.
-      fixed_ways: the only number of classes that the model takes; None if it takes any.
-    """
+    """Return the ways and the shots to evaluate, as far as the table has enough classes and examples."""
     ways = [fixed_ways] if fixed_ways else [n for n in _WAYS if n <= table.num_classes] or [table.num_classes]
     return ways, [number for number in _SHOTS if number < table.class_sizes.min()] or [1]
 

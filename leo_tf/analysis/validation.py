@@ -19,12 +19,7 @@ _USED_BY = {  # {field of AnalysisContext: (setting, the analysis that uses it)}
 
 
 def require_analysable(names: Sequence[str], context: AnalysisContext) -> None:
-    """Check that an AnalysisContext has everything that the named analyses need.
-
-    Raises:
-      InputError: a setting that none of them uses, tasks that cannot be drawn or do not fit a learner, a highlight or
-        images that do not exist.
-    """
+    """Raise InputError unless an AnalysisContext has everything that the named analyses need, and nothing else."""
     for field, (setting, analysis) in _USED_BY.items():
         if getattr(context, field) and analysis not in names:
             raise InputError(

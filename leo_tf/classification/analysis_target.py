@@ -24,11 +24,6 @@ _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 class ClassificationTarget(AnalysisTarget):
     """See AnalysisTarget. Supports and queries are features, as the learner's transform makes them.
 
-    Args:
-      learner: ClassificationLearner.
-      table: EmbeddingTable that the tasks are drawn from.
-      tasks: Tasks.
-
     Raises:
       InputError: the table does not fit the learner or the tasks, or the learner does not take this number of classes.
     """
@@ -91,9 +86,7 @@ class ClassificationTarget(AnalysisTarget):
     def logits(self, episode: Episode, classifiers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return (logits [steps, tasks, queries, ways], labels [steps, tasks, queries]) of an Episode's queries.
 
-        Args:
-          episode: from `episodes`.
-          classifiers: [steps, tasks, ways, dim].
+        classifiers: [steps, tasks, ways, dim].
         """
         steps, tasks, ways, dim = classifiers.shape
         joined = tf.reshape(tf.transpose(classifiers, [1, 0, 2, 3]), [tasks, steps * ways, dim])

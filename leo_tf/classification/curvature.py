@@ -25,7 +25,7 @@ def spectrum(logits: Any, inputs: Any) -> np.ndarray:
         their `StochasticDecoder.project`.
 
     Returns:
-      float64 [tasks, min(examples * ways, n * ways)], ascending; rounding may leave tiny negative ones.
+      float64 [tasks, min(examples, n) * ways], ascending; rounding may leave tiny negative ones.
     """
     inputs = np.asarray(inputs, np.float64)
     probabilities = special.softmax(np.asarray(logits, np.float64), axis=-1)

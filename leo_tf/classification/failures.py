@@ -35,9 +35,7 @@ class Failures:
     def classes(self, min_tasks: int = 1) -> list[tuple[int, np.ndarray]]:
         """Return [(class, its accuracy in each of its tasks [n])], worst first.
 
-        Args:
-          min_tasks: tasks that a class has to be in, for its accuracy to mean something; less where no class is in as
-            many.
+        min_tasks: tasks that a class has to be in, for its accuracy to mean something; less where no class has as many.
         """
         found = [(each, self.class_accuracy[self.class_ids == each]) for each in np.unique(self.class_ids).tolist()]
         min_tasks = min(min_tasks, max(len(values) for _, values in found))
@@ -51,8 +49,7 @@ class Failures:
     def pairs(self, min_tasks: int = 5) -> list[tuple[int, int, float, float]]:
         """Return [(class, class, rate, rate of the reverse)] of pairs of classes, most confused first.
 
-        Args:
-          min_tasks: tasks that have both classes, for the rate to mean something; less where no pair has as many.
+        min_tasks: tasks that have both classes, for the rate to mean something; less where no pair has as many.
         """
         rates, together = self.rates(), np.zeros_like(self.possible)
         np.add.at(together, (self.class_ids[:, :, np.newaxis], self.class_ids[:, np.newaxis]), 1)

@@ -23,8 +23,7 @@ class Influence(NamedTuple):
 def leave_one_out(target: ClassificationTarget) -> Influence:
     """Adapt to a target's first 100 tasks, with 15 queries per class, leaving out each support example in turn.
 
-    Raises:
-      InputError: tasks of one shot.
+    Raises InputError for tasks of one shot.
     """
     if target.tasks.shots < 2:
         raise InputError(

@@ -17,13 +17,7 @@ _WHOLE_HESSIANS = 8  # tasks per batch whose Hessian in the parameters, of 1,761
 
 
 class RegressionTarget(AnalysisTarget):
-    """See AnalysisTarget; queries are the true function on the grid.
-
-    Args:
-      learner: RegressionLearner.
-      tasks: RegressionTasks.
-      shots: number of support points.
-    """
+    """See AnalysisTarget; queries are the true function on the grid, supports have `shots` points."""
 
     measures = MappingProxyType(
         {"mse": "squared error of the function", "support_loss": "squared error of the support"}

@@ -29,12 +29,7 @@ def of_mixture(posterior: Any, samples: int, candidates: int) -> Codes:
     """Return the Codes of samples whose candidates come from each component of a mixture in turn.
 
     The components' shares weight the candidates instead of choosing among them at random, so that a loss has a gradient
-    in the shares.
-
-    Args:
-      posterior: tfd.MixtureSameFamily of Gaussians, batch shape [tasks].
-      samples: per task.
-      candidates: per sample, a multiple of the number of components.
+    in the shares. `candidates`, per sample, is a multiple of the number of components.
     """
     logits, each = posterior.mixture_distribution.logits, posterior.components_distribution
     components, num_latents = each.batch_shape[-1], each.event_shape[-1]
@@ -48,15 +43,10 @@ def of_mixture(posterior: Any, samples: int, candidates: int) -> Codes:
 
 
 def chosen(values: tf.Tensor, weights: tf.Tensor, normals: tf.Tensor) -> tf.Tensor:
-    """Choose one candidate of each sample at random and return its values.
+    """Choose one candidate of each sample at random and return its values, [samples, ...].
 
-    Args:
-      values: [samples * candidates, ...].
-      weights: probabilities of the candidates [samples, candidates], sums 1.
-      normals: standard normal numbers [samples].
-
-    Returns:
-      [samples, ...].
+    values: [samples * candidates, ...]; weights: probabilities [samples, candidates], sums 1; normals: standard normal
+    numbers [samples].
     """
     uniform = 0.5 * tf.math.erfc(-normals / math.sqrt(2.0))
     above = uniform[:, tf.newaxis] > tf.cumsum(weights, axis=1)[:, :-1]

@@ -7,17 +7,10 @@ import numpy as np
 
 
 def looks_sinusoid(values: Any, x: Any) -> np.ndarray:
-    """Classify functions as sinusoid-like or line-like.
+    """Return, bool [...], which functions [..., n] at x [n] are closer to a sinusoid than to a line.
 
     A function belongs to the family whose closest member fits it better in least squares: a + b x, or
     a sin(x) + b cos(x), which is any amplitude and phase. Both have two coefficients.
-
-    Args:
-      values: functions [..., n] at x.
-      x: [n].
-
-    Returns:
-      bool [...], True for sinusoid-like.
     """
     x = np.asarray(x, np.float64)
     line, sinusoid = (_residual(values, features) for features in ((np.ones_like(x), x), (np.sin(x), np.cos(x))))

@@ -28,21 +28,11 @@ class Panels(NamedTuple):
 
 
 def choose_panels(noise_stddev: float = 0.3, stream: int = randomness.TEST) -> Panels:
-    """Choose tasks whose family is (a, b) certain and (c, d) ambiguous.
+    """Choose tasks whose family is (a, b) certain and (c, d) ambiguous, by the exact posterior and so for every model.
 
-    The choice is by the exact posterior and so does not depend on a model. (a), a sinusoid, and (b), a line, are the
-    first tasks of the stream whose family is 99 % certain and whose points cover the range; (c), a sinusoid, and (d), a
-    line, are the first ambiguous ones.
-
-    Args:
-      noise_stddev: of the targets, above 0.
-      stream: one of `randomness`' streams.
-
-    Returns:
-      Panels.
-
-    Raises:
-      InputError: no task is ambiguous, as with very little noise.
+    (a), a sinusoid, and (b), a line, are the first tasks of the stream whose family is 99 % certain and whose points
+    cover the range; (c), a sinusoid, and (d), a line, are the first ambiguous ones.
+    Raises InputError if no task is ambiguous, as with very little noise.
     """
     crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
     tasks = draw_tasks(_CANDIDATES, _SEED, stream, noise_stddev)
@@ -68,14 +58,7 @@ def choose_panels(noise_stddev: float = 0.3, stream: int = randomness.TEST) -> P
 def draw_figure(panels: Panels, samples: np.ndarray, x: np.ndarray, title: str = "") -> Any:
     """Draw the true functions, their points and sampled functions, coloured by the family that these resemble.
 
-    Args:
-      panels: Panels.
-      samples: sampled functions at x, [samples, 4, n].
-      x: the grid [n] that `panels.tasks.truth` is on.
-      title: text.
-
-    Returns:
-      matplotlib Figure.
+    samples: functions [samples, 4, 100] on the grid.
     """
     tasks = panels.tasks
     figure = plots.new_figure(9.6, 6.4)

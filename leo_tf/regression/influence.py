@@ -16,11 +16,7 @@ class Influence(NamedTuple):
 
 
 def leave_one_out(target: RegressionTarget) -> Influence:
-    """Adapt to a target's tasks, leaving out each support point in turn.
-
-    Raises:
-      InputError: tasks of one point.
-    """
+    """Adapt to a target's tasks, leaving out each support point in turn; raises InputError for tasks of one point."""
     if target.shots < 2:
         raise InputError(
             "No point is left without the only one; expected num_tr_examples_per_class=2 or more.",

@@ -29,14 +29,7 @@ class Interpolation(NamedTuple):
 
 
 def interpolate(target: RegressionTarget) -> Interpolation:
-    """Decode codes between those of the first sinusoid and line, of two sinusoids, and of two lines.
-
-    Args:
-      target: RegressionTarget of a learner with codes.
-
-    Returns:
-      Interpolation.
-    """
+    """Decode codes between those of the first sinusoid and line, of two sinusoids, and of two lines."""
     sinusoids, lines = (np.flatnonzero(target.tasks.is_sinusoid == each)[:2] for each in (True, False))
     pairs = np.array([[sinusoids[0], lines[0]], sinusoids, lines])
     some = target.tasks.take(pairs.ravel())

@@ -28,12 +28,8 @@ class RegressionLearner(MetaLearner):
     """A model that adapts the network f_theta to few points.
 
     A subclass creates its variables in its constructor and has `regularized_weights`, `learning_rates`,
-    `adapt_in_training`, `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`. Its noise is a tensor of standard normal numbers
-    [tasks, normals_per_task].
-
-    Args:
-      config: LEOConfig or MAMLConfig.
-      regression: RegressionConfig.
+    `adapt_in_training`, `adapt_in_evaluation` and, if it is stochastic, `normals_per_task`. Its noise is a tensor of
+    standard normal numbers [tasks, normals_per_task].
     """
 
     episode_type, outcome_type, metric_name = RegressionEpisode, RegressionLossOutput, "query_loss"
@@ -144,12 +140,7 @@ class RegressionLearner(MetaLearner):
         return self.sample_with(support_x, support_y, noise)
 
     def sample_with(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Return one sample of the parameters of each task [tasks, num_parameters], made with given noise.
-
-        Args:
-          support_x, support_y: [tasks, shots, 1].
-          noise: standard normal numbers [tasks, normals_per_task].
-        """
+        """Return a sample of each task's parameters [tasks, num_parameters], from noise [tasks, normals_per_task]."""
         return self.adapt_in_training(support_x, support_y, noise).parameters
 
     def predict_at(self, query_x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:

@@ -97,13 +97,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             self.decoder.biases[-1].assign(tf.concat([start, tf.zeros_like(start)], axis=0))
 
     def encode(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Any:
-        """Encode support points (paper equation 3, of one class).
+        """Encode support points [tasks, shots, 1] (paper equation 3, of one class).
 
-        Args:
-          support_x, support_y: [tasks, shots, 1].
-
-        Returns:
-          tfp distribution q(z | support), batch shape [tasks], event shape [num_latents].
+        Returns the tfp distribution q(z | support), batch shape [tasks], event shape [num_latents].
         """
         points = tf.concat([support_x, support_y], axis=2) / INPUT_SCALE
         posterior = self.encoder(points[:, tf.newaxis])
@@ -115,13 +111,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return distributions.mixture(posterior.mixture_distribution.logits[:, 0], each)
 
     def decode(self, latents: tf.Tensor) -> Any:
-        """Decode latent codes (paper equation 4).
+        """Decode latent codes [tasks, num_latents] (paper equation 4).
 
-        Args:
-          latents: [tasks, num_latents].
-
-        Returns:
-          tfp distribution p(theta | z), batch shape [tasks], event shape [num_parameters].
+        Returns the tfp distribution p(theta | z), batch shape [tasks], event shape [num_parameters].
         """
         glorot = tf.constant(network.glorot_stddev(self.units), latents.dtype)
         return self.decoder(latents, initial_stddev=self.regression.weight_spread * glorot)

@@ -10,32 +10,20 @@ _SMALLEST = 1e-6  # added under the root, which has no gradient at 0; in squared
 
 
 def squared_error(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Return the mean squared error of single samples: the paper's loss, which penalises their variance.
+    """Return the mean squared error of single samples [tasks]: the paper's loss, which penalises their variance.
 
-    Args:
-      values: sampled functions [tasks, samples, candidates, n].
-      targets: [tasks, n].
-      weights: probabilities of a sample's candidates [tasks, samples, candidates], sums 1.
-
-    Returns:
-      [tasks].
+    values: sampled functions [tasks, samples, candidates, n]; targets: [tasks, n]; weights: probabilities of a sample's
+    candidates [tasks, samples, candidates], sums 1.
     """
     errors = tf.reduce_mean(tf.math.squared_difference(values, targets[:, tf.newaxis, tf.newaxis]), axis=3)
     return tf.reduce_mean(tf.reduce_sum(weights * errors, axis=2), axis=1)
 
 
 def smoothed(values: tf.Tensor, x: tf.Tensor, width: float) -> tf.Tensor:
-    """Average functions over neighbouring points with Gaussian weights.
+    """Average functions [tasks, functions, n] over neighbouring points x [tasks, n] with Gaussian weights.
 
-    Independent noise of the points averages out; features of the function that are wider than the Gaussian remain.
-
-    Args:
-      values: [tasks, functions, n].
-      x: [tasks, n].
-      width: standard deviation of the Gaussian, above 0.
-
-    Returns:
-      [tasks, functions, n].
+    Independent noise of the points averages out; features of the function that are wider than the Gaussian, whose
+    standard deviation is `width`, remain.
     """
     distances = (x[:, :, tf.newaxis] - x[:, tf.newaxis]) / width
     weights = tf.nn.softmax(-0.5 * distances**2, axis=-1)  # of each point, [tasks, n, n]
@@ -43,7 +31,7 @@ def smoothed(values: tf.Tensor, x: tf.Tensor, width: float) -> tf.Tensor:
 
 
 def energy_score(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Estimate the energy score E|f - y| - E|f - f'| / 2 of the distribution of f; lower is better.
+    """Estimate the energy score E|f - y| - E|f - f'| / 2 of the distribution of f, [tasks]; lower is better.
 
     |.| is the root mean square over a task's points, so that the score is one of whole functions, not of single points:
     a function halfway between two possible ones scores badly. The score is strictly proper: on average over targets y,
@@ -51,14 +39,8 @@ def energy_score(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> t
     optimum is the true distribution for two samples as for many. (An ensemble whose members have weights of their own
     is different: some may then drift away, and a biased estimate is better.)
 
-    Args:
-      values: sampled functions [tasks, samples, candidates, n], at least two samples.
-      targets: [tasks, n].
-      weights: probabilities of a sample's candidates [tasks, samples, candidates], sums 1. The score is its expectation
-        over the choice of candidates.
-
-    Returns:
-      [tasks].
+    Arguments are as for `squared_error`, with at least two samples. The score is its expectation over the choice of
+    candidates.
 
     References:
       Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation" (JASA 2007), section 4.3.

@@ -1,7 +1,7 @@
 """Scores of sampled functions against the true function: of their mean, their distribution and their intervals.
 
-Truth and samples are functions without noise, unless the caller adds noise to both. Every score looks at one point at a
-time, so that samples need not be joint over points, and returns the mean over points.
+Samples are [samples, tasks, points], truth is [tasks, points]. Every score looks at one point at a time, so that
+samples need not be joint over points, and is the mean over a task's points.
 """
 
 from typing import Any, NamedTuple
@@ -32,42 +32,22 @@ def score(samples: np.ndarray, truth: np.ndarray) -> FunctionScores:
 
 
 def squared_error(samples: Any, truth: Any) -> np.ndarray:
-    """Return the squared error of the samples' mean.
+    """Return the squared error of the samples' mean, [tasks].
 
     On average it is the error of the distribution's mean plus the distribution's variance / samples; if the mean is
     known, pass it as one sample.
-
-    Args:
-      samples: [samples, tasks, points].
-      truth: [tasks, points].
-
-    Returns:
-      [tasks], the mean over points.
-
-    Raises:
-      InputError: no samples, or the shapes do not agree.
     """
     samples, truth = _checked(samples, truth)
     return np.mean((samples.mean(axis=0) - truth) ** 2, axis=-1)
 
 
 def crps(samples: Any, truth: Any) -> np.ndarray:
-    """Estimate the continuous ranked probability score; lower is better, in the unit of the targets.
+    """Estimate the continuous ranked probability score, [tasks]; lower is better, in the unit of the targets.
 
     The score of a distribution is E|s - t| - E|s - s'| / 2 for independent samples s, s': the absolute error minus half
     the expected distance of two samples. The estimate is the fair one, mean |s_i - t| - mean over i != j of
     |s_i - s_j| / 2, whose expectation does not depend on the number of samples, so that 10 samples and 100 can be
     compared. It may be negative by chance. For one sample it is the absolute error.
-
-    Args:
-      samples: [samples, tasks, points].
-      truth: [tasks, points].
-
-    Returns:
-      [tasks], the mean over points.
-
-    Raises:
-      InputError: no samples, or the shapes do not agree.
 
     References:
       Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation" (JASA 2007), equation 21.
@@ -83,26 +63,15 @@ def crps(samples: Any, truth: Any) -> np.ndarray:
 
 
 def coverage(samples: Any, truth: Any, levels: Any) -> np.ndarray:
-    """Return the fraction of points at which the truth lies in central intervals of the samples.
+    """Return the fractions of points, [levels, tasks], at which the truth lies in central intervals of the samples.
 
     The intervals run between the empirical quantiles at (1 - level) / 2 and (1 + level) / 2. With few samples, NumPy's
     default definition of quantiles makes them too narrow: the 80 % interval of nine calibrated samples would cover
     66 %. Weibull's definition makes the i-th of n sorted samples the quantile i / (n + 1), which is the probability
     that another draw from the same distribution is below it. A truth exchangeable with the samples is then covered with
     probability `level`: exactly if (n + 1) (1 - level) / 2 is an integer of at least 1, and within a few tenths of
-    1 / n otherwise. The widest interval, from the least sample to the greatest, covers (n - 1) / (n + 1); higher levels
-    cannot be reached.
-
-    Args:
-      samples: [samples, tasks, points].
-      truth: [tasks, points].
-      levels: numbers between 0 and 1, [levels].
-
-    Returns:
-      [levels, tasks], fractions of a task's points. Points of one task are not independent: average over tasks.
-
-    Raises:
-      InputError: no samples, the shapes do not agree, or a level is not between 0 and 1.
+    1 / n otherwise. The widest interval covers (n - 1) / (n + 1); higher levels cannot be reached. Points of one task
+    are not independent: average over tasks.
 
     References:
       Hyndman and Fan, "Sample Quantiles in Statistical Packages" (The American Statistician 1996), definition 6.

@@ -12,8 +12,7 @@ _BIAS_STDDEV = 0.1
 def parameter_shapes(units: Sequence[int]) -> list[tuple[int, ...]]:
     """Return the shapes of the parameters in their order in the vector: kernel, bias, kernel, bias, ...
 
-    Args:
-      units: sizes of the layers, input and output included: (1, 40, 40, 1).
+    units: sizes of the layers, input and output included: (1, 40, 40, 1).
     """
     shapes: list[tuple[int, ...]] = []
     for rows, columns in itertools.pairwise(units):
@@ -27,16 +26,7 @@ def num_parameters(units: Sequence[int]) -> int:
 
 
 def apply(parameters: tf.Tensor, x: tf.Tensor, units: Sequence[int]) -> tf.Tensor:
-    """Evaluate each task's network.
-
-    Args:
-      parameters: [tasks, num_parameters].
-      x: [tasks, n, units[0]].
-      units: as in `parameter_shapes`.
-
-    Returns:
-      [tasks, n, units[-1]].
-    """
+    """Evaluate each task's network, [tasks, num_parameters], at x [tasks, n, units[0]]: [tasks, n, units[-1]]."""
     shapes = parameter_shapes(units)
     parts = tf.split(parameters, [math.prod(shape) for shape in shapes], axis=1)
     for layer in range(0, len(parts), 2):
@@ -46,14 +36,9 @@ def apply(parameters: tf.Tensor, x: tf.Tensor, units: Sequence[int]) -> tf.Tenso
 
 
 def initial_parameters(seed: tf.Tensor, units: Sequence[int]) -> tf.Tensor:
-    """Draw initial parameters: He-normal kernels, and biases of standard deviation 0.1, so that kinks are not all at 0.
+    """Draw initial parameters, float32 [num_parameters]: He-normal kernels, and biases of standard deviation 0.1.
 
-    Args:
-      seed: [2] from `randomness.stream_seed`.
-      units: as in `parameter_shapes`.
-
-    Returns:
-      float32 [num_parameters].
+    With biases at 0, all kinks would be at 0.
     """
     shapes = parameter_shapes(units)
     stddevs = [math.sqrt(2.0 / shape[0]) if len(shape) == 2 else _BIAS_STDDEV for shape in shapes]

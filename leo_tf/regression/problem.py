@@ -25,14 +25,7 @@ _SAMPLES, _DRAWN = 20, 30  # functions sampled per task in a validation, and for
 
 
 class Regression(Problem):
-    """Regression of sinusoids and lines; the best checkpoint has the least squared error of the mean function.
-
-    Args:
-      config: RunConfig.
-
-    Raises:
-      InputError: more support points than a validation task has.
-    """
+    """Regression of sinusoids and lines; the best checkpoint has the least squared error of the mean function."""
 
     measure = "mse"
     higher_is_better = False

@@ -21,14 +21,9 @@ def stretch(samples: np.ndarray, factor: float) -> np.ndarray:
 
 
 def fit_spread(samples: np.ndarray, truth: np.ndarray) -> float:
-    """Return the factor with the least continuous ranked probability score, which is convex in it.
+    """Return the factor, 0 to 20, with the least continuous ranked probability score, which is convex in it.
 
-    Args:
-      samples: [samples, tasks, points].
-      truth: [tasks, points].
-
-    Returns:
-      Float from 0 to 20.
+    samples: [samples, tasks, points]; truth: [tasks, points].
     """
 
     def score(factor: float) -> float:
@@ -69,18 +64,7 @@ def evaluate_spread(
     batch_size: int = 200,
     jit: bool = True,
 ) -> CalibratedSpread:
-    """Fit the factor on validation tasks, and score the stretched samples of other tasks.
-
-    Args:
-      model: stochastic RegressionLearner.
-      validation, tasks: RegressionTasks.
-      shots: number of support points.
-      num_samples: functions sampled per task, at least 2.
-      batch_size, jit: as for FunctionSampler.
-
-    Returns:
-      CalibratedSpread.
-    """
+    """Fit the factor on validation tasks, and score the stretched samples of other tasks, at least 2 per task."""
     sampler = FunctionSampler(model, batch_size, jit)
 
     def samples(of: RegressionTasks) -> np.ndarray:

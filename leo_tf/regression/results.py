@@ -117,16 +117,9 @@ def score_functions(
 ) -> RegressionResult:
     """Score sampled functions at several numbers of shots.
 
-    Args:
-      functions: function (support_x [tasks, shots, 1], support_y [tasks, shots, 1], number of the first task) ->
-        (exact mean [tasks, points] or None, samples [samples, tasks, points]).
-      tasks: RegressionTasks.
-      shots: numbers of support points.
-      algorithm, model_fingerprint: of the result.
-      workers: Collectives that the tasks are spread over, in batches of `batch_size`; all of its workers call this.
-
-    Returns:
-      RegressionResult.
+    functions: function (support_x [tasks, shots, 1], support_y [tasks, shots, 1], number of the first task) ->
+      (exact mean [tasks, points] or None, samples [samples, tasks, points]).
+    workers: Collectives that the tasks are spread over, in batches of `batch_size`; all of its workers call this.
     """
     start = time.perf_counter()
     found: list[FunctionScores] = []

@@ -27,23 +27,11 @@ class GaussianPrediction(NamedTuple):
 def gaussian_process(
     support_x: Any, support_y: Any, x: Any, noise_stddev: float = 0.3, kernel: Any = None
 ) -> GaussianPrediction:
-    """Predict the function of every task by a Gaussian process of mean 0.
+    """Predict the function of every task at x [n] by a Gaussian process of mean 0.
 
     It knows less than `exact_posterior`: a mixture of two families whose mean is not 0 is not a Gaussian process.
-
-    Args:
-      support_x: [tasks, shots, 1].
-      support_y: [tasks, shots, 1], with noise.
-      x: [n].
-      noise_stddev: known standard deviation of that noise.
-      kernel: from `fit_kernel`, used unchanged; by default a kernel is fitted to the support of each task, by its
-        marginal likelihood, in about 20 ms per task.
-
-    Returns:
-      GaussianPrediction.
-
-    Raises:
-      InputError: scikit-learn is not installed, the shapes do not agree, or the noise is not above 0.
+    kernel: from `fit_kernel`, used unchanged; by default a kernel is fitted to the support of each task, by its
+    marginal likelihood, in about 20 ms per task.
 
     References:
       Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1 and chapter 5.
@@ -61,18 +49,9 @@ def gaussian_process(
 
 
 def fit_kernel(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -> Any:
-    """Fit one kernel to many tasks, by the sum of their log marginal likelihoods.
+    """Fit one kernel, constant * RBF + constant * dot product, to many tasks, by the sum of their log likelihoods.
 
-    Args:
-      support_x: [tasks, points, 1], of training tasks; a few hundred are enough, at about 20 ms per task.
-      support_y: [tasks, points, 1], with noise.
-      noise_stddev: known standard deviation of that noise.
-
-    Returns:
-      scikit-learn kernel, constant * RBF + constant * dot product, for `gaussian_process`.
-
-    Raises:
-      InputError: as `gaussian_process`, or there are no tasks.
+    A few hundred tasks are enough, at about 20 ms per task.
     """
     support_x, support_y = _checked(support_x, support_y, noise_stddev)
     if not support_x.size:

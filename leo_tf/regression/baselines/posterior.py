@@ -125,31 +125,19 @@ class Posterior:
     sinusoid: _FamilyPosterior
 
     def mean(self, x: Any) -> np.ndarray:
-        """Return the posterior mean function, which has the smallest possible expected squared error.
+        """Return the posterior mean function [tasks, n], which has the smallest possible expected squared error.
 
-        Args:
-          x: [n], or [tasks, n] if every task has its own points.
-
-        Returns:
-          [tasks, n].
+        x: [n], or [tasks, n] if every task has its own points.
         """
         x, probability = np.asarray(x, np.float64), self.sinusoid_probability[:, np.newaxis]
         line, sinusoid = (each.family.values(each.weights, x) for each in (self.line, self.sinusoid))
         return (1 - probability) * line + probability * sinusoid
 
     def sample(self, x: Any, samples: int, seed: Any) -> np.ndarray:
-        """Draw functions from the posterior.
+        """Draw functions [samples, tasks, n] from the posterior, at x as in `mean`; seed: int or numpy.random.Generator.
 
         The swept coefficient is drawn from a density that is constant in cells of less than 0.3 standard deviations,
         which widens it by at most 0.4 %; the rest is exact.
-
-        Args:
-          x: as in `mean`; values at different points belong to the same function.
-          samples: number of functions per task.
-          seed: int, or a numpy.random.Generator.
-
-        Returns:
-          [samples, tasks, n].
         """
         x, tasks = np.asarray(x, np.float64), len(self.sinusoid_probability)
         uniform, swept, linear = np.random.default_rng(seed).random((3, samples, tasks))

@@ -40,13 +40,7 @@ class TruncatedNormal(NamedTuple):
 def truncated_normal(precision: Any, linear: Any, low: float, high: float) -> TruncatedNormal:
     """Return the distribution with density proportional to exp(linear z - precision z^2 / 2) for z from low to high.
 
-    Args:
-      precision: at least 0, any shape.
-      linear: of the same shape.
-      low, high: limits between -5 and 5.
-
-    Returns:
-      TruncatedNormal.
+    precision, at least 0, and linear are of the same shape; low and high are limits between -5 and 5.
     """
     precision = np.maximum(precision, _LEAST_PRECISION)
     stddev = 1 / np.sqrt(precision)

@@ -1,4 +1,4 @@
-"""The error that reports a user's mistake, values as its messages show them, and the check for optional packages."""
+"""The error for a user's mistake, values as its messages show them, and the check for optional packages."""
 
 import importlib.util
 from typing import Any
@@ -44,12 +44,7 @@ def first_line(error: BaseException) -> str:
 
 
 def require_package(module: str, purpose: str) -> None:
-    """Raise InputError unless an optional package is installed.
-
-    Args:
-      module: the name to import.
-      purpose: what needs it, the beginning of a sentence: "The report".
-    """
+    """Raise InputError unless an optional package is installed; `purpose` is what needs it: "The report"."""
     try:
         found = importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):  # its parent package is missing, or it is blocked

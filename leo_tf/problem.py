@@ -1,4 +1,4 @@
-"""What train, evaluate, search, analysis and reproduce need of a problem: tasks, learner, measure and evaluation."""
+"""Interface between a problem and train, evaluate, search, analysis and reproduce."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from leo_tf.evaluation.single_process import SINGLE_PROCESS
 
 
 class Validation(NamedTuple):
-    """What a validation found."""
+    """Result of a validation."""
 
     interval: Interval  # of the problem's measure
     others: Mapping[str, float] = MappingProxyType({})  # more numbers, those that the problem names
@@ -24,12 +24,7 @@ class Validation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Initialization:
-    """What `Problem.initialize` chose on validation tasks; part of the run, which never chooses again when resumed.
-
-    Attributes:
-      chosen: {setting: value}; empty where there was nothing to choose.
-      measured: {name: number}, measured on the way.
-    """
+    """Settings that `Problem.initialize` chose on validation tasks; stored in the run, which never chooses again."""
 
     chosen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     measured: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -77,16 +72,13 @@ class EvaluationReport(NamedTuple):
 class Evaluation:
     """Fixed tasks of a problem, and how a learner is evaluated on them.
 
-    The constructor checks all that can be checked before data are read.
+    The constructor raises InputError where the request does not fit the problem, before any data are read.
 
     Args:
       config: RunConfig of the evaluation.
       request: EvaluationRequest.
       trained: RunConfig that the learner was trained with; default `config`.
       data_record: Problem.data_record of the data that the learner was trained on; empty where it is unknown.
-
-    Raises:
-      InputError: the request does not fit the problem.
     """
 
     result_type: Any = None  # a Result
@@ -104,7 +96,7 @@ class Evaluation:
         self._set_up()
 
     def _set_up(self) -> None:
-        """Check the request, and derive from it what the evaluation needs."""
+        """Check the request; derive what the evaluation needs."""
 
     @property
     def name(self) -> str:
@@ -121,38 +113,15 @@ class Evaluation:
 
     @property
     def tasks(self) -> Any:
-        """The tasks, drawn or read: `digest` is their hash, `identity` a dict that distinguishes them from others.
-
-        Raises:
-          InputError: the data are missing or have no such tasks.
-        """
+        """The tasks, drawn or read: `digest` is their hash, `identity` a dict that distinguishes them from others."""
         raise NotImplementedError
 
     def evaluate(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Any:
-        """Evaluate a learner on the tasks; return a Result of `result_type`.
-
-        Args:
-          learner: MetaLearner.
-          workers: Collectives that the tasks are spread over; all of its workers call this.
-
-        Raises:
-          InputError: the tasks do not fit the learner.
-        """
+        """Return the Result of a learner on the tasks; all workers call it, and share the tasks."""
         raise NotImplementedError
 
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
-        """Evaluate a learner with baselines and all else that the problem reports.
-
-        Args:
-          learner, workers: as for `evaluate`. The chief alone computes what is not shared.
-          title: of figures.
-
-        Returns:
-          EvaluationReport.
-
-        Raises:
-          InputError: as `evaluate`.
-        """
+        """Evaluate a learner, with baselines and all else that is reported; the chief computes what is not shared."""
         return EvaluationReport(self.evaluate(learner, workers))
 
     @property
@@ -161,31 +130,15 @@ class Evaluation:
         return self.config.episodes == self.trained.episodes and self.config.data == self.trained.data
 
     def advice(self, result: Any, best_step: int, last_step: int | None) -> str:
-        """Return one line that names a baseline better than a Result, and likely reasons; empty if there is none.
-
-        Args:
-          result: of `result_type`.
-          best_step, last_step: of the evaluated checkpoint, and of the run's latest.
-        """
+        """Return one line that names a baseline better than a Result, and likely reasons; empty if there is none."""
         return ""
 
     def calibrate(self, learner: Any) -> Mapping[str, Any]:
-        """Fit a calibration temperature on validation tasks.
-
-        Returns:
-          Dict for JSON: `temperature` and how it was found.
-
-        Raises:
-          InputError: there are no validation tasks to fit it on.
-        """
+        """Fit a calibration temperature on validation tasks; return `temperature` and how it was found, for JSON."""
         raise NotImplementedError
 
     def analysis_target(self, learner: Any) -> AnalysisTarget:
-        """Return an AnalysisTarget of the tasks for analyses.
-
-        Raises:
-          InputError: the tasks do not fit the learner.
-        """
+        """Return an AnalysisTarget of the tasks for analyses."""
         raise NotImplementedError
 
     def require_comparable(self, result: Any) -> None:
@@ -200,13 +153,8 @@ class Evaluation:
 class Problem:
     """A distribution of tasks to train, validate and test on, as a RunConfig describes it.
 
-    The constructor is quick; data are read when first needed.
-
-    Args:
-      config: RunConfig.
-
-    Raises:
-      InputError: the configuration does not fit the problem.
+    The constructor is quick; data are read when first needed. Methods raise InputError where data are missing or do not
+    fit the configuration.
     """
 
     measure = ""  # name of the number that decides which checkpoint is the best
@@ -219,11 +167,7 @@ class Problem:
 
     @property
     def data_record(self) -> dict[str, Any]:
-        """Description of the training data, a dict for JSON; a run cannot be resumed with other data.
-
-        Raises:
-          InputError: the data are missing or do not fit.
-        """
+        """Description of the training data, a dict for JSON; a run cannot be resumed with other data."""
         raise NotImplementedError
 
     @property
@@ -236,33 +180,16 @@ class Problem:
         raise NotImplementedError
 
     def build_learner(self, data_record: Mapping[str, Any], seed: int | None = None) -> Any:
-        """Build the configured learner, in the current strategy's scope.
+        """Build the configured MetaLearner in the current strategy's scope.
 
         Args:
           data_record: as `data_record`; from there or from the run directory.
-          seed: int, of the initial weights; None leaves them to Keras' global seed.
-
-        Returns:
-          MetaLearner.
-
-        Raises:
-          InputError: the record lacks what the learner needs.
+          seed: of the initial weights; None leaves them to Keras' global seed.
         """
         raise NotImplementedError
 
     def initialize(self, learner: Any, previous: Initialization | None = None) -> Initialization:
-        """Prepare a learner of this problem for training: fit it to the data, choose its settings that are "auto".
-
-        Args:
-          learner: from `build_learner`.
-          previous: what was chosen when the run began; it is used, and nothing is chosen.
-
-        Returns:
-          Initialization.
-
-        Raises:
-          InputError: the data do not allow it, or there are no validation tasks to choose on.
-        """
+        """Fit a learner to the data, and choose its "auto" settings; `previous`, of a resumed run, is used as it is."""
         return Initialization()
 
     def make_sampler(self, learner: Any) -> Any:
@@ -273,13 +200,9 @@ class Problem:
         raise NotImplementedError
 
     def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:
-        """Return a function that validates the learner, in its current state, on the run's fixed validation tasks.
+        """Return a function that validates the initialized learner on fixed tasks; None if metavalid_tasks is 0.
 
-        None where metavalid_tasks is 0.
-
-        Args:
-          learner: of the problem, initialised.
-          workers: Collectives that the tasks are spread over; all of its workers call the function.
+        The tasks are spread over the workers, all of which call the function.
         """
         raise NotImplementedError
 

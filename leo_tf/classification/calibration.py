@@ -17,21 +17,7 @@ _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 def calibrate(
     model: Any, table: EmbeddingTable, tasks: Tasks, bins: int = BINS, temperature: float = 1.0
 ) -> Calibration:
-    """Measure a model's calibration on the queries of tasks.
-
-    Args:
-      model: LEO, or another ClassificationLearner.
-      table: EmbeddingTable of the tasks.
-      tasks: Tasks; a thousand are enough, as every query counts.
-      bins: number of equal bins of the interval [0, 1].
-      temperature: divisor of the logits, from `temperature_of`.
-
-    Returns:
-      Calibration.
-
-    Raises:
-      InputError: the table does not fit the model or the tasks.
-    """
+    """Measure a model's calibration on the queries of tasks; its logits are divided by the temperature."""
     parts = [tally(logits / temperature, labels, bins) for logits, labels in _logits(model, table, tasks)]
     return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))
 

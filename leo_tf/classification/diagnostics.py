@@ -21,14 +21,7 @@ class Circumstances(NamedTuple):
 def below_baselines(
     algorithm: str, accuracy: float, baselines: Mapping[str, float], circumstances: Circumstances
 ) -> str:
-    """Return one line with the best baseline above a model and likely reasons; empty if no baseline is above.
-
-    Args:
-      algorithm: the model's name.
-      accuracy: its mean accuracy.
-      baselines: {name: mean accuracy} on the same tasks.
-      circumstances: Circumstances.
-    """
+    """Return one line with the best baseline above a model and likely reasons; empty if no baseline is above."""
     best = best_above(accuracy, baselines)
     if best is None:
         return ""

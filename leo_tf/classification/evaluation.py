@@ -113,12 +113,7 @@ def _evaluate(
     scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
     seconds = time.perf_counter() - start
     return EvaluationResult.from_scores(
-        scores,
-        baselines,
-        tasks,
-        model_fingerprint=fingerprint(model),
-        algorithm=model.algorithm,
-        seconds=seconds,
+        scores, baselines, tasks, model_fingerprint=fingerprint(model), algorithm=model.algorithm, seconds=seconds
     )
 
 

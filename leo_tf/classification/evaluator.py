@@ -30,15 +30,7 @@ class Evaluator:
         self._make_classifier, self._sampler, self._batch_size = make_classifier, sampler, batch_size
 
     def run_on(self, tasks: Tasks, name: str = "") -> metrics.Scores:
-        """Score Tasks of the sampler's shape.
-
-        Args:
-          tasks: Tasks.
-          name: shown with the progress.
-
-        Returns:
-          Scores of NumPy arrays [num_tasks].
-        """
+        """Return the Scores, NumPy arrays [num_tasks], of Tasks of the sampler's shape; progress shows `name`."""
         starts = range(0, len(tasks), self._batch_size)
         # The last batch repeats its last task, so that one graph serves all batches.
         indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
@@ -82,11 +74,7 @@ def adapted_by(model: Any) -> Callable:
 
 
 def sampler_of(table: EmbeddingTable, tasks: Tasks, model: Any = None) -> EpisodeSampler:
-    """Return the EpisodeSampler of a table for Tasks of it; with a model, of the table of its features.
-
-    Raises:
-      InputError: the tasks are of another table.
-    """
+    """Return the EpisodeSampler of a table for Tasks of it; with a model, of the table of its features."""
     if tasks.data_digest != table.digest:
         raise InputError(
             f"The tasks are of data with sha256 {tasks.data_digest[:12]}...; {table.source} has "

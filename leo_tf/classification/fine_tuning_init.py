@@ -36,14 +36,13 @@ class Products(NamedTuple):
 def products(
     support_x: np.ndarray, labels: np.ndarray, prototypes: np.ndarray, query_x: np.ndarray, has_bias: bool
 ) -> Products:
-    """Return the Products of tasks.
+    """Return the Products of tasks; with a bias, the last coordinate is a constant.
 
     Args:
       support_x: [tasks, support, dim].
       labels: [tasks, support].
       prototypes: [tasks, ways, dim].
       query_x: [tasks, queries, dim].
-      has_bias: whether the last coordinate is a constant.
     """
     moving_support = support_x[..., :-1] if has_bias else support_x
     moving_queries = query_x[..., :-1] if has_bias else query_x
@@ -54,12 +53,8 @@ def products(
 def fine_tuned(given: Products, scale: float, rate: float, bias_share: float, steps: int) -> np.ndarray:
     """Return the logits of the queries [tasks, queries, ways] after gradient steps on the support.
 
-    Args:
-      given: Products.
-      scale: of the prototypes that the steps start from.
-      rate: of the steps, for the cross-entropy summed over the support.
-      bias_share: the rate of the bias, as a share of this one.
-      steps: number of steps.
+    The steps start from prototypes of this scale; `rate` is for the cross-entropy summed over the support, and the
+    rate of the bias is `bias_share` of it.
     """
     ways = given.support.shape[-1]
     targets, along = np.eye(ways, dtype=np.float32)[given.labels], np.zeros_like(given.support)
@@ -94,9 +89,6 @@ def choose(
       steps: number of steps.
       has_bias: whether there is a bias, whose rate is chosen too.
       fixed_scale: scale of the prototypes, where it is not to be chosen.
-
-    Returns:
-      Steps.
     """
 
     def fitted(share: float, rate: float, bias_share: float) -> tuple[float, Steps]:

@@ -115,14 +115,9 @@ class ClassificationLearner(MetaLearner):
         return table
 
     def initialize(self, data: Any, previous: Initialization | None = None) -> Initialization:
-        """Fit the model to the meta-training data before training, and choose its settings that are "auto".
+        """Fit the model to InitializationData before training, and choose its settings that are "auto".
 
-        Args:
-          data: prototype_init.InitializationData.
-          previous: what was chosen when the run began; it is used, and nothing is chosen.
-
-        Returns:
-          Initialization; by default there is nothing to fit or to choose.
+        `previous` is what was chosen when the run began; it is used, and nothing is chosen.
         """
         return Initialization()
 
@@ -143,7 +138,6 @@ class ClassificationLearner(MetaLearner):
             )
 
     def draw_bits(self, episode: Episode, seed: Any, first_task: Any = 0) -> RandomBits:
-        """Draw RandomBits; see MetaLearner."""
 
         def draw(shapes: list[tuple[int, ...]], dtype: tf.DType) -> tf.Tensor:
             count = sum(map(math.prod, shapes))
@@ -156,7 +150,6 @@ class ClassificationLearner(MetaLearner):
         )
 
     def noise_from_bits(self, episode: Episode, bits: RandomBits) -> Noise:
-        """Return the Noise of an episode; see MetaLearner."""
         spec = self.noise_spec(episode.support_x.shape[2])
         normal_shapes, mask_shapes = _noise_shapes(spec, episode)
         normals: list[Any] = [None, None]
@@ -168,7 +161,6 @@ class ClassificationLearner(MetaLearner):
         return Noise(*normals, *masks)
 
     def query_metrics(self, episode: Episode, adapted: AdaptationOutput, noise: Noise | None) -> dict[str, tf.Tensor]:
-        """Return query loss and accuracy of adapted classifiers [tasks, ways, dim]; see MetaLearner."""
         logits = self.logits(join_examples(self.training_queries(episode.query_x, noise)), adapted.parameters)
         labels = join_examples(episode.query_y)
         return {
@@ -187,9 +179,7 @@ class ClassificationLearner(MetaLearner):
     def support_loss(self, support: Callable[[int], tf.Tensor], labels: tf.Tensor) -> Callable:
         """Return the function (classifier, step) -> cross-entropy summed over tasks and support (paper equation 5).
 
-        Args:
-          support: function from a step to features [tasks, ways, shots, dim].
-          labels: [tasks, ways, shots].
+        `support` is a function from a step to features [tasks, ways, shots, dim]; labels are [tasks, ways, shots].
         """
         labels = join_examples(labels)
 
@@ -273,14 +263,11 @@ class ClassificationLearner(MetaLearner):
         return tf.matmul(features, classifier, transpose_b=True)
 
     def classify(self, query_x: Any, classifier: tf.Tensor) -> tf.Tensor:
-        """Return the logits of queries.
+        """Return the logits [tasks, queries, ways] of queries.
 
         Args:
           query_x: embeddings [tasks, queries, embedding_dim].
           classifier: from `adapt` or `adapt_imbalanced`.
-
-        Returns:
-          [tasks, queries, ways].
         """
         return self.logits(self.features(tf.convert_to_tensor(query_x, classifier.dtype)), classifier)
 
@@ -302,10 +289,7 @@ def join_examples(tensor: tf.Tensor) -> tf.Tensor:
 def dropout(inputs: tf.Tensor, mask: tf.Tensor | None, rate: float) -> tf.Tensor:
     """Zero the dropped elements and scale the kept ones by the exact inverse of the keep probability.
 
-    Args:
-      inputs: float tensor.
-      mask: bool tensor of the same shape, True where kept; None changes nothing.
-      rate: the rate that the mask was drawn with.
+    `mask` is True where an element is kept, and was drawn with `rate`; None changes nothing.
     """
     if mask is None:
         return inputs

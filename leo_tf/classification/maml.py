@@ -45,7 +45,6 @@ class MAML(DescentLearner, ClassificationLearner):
         return NoiseSpec(0, 0, 0, self.config.maml_steps, self.config.dropout_rate)
 
     def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: Noise) -> AdaptationOutput:
-        """Return AdaptationOutput with classifiers [tasks, ways, dim]; see MetaLearner."""
         rate = self.config.dropout_rate
         # Use 0 of the support belongs to LEO's encoder.
         classifiers = self._descend(
@@ -64,7 +63,6 @@ class MAML(DescentLearner, ClassificationLearner):
         return self.descend(tf.shape(support_x)[0], loss)[-1]
 
     def descend_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> list[tf.Tensor]:
-        """Return the classifiers [tasks, ways, dim] at the start and after each step, without dropout."""
         return self._descend(support_x, support_y, lambda step: support_x)
 
     def _descend(self, support_x: tf.Tensor, support_y: tf.Tensor, support: Callable) -> list[tf.Tensor]:

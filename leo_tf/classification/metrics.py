@@ -76,12 +76,7 @@ def score_class_blocks(
 
 
 def _credit_and_loss(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return (credit [members, rows] as in objective.accuracy, cross-entropy [members, rows]).
-
-    Args:
-      logits: [members, ways, rows].
-      labels: [members].
-    """
+    """Return credit (as objective.accuracy) and cross-entropy, [members, rows], of logits [members, ways, rows]."""
     lead = logits - tf.gather(logits, labels, axis=1, batch_dims=1)[:, tf.newaxis]
     highest = tf.reduce_max(lead, axis=1)
     loss = highest + tf.math.log(tf.reduce_sum(tf.exp(lead - highest[:, tf.newaxis]), axis=1))

@@ -49,17 +49,9 @@ class Scored(NamedTuple):
 
 
 def score_candidates(proto: ProtoLEOConfig, data: InitializationData) -> dict[tuple[float, float], Scored]:
-    """Score every candidate of the shrinkages on 200 validation tasks.
+    """Score every candidate (within_class_shrinkage, between_class_shrinkage) on 200 validation tasks.
 
-    Args:
-      proto: ProtoLEOConfig; a shrinkage that is a number is the only candidate.
-      data: InitializationData, with validation classes.
-
-    Returns:
-      {(within_class_shrinkage, between_class_shrinkage): Scored}; a shrinkage that the transform does not use is 0.
-
-    Raises:
-      InputError: the validation classes have no such tasks, or whitening is not possible.
+    A shrinkage that is a number is its only candidate; one that the transform does not use is 0.
     """
     sampler, candidates = _validation_sampler(data), _Candidates(proto, data.training, data.shots)
     embeddings, rows, labels = _draw(sampler, data.validation, _TASKS)
@@ -88,9 +80,6 @@ def choose(
       ({setting: chosen value}, {"prototype_accuracy": of the scaled prototypes alone, in [0, 1]}); the first also has
       finetuning_lr_init and bias_finetuning_lr_init where the support temperature is "auto". Both are empty where
       there is nothing to choose.
-
-    Raises:
-      InputError: as `score_candidates`, or there are no validation tasks.
     """
     names = proto.auto_settings
     if not names:
@@ -205,16 +194,13 @@ def _values(setting: float | str, candidates: tuple[float, ...], applies: bool) 
 
 
 def prototype_logits(features: np.ndarray, rows: np.ndarray, shots: int, bias: float = 0.0) -> np.ndarray:
-    """Return the logits of queries under the prototypes of the support, with scale 1.
+    """Return the logits [tasks, ways * queries, ways] of queries under the support's prototypes, with scale 1.
 
     Args:
       features: [rows of a table, dim].
       rows: rows of every task, [tasks, ways, shots + queries].
       shots: number of support examples per class.
       bias: as in `prototype_classifier`.
-
-    Returns:
-      [tasks, ways * queries, ways].
     """
     parts = _parts(features, rows, shots, bias)
     return np.concatenate([queries @ means.transpose(0, 2, 1) for _, _, means, queries in parts])

@@ -50,13 +50,9 @@ class EvaluationResult(Result):
 
     @classmethod
     def from_scores(cls, scores: Any, baselines: Sequence[Any], tasks: Any, **model: Any) -> Self:
-        """Build the result of a model from its Scores.
+        """Build the result of a model from Scores of it and of baselines on the same Tasks.
 
-        Args:
-          scores: Scores, or BaselineScores.
-          baselines: BaselineScores on the same tasks.
-          tasks: Tasks.
-          **model: the fields `model_fingerprint`, `algorithm` and `seconds`.
+        `model` has the fields `model_fingerprint`, `algorithm` and `seconds`.
         """
         names = ("ways", "shots", "queries", "seed", "stream", "data_digest")
         return cls(
@@ -78,7 +74,6 @@ class EvaluationResult(Result):
         return [self.shots]
 
     def task_scores(self, shots: int) -> np.ndarray:
-        """Return the accuracies [tasks]; raises InputError if the shots were not evaluated."""
         self.require_shots(shots)
         return self.task_accuracy
 

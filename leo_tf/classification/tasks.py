@@ -95,11 +95,7 @@ class Tasks:
         return Episode(support, sampler.labels(len(self), self.shots), query, sampler.labels(len(self), self.queries))
 
     def save(self, path: str | Path) -> None:
-        """Write the tasks to an npz file that `load` reads.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
+        """Write the tasks to an npz file that `load` reads."""
         queries = np.zeros((*self.class_ids.shape, 0), np.int32) if self.query_rows is None else self.query_rows
         npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"query_rows": queries})
 

@@ -63,10 +63,7 @@ def _define_output_flags(values: flags.FlagValues) -> None:
 
 
 def run(values: flags.FlagValues = flags.FLAGS) -> int:
-    """Evaluate, compare and write as the parsed flags say; return the exit status.
-
-    With several workers all evaluate, and the chief does the rest.
-    """
+    """Evaluate on all workers, then compare and write as the parsed flags say; return the exit status."""
 
     def refuse_early() -> None:
         folder = RunDirectory(values.checkpoint_path)

@@ -40,19 +40,7 @@ class EvaluationJob(NamedTuple):
 
 
 def evaluate_run(values: flags.FlagValues, workers: Any) -> EvaluationJob:
-    """Evaluate as the parsed flags say; mistakes that can be seen early are refused before the work.
-
-    Args:
-      values: flags of evaluate.py.
-      workers: Collectives, whose workers all call this, or SINGLE_PROCESS. Only the chief reads the run; it tells the
-        others.
-
-    Returns:
-      EvaluationJob.
-
-    Raises:
-      InputError: there is no trained run, or the flags, the data and the run do not fit each other.
-    """
+    """Evaluate as the parsed flags say; all workers call it, the chief reads the run and tells the others."""
     folder = RunDirectory(values.checkpoint_path)
     config, record = workers.broadcast([folder.config().to_json(), folder.data()] if workers.is_chief else None)
     trained = RunConfig.from_json(config)

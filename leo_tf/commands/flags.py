@@ -1,7 +1,6 @@
 """absl flags from the fields of a configuration, and back.
 
-Every field of every section of a RunConfig has a flag of the field's name. A name that several sections have, as those
-of LEO and MAML do, is one flag. A flag's absl module name is the heading under which `--help` lists it.
+A field that several sections have is one flag. A flag's absl module name is its heading in `--help`.
 """
 
 import dataclasses
@@ -79,7 +78,7 @@ def define_section_flags(kinds: Iterable[Any], flag_values: flags.FlagValues = f
 
 
 def section_of(kind: Any, flag_values: flags.FlagValues = flags.FLAGS) -> Any:
-    """Return the section of type `kind` that the parsed flags describe; raises InputError as `run_config`."""
+    """Return the section of type `kind` that the parsed flags describe."""
     return kind(**{field.name: flag_values[field.name].value for field in dataclasses.fields(kind)})
 
 
@@ -92,11 +91,7 @@ def _define(field: dataclasses.Field, default: Any, about: str, group: str, flag
 
 
 def run_config(flag_values: flags.FlagValues = flags.FLAGS) -> RunConfig:
-    """Return the RunConfig that the parsed flags describe; settings of other algorithms are ignored.
-
-    Raises:
-      InputError: a value is out of bounds; the error names the setting.
-    """
+    """Return the RunConfig that the parsed flags describe; settings of other algorithms are ignored."""
     problem, algorithm = flag_values.problem, flag_values.algorithm
     sections = {name: section_of(kind, flag_values) for name, kind in section_types(algorithm).items()}
     return RunConfig(**sections, problem=problem, algorithm=algorithm)

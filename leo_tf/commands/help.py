@@ -37,12 +37,7 @@ def command_line(subcommand: str, script: str) -> str:
 def help_text(about: str, usage: str, example: str, flag_values: flags.FlagValues, takes: str = "") -> str:
     """Return the help of a command.
 
-    Args:
-      about: description in a sentence or two.
-      usage: how the command is called, without flags: "python train.py".
-      example: a command line.
-      flag_values: absl FlagValues; a flag's module name is its group.
-      takes: positional arguments, such as "IMAGES...".
+    `usage` is how it is called, without flags ("python train.py"), `takes` its positional arguments ("IMAGES...").
     """
     takes = f" {takes}" if takes else ""
     columns = min(_MOST_COLUMNS, shutil.get_terminal_size((_MOST_COLUMNS, 24)).columns)

@@ -47,10 +47,7 @@ def evaluate_main() -> None:
 def run_command(run: Callable[..., int], command: Command) -> None:
     """Parse the flags and run; a user's mistake ends in one message, printed last, and exit status 2.
 
-    Args:
-      run: function that returns the exit status; without arguments, or of the list of positional arguments if the
-        command takes some.
-      command: Command, for `--help`.
+    `run` returns the exit status. It takes the positional arguments if `command.takes` says that there are some.
     """
     last_words: list[str] = []
     atexit.register(_print_all, last_words)  # before TensorFlow's, so that it comes after them
@@ -90,7 +87,6 @@ def run_command(run: Callable[..., int], command: Command) -> None:
 
 
 def _help(command: Command) -> str:
-    """Return the help text; called as `leo-tf train`, it shows usage and example so too."""
     usage, example = command.usage, command.example
     if sys.argv[0].startswith(f"{GROUP_COMMAND} "):
         usage, example = sys.argv[0], example.replace(usage, sys.argv[0], 1)
@@ -104,11 +100,7 @@ def error_lines(error: InputError, values: flags.FlagValues = flags.FLAGS) -> li
 
 
 def parsed(arguments: Sequence[str], values: flags.FlagValues) -> list[str]:
-    """Parse a command line with its flagfiles into absl FlagValues; return the positional arguments.
-
-    Raises:
-      InputError: an unknown flag, an illegal value, or a flagfile that cannot be read.
-    """
+    """Parse a command line with its flagfiles; return the positional arguments, or raise InputError."""
     try:
         script, *given = arguments
         given = values.read_flags_from_files(given, force_gnu=False)

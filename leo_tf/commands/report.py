@@ -20,11 +20,7 @@ _logger = logging.getLogger("leo_tf")
 
 
 def report(job: EvaluationJob, values: flags.FlagValues) -> None:
-    """Print and write the report of an EvaluationJob, and what else the parsed flags ask for.
-
-    Raises:
-      InputError: a file cannot be written, or another run does not fit the tasks.
-    """
+    """Print and write the report of an EvaluationJob, and what else the parsed flags ask for."""
     evaluation, result, step = job.evaluation, job.report.result, job.step
     output: Any = job.output  # the chief's
     about = {"checkpoint_path": str(job.folder.path), "step": step, **evaluation.about}

@@ -38,11 +38,7 @@ def define_sharing_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def cluster_of(distribution: str, flag_values: flags.FlagValues = flags.FLAGS) -> Cluster | None:
-    """Return the Cluster that the flags and the environment describe; None for a single process.
-
-    Raises:
-      InputError: as `find_cluster`, or flags of workers were given without distribution=multi_worker.
-    """
+    """Return the Cluster that the flags and the environment describe; None for a single process."""
     workers: Any = flag_values["workers"].value
     index: Any = flag_values["worker_index"].value
     if distribution != "multi_worker":
@@ -70,12 +66,9 @@ def run_work(
     Args:
       config: configuration of the run.
       values: parsed flags, with those of `define_worker_flags`.
-      check: function that raises InputError for mistakes that can be found before TensorFlow is loaded.
+      check: raises InputError for mistakes that can be found before TensorFlow is loaded.
       make_work: function from a Collectives, or None for a single process, to the Work for a Trainer.
       train: function from the Work to the exit status.
-
-    Raises:
-      InputError: as these functions, `cluster_of` and `train_together`.
     """
     cluster = cluster_of(config.training.distribution, values)
     if cluster is None:
@@ -90,21 +83,15 @@ def run_work(
 
 
 def run_shared(
-    values: flags.FlagValues,
-    check: Callable[[], object],
-    share: Callable[[Any], Any],
-    finish: Callable[[Any], int],
+    values: flags.FlagValues, check: Callable[[], object], share: Callable[[Any], Any], finish: Callable[[Any], int]
 ) -> int:
     """Do a job that is not training in this process, or share it among many workers; return the exit status.
 
     Args:
       values: parsed flags, with those of `define_sharing_flags`.
-      check: function that raises InputError for mistakes that the chief can find before TensorFlow is loaded.
+      check: raises InputError for mistakes that the chief can find before TensorFlow is loaded.
       share: function from a Collectives, or SINGLE_PROCESS, to a result; all workers call it.
       finish: function from the result to the exit status; only the chief calls it.
-
-    Raises:
-      InputError: as these functions, `cluster_of` and `run_together`.
     """
     cluster = cluster_of(values.distribution, values)
     if cluster is None:

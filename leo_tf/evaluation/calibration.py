@@ -65,16 +65,7 @@ class Calibration:
 
 
 def tally(logits: Any, labels: Any, bins: int = BINS) -> Tallies:
-    """Sum up queries by confidence.
-
-    Args:
-      logits: [tasks, queries, ways].
-      labels: [tasks, queries] int.
-      bins: number of equal bins of [0, 1].
-
-    Returns:
-      Tallies.
-    """
+    """Return the Tallies of logits [tasks, queries, ways] and labels [tasks, queries] int."""
     logs = special.log_softmax(np.asarray(logits, np.float64), axis=-1)
     labels = np.asarray(labels)[..., np.newaxis]
     probabilities = np.exp(logs)
@@ -125,14 +116,14 @@ class Fit(NamedTuple):
 
 
 def fit_temperature(logits: Any, labels: Any) -> Fit:
-    """Find the temperature T that minimises the negative log-likelihood of softmax(logits / T).
+    """Find the temperature T, from 0.01 to 100, that minimises the negative log-likelihood of softmax(logits / T).
 
     Args:
       logits: [tasks, queries, ways].
       labels: [tasks, queries] int.
 
     Returns:
-      Fit.
+      (T, the mean negative log-likelihood at T in nats).
 
     References:
       Guo et al. (ICML 2017), section 4.2.
@@ -149,15 +140,7 @@ def fit_temperature(logits: Any, labels: Any) -> Fit:
 
 
 def reliability_diagram(calibration: Calibration, title: str) -> Any:
-    """Draw accuracy against confidence, and below it the share of queries in each bin.
-
-    Args:
-      calibration: Calibration.
-      title: text.
-
-    Returns:
-      matplotlib Figure.
-    """
+    """Draw accuracy against confidence, and below it the share of queries in each bin."""
     figure = plots.new_figure(4.2, 4.8)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     bins = len(calibration.bin_count)

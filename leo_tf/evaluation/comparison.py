@@ -45,11 +45,8 @@ def compare(first: Result, second: Result, shots: int | None = None) -> Comparis
     models' own intervals suggest.
 
     Args:
-      first, second: Result.
+      first, second: Results.
       shots: number of shots; by default the first that `first` was evaluated at.
-
-    Returns:
-      Comparison.
 
     Raises:
       InputError: the results are of different tasks, or were not evaluated at this number of shots.

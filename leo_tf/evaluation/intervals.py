@@ -19,17 +19,10 @@ class Interval(NamedTuple):
 
 
 def confidence_interval(values: Any, level: float = 0.95) -> Interval:
-    """Return the mean of independent values and its confidence interval by Student's t.
-
-    Args:
-      values: [tasks] numbers.
-      level: coverage.
-
-    Returns:
-      Interval.
+    """Return the mean of independent values [tasks] and its confidence interval by Student's t.
 
     Raises:
-      InputError: fewer than two values, from which no interval can be had.
+      InputError: fewer than two values, from which no interval can be computed.
     """
     from scipy import stats  # takes half a second, which a prediction need not wait for
 

@@ -1,7 +1,4 @@
-"""Figures of an evaluation, as PNG files and in TensorBoard.
-
-matplotlib is imported only here, when drawing, and TensorFlow only for TensorBoard, so that a figure alone is quick.
-"""
+"""Figures of an evaluation, as PNG files and in TensorBoard; matplotlib and TensorFlow are imported when used."""
 
 import contextlib
 import io
@@ -14,18 +11,7 @@ from leo_tf.files import write_bytes
 
 
 def save(figure: Any, path: Path, events: Path | None, tag: str, step: int) -> None:
-    """Write a figure as a PNG file and as an image for TensorBoard.
-
-    Args:
-      figure: matplotlib Figure.
-      path: path of the PNG file.
-      events: folder of the TensorBoard events; None for none.
-      tag: name of the image in TensorBoard.
-      step: step of the checkpoint.
-
-    Raises:
-      InputError: a file cannot be written.
-    """
+    """Write a figure as a PNG file, and as the image `tag` to the TensorBoard `events` folder, if there is one."""
     import tensorflow as tf
 
     image = png(figure)

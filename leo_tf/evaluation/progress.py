@@ -12,13 +12,7 @@ _logger = logging.getLogger("leo_tf")
 
 
 class Progress:
-    """Context manager that reports the progress of the work in its block.
-
-    Args:
-      what: name of the work, such as "evaluating".
-      total: number of units.
-      unit: their name, such as "tasks".
-    """
+    """Context manager that reports the progress of `total` units of the work `what`."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         self._what, self._total, self._unit = what, total, unit

@@ -48,11 +48,7 @@ class Result:
         raise NotImplementedError
 
     def task_scores(self, shots: int) -> np.ndarray:
-        """Return the scores [tasks] at a number of shots.
-
-        Raises:
-          InputError: this number of shots was not evaluated.
-        """
+        """Return the scores [tasks] at a number of shots; raise InputError if it was not evaluated."""
         raise NotImplementedError
 
     def summary(self) -> dict:
@@ -69,25 +65,16 @@ class Result:
         return dataclasses.fields(cls)  # type: ignore[arg-type]  # every subclass is a dataclass
 
     def save(self, path: str | Path) -> None:
-        """Write an npz file that `load` reads.
-
-        Raises:
-          InputError: the file cannot be written.
-        """
+        """Write an npz file that `load` reads."""
         npz.write(path, **{field.name: getattr(self, field.name) for field in self._fields()})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a result that `save` wrote.
-
-        Raises:
-          InputError: the file is missing or corrupt, or is not such a result.
-        """
+        """Read a result that `save` wrote; raise InputError if the file is not such a result."""
         return cls._from_fields(path, npz.read(path, cls.what, **cls.kinds()))
 
     @classmethod
     def _from_fields(cls, path: str | Path, fields: Mapping[str, Any]) -> Self:
-        """Build the result from a file's fields; raises InputError, which names `path`, if array lengths differ."""
         lengths: dict[Any, tuple[int, str]] = {}
         for name, axes in ((field.name, field.metadata.get("axes", ())) for field in cls._fields()):
             for axis, length in zip(axes, np.shape(fields[name]), strict=True):
@@ -111,12 +98,7 @@ def require_same_tasks(results: Sequence[Result]) -> None:
 
 
 def require_of_tasks(identity: Mapping[str, Any], result: Result) -> None:
-    """Raise InputError, which names the differences, unless a Result is of the tasks with this identity.
-
-    Args:
-      identity: dict with `tasks_digest`, `num_tasks`, and other facts about the tasks for the message.
-      result: Result.
-    """
+    """Raise InputError, which names the differences, unless a Result is of the tasks with this identity."""
     if result.tasks_digest != identity["tasks_digest"] or result.num_tasks != identity["num_tasks"]:
         pairs = {name: (value, getattr(result, name)) for name, value in identity.items()}
         differing = [f"{name} {_short(a)} != {_short(b)}" for name, (a, b) in pairs.items() if a != b]

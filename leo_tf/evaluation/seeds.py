@@ -36,9 +36,6 @@ def seed_summary(results: Iterable[Result], shots: int | None = None) -> SeedSum
       results: Results of at least 2 runs on the same tasks.
       shots: number of shots; by default the first that was evaluated.
 
-    Returns:
-      SeedSummary.
-
     Raises:
       InputError: fewer than two runs, different tasks, the same model twice, or this number of shots was not evaluated.
     """
@@ -54,14 +51,11 @@ def seed_summary(results: Iterable[Result], shots: int | None = None) -> SeedSum
 
 
 def difference_over_seeds(pairs: Iterable[tuple[Result, Result]], shots: int | None = None) -> Interval:
-    """Return the difference between two settings, averaged task by task over training seeds.
+    """Return the Interval over tasks of the difference between two settings, averaged over training seeds.
 
     Args:
       pairs: (Result, Result of the other setting) for each seed, all of the same tasks.
       shots: number of shots; by default the first that was evaluated.
-
-    Returns:
-      Interval over the tasks of the first's score minus the second's. It says nothing about other seeds.
 
     Raises:
       InputError: no pairs, different tasks, or this number of shots was not evaluated.

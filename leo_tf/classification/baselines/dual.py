@@ -24,10 +24,7 @@ class DualProblem(NamedTuple):
     def classifier(self, dual: tf.Tensor, bias: tf.Tensor, dtype: tf.DType) -> LinearClassifier:
         """Return the LinearClassifier with weights sum_i dual[i] (x_i - mean).
 
-        Args:
-          dual: [tasks, ways, examples].
-          bias: [tasks, ways], the logits at the mean.
-          dtype: of the classifier.
+        `dual` is [tasks, ways, examples]; `bias` [tasks, ways] are the logits at the mean.
         """
         weights = tf.matmul(dual, self.centred)
         bias -= tf.linalg.matvec(weights, self.mean)

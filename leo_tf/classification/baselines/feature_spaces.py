@@ -60,24 +60,12 @@ def space_of_model(model: Any) -> FeatureSpace | None:
 
 
 def whitened_by(table: EmbeddingTable) -> FeatureSpace:
-    """Return the FeatureSpace that whitens by the scatter within the classes of a table, the meta-training classes.
-
-    Raises:
-      InputError: no class has two different embeddings.
-    """
+    """Return the FeatureSpace that whitens by the scatter within the classes of a table, the base classes."""
     return FeatureSpace(_ADJECTIVES["whiten"], fit_transform("whiten", table.embeddings, table.class_sizes))
 
 
 def plda_of(table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots: int) -> FeatureSpace:
-    """Return the FeatureSpace of PLDA fitted to the meta-training classes, its shrinkages chosen on validation tasks.
-
-    Args:
-      table, validation: EmbeddingTables of the meta-training and of the validation classes.
-      ways, shots: shape of the validation tasks.
-
-    Raises:
-      InputError: no class has two different embeddings, or the validation classes have no such tasks.
-    """
+    """Return the FeatureSpace of PLDA fitted to the base classes, its shrinkages chosen on validation tasks."""
     chosen, _ = choose(_PLDA, InitializationData(table, validation, ways, shots, "all"), finetuning_steps=0)
     shrinkages = chosen["within_class_shrinkage"], chosen["between_class_shrinkage"]
     fitted = fit_transform("plda", table.embeddings, table.class_sizes, *shrinkages, shots)

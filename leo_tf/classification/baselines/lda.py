@@ -27,16 +27,12 @@ def shared_covariance(table: EmbeddingTable) -> SharedCovariance:
 def lda(support_x: Any, covariance: SharedCovariance, shrinkage: Any = 0.1) -> LinearClassifier:
     """Return the classifier of normal densities with the support means and one covariance.
 
+    Its logits are the log densities up to a term that is the same for all classes.
+
     Args:
       support_x: embeddings [tasks, ways, shots, dim].
       covariance: SharedCovariance.
       shrinkage: share of the mean variance that is added to every direction's variance. A number or a scalar tensor.
-
-    Returns:
-      LinearClassifier; its logits are the log densities up to a term that is the same for all classes.
-
-    Raises:
-      InputError: the shrinkage is not positive.
     """
     shrinkage = positive("shrinkage", shrinkage)
     support_x = tf.convert_to_tensor(support_x)

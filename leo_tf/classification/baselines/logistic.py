@@ -50,8 +50,6 @@ def _warn(count: Any) -> Any:
 
 
 class Minimum(NamedTuple):
-    """Minimum of the objective of `minimise`."""
-
     dual: tf.Tensor  # [tasks, ways, examples]
     bias: tf.Tensor  # [tasks, ways]
     error: tf.Tensor  # [tasks], difference of dual and gradient relative to the largest coefficient
@@ -60,12 +58,11 @@ class Minimum(NamedTuple):
 def minimise(kernel: tf.Tensor, targets: tf.Tensor) -> Minimum:
     """Minimise cross_entropy(f) + sum_c a_c K a_c / 2 over a and b, where f_c = K a_c + b_c are the logits.
 
+    At the Minimum a = y - softmax(f), so that a sums to zero over classes, and by the bias over examples.
+
     Args:
       kernel: K, of examples whose mean is the origin, [tasks, examples, examples] float64.
       targets: indicators y [tasks, ways, examples].
-
-    Returns:
-      Minimum, at which a = y - softmax(f), so that a sums to zero over classes, and by the bias over examples.
 
     References:
       Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 3.5: Newton's step for a multiclass

@@ -45,13 +45,7 @@ class Scoring:
         when a hyperparameter has to be chosen.
     """
 
-    def __init__(
-        self,
-        table: EmbeddingTable,
-        tasks: Tasks,
-        batch_size: int,
-        load_validation: Any = None,
-    ) -> None:
+    def __init__(self, table: EmbeddingTable, tasks: Tasks, batch_size: int, load_validation: Any = None) -> None:
         self._table, self._tasks, self._batch_size = table, tasks, batch_size
         self._load_validation = load_validation
         self._validation: tuple[EmbeddingTable, Tasks] | None = None
@@ -59,27 +53,14 @@ class Scoring:
         self._tables: dict[tuple[str, str], EmbeddingTable] = {}
 
     def validation(self) -> tuple[EmbeddingTable, Tasks]:
-        """Return (EmbeddingTable of the validation classes, Tasks of it to choose hyperparameters on).
-
-        Raises:
-          InputError: they cannot be read, or have no such tasks.
-        """
+        """Return (EmbeddingTable of the validation classes, Tasks of it to choose hyperparameters on)."""
         if self._validation is None:
             table = self._load_validation()
             self._validation = table, validation_tasks(table, self._tasks.ways, self._tasks.shots)
         return self._validation
 
     def measure(self, baseline: Baseline, space: FeatureSpace, workers: Any = SINGLE_PROCESS) -> BaselineScores:
-        """Return the BaselineScores of a Baseline in a FeatureSpace, its hyperparameter chosen on validation tasks.
-
-        Args:
-          baseline: Baseline.
-          space: FeatureSpace.
-          workers: Collectives that the tasks are spread over; all of its workers call this.
-
-        Raises:
-          InputError: as `validation`.
-        """
+        """Return the BaselineScores of a Baseline in a FeatureSpace; all workers call it, and share the tasks."""
         tasks, title = self._tasks, title_of(baseline, space)
         key = title, space.digest
         if key not in self._scored:
@@ -128,8 +109,7 @@ def planned(
       model: classification.ClassificationLearner.
       names: of ON_REQUEST.
       base_classes: BaseClasses; None if there are none to whiten by.
-      load_plda: function without arguments that returns the FeatureSpace of PLDA, or None; called if it is requested
-        and is not the model's own.
+      load_plda: returns the FeatureSpace of PLDA, or None; called if it is requested and is not the model's own.
     """
     own = space_of_model(model)
     transformed = own or (base_classes and base_classes.whitened)

@@ -24,19 +24,7 @@ class Choice(NamedTuple):
 
 
 def validation_tasks(table: EmbeddingTable, ways: int, shots: int) -> Tasks:
-    """Draw the tasks that hyperparameters are chosen on.
-
-    Args:
-      table: EmbeddingTable of the validation classes.
-      ways: number of classes per task; all of them if there are fewer.
-      shots: support examples per class.
-
-    Returns:
-      Tasks.
-
-    Raises:
-      InputError: there is only one class, or a class has too few examples.
-    """
+    """Draw the tasks that hyperparameters are chosen on, of all classes if there are fewer than `ways`."""
     if table.num_classes < 2:
         raise InputError(
             f"{table.source} has 1 class; expected at least 2, to choose a baseline's hyperparameter on. Add classes, "
@@ -55,7 +43,7 @@ def choose(
     batch_size: int = 100,
     workers: Any = SINGLE_PROCESS,
 ) -> Choice:
-    """Choose the candidate of highest accuracy, the first one on a tie.
+    """Choose the candidate of highest accuracy, the first one on a tie; all workers call it, and share the tasks.
 
     If the best is the largest or the smallest, up to four more follow by factors of ten, as long as each gains a tenth
     of a point.
@@ -65,11 +53,6 @@ def choose(
       candidates: numbers above 0, from the strongest penalty to the weakest.
       table: EmbeddingTable of the validation classes, in the feature space of the baseline.
       tasks: Tasks of it.
-      batch_size: tasks per batch.
-      workers: Collectives that the tasks are spread over; all of its workers call this, and choose the same.
-
-    Returns:
-      Choice.
     """
     variable = tf.Variable(candidates[0], dtype=tf.float64, trainable=False)  # one graph serves all
     batch_size = workers.batch_size(len(tasks), batch_size)

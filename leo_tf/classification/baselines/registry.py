@@ -54,11 +54,7 @@ def lda_of(table: EmbeddingTable) -> Baseline:
 
 
 def requested(names: Iterable[str]) -> tuple[str, ...]:
-    """Return, in the order of ON_REQUEST, the names of a request for "all" or for some of ON_REQUEST.
-
-    Raises:
-      InputError: an unknown name.
-    """
+    """Return, in the order of ON_REQUEST, the names of a request for "all" or for some of ON_REQUEST."""
     unknown = [name for name in names if name not in ("all", *ON_REQUEST)]
     if unknown:
         raise InputError(

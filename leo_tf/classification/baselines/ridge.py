@@ -9,19 +9,13 @@ from leo_tf.classification.metrics import LinearClassifier
 
 
 def ridge(support_x: Any, support_y: Any, penalty: Any = 1.0) -> LinearClassifier:
-    """Fit a ridge regression of each task's one-hot labels on its support.
+    """Fit a ridge regression of each task's one-hot labels on its support; the logits are the regression's values.
 
     Args:
       support_x: embeddings [tasks, ways, shots, dim].
       support_y: labels [tasks, ways, shots] int.
       penalty: factor of the weights' squared norm in the objective, beside the summed squared error; scikit-learn's
         alpha. A number or a scalar tensor.
-
-    Returns:
-      LinearClassifier, with bias; its logits are the regression's values.
-
-    Raises:
-      InputError: the penalty is not positive.
     """
     penalty = positive("penalty", penalty)
     support_x = tf.convert_to_tensor(support_x)

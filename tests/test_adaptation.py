@@ -1,4 +1,4 @@
-"""descend with a limit to the norm of a task's gradient: by hand, and what it leaves alone."""
+"""Inner loops with clipped gradients against steps by hand."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_two_steps_by_hand():
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 2, 3)], ids=str)
-def test_the_norm_is_over_all_of_a_task_and_of_it_alone(shape):
+def test_the_norm_is_taken_per_task(shape):
     values = np.random.default_rng(0).normal(size=shape)
     found = descend(values, norm_limit=0.7)
     for task in range(4):
@@ -43,7 +43,7 @@ def test_the_norm_is_over_all_of_a_task_and_of_it_alone(shape):
         np.testing.assert_array_equal(alone[0], found[task])
 
 
-def test_zeros_and_gradients_without_bound():
+def test_zero_and_huge_gradients():
     np.testing.assert_array_equal(descend([[0.0, 0.0]], norm_limit=1.0), [[0.0, 0.0]])
     with tf.GradientTape() as tape:
         start = tf.zeros([1, 2], tf.float64)
@@ -55,7 +55,7 @@ def test_zeros_and_gradients_without_bound():
     np.testing.assert_allclose(end, [[0.0, 0.0]], atol=1e9)
 
 
-def test_without_a_limit_the_graph_is_as_it_was():
+def test_without_a_limit_nothing_is_added_to_the_graph():
     def operations(**kwargs):
         function = tf.function(lambda v: adaptation.descend(v, square, RATE, 2, **kwargs)[-1])
         graph = function.get_concrete_function(tf.TensorSpec([3, 2], tf.float64)).graph
@@ -65,12 +65,12 @@ def test_without_a_limit_the_graph_is_as_it_was():
     assert "Rsqrt" not in operations() and operations(norm_limit=1.0).count("Rsqrt") == 2
 
 
-def test_a_limit_that_is_never_reached_changes_nothing():
+def test_a_limit_that_is_not_reached_changes_nothing():
     values = np.random.default_rng(1).normal(size=(5, 3))
     np.testing.assert_array_equal(descend(values, 3, norm_limit=1e6), descend(values, 3))
-    once = adaptation._limited(tf.constant(100 * values), 0.3)
+    once = adaptation._clipped(tf.constant(100 * values), 0.3)
     np.testing.assert_allclose(np.linalg.norm(once, axis=1), np.full(5, 0.3), rtol=1e-12)
-    np.testing.assert_allclose(adaptation._limited(once, 0.3), once, rtol=1e-12)
+    np.testing.assert_allclose(adaptation._clipped(once, 0.3), once, rtol=1e-12)
 
 
 @pytest.mark.parametrize("first_order", [False, True])
@@ -86,10 +86,13 @@ def test_the_gradient_passes_through_the_limit(first_order):
     np.testing.assert_allclose(jacobian @ across, across * (1.0 if first_order else 0.9), atol=1e-12)
 
 
-def test_adapt_limits_both_loops():
+def test_adapt_clips_in_both_loops():
     """The latent 2 with gradient 2 goes to 1.5, decodes to 15; its gradient 15 is cut to 1 as well."""
     path = adaptation.adapt(
-        *(tf.constant([[2.0]], tf.float64), lambda z, _: 10 * z, square, RATE, 1, RATE, 1), norm_limit=1.0
+        *(tf.constant([[2.0]], tf.float64), lambda z, _: 10 * z, square),
+        lambda theta, loss: adaptation.descend(theta, loss, RATE, 1, norm_limit=1.0),
+        *(RATE, 1),
+        norm_limit=1.0,
     )
     np.testing.assert_allclose(path.latents[-1], [[1.5]], rtol=1e-12)
     np.testing.assert_allclose(path.parameters[-1], [[14.5]], rtol=1e-12)
@@ -102,11 +105,14 @@ def test_classification_has_no_limit(kind, settings):
         kind(config, 8)
 
 
-def test_the_path_goes_from_start_to_end():
+def test_the_trajectory_holds_every_step():
     """Codes 2, 1, 0.5 and parameters of ten times them; then a step on these, whose gradient is themselves."""
     path = adaptation.adapt(
-        tf.constant([[2.0]], tf.float64), lambda z, _: 10 * z, lambda theta, _: 0.005 * tf.reduce_sum(theta**2),
-        RATE, 2, tf.constant(100.0, tf.float64), 1,
-    )  # fmt: skip
+        tf.constant([[2.0]], tf.float64),
+        lambda z, _: 10 * z,
+        lambda theta, _: 0.005 * tf.reduce_sum(theta**2),
+        lambda theta, loss: adaptation.descend(theta, loss, tf.constant(100.0, tf.float64), 1),
+        *(RATE, 2),
+    )
     assert [float(z[0, 0]) for z in path.latents] == pytest.approx([2.0, 1.0, 0.5])
     assert [float(theta[0, 0]) for theta in path.parameters] == pytest.approx([5.0, 0.0], abs=1e-12)

@@ -239,4 +239,4 @@ def test_short_reprs(dataset, table):
     assert repr(table).startswith(
         "<EmbeddingTable random table: 9 classes x 24 rows (216), dim 8, unit length, sha256 "
     )
-    assert repr(draw_tasks(table, 3, 2, 4, 5)).startswith("<Tasks 5 of 3-way 2-shot, 4 queries a class, data ")
+    assert repr(draw_tasks(table, 3, 2, 4, 5)).startswith("<Tasks 5 of 3-way 2-shot, 4 queries per class, data ")

@@ -126,7 +126,7 @@ def test_second_order_is_not_first_order(episode, monkeypatch):
         assert different > 1e-2 or (name == "finetuning_rate" and different > 1e-4), (name, different)
 
 
-def test_the_first_order_switch_is_the_hand_written_one(episode, monkeypatch):
+def test_the_first_order_setting_equals_a_hand_written_one(episode, monkeypatch):
     switched = Case(episode, True, dataclasses.replace(CONFIG, first_order=True))
     loss, gradients = switched.loss(), switched.gradients()
     monkeypatch.setattr(adaptation, "descend", first_order)
@@ -152,10 +152,10 @@ def test_encoder_penalty_gradient_stops_at_the_adapted_codes():
     np.testing.assert_allclose(tape.gradient(penalty, initial), expected, rtol=1e-12)
 
 
-def one_dimensional(steps, rate, start=4.0):
+def one_dimensional(steps, rate, start):
     """The official unit test's mock: decode to x * z^2 with x = 4; the loss is the decoded value itself."""
     path = adaptation.adapt(
-        start, lambda z, _: 4.0 * z * z, lambda theta, _: tf.reduce_sum(theta), rate, steps, tf.constant(0.0), 0
+        start, lambda z, _: 4.0 * z * z, lambda theta, _: tf.reduce_sum(theta), lambda theta, _: [theta], rate, steps
     )
     return path.latents[-1], path.parameters[-1]
 
@@ -179,8 +179,8 @@ def test_one_dimensional_meta_gradient():
     np.testing.assert_allclose(to_rate, -3.84, rtol=1e-9)
 
 
-def test_finetuning_goes_on_from_the_last_decode():
-    """Two latent steps, then two on theta with loss theta^2: theta <- theta (1 - 2 rate); uses numbered through."""
+def test_fine_tuning_starts_from_the_last_decode():
+    """Two latent steps, then two on theta with loss theta^2: theta <- theta (1 - 2 rate); steps count through both."""
     uses = []
 
     def decode(latents, step):
@@ -191,7 +191,10 @@ def test_finetuning_goes_on_from_the_last_decode():
         uses.append(("loss", step))
         return tf.reduce_sum(theta**2)
 
-    path = adaptation.adapt(tf.constant([3.0]), decode, loss, tf.constant(0.25), 2, tf.constant(0.1), 2)
+    def fine_tune(theta, loss):
+        return adaptation.descend(theta, loss, tf.constant(0.1), 2)
+
+    path = adaptation.adapt(tf.constant([3.0]), decode, loss, fine_tune, tf.constant(0.25), 2)
     np.testing.assert_allclose(path.latents[-1], [0.0], atol=1e-6)  # 3 -> 3 - 0.5 * 4 = 1 -> 1 - 0.5 * 2 = 0
     np.testing.assert_allclose(path.parameters[-1], [0.64], rtol=1e-6)  # 1 -> 0.8 -> 0.64
     assert uses == [("decode", 0), ("loss", 0), ("decode", 1), ("loss", 1), ("decode", 2), ("loss", 2), ("loss", 3)]

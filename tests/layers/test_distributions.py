@@ -75,7 +75,7 @@ def test_a_scaled_exponential_spread_keeps_its_gradient(u):
     assert float(tape.gradient(stddev, raw)) == pytest.approx(float(stddev), rel=1e-6)
 
 
-def test_layers_return_distributions_over_what_they_say():
+def test_layers_return_distributions():
     encoder, decoder = StochasticEncoder(4), StochasticDecoder(8)
     encoder.build((2, 3, 2, 8))
     decoder.build((2, 3, 4))
@@ -88,7 +88,7 @@ def test_layers_return_distributions_over_what_they_say():
     np.testing.assert_array_equal(decoder.mean(codes.mean()), weights.mean())
 
 
-def test_a_decoder_with_hidden_layers_means_what_it_says():
+def test_a_decoder_with_hidden_layers_by_hand():
     decoder = StochasticDecoder(3, hidden=(5,), use_bias=True, to_stddev=distributions.scaled_exponential)
     decoder.build((None, 2))
     for variable in decoder.trainable_variables:
@@ -102,7 +102,7 @@ def test_a_decoder_with_hidden_layers_means_what_it_says():
     np.testing.assert_allclose(decoder.mean(latents), found.mean(), rtol=1e-6)
 
 
-def test_encode_and_decode_are_what_adaptation_starts_from(make_episode):
+def test_adaptation_starts_from_encode_and_decode(make_episode):
     """Without steps: the means in evaluation; in training a sample of each, at the pass's own noise."""
     config = LEOConfig(0, 0, num_latents=4, dropout_rate=0.0, codes_per_class="class")
     model, episode = LEO(config, 8, seed=1, dtype="float64"), make_episode()
@@ -117,7 +117,7 @@ def test_encode_and_decode_are_what_adaptation_starts_from(make_episode):
     np.testing.assert_allclose(adapted.kl, np.mean(kl, axis=1) / 4, rtol=1e-10)
 
 
-def test_the_analytic_kl_is_a_setting(make_episode):
+def test_the_analytic_kl_of_a_model(make_episode):
     episode = make_episode(shots=2)
     sampled, analytic = (LEO(LEOConfig(num_latents=4, kl=kind), 8, seed=1, dtype="float64") for kind in
                          ("sampled", "analytic"))  # fmt: skip
@@ -132,6 +132,6 @@ def test_the_analytic_kl_is_a_setting(make_episode):
         np.testing.assert_allclose(plain.meta_loss(episode, True, seed=seed).kl, expected, rtol=1e-9)
 
 
-def test_a_model_without_encoder_encodes_nothing(make_episode):
-    with pytest.raises(InputError, match=r'has codes_from="prior" and no encoder'):
+def test_a_model_without_encoder_cannot_encode(make_episode):
+    with pytest.raises(InputError, match=r"This LEO has no encoder \(codes_from=prior\)"):
         LEO(LEOConfig(num_latents=4, codes_from="prior"), 8).encode(make_episode().support_x)

@@ -1,4 +1,4 @@
-"""Damaged, lost and half-written files of a run: progress is found again, or one message says what is wrong."""
+"""Corrupt, lost and incomplete files of a run: training resumes, or one message says what is wrong."""
 
 import csv
 import errno
@@ -99,7 +99,7 @@ def test_two_checkpoints_are_kept_and_none_needs_tensorflows_state_file(run):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_latest_falls_back_to_the_one_before(data, whole, run, damage, caplog):
+def test_a_corrupt_latest_falls_back_to_the_previous_one(data, whole, run, damage, caplog):
     DAMAGE[damage](run.latest / "ckpt-8")
     for prefix in checkpoints_in(run.best):  # which may be of the same step
         if step_of(prefix) == 8:
@@ -108,26 +108,26 @@ def test_a_damaged_latest_falls_back_to_the_one_before(data, whole, run, damage,
     again = trainer(data, run.path)
     with caplog.at_level("WARNING", "leo_tf"):
         assert again.run() == 2
-    assert "latest/ckpt-8 is damaged; the run goes on from" in caplog.text
+    assert "latest/ckpt-8 is corrupt; the run resumes from" in caplog.text
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
     leo_tf.load(run.path)
 
 
-def test_with_all_checkpoints_damaged_the_start_is_refused_and_nothing_is_lost(data, run):
+def test_with_all_checkpoints_corrupt_training_is_an_error_and_changes_nothing(data, run):
     for prefix in checkpoints_in(run.latest) + checkpoints_in(run.best):
         truncate(prefix)
     before = run.metrics_file.read_bytes()
-    with pytest.raises(InputError, match=r"All checkpoints in .*latest and .*best are damaged"):
+    with pytest.raises(InputError, match=r"All checkpoints in .*latest and .*best are corrupt"):
         trainer(data, run.path, 12).run()
     assert run.metrics_file.read_bytes() == before
-    with pytest.raises(InputError, match=r"is damaged, and there is no other"):
+    with pytest.raises(InputError, match=r"is corrupt, and there is no other"):
         leo_tf.load(run.path)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("folder", ["latest", "best"])
-def test_a_run_that_was_stopped_in_its_first_save_begins_anew(data, whole, run, folder, damage, caplog):
+def test_a_run_killed_in_its_first_save_starts_from_scratch(data, whole, run, folder, damage, caplog):
     only, *others = checkpoints_in(getattr(run, folder))
     for prefix in (*others, *checkpoints_in(run.best if folder == "latest" else run.latest)):
         remove(prefix)
@@ -135,13 +135,13 @@ def test_a_run_that_was_stopped_in_its_first_save_begins_anew(data, whole, run, 
     again = trainer(data, run.path)
     with caplog.at_level("WARNING", "leo_tf"):
         assert again.run() == again.checkpoints.step
-    assert f"The only checkpoint, {only}, is damaged; the run begins anew." in caplog.text
+    assert f"The only checkpoint, {only}, is corrupt; the run starts from scratch." in caplog.text
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["after steps", "before the first step"])
-def test_a_run_that_was_killed_between_its_first_best_and_its_row_has_the_row(data, tmp_path, monkeypatch, first):
+def test_a_run_killed_between_its_first_best_and_the_row_for_it_has_the_row(data, tmp_path, monkeypatch, first):
     def killed(*_):
         raise SystemExit("killed")
 
@@ -158,8 +158,8 @@ def test_a_run_that_was_killed_between_its_first_best_and_its_row_has_the_row(da
     assert rows[0] == rows[1]
 
 
-def test_what_a_killed_save_had_yet_to_remove_is_removed(data, whole, run):
-    """Of a run that is at its end too."""
+def test_checkpoints_that_a_killed_save_left_are_removed(data, whole, run):
+    """Also in a run that is complete."""
     trainer(data, run.path).run()
     for folder in (run.latest, run.best):
         newest = checkpoints_in(folder)[0]
@@ -173,18 +173,18 @@ def test_what_a_killed_save_had_yet_to_remove_is_removed(data, whole, run):
         assert len(kept) == 2 and kept[0] > 1 and kept[-1] != 0
 
 
-def test_where_latest_is_lost_the_best_goes_on(data, whole, run, caplog):
+def test_without_latest_the_run_resumes_from_the_best(data, whole, run, caplog):
     shutil.rmtree(run.latest)
     step = run.best_step()
     again = trainer(data, run.path)
     with caplog.at_level("WARNING", "leo_tf"):
         assert again.run() == 8 - step
-    assert "latest has no checkpoint; the run goes on from" in caplog.text
+    assert "latest has no checkpoint; the run resumes from" in caplog.text
     for ours, expected in zip(weights(again), whole[1], strict=True):
         np.testing.assert_array_equal(ours, expected)
 
 
-def test_a_damaged_best_falls_back_with_a_warning(data, run, caplog):
+def test_a_corrupt_best_falls_back_with_a_warning(data, run, caplog):
     first, *others = checkpoints_in(run.best)
     if not others:  # the first validation was the best
         shutil.copy(first.with_name(first.name + ".index"), run.best / "ckpt-1.index")
@@ -194,15 +194,14 @@ def test_a_damaged_best_falls_back_with_a_warning(data, run, caplog):
     truncate(first)
     with caplog.at_level("WARNING", "leo_tf"):
         leo_tf.load(run.path)
-    assert f"is damaged; the one before, {others[0].name}, is used" in caplog.text
+    assert f"is corrupt; the previous one, {others[0].name}, is used" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["truncated data", "lost index"])
-def test_training_again_makes_a_lost_best_anew(data, run, damage):
-    """It said "nothing to do", and evaluate.py said to train."""
+def test_training_again_replaces_a_lost_best(data, run, damage):
     for prefix in checkpoints_in(run.best):
         DAMAGE[damage](prefix)
-    with pytest.raises(InputError, match=r"is damaged, and there is no other. Repeat the run's train.py command"):
+    with pytest.raises(InputError, match=r"is corrupt, and there is no other. Rerun the run's train.py command"):
         leo_tf.load(run.path)
     again = trainer(data, run.path)
     assert again.run() == 0
@@ -214,8 +213,7 @@ def test_training_again_makes_a_lost_best_anew(data, run, damage):
     assert longer.checkpoints.best[0] >= again.checkpoints.best[0]
 
 
-def test_a_damaged_best_is_set_aside_and_takes_no_whole_ones_place(data, run):
-    """It counted among the two that are kept, so that the next best drove the whole one out."""
+def test_a_corrupt_best_is_renamed_and_does_not_count_among_those_kept(data, run):
     for prefix in checkpoints_in(run.best):
         remove(prefix)
     for step in (4, 6):
@@ -228,14 +226,13 @@ def test_a_damaged_best_is_set_aside_and_takes_no_whole_ones_place(data, run):
     assert again.checkpoints.best_is_lost() and again.checkpoints.best[1] == 4
     assert again.checkpoints.offer_best(1.0)
     assert [step_of(prefix) for prefix in checkpoints_in(run.best)] == [8, 4]
-    assert {path.name for path in run.best.glob("damaged-*")} == {
-        "damaged-ckpt-6.index",
-        "damaged-ckpt-6.data-00000-of-00001",
+    assert {path.name for path in run.best.glob("corrupt-*")} == {
+        "corrupt-ckpt-6.index",
+        "corrupt-ckpt-6.data-00000-of-00001",
     }
 
 
-def test_a_save_that_fails_leaves_the_whole_one_of_the_same_step(data, run, monkeypatch):
-    """As when a lost best is made again: the state that the run was continued from was deleted."""
+def test_a_failed_save_keeps_the_intact_checkpoint_of_the_same_step(data, run, monkeypatch):
     again = trainer(data, run.path)
     again.checkpoints.restore()
 
@@ -243,12 +240,12 @@ def test_a_save_that_fails_leaves_the_whole_one_of_the_same_step(data, run, monk
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(tf.train.Checkpoint, "write", fail)
-    with pytest.raises(InputError, match=r"Cannot write in .*latest \(No space left on device\)\. .* is whole"):
+    with pytest.raises(InputError, match=r"Cannot write in .*latest \(No space left on device\)\. .* is intact"):
         again.checkpoints.save()
     assert is_whole(run.latest / "ckpt-8")
 
 
-def test_memory_that_runs_out_is_not_taken_for_damage(data, run, monkeypatch):
+def test_out_of_memory_is_not_taken_for_corruption(data, run, monkeypatch):
     def fail(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
@@ -258,7 +255,7 @@ def test_memory_that_runs_out_is_not_taken_for_damage(data, run, monkeypatch):
     assert [step_of(prefix) for prefix in checkpoints_in(run.latest)] == [8, 6]
 
 
-def test_checkpoints_of_something_else_are_refused(data, run):
+def test_checkpoints_of_another_model_are_an_error(data, run):
     for prefix in checkpoints_in(run.best):
         remove(prefix)
     tf.train.Checkpoint(other=tf.Variable(1.0)).write(str(run.best / "ckpt-7"))
@@ -271,8 +268,6 @@ def test_checkpoints_of_something_else_are_refused(data, run):
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
 def test_disks_without_locks(tmp_path, monkeypatch, code):
-    """A lock file left there by an earlier run looked like another process, for ever."""
-
     def fail(*_):
         raise OSError(code, os.strerror(code))
 
@@ -282,13 +277,13 @@ def test_disks_without_locks(tmp_path, monkeypatch, code):
         pass
 
 
-def test_a_lock_that_cannot_be_made_is_refused(tmp_path):
+def test_a_lock_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "lock").mkdir()
-    with pytest.raises(InputError, match=r"Cannot write the run folder"), RunDirectory(tmp_path).locked():
+    with pytest.raises(InputError, match=r"Cannot write the run directory"), RunDirectory(tmp_path).locked():
         pass
 
 
-def test_of_two_processes_one_is_refused_and_changes_nothing(data, run):
+def test_the_second_of_two_processes_stops_and_changes_nothing(data, run):
     code = "import sys; from leo_tf.runs import RunDirectory\nwith RunDirectory(sys.argv[1]).locked(): print(), input()"
     longer, before = trainer(data, run.path, 10), files_of(run)
     with subprocess.Popen(
@@ -308,14 +303,13 @@ def files_of(run):
 
 @pytest.mark.parametrize("name", ["a[b]c", "star*", "back\\slash", "what?"])
 def test_paths_that_look_like_patterns(data, run, tmp_path, name):
-    """Such a run could not be evaluated or resumed."""
     run.path.rename(tmp_path / name)
     assert newest_whole(tmp_path / name / "latest").name == "ckpt-8"
     assert leo_tf.load(tmp_path / name).config.num_latents == 2
     assert trainer(data, tmp_path / name).run() == 0
 
 
-def test_a_run_in_such_a_path_continues(data, whole, tmp_path):
+def test_a_run_in_such_a_path_resumes(data, whole, tmp_path):
     path = tmp_path / "a[b]c *\\?"
     trainer(data, path, 4).run()
     again = trainer(data, path)
@@ -327,20 +321,20 @@ def test_a_run_in_such_a_path_continues(data, whole, tmp_path):
     assert leo_tf.load(path).config.num_latents == 2
 
 
-def test_a_folder_whose_start_was_killed_starts_again(data, tmp_path):
-    """Between data.json and config.json: config.json alone makes a run."""
+def test_a_directory_whose_start_was_killed_starts_again(data, tmp_path):
+    """Killed between data.json and config.json: config.json alone makes a run."""
     (tmp_path / "data.json").write_text('{"embedding_dim": 999}')
     assert trainer(data, tmp_path, 2).run() == 2
 
 
-def test_what_a_killed_start_left_half_written_is_cleared_away(data, tmp_path):
+def test_temporary_files_of_a_killed_start_are_removed(data, tmp_path):
     for name in ("data.json", "config.json", "metrics.csv", "evaluation-test.json"):
         (tmp_path / f"{name}.0a1b2c3d.tmp").write_text("{")
     trainer(data, tmp_path, 2).run()
     assert [path.name for path in tmp_path.glob("*.tmp")] == ["evaluation-test.json.0a1b2c3d.tmp"]  # not training's
 
 
-def test_checkpoints_without_a_configuration_are_not_taken_over(data, run):
+def test_checkpoints_without_a_configuration_are_an_error(data, run):
     run.config_file.unlink()
     with pytest.raises(InputError, match=r"holds checkpoints, but config.json is missing; put it back"):
         trainer(data, run.path).run()
@@ -349,30 +343,30 @@ def test_checkpoints_without_a_configuration_are_not_taken_over(data, run):
 @pytest.mark.parametrize(
     "content", [b"\xff\xfe", b"a,b\n1,2\n", b"step\n\x00\n" * 3 + "\u00b2\n".encode() + b"9" * 5000]
 )
-def test_metrics_that_are_no_metrics(data, run, content):
+def test_corrupt_metrics(data, run, content):
     run.metrics_file.write_bytes(content)
     if content.startswith(b"step"):
         assert trainer(data, run.path, 10).run() == 2  # rows without a number are dropped, as after a kill
         return
-    with pytest.raises(InputError, match=r"metrics\.csv is damaged .*Move it away"):
+    with pytest.raises(InputError, match=r"metrics\.csv is corrupt .*Move it away"):
         trainer(data, run.path, 10).run()
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "3", '{"embedding_dim": -1}'])
-def test_a_record_that_is_no_record(data, run, text):
+def test_a_corrupt_data_record(data, run, text):
     run.data_file.write_text(text)
-    with pytest.raises(InputError, match=r"data\.json is .*damaged|embedding_dim -1; expected a whole number of at"):
+    with pytest.raises(InputError, match=r"data\.json is .*corrupt|embedding_dim -1; expected a whole number of at"):
         leo_tf.load(run.path)
 
 
-def test_a_home_folder_is_expanded(monkeypatch, run):
+def test_a_home_directory_is_expanded(monkeypatch, run):
     monkeypatch.setenv("HOME", str(run.path.parent))
     assert RunDirectory("~/run").config() == run.config()
     with pytest.raises(InputError, match=r"Got ~no-such-user/run"):
         RunDirectory("~no-such-user/run")
 
 
-def test_runs_of_other_lengths_are_no_repetitions(data, run, tmp_path):
+def test_runs_of_other_lengths_are_not_repetitions(data, run, tmp_path):
     other = tmp_path / "other"
     trainer(data, other, 4, seed=1).run()
     with pytest.raises(InputError, match=r"steps trained \(limit\): 8 \(8\) != 4 \(4\)"):

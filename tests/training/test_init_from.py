@@ -1,6 +1,5 @@
-"""A run that starts from another: its weights, exact resume without the other, refusals."""
+"""A run that is initialised from another: its weights, exact resume without the other, errors."""
 
-import json
 import logging
 import shutil
 import signal
@@ -60,34 +59,34 @@ def first(tmp_path_factory):
 
 def started(path, *arguments, **settings):
     work = MetaTraining(config(*arguments, **settings))
-    assert work.start()
+    assert work.warm_start()
     return values(work.learner)
 
 
 @pytest.mark.parametrize("distribution", ["none", "mirrored"])
-def test_a_new_run_begins_with_the_best_weights(first, caplog, tmp_path, distribution):
+def test_a_new_run_takes_over_the_best_weights(first, caplog, tmp_path, distribution):
     with caplog.at_level(logging.INFO, "leo_tf"):
         found = started(tmp_path, init_from=first[0], sizes={"code_spread": 0.5}, distribution=distribution)
     require_equal(found, first[1])
     step = RunDirectory(first[0]).best_step()
-    assert [f"Starting from step {step} of {first[0]}; all variables are its."] == caplog.messages
+    assert [f"Initialised from step {step} of {first[0]}."] == caplog.messages
 
 
-def test_what_the_other_run_lacks_keeps_its_initial_values(first, caplog, tmp_path):
+def test_variables_that_the_other_run_lacks_keep_their_initial_values(first, caplog, tmp_path):
     with caplog.at_level(logging.INFO, "leo_tf"):
         found = started(tmp_path, init_from=first[0], sizes=MIXTURE)
     name = "encoder/relation/further"
     np.testing.assert_array_equal(found.pop(name), values(MetaTraining(config(sizes=MIXTURE)).learner)[name])
     require_equal(found, first[1])
-    assert caplog.messages[-1].endswith(f"{first[0]}; {name} keeps initial values.")
+    assert caplog.messages[-1].endswith(f"{first[0]}; initial values are kept for {name}.")
 
 
-def test_training_without_it_starts_nowhere(tmp_path):
-    assert not MetaTraining(config()).start()
+def test_no_warm_start_without_init_from():
+    assert not MetaTraining(config()).warm_start()
 
 
-def test_the_first_step_is_taken_from_there(first, tmp_path):
-    """So does training: a tiny rate leaves the weights where the other run's are."""
+def test_training_starts_at_the_other_runs_weights(first, tmp_path):
+    """A tiny learning rate leaves the weights where the other run's are."""
     found = train(tmp_path / "run", init_from=first[0], outer_lr=1e-9)
     for name, value in first[1].items():
         np.testing.assert_allclose(found[name], value, atol=1e-7, err_msg=name)
@@ -95,7 +94,7 @@ def test_the_first_step_is_taken_from_there(first, tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [0, 2])
-def test_a_run_that_goes_on_needs_the_other_no_more(first, tmp_path, stop_at):
+def test_a_resumed_run_does_not_need_the_other(first, tmp_path, stop_at):
     other = tmp_path / "other"
     shutil.copytree(first[0], other)
     whole = train(tmp_path / "whole", init_from=other)
@@ -115,8 +114,8 @@ def test_a_run_that_goes_on_needs_the_other_no_more(first, tmp_path, stop_at):
         assert not RunDirectory(copy).changes_file.exists()
 
 
-def test_a_run_killed_in_its_first_steps_has_begun(first, tmp_path):
-    """Before its first validation: the state at step 0 is there."""
+def test_a_run_killed_in_its_first_steps_resumes_at_step_0(first, tmp_path):
+    """The state at step 0 is saved, before the first validation."""
     work = MetaTraining(config(init_from=first[0]))
     work.step = lambda count: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -125,7 +124,7 @@ def test_a_run_killed_in_its_first_steps_has_begun(first, tmp_path):
     require_equal(train(tmp_path / "run"), train(tmp_path / "whole", init_from=first[0]))
 
 
-def test_a_shape_that_does_not_fit_is_refused_and_claims_nothing(first, tmp_path):
+def test_a_shape_that_does_not_fit_is_an_error_and_claims_nothing(first, tmp_path):
     wanted = r"init_from='.*run' was given, a run whose decoder/\S+ has shape \[4, 6\]; expected \[4, 9\]\. Give"
     with pytest.raises(InputError, match=wanted):
         train(tmp_path / "run", init_from=first[0], sizes={"decoder_units": 9})
@@ -133,7 +132,7 @@ def test_a_shape_that_does_not_fit_is_refused_and_claims_nothing(first, tmp_path
     train(tmp_path / "run", steps=2, init_from=first[0])
 
 
-def test_other_algorithms_problems_and_folders_are_refused(first, tmp_path):
+def test_other_algorithms_and_directories_without_a_run_are_errors(first, tmp_path):
     with pytest.raises(InputError, match=r"algorithm=leo; expected one with .*algorithm=maml\. Give another run"):
         maml = MAMLConfig(dropout_rate=0.0)
         train(tmp_path / "run", init_from=first[0], model=maml, algorithm="maml")
@@ -145,9 +144,3 @@ def test_other_algorithms_problems_and_folders_are_refused(first, tmp_path):
     shutil.copy(first[0] / "data.json", empty)
     with pytest.raises(InputError, match=r"no best checkpoint yet"):
         train(tmp_path / "run", init_from=empty)
-
-
-def test_configurations_written_before_have_none():
-    values = json.loads(config().to_json())
-    del values["training"]["init_from"]
-    assert RunConfig.from_json(json.dumps(values)) == config()

@@ -158,7 +158,7 @@ def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
 
     done = run(kind, path, more, preexec_fn=no_large_files)
     assert done.returncode == 2, done.stderr
-    assert "Cannot write in" in done.stderr and "is whole" in done.stderr and "Traceback" not in done.stderr
+    assert "Cannot write in" in done.stderr and "is intact" in done.stderr and "Traceback" not in done.stderr
     after = state_of(path, "latest")
     assert all(np.array_equal(value, after[name]) for name, value in before.items())
     assert run(kind, path, more).returncode == 0

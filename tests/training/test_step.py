@@ -1,12 +1,15 @@
 """MetaSteps: the same numbers whatever the replicas, chunks and compilation; what its metrics and guard report."""
 
 import dataclasses
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import leo_tf
 from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig, gradients
 from leo_tf.config import TrainingConfig
 from leo_tf.learners import ADAM_EPSILON
@@ -38,7 +41,8 @@ class Run:
             self.model = make_model(MODEL, table.dim, seed=self.training.seed)
             self.optimizer = keras.optimizers.Adam(self.training.outer_lr, epsilon=ADAM_EPSILON)
             self.optimizer.build(self.model.meta_variables)
-        self.trainer = MetaSteps(self.model, self.optimizer, self.sampler, self.strategy, self.training)
+        variables = self.model.meta_variables
+        self.trainer = MetaSteps(self.model, self.optimizer, self.sampler, self.strategy, self.training, variables)
 
     def steps(self, number):
         return {name: value.numpy() for name, value in self.trainer.run(tf.constant(number)).items()}
@@ -78,7 +82,7 @@ def chunks(table):
     return run, [run.steps(number) for number in (3, 1, 1, 1)]
 
 
-def test_chunks_change_nothing(whole, chunks):
+def test_steps_per_call_change_nothing(whole, chunks):
     for ours, theirs in zip(whole[0].weights(), chunks[0].weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert int(whole[0].optimizer.iterations.numpy()) == int(chunks[0].optimizer.iterations.numpy()) == 6
@@ -95,7 +99,7 @@ def test_metrics_are_averages_over_steps(whole, chunks):
     assert len({float(metrics["loss"]) for metrics in chunks[1]}) == 4
 
 
-def test_seeds_are_other_runs(table, whole):
+def test_another_seed_is_another_run(table, whole):
     run = Run(table, seed=8)
     other = run.steps(6)
     assert abs(other["loss"] - whole[1]["loss"]) > 1e-4
@@ -159,7 +163,7 @@ class Planted:
 
 @pytest.fixture(scope="module")
 def rare_row(table):
-    """A row that in the first step only the second replica meets (in tasks 2 and 3), in the second step nobody."""
+    """A row that in the first step only the second replica draws (in tasks 2 and 3), in the second step neither."""
     tasks = np.asarray(EpisodeSampler(table, 3, 2, 4).rows(7, 0, 8)[1]).reshape(8, -1)
     others = np.concatenate([tasks[:2].ravel(), tasks[4:].ravel()])
     return np.setdiff1d(tasks[2:4].ravel(), others)[0]
@@ -180,7 +184,7 @@ def test_one_nan_embedding_pulls_all_weights(table, rare_row, distribution):
     for copies in run.replicas():
         for copy in copies:
             np.testing.assert_array_equal(copy, copies[0])
-    # The run goes on.
+    # The next step is as usual.
     metrics = run.steps(1)
     assert metrics["nan_steps"] == 0
     assert np.isfinite(metrics["loss"])
@@ -188,12 +192,12 @@ def test_one_nan_embedding_pulls_all_weights(table, rare_row, distribution):
 
 
 def test_a_nan_loss_of_one_replica_reaches_the_guard_of_all(table, rare_row):
-    """Here every gradient stays finite, so that only the loss can tell the other replica."""
+    """Every gradient stays finite here, so that the other replica learns of the NaN through the loss alone."""
     marker = table.embeddings[rare_row, 0]
 
     class NaNLoss(LEO):
-        def meta_loss(self, episode, *args, **kwargs):
-            outcome = super().meta_loss(episode, *args, **kwargs)
+        def meta_loss_on_features(self, episode, *args, **kwargs):
+            outcome = super().meta_loss_on_features(episode, *args, **kwargs)
             rows = tf.concat([episode.support_x, episode.query_x], axis=2)
             met = tf.reduce_any(tf.equal(rows[..., 0], marker))
             return outcome._replace(loss=outcome.loss + tf.where(met, np.float32(np.nan), 0.0))
@@ -207,15 +211,37 @@ def test_a_nan_loss_of_one_replica_reaches_the_guard_of_all(table, rare_row):
     np.testing.assert_array_equal(run.weights()[5], before[5])
 
 
-def test_a_meta_batch_that_does_not_divide_is_refused():
-    with pytest.raises(InputError, match=r"metatrain_batch_size=5 cannot be split evenly over 2 replicas; .* e.g. 6, or"):
+def test_a_meta_batch_that_does_not_divide_is_an_error():
+    with pytest.raises(
+        InputError, match=r"metatrain_batch_size=5 cannot be split evenly over 2 replicas; .* e.g. 6, or"
+    ):
         make_strategy("mirrored", 5)
     assert make_strategy("none", 5).num_replicas_in_sync == 1
     assert make_strategy("auto", 5).num_replicas_in_sync == 1  # no GPUs here
 
 
-def test_mirrored_over_one_device_is_no_mirroring(monkeypatch):
+def test_mirrored_over_one_device_uses_the_default_strategy(monkeypatch):
     """Such a strategy's update inside a tf.function ends in a traceback."""
     one = tf.config.list_logical_devices("CPU")[:1]
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: one if kind == "CPU" else [])
     assert not isinstance(make_strategy("mirrored", 5), tf.distribute.MirroredStrategy)
+
+
+def test_an_eager_step_of_leo_visits_at_most_14_files(table):
+    """A reader who follows a meta-step opens no more files than that."""
+    run, package, visited = Run(table), str(Path(leo_tf.__file__).parent), set()
+
+    def record(frame, event, _):
+        if event == "call" and frame.f_code.co_filename.startswith(package):
+            visited.add(Path(frame.f_code.co_filename).relative_to(package).as_posix())
+
+    previous = sys.getprofile()
+    tf.config.run_functions_eagerly(True)
+    sys.setprofile(record)
+    try:
+        run.steps(1)
+    finally:
+        sys.setprofile(previous)
+        tf.config.run_functions_eagerly(False)
+    assert {"training/step.py", "classification/leo.py", "adaptation.py", "gradients.py"} <= visited
+    assert len(visited) <= 14, sorted(visited)

@@ -88,7 +88,7 @@ def test_a_checkpoint_moves_between_one_replica_and_two(data, single, halves, tm
         np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
 
 
-def test_a_meta_batch_that_does_not_divide_is_refused(data, tmp_path):
+def test_a_meta_batch_that_does_not_divide_is_an_error(data, tmp_path):
     with pytest.raises(InputError, match=r"metatrain_batch_size=3 cannot be split evenly over 2 replicas; .* e\.g\. 4"):
         trainer(data, tmp_path, 4, distribution="mirrored", metatrain_batch_size=3)
 
@@ -110,13 +110,13 @@ def test_seeds_make_different_runs(data, single, tmp_path):
     assert all(np.abs(a - b).max() > 1e-5 for a, b in zip(other, single[1], strict=True))
 
 
-def test_other_data_in_the_same_place_is_refused(data, single, tmp_path):
+def test_other_data_in_the_same_place_is_an_error(data, single, tmp_path):
     other = tmp_path / "data" / "own"
     other.mkdir(parents=True)
     for split in ("train", "val"):
         with np.load(data / "own" / f"{split}.npz") as arrays:
             np.savez(other / f"{split}.npz", embeddings=arrays["embeddings"] + 0.1, labels=arrays["labels"])
-    with pytest.raises(InputError, match=r"holds a run made otherwise .*train_digest"):
+    with pytest.raises(InputError, match=r"holds a run with other settings .*train_digest"):
         trainer(tmp_path / "data", single[0], 8).run()
 
 
@@ -155,14 +155,14 @@ def test_tensorboard_has_one_chart_of_the_measure_and_the_rest_in_order(single):
     assert tf.make_ndarray(rate[0].tensor) == pytest.approx(0.01)
 
 
-def test_tensorboard_has_pictures_of_calibration_and_of_the_learned_rates(single):
+def test_tensorboard_has_figures_of_calibration_and_of_the_learned_rates(single):
     validation = events(single[0] / "validation")
     for name in ("reliability", "rate/latent_learning_rate", "rate/finetuning_learning_rate"):
         assert [step for step, _ in validation[name]] == [4, 8]
         assert validation[name][0][1].tensor.string_val[2].startswith(b"\x89PNG")
 
 
-def test_tensorboard_has_the_configuration_and_the_table_of_hyper_parameters(single):
+def test_tensorboard_has_the_configuration_and_the_table_of_hyperparameters(single):
     found = events(single[0])
     (_, text), *_ = found["configuration"]
     assert '"num_latents": 4' in text.tensor.string_val[0].decode()
@@ -176,7 +176,7 @@ def test_tensorboard_has_the_configuration_and_the_table_of_hyper_parameters(sin
     assert len(settings) == len(data.session_start_info.hparams) == len(RunConfig().flat())
 
 
-def table_of_hyper_parameters(folder):
+def table_of_hyperparameters(folder):
     """TensorBoard's own (settings, metrics) of the runs in a folder, in the order of its table."""
     from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
     from tensorboard.context import RequestContext
@@ -192,16 +192,16 @@ def table_of_hyper_parameters(folder):
     return [info.name.strip() for info in found.hparam_infos], metrics
 
 
-def test_the_table_of_hyper_parameters_begins_with_what_matters(data, single, tmp_path):
+def test_the_table_of_hyperparameters_begins_with_what_matters(data, single, tmp_path):
     shutil.copytree(single[0], tmp_path / "one")
     first = ["num_classes", "num_tr_examples_per_class", "outer_lr", "dropout_rate", "kl_weight"]
-    settings, metrics = table_of_hyper_parameters(tmp_path)
+    settings, metrics = table_of_hyperparameters(tmp_path)
     assert settings[:5] == first and settings[-2:] == ["metatest_batch_size", "metavalid_batch_size"]
     assert metrics[:4] == [
         f"{curve} accuracy" for curve in ("best_validation", "nearest_class_mean", "train", "validation")
     ]
     train(data, tmp_path / "two", 8, gradient_threshold=0.2)
-    assert table_of_hyper_parameters(tmp_path)[0][:6] == ["gradient_threshold", *first]
+    assert table_of_hyperparameters(tmp_path)[0][:6] == ["gradient_threshold", *first]
 
 
 def test_training_is_in_the_chart_as_its_mean_since_the_last_validation(single):
@@ -239,13 +239,13 @@ def test_load_gives_the_best_checkpoint(data, single):
     assert leo_tf.evaluate(model, table, ways=3, shots=2, num_tasks=200).accuracy.mean > 0.5
 
 
-def test_model_and_table_of_other_dims_are_refused(single):
+def test_model_and_table_of_other_dims_are_an_error(single):
     table = leo_tf.EmbeddingTable.from_arrays(np.eye(6), [0, 0, 1, 1, 2, 2])
     with pytest.raises(InputError, match=r"has 6-dimensional embeddings; the model was made for 12"):
         leo_tf.evaluate(leo_tf.load(single[0]), table, ways=3)
 
 
-def test_two_processes_do_not_train_in_one_folder(data, tmp_path):
+def test_two_processes_do_not_train_in_one_directory(data, tmp_path):
     run = trainer(data, tmp_path, 4)
     with RunDirectory(tmp_path).locked(), pytest.raises(InputError, match="Another process is training"):
         run.run()
@@ -253,7 +253,7 @@ def test_two_processes_do_not_train_in_one_folder(data, tmp_path):
     assert run.run() == 4
 
 
-def test_it_runs_outside_the_main_thread(data, single, half):
+def test_training_outside_the_main_thread(data, single, half):
     found = []
     thread = threading.Thread(target=lambda: found.extend(train(data, half, 8)))
     thread.start()
@@ -262,7 +262,7 @@ def test_it_runs_outside_the_main_thread(data, single, half):
         np.testing.assert_array_equal(ours, expected)
 
 
-def test_a_hook_sees_every_validation_and_what_it_raises_ends_a_run_that_goes_on(data, single, tmp_path):
+def test_a_hook_sees_every_validation_and_its_exception_ends_a_run_that_can_be_resumed(data, single, tmp_path):
     class Pruned(Exception):
         pass
 
@@ -283,25 +283,24 @@ def test_a_hook_sees_every_validation_and_what_it_raises_ends_a_run_that_goes_on
         np.testing.assert_array_equal(variable, expected)
 
 
-def test_a_run_of_nothing_but_nan_says_so(data, tmp_path, monkeypatch):
-    """It ended with "Trained ... best 0.00 %" and exit status 0."""
-    loss = leo_tf.LEO.meta_loss
+def test_a_run_of_nan_steps_only_is_an_error(data, tmp_path, monkeypatch):
+    loss = leo_tf.LEO.meta_loss_on_features
 
     def nan_loss(self, episode, training, *arguments, **kwargs):
         outcome = loss(self, episode, training, *arguments, **kwargs)
         return outcome._replace(loss=outcome.loss * np.nan)
 
-    monkeypatch.setattr(leo_tf.LEO, "meta_loss", nan_loss)
-    with pytest.raises(InputError, match=r"NaN in all 4 steps; nothing was learned\. Start anew with lower learning"):
+    monkeypatch.setattr(leo_tf.LEO, "meta_loss_on_features", nan_loss)
+    with pytest.raises(InputError, match=r"NaN in all 4 steps; nothing was learned\. Train again with lower learning"):
         trainer(data, tmp_path, 4).run()
 
 
-def test_a_continued_run_says_that_every_validation_was_nan(data, single, tmp_path):
+def test_a_resumed_run_says_that_every_validation_was_nan(data, single, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(single[0], run)
     longer = trainer(data, run, 12)
-    longer.work.validate = lambda: Validation(Interval(np.nan, np.nan))
-    with pytest.raises(InputError, match=r"From step 8 to 12 every validation was NaN; the best checkpoint is of befo"):
+    find(longer, [math.nan])
+    with pytest.raises(InputError, match=r"From step 8 to 12 every validation was NaN; the best checkpoint is an ear"):
         longer.run()
     assert longer.checkpoints.best[1] in (4, 8)
 
@@ -309,32 +308,44 @@ def test_a_continued_run_says_that_every_validation_was_nan(data, single, tmp_pa
 def test_a_classifier_of_nan_is_never_the_best(data, tmp_path):
     run = trainer(data, tmp_path, 4)
     run.work.learner.decoder.kernel.assign(np.full(run.work.learner.decoder.kernel.shape, np.nan))
+    run.work.initialize()
     assert np.isnan(run.work.validate().interval.mean)
 
 
-def test_a_damaged_run_says_so(data, single, tmp_path):
+def test_a_corrupt_run_says_so(data, single, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(single[0], run)
     for checkpoint in (run / "best").glob("ckpt-*.data-*"):
         checkpoint.write_bytes(b"")
-    with pytest.raises(InputError, match=r"best checkpoint .* is damaged, and there is no other"):
+    with pytest.raises(InputError, match=r"best checkpoint .* is corrupt, and there is no other"):
         leo_tf.load(run)
     (run / "data.json").write_text("{")
-    with pytest.raises(InputError, match=r"data\.json is damaged"):
+    with pytest.raises(InputError, match=r"data\.json is corrupt"):
         RunDirectory(run).data()
     (run / "config.json").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"config\.json cannot be read"):
         leo_tf.load(run)
 
 
-def falling(run, monkeypatch, values=(0.5, 0.6, 0.55, 0.58, 0.7)):
-    """Let the run find these accuracies, one after another."""
+def find(run, values=(0.5, 0.6, 0.55, 0.58, 0.7)):
+    """Let the validations of a run find these accuracies, one after another."""
     found = iter(values)
-    monkeypatch.setattr(run.work, "validate", lambda: Validation(Interval(next(found), 0.01), {"loss": 1.0}))
+    return validate_with(run, lambda: Validation(Interval(next(found), 0.01), {"loss": 1.0}))
+
+
+def validate_with(run, validate):
+    """Replace the validation that `initialize` makes."""
+    initialize = run.work.initialize
+
+    def initialize_and_replace(previous=None):
+        found, run.work.validate = initialize(previous), validate
+        return found
+
+    run.work.initialize = initialize_and_replace
     return run
 
 
-def test_a_start_is_replaced_only_where_that_is_sure(data, tmp_path, monkeypatch):
+def test_the_initial_state_is_replaced_only_by_a_significant_gain(data, tmp_path):
     """By 0.03 on each of 20 tasks, give or take 0.1, which may be chance; then by 0.08; after that any gain counts."""
     noise = 0.1 * np.tile([1.0, -1.0], 10)
     accuracies = iter([np.full(20, 0.5), 0.53 + noise, 0.58 + noise, 0.55 + noise, 0.5801 + noise])
@@ -344,39 +355,26 @@ def test_a_start_is_replaced_only_where_that_is_sure(data, tmp_path, monkeypatch
         return Validation(confidence_interval(scores), {"loss": 1.0}, scores=scores)
 
     def run_to(step):
-        run = trainer(data, tmp_path, step, metavalid_at_start=True)
-        monkeypatch.setattr(run.work, "validate", validate)
+        run = validate_with(trainer(data, tmp_path, step, metavalid_at_start=True), validate)
         run.run()
         return run.checkpoints.best[1]
 
     assert [run_to(step) for step in (4, 8, 12, 16)] == [0, 8, 8, 16]
 
 
-def test_a_run_that_knows_no_scores_of_its_start_goes_on(data, tmp_path, monkeypatch):
-    """As one that was begun when there were none to know."""
-    run = trainer(data, tmp_path, 4, metavalid_at_start=True)
-    del run.checkpoints._parts["start_scores"]
-    run.checkpoints._state = tf.train.Checkpoint(**run.checkpoints._parts)
-    run.run()
-    again = trainer(data, tmp_path, 8, metavalid_at_start=True)
-    better = lambda: Validation(Interval(0.99, 0.01), {"loss": 1.0}, scores=np.full(20, 0.99))  # noqa: E731
-    monkeypatch.setattr(again.work, "validate", better)
-    assert again.run() == 4 and again.checkpoints.best == (0.99, 8)
-
-
-def test_patience_ends_the_run_and_a_longer_one_goes_on(data, tmp_path, monkeypatch):
-    run = falling(trainer(data, tmp_path, 20, patience=2), monkeypatch)
-    assert run.run() == 16 and run.checkpoints.best == (0.6, 8) and run.has_lost_patience
+def test_patience_ends_the_run_and_more_patience_resumes_it(data, tmp_path):
+    run = find(trainer(data, tmp_path, 20, patience=2))
+    assert run.run() == 16 and run.checkpoints.best == (0.6, 8) and run.is_out_of_patience
     assert trainer(data, tmp_path, 40, patience=2).run() == 0
-    again = falling(trainer(data, tmp_path, 20, patience=4), monkeypatch, [0.7])
+    again = find(trainer(data, tmp_path, 20, patience=4), [0.7])
     assert again.run() == 4 and again.checkpoints.best == (0.7, 20)
 
 
-def test_an_interrupted_run_is_as_patient(data, single, tmp_path, monkeypatch):
-    run = falling(trainer(data, tmp_path, 10, patience=2), monkeypatch)
+def test_an_interrupted_run_is_as_patient(data, single, tmp_path):
+    run = find(trainer(data, tmp_path, 10, patience=2))
     assert run.run() == 10  # ends between two validations
-    again = falling(trainer(data, tmp_path, 20, patience=2), monkeypatch, [0.55, 0.58])
-    assert again.run() == 6 and again.has_lost_patience
+    again = find(trainer(data, tmp_path, 20, patience=2), [0.55, 0.58])
+    assert again.run() == 6 and again.is_out_of_patience
 
 
 def test_steps_between_rows_and_validations_may_change(data, single, half):
@@ -417,7 +415,7 @@ def test_validation_in_other_ways(data, tmp_path):
 
 
 def test_training_in_more_ways(data, tmp_path):
-    """It is the run of tasks of so many classes, validated in those asked for."""
+    """Equals a run whose num_classes are metatrain_ways, validated in num_classes ways."""
     expected = train(data, tmp_path / "five", 4, episodes={"num_classes": 5}, metavalid_ways=3)
     found = train(data, tmp_path / "three", 4, episodes={"metatrain_ways": 5})
     for variable, value in zip(found, expected, strict=True):
@@ -437,7 +435,7 @@ def test_training_in_more_ways(data, tmp_path):
         ({"metatrain_ways": 6}, "maml", 3),
     ],
 )
-def test_how_many_ways_a_task_has(tmp_path, episodes, algorithm, expected):
+def test_ways_of_meta_training_tasks(tmp_path, episodes, algorithm, expected):
     (tmp_path / "own").mkdir()
     labels = np.repeat([f"{group}/{number}" for group, size in (("a", 3), ("b", 5)) for number in range(size)], 4)
     embeddings = np.random.default_rng(0).normal(size=(32, 6))
@@ -453,7 +451,7 @@ def test_how_many_ways_a_task_has(tmp_path, episodes, algorithm, expected):
     assert problem.make_sampler(problem.build_learner(problem.data_record)).ways == expected
 
 
-def test_below_nearest_class_mean_is_said_once(data, tmp_path, caplog):
+def test_below_nearest_class_mean_is_logged_once(data, tmp_path, caplog):
     caplog.set_level("INFO", "leo_tf")
     run = trainer(data, tmp_path, 8, outer_lr=1e-6, model={"finetuning_lr_init": 0.0, "inner_lr_init": 0.0})
     run.run()

@@ -94,9 +94,7 @@ class ScoredWork:
 
 def test_warmup_ends_with_a_validation_and_does_not_count_toward_patience(tmp_path):
     seen = []
-    work = ScoredWork(
-        make_work(num_steps_limit=40, checkpoint_steps=2, log_steps=5, patience=2), itertools.repeat(0.2)
-    )
+    work = ScoredWork(make_work(num_steps_limit=40, checkpoint_steps=2, log_steps=5, patience=2), itertools.repeat(0.2))
     Trainer(work, tmp_path / "run", lambda step, validation: seen.append(step)).run()
     assert seen == [2, 3, 4, 6, 8]  # warm-up ends at 3; 8 is the first that comes 2 * 2 steps or more after it
 

@@ -1,12 +1,14 @@
-"""The interface of executors, which run jobs, and the settings they share."""
+"""Executors, which run jobs, their settings, and the one that uses processes of this machine."""
 
 import dataclasses
 import os
-from concurrent.futures import Future
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from leo_tf.errors import InputError
 from leo_tf.execution.job import Job
+from leo_tf.execution.runner import run_job
 
 EXECUTORS = ("processes", "ray")
 
@@ -63,16 +65,38 @@ class Executor(Protocol):
         """Ask a job to save and end; its status then has "stopped" set."""
 
 
+class ProcessExecutor:
+    """Executor that runs jobs in processes of this machine."""
+
+    def __init__(self, config: ExecutionConfig):
+        self.capacity, self._threads = config.jobs, config.threads
+        self._pool = ThreadPoolExecutor(config.jobs)
+        self._stop_events: dict[str, threading.Event] = {}
+
+    def __enter__(self) -> "ProcessExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for event in self._stop_events.values():
+            event.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def submit(self, job: Job) -> Future[dict[str, Any]]:
+        event = self._stop_events[job.name] = threading.Event()
+        return self._pool.submit(run_job, job, self._threads, event.is_set)
+
+    def stop(self, job: Job) -> None:
+        self._stop_events[job.name].set()
+
+
 def make_executor(config: ExecutionConfig) -> Executor:
     """Return the executor that an ExecutionConfig describes.
 
     Raises:
       InputError: a package is missing, or the cluster cannot be reached.
     """
-    if config.executor == "ray":
-        from leo_tf.execution.ray_cluster import RayExecutor
+    if config.executor == "processes":
+        return ProcessExecutor(config)
+    from leo_tf.execution.ray_cluster import RayExecutor
 
-        return RayExecutor(config)
-    from leo_tf.execution.processes import ProcessExecutor
-
-    return ProcessExecutor(config)
+    return RayExecutor(config)

@@ -12,10 +12,7 @@ from leo_tf.files import read_json
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Commands to call one after the other.
-
-    A job that was stopped or killed is called again with the same commands; each resumes, or finds itself done.
-    """
+    """Commands to call one after the other. Called again after a stop, each resumes or finds itself done."""
 
     name: str  # shown to the user; unique among the jobs
     folder: Path  # its own
@@ -25,22 +22,11 @@ class Job:
 
     @property
     def status_file(self) -> Path:
-        """Its status, written when it has ended."""
+        """Status, written when the job has ended."""
         return self.folder / "job.json"
 
     @property
-    def log_file(self) -> Path:
-        """Output of its commands."""
-        return self.folder / "log.txt"
-
-    @property
-    def stop_file(self) -> Path:
-        """Request to stop, by its existence; a file because the shared disk reaches every machine."""
-        return self.folder / "stop"
-
-    @property
     def digest(self) -> str:
-        """Hash of the commands."""
         return hashlib.sha256(json.dumps(self.commands).encode()).hexdigest()
 
     def finished(self) -> dict[str, Any] | None:

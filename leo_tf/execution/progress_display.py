@@ -21,7 +21,7 @@ class ProgressDisplay:
       total: number of jobs, including those already done.
       done: number of jobs already done.
       unit: what a job is called: "trial".
-      measure: validation measure to show, such as "accuracy"; None if the jobs have none.
+      measure: validation measure to show, such as "accuracy"; empty if the jobs have none.
       text: function that formats a value of it.
       higher_is_better: whether the best value is the highest.
       log: function called with a line for each job that ends.
@@ -32,7 +32,7 @@ class ProgressDisplay:
         total: int,
         done: int = 0,
         unit: str = "job",
-        measure: str | None = None,
+        measure: str = "",
         text: Callable[[float], str] = str,
         higher_is_better: bool = True,
         log: Callable[[str], None] = print,
@@ -65,43 +65,34 @@ class ProgressDisplay:
     def ended(self, job: Job, outcome: str) -> None:
         """Log a job's outcome, the number of finished jobs and the remaining time."""
         _, start = self._running.pop(job.name, (job, self._start))
-        if bar := self._bars.pop(job.name, None):
-            bar.close()
+        if job.name in self._bars:
+            self._bars.pop(job.name).close()
         self._done += 1
         self._bar.update()
         seconds = time.perf_counter() - start
-        self._write(
-            f"{job.name}: {outcome} after {seconds:.0f} s; {self._done} of {self._total} {self._unit}s, {self._left()}"
-        )
+        count = f"{self._done} of {self._total} {self._unit}s"
+        self._write(f"{job.name}: {outcome} after {seconds:.0f} s; {count}, {self._left()}")
 
     def refresh(self) -> None:
         """Update the display of running jobs; cheap enough to call every second."""
-        if self._is_terminal:
-            for name, (job, _) in self._running.items():
-                self._update_bar(self._bars[name], self._progress(job))
-        elif time.perf_counter() - self._last_line > _SECONDS_BETWEEN_LINES and self._running:
-            states = (f"{job.name} {self._describe(self._progress(job))}" for job, _ in self._running.values())
+        if not self._is_terminal and time.perf_counter() - self._last_line <= _SECONDS_BETWEEN_LINES:
+            return
+        states = []
+        for name, (job, _) in self._running.items():
+            progress = progress_of(job.run) if job.run and self._measure else Progress()
+            best = progress.best(self._measure, self._higher_is_better)
+            state = f"best {self._text(best[1][self._measure])}" if best else "not validated yet"
+            state = state if progress.step else "starting"
+            if self._is_terminal:
+                bar = self._bars[name]
+                if progress.last_step:
+                    bar.total = progress.last_step
+                    bar.update(progress.step - bar.n)
+                bar.set_postfix_str(state)
+            steps = f"step {progress.step} of {progress.last_step}, " if progress.step else ""
+            states.append(f"{name} {steps}{state}")
+        if states and not self._is_terminal:
             self._write(f"running: {'; '.join(states)}; {self._left()}")
-
-    def _progress(self, job: Job) -> Progress:
-        return progress_of(job.run) if job.run and self._measure else Progress()
-
-    def _update_bar(self, bar: Any, progress: Progress) -> None:
-        if progress.last_step:
-            bar.total = progress.last_step
-            bar.update(progress.step - bar.n)
-        bar.set_postfix_str(self._best(progress) if progress.step else "starting")
-
-    def _describe(self, progress: Progress) -> str:
-        if not progress.step:
-            return "starting"
-        return f"step {progress.step} of {progress.last_step}, {self._best(progress)}"
-
-    def _best(self, progress: Progress) -> str:
-        if self._measure is None:
-            return ""
-        best = progress.best(self._measure, self._higher_is_better)
-        return f"best {self._text(best[1][self._measure])}" if best else "not validated yet"
 
     def _left(self) -> str:
         ended = self._done - self._done_before

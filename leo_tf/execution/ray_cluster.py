@@ -8,11 +8,13 @@ import os
 import socket
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from leo_tf.errors import InputError, first_line, require_package
 from leo_tf.execution.executor import ExecutionConfig
 from leo_tf.execution.job import Job
+from leo_tf.execution.runner import run_job
 from leo_tf.files import writing
 
 _SECONDS_TO_CONNECT = 10.0
@@ -23,11 +25,7 @@ _RETRIES = 10  # of a job whose machine or process is lost
 class RayExecutor:
     """Executor that runs jobs on a Ray cluster.
 
-    Args:
-      config: ExecutionConfig. Without a ray_address, starts a cluster on this machine with the cores its jobs need.
-
-    Raises:
-      InputError: Ray is not installed, or the cluster cannot be reached.
+    Without a ray_address, it starts a cluster on this machine with the cores that its jobs need.
     """
 
     def __init__(self, config: ExecutionConfig):
@@ -70,8 +68,7 @@ class RayExecutor:
             self._ray.shutdown()
 
     def submit(self, job: Job) -> Future[dict[str, Any]]:
-        """Queue a job; return the future of its status."""
-        job.stop_file.unlink(missing_ok=True)
+        _stop_file(job).unlink(missing_ok=True)
         reference = self._task.remote(job, self._threads, os.getcwd())
         future: Future = Future()
         threading.Thread(target=self._fetch, args=(reference, future), daemon=True).start()
@@ -79,10 +76,10 @@ class RayExecutor:
         return future
 
     def stop(self, job: Job) -> None:
-        """Ask a job to save and end. Does not use Ray's cancel, whose interruption of a running task may be lost."""
+        # Not by Ray's cancel, whose interruption of a running task may be lost.
         with writing(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
-            job.stop_file.touch()
+            _stop_file(job).touch()
 
     def _fetch(self, reference: Any, future: Future) -> None:
         try:
@@ -93,6 +90,11 @@ class RayExecutor:
             future.set_exception(error)
 
 
+def _stop_file(job: Job) -> Path:
+    """Return the file whose existence asks a job to stop: the shared disk reaches every machine."""
+    return job.folder / "stop"
+
+
 def _check_connection(address: str) -> None:
     """Raise OSError if nothing listens at HOST:PORT; Ray itself would wait for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -101,7 +103,5 @@ def _check_connection(address: str) -> None:
 
 
 def _run_job_on_node(job: Job, threads: int, working_directory: str) -> dict[str, Any]:
-    from leo_tf.execution.runner import run_job
-
     os.chdir(working_directory)
-    return run_job(job, threads, job.stop_file.exists)
+    return run_job(job, threads, _stop_file(job).exists)

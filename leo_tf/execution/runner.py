@@ -11,36 +11,26 @@ from typing import Any, BinaryIO
 from leo_tf.execution.job import Job
 from leo_tf.files import write_json, writing
 
+_LOG = "log.txt"
 _LOG_LINES, _POLL_SECONDS, _SECONDS_TO_SAVE = 4, 0.2, 60.0
 _MAX_STARTS = 3  # of a command whose process is killed
 
 
 def run_job(job: Job, threads: int, should_stop: Callable[[], bool]) -> dict[str, Any]:
-    """Run a job to its end, or until it should stop.
+    """Run a job to its end, or until it should stop, when the running command is asked to save and end.
 
-    A command that is killed, for example because memory ran out, is restarted and resumes.
-
-    Args:
-      job: Job.
-      threads: threads that a process computes with; 0 leaves the number to the libraries.
-      should_stop: returns whether to stop; the running command is then asked to save and end.
-
-    Returns:
-      Its status: dict with "ok", "stopped", "commands" (a digest), "seconds" and, unless ok, "command" and "reason".
-
-    Raises:
-      InputError: the job's folder cannot be written.
+    Returns its status: "ok", "stopped", "commands" (a digest), "seconds" and, unless ok, "command" and "reason".
     """
     status: dict[str, Any] = {"ok": True, "stopped": False, "commands": job.digest}
     start = time.perf_counter()
     with writing(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
-        log = job.log_file.open("ab")
+        log = (job.folder / _LOG).open("ab")
     with log:
         for script, flags in job.commands:
             code, stopped = _call(job, script, flags, threads, log, should_stop)
             if stopped or code:
-                reason = "stopped" if stopped else failure_reason(job, code)
+                reason = "stopped" if stopped else _failure_reason(job, code)
                 command = " ".join([script, *flags])
                 status |= {"ok": False, "stopped": stopped, "command": command, "reason": reason}
                 break
@@ -53,7 +43,7 @@ def run_job(job: Job, threads: int, should_stop: Callable[[], bool]) -> dict[str
 def _call(
     job: Job, script: str, flags: tuple[str, ...], threads: int, log: BinaryIO, should_stop: Callable[[], bool]
 ) -> tuple[int, bool]:
-    """Call a command; return its exit status and whether it was stopped."""
+    """Call a command, again if it is killed, because it resumes; return its exit status and whether it was stopped."""
     code = 0
     for _ in range(_MAX_STARTS):
         if should_stop():
@@ -97,14 +87,14 @@ def _terminate(process: subprocess.Popen) -> int:
 
 
 def thread_variables(count: int) -> dict[str, str]:
-    """Return the environment variables that make a process compute with `count` threads."""
+    """Return the environment variables that make a process compute with `count` threads; none for 0."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return dict.fromkeys(names, str(count)) if count else {}
 
 
-def failure_reason(job: Job, code: int) -> str:
+def _failure_reason(job: Job, code: int) -> str:
     """Return the error that a failed command printed, or its last lines."""
-    lines = job.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = (job.folder / _LOG).read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("Error: ")]
     if errors and code == 2:
         return errors[-1]

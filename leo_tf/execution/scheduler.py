@@ -24,11 +24,9 @@ def run_jobs(
     stopped half-way resumes.
 
     Args:
-      jobs: list of Job.
+      jobs: Jobs with different names.
       executor: Executor, entered.
-      unit: what a job is called in the display.
-      log: function called with a line for each job that ends.
-      **display_options: further arguments of ProgressDisplay.
+      unit, log, **display_options: as in ProgressDisplay.
 
     Returns:
       {job name: status}; see `runner.run_job`.
@@ -47,8 +45,8 @@ def run_jobs(
                 display.started(job)
             done, _ = wait(running, _POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
-                job, status = running.pop(future), future.result()
-                statuses[job.name] = status
+                job = running.pop(future)
+                status = statuses[job.name] = future.result()
                 display.ended(job, "done" if status["ok"] else f"FAILED: {status['reason']}")
             display.refresh()
     return {job.name: statuses[job.name] for job in jobs}

@@ -13,38 +13,21 @@ _MARKUP = re.compile(r"[\\`*\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore wi
 
 
 def require_html_report(purpose: str) -> None:
-    """Raise InputError unless the packages that HTML reports need are installed.
-
-    Args:
-      purpose: what needs them, the beginning of a sentence: "The report".
-    """
+    """Raise InputError unless the packages that HTML reports need are installed; `purpose` begins the message."""
     for module in ("jinja2", "markdown"):
         require_package(module, purpose)
 
 
 def render(package: str, template: str, **content: Any) -> str:
-    """Fill in a package's template; it may import the macros table and code from macros.md.
+    """Fill in a template of a package's folder templates/; it may import the macros table and code from macros.md.
 
-    Args:
-      package: the one whose folder templates/ has it: "leo_tf.reproduce".
-      template: its file name.
-      **content: values of the names that the template uses; a missing one is an error.
+    A name that the template uses and `content` lacks is an error.
     """
     return _templates(package).get_template(template).render(content)
 
 
 def write_html_report(path: str | Path, title: str, text: str, figures: Mapping[str, bytes]) -> None:
-    """Write Markdown as one HTML page.
-
-    Args:
-      path: of the page.
-      title: of the page.
-      text: Markdown that refers to figures by their names.
-      figures: {name: content of a PNG}, embedded in the page.
-
-    Raises:
-      InputError: the page cannot be written.
-    """
+    """Write Markdown as one HTML page, in which the PNG `figures` that it refers to by name are embedded."""
     import markdown
 
     body = markdown.markdown(text, extensions=["tables"])

@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from leo_tf.files.atomic import replace_file
 from leo_tf.files.reading import reading
-from leo_tf.files.writing import writing
+from leo_tf.files.writing import replace_file, writing
 
 _MAX_EXPANSION, _ALWAYS_ALLOWED = 100, 2**26  # of compressed bytes: arrays of numbers shrink to a tenth at most
 _MAX_HEADER = 10_000  # bytes; NumPy has the same limit, but checks it only after reading the header
@@ -18,28 +17,18 @@ _MAX_STRING = 4000  # bytes of one string in an array
 
 
 def write(path: str | Path, **fields: Any) -> None:
-    """Write arrays, numbers and strings to a compressed npz file.
-
-    Raises:
-      InputError: the file cannot be written.
-    """
+    """Write arrays, numbers and strings to a compressed npz file."""
     with writing(path), replace_file(Path(path)) as file:
         np.savez_compressed(file, **fields)
 
 
 def read(path: str | Path, what: str, **expected: tuple[str, int]) -> dict[str, Any]:
-    """Read fields that `write` wrote.
+    """Read fields that `write` wrote; those of rank 0 become Python numbers or strings.
 
     Args:
       path: the file.
-      what: what it should be, as `expected` of `files.reading.reading`.
+      what: what it should be, as `expected` of `reading`.
       **expected: for each field (kinds, rank): letters of `numpy.dtype.kind` and the number of axes.
-
-    Returns:
-      {name: array}; fields of rank 0 are Python numbers or strings.
-
-    Raises:
-      InputError: the file is missing or corrupt, or lacks one of the fields.
     """
     fields = {}
     with reading(path, what):
@@ -56,12 +45,7 @@ def read(path: str | Path, what: str, **expected: tuple[str, int]) -> dict[str, 
 def memory_map(path: str | Path, mode: Literal["r", "c"] = "r") -> Any:
     """Return the memory-mapped array of an .npy file; an archive comes as `numpy.load` returns it.
 
-    Args:
-      path: the file.
-      mode: as in `numpy.load`.
-
-    Raises:
-      OSError or one of `reading.READ_ERRORS`: the file is missing or corrupt.
+    Raises OSError or a ValueError if the file is missing or corrupt.
     """
     with open(path, "rb") as file:
         magic, version, _, length = (file.read(count) for count in (6, 1, 1, 4))
@@ -78,16 +62,7 @@ def array_names(path: str | Path, what: str) -> set[str]:
 
 
 def check_declared_sizes(path: str | Path, names: Collection[str]) -> None:
-    """Check that arrays of an archive have the size that they declare, before memory or time is spent on them.
-
-    Args:
-      path: of the npz file.
-      names: of the arrays to check; missing ones are ignored.
-
-    Raises:
-      ValueError: an array declares more than it holds, or expands beyond what arrays of numbers do.
-      OSError, zipfile.BadZipFile: there is no such archive.
-    """
+    """Raise ValueError if an array of these names declares more than it holds, or expands beyond what numbers do."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if member.filename.removesuffix(".npy") in names:
@@ -102,12 +77,10 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         )
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
+        if version not in ((1, 0), (2, 0)):
             raise ValueError(f"{member.filename} is an array of format {version}, expected 1.0 or 2.0")
+        format_1 = version == (1, 0)
+        read_header = np.lib.format.read_array_header_1_0 if format_1 else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(file)
         size = file.tell() + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and size != member.file_size:  # NumPy refuses objects itself

@@ -14,7 +14,7 @@ from typing import Any
 from leo_tf.errors import InputError, first_line
 
 # Besides OSError, what numpy, zipfile and json raise for files that are corrupt or made to do harm.
-READ_ERRORS = (
+_READ_ERRORS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, SyntaxError, RuntimeError),
     *(MemoryError, SystemError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
@@ -24,9 +24,7 @@ READ_ERRORS = (
 def reading(path: str | Path, expected: str) -> Iterator[None]:
     """Turn any error of reading a file, inside the block, into an InputError.
 
-    Args:
-      path: the file.
-      expected: what it should be, a noun phrase for the message: "a task file of evaluate.py --write_tasks".
+    `expected` is a noun phrase for the message: "a task file of evaluate.py --write_tasks".
     """
     try:
         yield
@@ -34,7 +32,7 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror or error}); expected {expected}.") from None
-    except READ_ERRORS as error:
+    except _READ_ERRORS as error:
         raise corrupt(path, error, expected) from None
 
 

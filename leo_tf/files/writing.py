@@ -1,15 +1,15 @@
-"""Writing small files: a failure is one InputError that names the file."""
+"""Writing files, atomically: a failure is one InputError that names the file."""
 
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from leo_tf.errors import InputError
-from leo_tf.files.atomic import replace_file
 
 _ADVICE = "give a path that can be written"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # gs://, s3://, or what pathlib makes of them; not C:/
@@ -22,6 +22,29 @@ def writing(path: str | Path, advice: str = _ADVICE) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"Cannot write {path} ({error.strerror or error}); {advice}.") from None
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `path` when the block ends; if the block raises, `path` stays as it was.
+
+    The file gets the mode that the user's umask gives; missing folders are created.
+
+    Raises:
+      OSError: if the folder cannot be written or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def expanded(path: str | Path) -> Path:
@@ -44,11 +67,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file atomically.
-
-    Raises:
-      InputError: it cannot be written.
-    """
+    """Write a file atomically; raise InputError if it cannot be written."""
     with writing(path), replace_file(Path(path)) as file:
         file.write(content)
 
@@ -70,10 +89,9 @@ def require_writable(path: str | Path) -> None:
       InputError: a folder or a device has this name, or the parent folder cannot be written or created.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"Cannot write {path} (it is a folder); give the name of a file.")
     if path.exists() and not path.is_file():  # /dev/null would be replaced
-        raise InputError(f"Cannot write {path} (it is not a regular file); give the name of a file.")
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise InputError(f"Cannot write {path} (it is {what}); give the name of a file.")
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -19,7 +19,7 @@ _QUICK_SETTINGS, _QUICK_STEPS, _QUICK_TASKS = ["glyphs_1shot", "glyphs_5shot"], 
 
 
 def main() -> None:
-    """Define the flags, run the cells, write the report."""
+    """Reproduce the paper's tables, as the command line says."""
     define_flags()
     about = (
         "Train and evaluate every row of the paper's tables in every setting, and write a report. Rerun the command "

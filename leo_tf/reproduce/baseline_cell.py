@@ -9,15 +9,12 @@ from leo_tf.commands import flags as run_flags
 from leo_tf.commands.main import Command, run_command
 from leo_tf.config import RunConfig
 from leo_tf.files import require_writable, write_json
+from leo_tf.reproduce.plan import BASELINES
 
 if TYPE_CHECKING:
     from leo_tf.classification.results import EvaluationResult
 
 _WHITENED, _PLDA = "_whitened", "_plda"
-BASELINES = (
-    *("logistic_regression", f"logistic_regression{_WHITENED}", "ridge", f"ridge{_WHITENED}", "lda"),
-    *("nearest_class_mean", f"nearest_class_mean{_WHITENED}", f"nearest_class_mean{_PLDA}"),
-)
 _BATCH_SIZE = 200
 
 
@@ -27,7 +24,7 @@ def main() -> None:
     flags.DEFINE_string("checkpoint_path", "", "unused, because nothing is trained")
     flags.DEFINE_string("output", "evaluation.json", "where to write the evaluation")
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks")
-    flags.DEFINE_enum("baseline", BASELINES[0], BASELINES, "classifier to evaluate")
+    flags.DEFINE_enum("baseline", "logistic_regression", list(BASELINES), "classifier to evaluate")
     about = "Evaluate a classifier that is fitted to each task's support set alone, as reproduce does."
     usage = "python -m leo_tf.reproduce.baseline_cell"
     run_command(_run, Command(about, usage, f"{usage} --dataset_name=glyphs"))
@@ -48,16 +45,7 @@ def _run() -> int:
 def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationResult", dict[str, Any]]:
     """Evaluate a baseline on test tasks, with the hyperparameter that is best on tasks of validation classes.
 
-    Args:
-      config: RunConfig; its data and episodes define the tasks.
-      num_tasks: test tasks.
-      name: of BASELINES.
-
-    Returns:
-      (EvaluationResult, further contents of the evaluation's JSON).
-
-    Raises:
-      InputError: the data cannot be read or have no such tasks.
+    Returns the result and further contents of the evaluation's JSON.
     """
     from leo_tf.classification import draw_tasks
     from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by
@@ -77,9 +65,7 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationR
     others = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]
     chosen = f", {found.hyperparameter}={found.choice.value:g}" if found.choice else ""
     result = EvaluationResult.from_scores(
-        found,
-        others,
-        tasks,
+        *(found, others, tasks),
         model_fingerprint=f"{found.title}{chosen}",
         algorithm=found.title,
         seconds=found.seconds,

@@ -1,41 +1,35 @@
 """Plan of a reproduction: rows (models) x settings (data, shots) x seeds, each combination a cell of commands."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from leo_tf.errors import InputError
 from leo_tf.execution import Job
 
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A model of the table; a trained one is described by its flagfile in configs/ablations."""
-
-    title: str
-    trained: bool = True  # False: a baseline, fitted to each support set alone
-
-
-# Baselines, then the models in the order of the paper's table 2.
-ROWS = {
-    "nearest_class_mean": Row("Nearest class mean", trained=False),
-    "nearest_class_mean_whitened": Row("Nearest class mean, whitened", trained=False),
-    "nearest_class_mean_plda": Row("Nearest class mean, PLDA", trained=False),
-    "logistic_regression": Row("Logistic regression", trained=False),
-    "logistic_regression_whitened": Row("Logistic regression, whitened", trained=False),
-    "ridge": Row("Ridge", trained=False),
-    "ridge_whitened": Row("Ridge, whitened", trained=False),
-    "lda": Row("LDA", trained=False),
-    "maml": Row("MAML"),
-    "metasgd": Row("Meta-SGD"),
-    "generator_only": Row("Conditional generator only"),
-    "generator_finetuning": Row("Conditional generator + fine-tuning"),
-    "random_prior": Row("LEO (random prior)"),
-    "deterministic": Row("LEO (deterministic)"),
-    "no_finetuning": Row("LEO (no fine-tuning)"),
-    "code_per_class": Row("LEO (one code per class)"),
-    "first_order": Row("LEO (first order)"),
-    "leo": Row("LEO"),
+BASELINES = {  # fitted to each support set alone
+    "nearest_class_mean": "Nearest class mean",
+    "nearest_class_mean_whitened": "Nearest class mean, whitened",
+    "nearest_class_mean_plda": "Nearest class mean, PLDA",
+    "logistic_regression": "Logistic regression",
+    "logistic_regression_whitened": "Logistic regression, whitened",
+    "ridge": "Ridge",
+    "ridge_whitened": "Ridge, whitened",
+    "lda": "LDA",
+}
+# Rows of the table and their titles: baselines, then trained models in the order of the paper's table 2. A model is
+# described by its flagfile in configs/ablations.
+ROWS = BASELINES | {
+    "maml": "MAML",
+    "metasgd": "Meta-SGD",
+    "generator_only": "Conditional generator only",
+    "generator_finetuning": "Conditional generator + fine-tuning",
+    "random_prior": "LEO (random prior)",
+    "deterministic": "LEO (deterministic)",
+    "no_finetuning": "LEO (no fine-tuning)",
+    "code_per_class": "LEO (one code per class)",
+    "first_order": "LEO (first order)",
+    "leo": "LEO",
 }
 # Rows of the paper's table 2, MAML, and logistic regression to compare with.
 DEFAULT_ROWS = (
@@ -44,8 +38,7 @@ DEFAULT_ROWS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """A column of the table: a flagfile, and flags after it."""
 
     config: str  # in the folder of flagfiles
@@ -75,16 +68,14 @@ SETTINGS = _paper_settings() | {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """A row in a setting with a seed: the flags of its training and of its evaluation."""
+class Cell(NamedTuple):
+    """A row in a setting with a seed."""
 
     row: str
     setting: str
     seed: int
     folder: Path
-    train_flags: tuple[str, ...]
-    evaluate_flags: tuple[str, ...]
+    commands: tuple[tuple[str, tuple[str, ...]], ...]  # as in Job
 
     @property
     def name(self) -> str:
@@ -97,12 +88,7 @@ class Cell:
 
     @property
     def job(self) -> Job:
-        """Job of the commands that compute the cell."""
-        if not ROWS[self.row].trained:
-            flags = (f"--baseline={self.row}", *self.train_flags, *self.evaluate_flags)
-            return Job(self.name, self.folder, (("-m leo_tf.reproduce.baseline_cell", flags),), self.result)
-        commands = ("train.py", self.train_flags), ("evaluate.py", self.evaluate_flags)
-        return Job(self.name, self.folder, commands, self.result, self.folder / "run")
+        return Job(self.name, self.folder, self.commands, self.result, self.folder / "run")
 
 
 def make_cells(
@@ -114,20 +100,10 @@ def make_cells(
     train_flags: Sequence[str] = (),
     evaluate_flags: Sequence[str] = (),
 ) -> list[Cell]:
-    """Return the cells of a table.
+    """Return the cells of a table, seed after seed, so that a table of fewer seeds is complete early.
 
-    Args:
-      rows, settings: keys of ROWS and SETTINGS.
-      seeds: training seeds.
-      output: folder; a cell's is output/cells/ROW/SETTING/SEED.
-      configs: folder of the flagfiles.
-      train_flags, evaluate_flags: flags for every cell, after all others.
-
-    Returns:
-      List of Cell, seed after seed, so that a table of fewer seeds is complete early.
-
-    Raises:
-      InputError: an unknown row or setting, a missing flagfile, or nothing chosen.
+    A cell's folder is output/cells/ROW/SETTING/SEED. `configs` has the flagfiles; `train_flags` and `evaluate_flags`
+    are given to every cell, after all others.
     """
     _require_known("rows", rows, ROWS)
     _require_known("settings", settings, SETTINGS)
@@ -138,16 +114,21 @@ def make_cells(
         for setting_name in dict.fromkeys(settings):
             setting = SETTINGS[setting_name]
             for row in dict.fromkeys(rows):
-                if not ROWS[row].trained and seed != seeds[0]:
+                if row in BASELINES and seed != seeds[0]:
                     continue  # a baseline does not depend on the seed
                 folder = output / "cells" / row / setting_name / str(seed)
                 run = f"--checkpoint_path={folder / 'run'}"
                 flags = [_flagfile(configs / setting.config), *setting.flags]
-                if ROWS[row].trained and row != "leo":
+                if row not in BASELINES and row != "leo":
                     flags.append(_flagfile(configs / "ablations" / f"{row}.cfg"))
                 train = (*flags, f"--seed={seed}", run, *train_flags)
                 evaluate = (run, f"--output={folder / 'evaluation.json'}", *evaluate_flags)
-                cells.append(Cell(row, setting_name, seed, folder, train, evaluate))
+                if row in BASELINES:
+                    fit = ("-m leo_tf.reproduce.baseline_cell", (f"--baseline={row}", *train, *evaluate))
+                    cells.append(Cell(row, setting_name, seed, folder, (fit,)))
+                else:
+                    commands = (("train.py", train), ("evaluate.py", evaluate))
+                    cells.append(Cell(row, setting_name, seed, folder, commands))
     return cells
 
 

@@ -17,11 +17,7 @@ _TEXT, _PAGE, _FIGURE = "report.md", "report.html", "accuracy.png"
 
 
 def require_report(folder: Path) -> None:
-    """Check, before any training, that a report can be made and written.
-
-    Raises:
-      InputError: a package is missing, or a file cannot be written.
-    """
+    """Raise InputError, before any training, unless a report can be made and written."""
     require_html_report("The report")
     plots.require_drawing()
     for name in (_TEXT, _PAGE, _FIGURE):
@@ -29,23 +25,16 @@ def require_report(folder: Path) -> None:
 
 
 def write_report(folder: Path, cells: Sequence[Cell], statuses: Mapping[str, Mapping[str, Any]], command: str) -> Path:
-    """Write report.md, report.html and accuracy.png.
+    """Write report.md, report.html and accuracy.png; return the path of report.md.
 
-    Args:
-      folder: where to write.
-      cells: list of Cell.
-      statuses: from `execution.run_jobs`.
-      command: the command line that reproduces the report.
-
-    Returns:
-      The path of report.md.
-
-    Raises:
-      InputError: a package is missing that the report needs, cells are of different tasks, or a file cannot be read or
-        written.
+    `statuses` are those of the cells' jobs by name. Raises InputError if cells are of different tasks.
     """
-    require_report(folder)
-    outcomes = _outcomes(cells, statuses)
+    outcomes = []
+    for cell in cells:
+        if statuses[cell.name]["ok"]:
+            summary = read_json(cell.result, "the evaluation of a finished cell")
+            result = EvaluationResult.load(cell.result.with_suffix(".npz"))
+            outcomes.append(Outcome(cell, result, summary, statuses[cell.name]["seconds"]))
     text = render(
         "leo_tf.reproduce",
         _TEXT,
@@ -57,7 +46,7 @@ def write_report(folder: Path, cells: Sequence[Cell], statuses: Mapping[str, Map
         published_settings=published.SETTINGS,
         cells=tables.cell_table(outcomes),
         failed=[{"name": c.name, **statuses[c.name]} for c in cells if not statuses[c.name]["ok"]],
-        commands=[f"python {script} {shlex.join(flags)}" for c in cells for script, flags in c.job.commands],
+        commands=[f"python {script} {shlex.join(flags)}" for c in cells for script, flags in c.commands],
         figure=_FIGURE,
     )
     write_text(folder / _TEXT, text)
@@ -66,17 +55,6 @@ def write_report(folder: Path, cells: Sequence[Cell], statuses: Mapping[str, Map
         write_bytes(folder / name, figure)
     write_html_report(folder / _PAGE, "LEO, reproduced", text, figures)
     return folder / _TEXT
-
-
-def _outcomes(cells: Sequence[Cell], statuses: Mapping[str, Mapping[str, Any]]) -> list[Outcome]:
-    """Return the Outcome of each cell that succeeded."""
-    outcomes = []
-    for cell in cells:
-        if statuses[cell.name]["ok"]:
-            report = read_json(cell.result, "the evaluation of a finished cell")
-            result = EvaluationResult.load(cell.result.with_suffix(".npz"))
-            outcomes.append(Outcome(cell, result, report, statuses[cell.name]["seconds"]))
-    return outcomes
 
 
 def _part(on_val: bool, cells: Sequence[Cell], outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
@@ -108,7 +86,7 @@ def _plot(outcomes: Sequence[Outcome]) -> Any:
         first = next(outcome for outcome in outcomes if outcome.cell.setting == setting)
         axis.axvline(100 * first.result.nearest_class_mean.mean, color="0.6", linestyle="--", linewidth=1)
         axis.set(title=setting, xlabel="test accuracy, %", yticks=range(len(rows)))
-    axes[0].set_yticklabels([ROWS[row].title for row in rows])
+    axes[0].set_yticklabels([ROWS[row] for row in rows])
     axes[0].invert_yaxis()
     figure.suptitle("one point per seed, 95 % interval over tasks; dashed: nearest class mean", fontsize=9)
     return plots.finished(figure)

@@ -7,7 +7,7 @@ from leo_tf.classification.diagnostics import best_above
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import difference_over_seeds, seed_summary
 from leo_tf.reproduce import published
-from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
+from leo_tf.reproduce.plan import BASELINES, ROWS, SETTINGS, Cell
 
 _SOURCES = {"paper": published.PAPER, "official README": published.OFFICIAL}
 _PUBLISHED_DATA = ("miniImageNet", "tieredImageNet")
@@ -36,8 +36,8 @@ def rows_with_outcome(outcomes: Sequence[Outcome]) -> list[str]:
 def accuracy_table(outcomes: Sequence[Outcome], settings: Sequence[str]) -> Table:
     """Return a row per model, preceded by the baselines that only evaluations of other models measured."""
     rows = rows_with_outcome(outcomes)
-    accuracies = [[ROWS[row].title, *(_accuracy(select(outcomes, row, name)) for name in settings)] for row in rows]
-    return _measured_baselines(outcomes, settings, {ROWS[row].title for row in rows}) + accuracies
+    accuracies = [[ROWS[row], *(_accuracy(select(outcomes, row, name)) for name in settings)] for row in rows]
+    return _measured_baselines(outcomes, settings, {ROWS[row] for row in rows}) + accuracies
 
 
 def _accuracy(outcomes: Sequence[Outcome]) -> str:
@@ -75,7 +75,7 @@ def difference_table(outcomes: Sequence[Outcome], settings: Sequence[str]) -> Ta
         return f"{100 * interval.mean:+.2f} +- {100 * interval.half_width:.2f}"
 
     rows = [row for row in rows_with_outcome(outcomes) if row != "leo"]
-    table = [[ROWS[row].title, *(difference(row, setting) for setting in settings)] for row in rows]
+    table = [[ROWS[row], *(difference(row, setting) for setting in settings)] for row in rows]
     return [row for row in table if any(row[1:])]
 
 
@@ -85,10 +85,10 @@ def below_baselines(outcomes: Sequence[Outcome]) -> list[str]:
     for cell, result, *_ in outcomes:
         baselines = dict(result.baselines)
         for other in outcomes:
-            if other.cell.setting == cell.setting and not ROWS[other.cell.row].trained:
+            if other.cell.setting == cell.setting and other.cell.row in BASELINES:
                 baselines[other.result.algorithm] = other.result.accuracy
         best = best_above(result.accuracy.mean, {name: interval.mean for name, interval in baselines.items()})
-        if best is not None and ROWS[cell.row].trained:
+        if best is not None and cell.row not in BASELINES:
             above = sum(interval.mean > result.accuracy.mean for interval in baselines.values())
             lines.append(
                 f"{cell.name}: {result.accuracy.percent()}; {above} of {len(baselines)} baselines are above it, the "
@@ -107,7 +107,7 @@ def comparison_table(outcomes: Sequence[Outcome]) -> Table:
             for source, accuracies in sources.items():
                 if number := accuracies.get(row, {}).get(setting.published):
                     expected = "{:.2f} +- {:.2f} %".format(*number)
-                    rows.append([ROWS[row].title, setting_name, _accuracy(selected), expected, source])
+                    rows.append([ROWS[row], setting_name, _accuracy(selected), expected, source])
     return rows
 
 
@@ -118,8 +118,8 @@ def published_table() -> Table:
         found = [accuracies.get(setting) for setting in published.SETTINGS]
         return [title, source, *("{:.2f} +- {:.2f}".format(*each) if each else "" for each in found)]
 
-    rows = [row(ROWS[name].title, source, of) for source, table in _SOURCES.items() for name, of in table.items()]
-    return rows + [row(f"{ROWS[n].title}, multiview", "paper", of) for n, of in published.MULTIVIEW.items()]
+    rows = [row(ROWS[name], source, of) for source, table in _SOURCES.items() for name, of in table.items()]
+    return rows + [row(f"{ROWS[n]}, multiview", "paper", of) for n, of in published.MULTIVIEW.items()]
 
 
 def cell_table(outcomes: Sequence[Outcome]) -> Table:

@@ -16,7 +16,7 @@ _USAGE = "python -m leo_tf.search"
 
 
 def main() -> None:
-    """Define the flags, run the trials, choose the best, write best.cfg and the report."""
+    """Search for hyperparameters, as the command line says."""
     define_run_flags()
     define_flags()
     about = (

@@ -13,17 +13,7 @@ _COLUMNS, _MIN_TRIALS_PER_SETTING = 3, 3
 
 
 def draw_figures(study: Study) -> dict[str, tuple[str, bytes]]:
-    """Draw a study.
-
-    Args:
-      study: Study with at least one completed trial.
-
-    Returns:
-      {file name: (title, content of a PNG)}; without the importance of settings if there are too few trials.
-
-    Raises:
-      InputError: matplotlib is not installed.
-    """
+    """Return {file name: (title, PNG)}; the importance of settings is left out if too few trials completed."""
     name = study.plan.objective.name
     drawn = {
         "history.png": ("Trials in order", _history(study)),

@@ -7,7 +7,7 @@ from leo_tf.runs.metrics import Progress
 
 
 class Objective(NamedTuple):
-    """A validation measure to search by."""
+    """Validation measure to search by."""
 
     name: str  # in the validations' numbers
     measure: str  # by which a run chooses its best checkpoint
@@ -15,7 +15,6 @@ class Objective(NamedTuple):
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """The direction in Optuna's terms."""
         return "maximize" if self.higher_is_better else "minimize"
 
     def value(self, progress: Progress) -> float | None:
@@ -39,11 +38,7 @@ _OBJECTIVES = {
 
 
 def get_objective(problem: str, name: str = "") -> Objective:
-    """Return the objective of this name; the problem's own measure if the name is empty.
-
-    Raises:
-      InputError: the problem has no such objective.
-    """
+    """Return the objective of this name; the problem's own measure if the name is empty."""
     known = _OBJECTIVES[problem]
     if name and name not in known:
         expected = f"{' or '.join(known)} with problem={problem}"

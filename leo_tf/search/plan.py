@@ -1,35 +1,31 @@
 """Plan of a study: the base configuration, the search space, and how trials are drawn and pruned."""
 
 import dataclasses
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.search.objective import Objective
-from leo_tf.search.sampling import SAMPLERS
 from leo_tf.search.space import Space
 
-PRUNERS = ("none", "asha")
 _REDUCTION_FACTOR = 3  # a rung promotes one trial in this many
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Plan of a study.
-
-    Raises:
-      InputError: there are no validation tasks to compare trials by.
-    """
+    """Plan of a study."""
 
     base: RunConfig  # settings that are not searched
     space: Space
     objective: Objective
-    sampler: str = SAMPLERS[0]
-    pruner: str = PRUNERS[0]
+    sampler: str = "random"  # or "tpe"
+    pruner: str = "none"  # or "asha"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,17 +35,18 @@ class Plan:
             )
 
     def config(self, settings: Mapping[str, Any], seed: int) -> RunConfig:
-        """Return the RunConfig of a trial; all trials share their validation tasks.
+        """Return the RunConfig of a trial with these settings and training seed; all share their validation tasks.
 
-        Args:
-          settings: {name: value}, from the space.
-          seed: of its training.
-
-        Raises:
-          InputError: the values are incompatible.
+        Raises InputError if the values are incompatible.
         """
         shared = {"metavalid_seed": self.base.training.validation_seed}
         return self.base.with_settings({**shared, **settings, "seed": seed})
+
+    def make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """Return Optuna's sampler for the trial of this number."""
+        if self.sampler == "random":
+            return SeededRandomSampler(self.seed)
+        return optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=derive_seed(self.seed, number))
 
     def make_pruner(self) -> optuna.pruners.BasePruner:
         """Return Optuna's pruner, to which validations are reported."""
@@ -70,6 +67,27 @@ class Plan:
             "pruner": self.pruner,
             "seed": self.seed,
         }
+
+
+class SeededRandomSampler(optuna.samplers.RandomSampler):
+    """Random search in which every draw is a function of (study seed, trial number, setting).
+
+    So a study is the same however many commands share it and however often they are interrupted.
+    """
+
+    def __init__(self, seed: int):
+        super().__init__(seed)
+        self._study_seed = seed
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        seed = derive_seed(self._study_seed, trial.number, zlib.crc32(param_name.encode()))
+        sampler = optuna.samplers.RandomSampler(seed)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+
+def derive_seed(*numbers: int) -> int:
+    """Return a seed below 2^32 that is a function of these whole numbers, each at least 0."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def run_folder(study_folder: Path, number: int, rerun: int = 0) -> Path:

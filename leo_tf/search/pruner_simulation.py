@@ -32,11 +32,7 @@ def simulate_pruner(
 ) -> PrunerSimulation:
     """Replay the recorded validations of completed trials to a pruner, in the order in which they would have come.
 
-    Args:
-      trials: in the order in which they started; those that are not complete are left out.
-      pruner: Optuna's pruner.
-      direction: Optuna's direction of the objective.
-      parallel: number of trials that run at once, with equal times between validations.
+    That is with `parallel` trials at once, started in the order given, and equal times between validations.
     """
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.intermediate_values]
     study = optuna.create_study(direction=direction, pruner=pruner)

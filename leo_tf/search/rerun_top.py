@@ -16,33 +16,22 @@ _SEEDS_PER_TRIAL = 2
 
 
 class Candidate(NamedTuple):
-    """One of the best trials, with the objective of its reruns."""
+    """One of the best trials, with its values of the objective."""
 
     number: int  # of the trial
     settings: dict[str, Any]
-    search_score: float  # the objective in the search
+    search_score: float
     rerun_scores: tuple[float, ...]  # with fresh seeds; empty without reruns
 
     @property
     def score(self) -> float:
-        """The number that candidates are ranked by: the mean of the reruns."""
         return float(np.mean(self.rerun_scores)) if self.rerun_scores else self.search_score
 
 
 def rerun_top(study: Study, executor: Executor, num_trials: int, log: Callable[[str], None] = print) -> list[Candidate]:
-    """Train the best trials again.
+    """Train the best trials again and return them, the best first; 0 returns the best of the search without reruns.
 
-    Args:
-      study: Study whose trials have ended.
-      executor: Executor, entered.
-      num_trials: number of trials; with 0, the best trial of the search is returned without reruns.
-      log: function called with a line for each run that ends.
-
-    Returns:
-      List of Candidate, the best first.
-
-    Raises:
-      InputError: no trial completed, or all reruns failed.
+    Raises InputError if no trial completed, or all reruns failed.
     """
     ranked, objective = study.ranked, study.plan.objective
     if not ranked:

@@ -3,7 +3,7 @@
 import dataclasses
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 
@@ -17,41 +17,18 @@ _NOT_SEARCHABLE = ("problem", "algorithm", "seed", "metavalid_seed")
 _EXAMPLE = "configs/search/paper.toml"
 
 
-@dataclasses.dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """Numbers from `low` to `high`, uniform on the scale; whole numbers if the setting takes those."""
 
     low: float
     high: float
     scale: str = "uniform"
 
-    def suggest(self, trial: optuna.Trial, name: str, kind: type) -> Any:
-        """Draw a value for an Optuna trial."""
-        is_log = self.scale == "log"
-        if kind is int:
-            return trial.suggest_int(name, int(self.low), int(self.high), log=is_log)
-        return trial.suggest_float(name, self.low, self.high, log=is_log)
 
-    @property
-    def examples(self) -> tuple[Any, ...]:
-        """Values that a configuration has to accept."""
-        return self.low, self.high
-
-
-@dataclasses.dataclass(frozen=True)
-class Choices:
+class Choices(NamedTuple):
     """A list of values."""
 
     values: tuple[Any, ...]
-
-    def suggest(self, trial: optuna.Trial, name: str, kind: type) -> Any:
-        """Draw a value for an Optuna trial."""
-        return trial.suggest_categorical(name, self.values)
-
-    @property
-    def examples(self) -> tuple[Any, ...]:
-        """Values that a configuration has to accept."""
-        return self.values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,36 +40,27 @@ class Space:
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return {setting: value} for an Optuna trial, which remembers the values."""
-        return {name: domain.suggest(trial, name, self.types[name]) for name, domain in self.settings.items()}
+        return {name: self._suggest(trial, name) for name in self.settings}
+
+    def _suggest(self, trial: optuna.Trial, name: str) -> Any:
+        domain = self.settings[name]
+        if isinstance(domain, Choices):
+            return trial.suggest_categorical(name, domain.values)
+        is_log = domain.scale == "log"
+        if self.types[name] is int:
+            return trial.suggest_int(name, int(domain.low), int(domain.high), log=is_log)
+        return trial.suggest_float(name, domain.low, domain.high, log=is_log)
 
     def record(self) -> dict[str, Any]:
         """Return a plain dict, for JSON."""
-        return {
-            name: {"type": type(domain).__name__, **dataclasses.asdict(domain)}
-            for name, domain in self.settings.items()
-        }
+        return {name: {"type": type(domain).__name__, **domain._asdict()} for name, domain in self.settings.items()}
 
 
 def read_space(path: str | Path, config: RunConfig) -> Space:
-    """Read a search space.
+    """Read a TOML file: for each setting a table with low, high and, unless uniform, scale = "log"; or choices.
 
-    Args:
-      path: TOML file. For each setting, a table with `low`, `high` and, unless uniform, `scale = "log"`; or `choices`.
-        A setting that is "auto" in the configuration takes a range of numbers.
-      config: RunConfig whose settings are searched.
-
-    Returns:
-      Space.
-
-    Raises:
-      InputError: the file is missing or not TOML, or has an unknown setting, an empty range, or a value that the
-        configuration refuses.
-
-    Example:
-      >>> from leo_tf.search.space import read_space
-      >>> _ = pathlib.Path("space.toml").write_text("[outer_lr]\\nlow = 1e-4\\nhigh = 1e-2\\nscale = 'log'\\n")
-      >>> read_space("space.toml", leo_tf.RunConfig()).settings["outer_lr"].high
-      0.01
+    A setting that is "auto" in the configuration takes a range of numbers. Raises InputError for an unknown setting, an
+    empty range, or a value that the configuration refuses.
     """
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -110,7 +78,8 @@ def read_space(path: str | Path, config: RunConfig) -> Space:
             raise InputError(f"{where}, which is not a setting to search; train.py --help lists the settings.")
         types[name] = float if known[name] == AUTO else type(known[name])
         settings[name] = _domain(table, types[name], where)
-        for value in settings[name].examples:
+        domain = settings[name]
+        for value in domain.values if isinstance(domain, Choices) else (domain.low, domain.high):
             try:
                 config.with_settings({name: value})
             except InputError as error:

@@ -13,7 +13,7 @@ _LOCK_TIMEOUT = 30.0  # seconds
 
 
 class _JournalLock:
-    """A lock that the kernel releases with its process, so that a killed one blocks nobody."""
+    """Lock for Optuna that the kernel releases with its process, so that a killed one blocks nobody."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -28,11 +28,7 @@ class _JournalLock:
 
 
 def acquire(lock: filelock.BaseFileLock, what: str) -> None:
-    """Acquire a filelock.
-
-    Raises:
-      InputError: another process holds it for longer than its timeout, or it cannot be written.
-    """
+    """Acquire a filelock; raise InputError if another process holds it for too long, or it cannot be written."""
     with writing(what):
         try:
             lock.acquire()
@@ -43,15 +39,7 @@ def acquire(lock: filelock.BaseFileLock, what: str) -> None:
 
 
 def open_storage(url: str, folder: Path) -> optuna.storages.BaseStorage:
-    """Open the storage of a study.
-
-    Args:
-      url: of a database, as in Optuna and SQLAlchemy; empty for a journal in the folder.
-      folder: of the study.
-
-    Raises:
-      InputError: it cannot be reached, read or written.
-    """
+    """Open the database of this URL, or, if that is empty, a journal in the study's folder."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if not url:
         return _open_journal(folder / "journal.log")

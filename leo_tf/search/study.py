@@ -17,26 +17,17 @@ from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.files import writing
 from leo_tf.runs.metrics import Progress
-from leo_tf.search.plan import Plan
-from leo_tf.search.sampling import derive_seed, make_sampler
+from leo_tf.search.plan import Plan, derive_seed
 from leo_tf.search.storage import acquire, open_storage
 
 _LOCK_TIMEOUT = 60.0  # seconds to wait for another command that takes a trial
 
 
 class Study:
-    """Trials of a search, stored by Optuna.
+    """Trials of a search, stored by Optuna in a database or, without its URL, in a journal in the folder.
 
     A trial belongs to the command that took it while that command lives, which its lock in owners/ shows. A trial that
     a dead command left running is taken over and resumes from its run folder.
-
-    Args:
-      folder: of the study; with several machines, on a disk that they share.
-      plan: Plan, the same for every command of the study.
-      storage: URL of a database, or empty for a journal in the folder.
-
-    Raises:
-      InputError: the folder cannot be written, the storage cannot be reached, or the study has another plan.
     """
 
     def __init__(self, folder: Path, plan: Plan, storage: str = ""):
@@ -98,21 +89,14 @@ class Study:
             )
 
     def ask(self, max_trials: int) -> Trial | None:
-        """Take over a trial that a dead command left, or create one.
-
-        Args:
-          max_trials: of the whole study, including those of other commands.
-
-        Returns:
-          Trial; None if there is none to take.
-        """
+        """Take over a trial that a dead command left, or create one; None if the study has `max_trials` already."""
         with self._locked():
             trials = self.trials
             abandoned = next((t for t in trials if t.state == TrialState.RUNNING and self._is_abandoned(t)), None)
             if abandoned:
                 trial = Trial(self.optuna_study, abandoned._trial_id)  # as Optuna's ask creates it
             elif len(trials) < max_trials:
-                self.optuna_study.sampler = make_sampler(self.plan.sampler, self.plan.seed, len(trials))
+                self.optuna_study.sampler = self.plan.make_sampler(len(trials))
                 trial = self.optuna_study.ask()
             else:
                 return None
@@ -147,21 +131,13 @@ class Study:
         return False
 
     def tell(self, trial: Trial, state: TrialState, value: float | None = None, reason: str = "") -> None:
-        """Record how a trial ended.
-
-        Args:
-          trial: Trial.
-          state: its final state.
-          value: of the objective, with TrialState.COMPLETE.
-          reason: of the failure, with TrialState.FAIL.
-        """
+        """Record how a trial ended: a completed one with its value, a failed one with the reason."""
         if reason:
             trial.set_user_attr("reason", reason)
-        self.optuna_study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+        self.optuna_study.tell(trial, value, state=state)
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """All trials, of every command."""
         return self.optuna_study.get_trials(deepcopy=False)
 
     @property

@@ -21,14 +21,7 @@ _POLL_SECONDS = 1.0
 def run_trials(study: Study, executor: Executor, max_trials: int, log: Callable[[str], None] = print) -> None:
     """Run trials until the study has `max_trials`; those that other commands run are left to them.
 
-    Args:
-      study: Study, entered.
-      executor: Executor, entered.
-      max_trials: of the whole study.
-      log: function called with a line for each trial that ends.
-
-    Raises:
-      InputError: a trial failed before its first step, as every other would.
+    Raises InputError if a trial failed before its first step, as every other would.
     """
     ended = sum(trial.state.is_finished() for trial in study.trials)
     objective = study.plan.objective

@@ -12,7 +12,6 @@ import pytest
 from leo_tf.data import cache, conversion
 from leo_tf.data.cache import cache_folder, load_grouped
 from leo_tf.errors import InputError
-from leo_tf.files import atomic
 
 EMBEDDINGS = np.array([[3, 4], [0, 0], [-5, 12], [8, 6]], np.float16)
 LABELS = ["b", "a", "a", "b"]
@@ -158,7 +157,7 @@ def test_keeps_rows_in_memory_if_the_disk_is_full(source, tmp_path, warnings, mo
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, moment, full)
+    monkeypatch.setattr(os, moment, full)
     np.testing.assert_array_equal(load_grouped([source], True, tmp_path / "c").embeddings, UNIT)
     assert len(warnings) == 1
     assert "No space left on device" in warnings[0]

@@ -24,11 +24,11 @@ def config(tmp_path, monkeypatch):
     return RunConfig(data=data, episodes=EpisodeConfig(num_classes=3, num_tr_examples_per_class=2))
 
 
-@pytest.mark.parametrize("name", baseline_cell.BASELINES)
+@pytest.mark.parametrize("name", plan.BASELINES)
 def test_baseline_has_the_tasks_of_evaluate_and_the_best_hyperparameter_on_validation(config, name):
     result, report = baseline_cell.evaluate(config, 5, name)
     assert result.tasks_digest == draw_tasks(load_table(config.data, "test"), 3, 2, num_tasks=5).digest
-    assert result.num_tasks == 5 and result.algorithm.lower() == plan.ROWS[name].title.lower()
+    assert result.num_tasks == 5 and result.algorithm.lower() == plan.ROWS[name].lower()
     assert result.accuracy.mean > 1 / 3 and result.nearest_class_mean.mean > 1 / 3
     if "nearest" in name:
         assert result.model_fingerprint == result.algorithm and "validation_accuracy" not in report
@@ -39,7 +39,3 @@ def test_baseline_has_the_tasks_of_evaluate_and_the_best_hyperparameter_on_valid
         assert result.model_fingerprint == f"{result.algorithm}, {strength}={report[strength]:g}"
     if name == "nearest_class_mean":
         np.testing.assert_array_equal(result.task_accuracy, result.task_baselines[0])
-
-
-def test_every_row_without_training_is_a_baseline():
-    assert {name for name, row in plan.ROWS.items() if not row.trained} == set(baseline_cell.BASELINES)

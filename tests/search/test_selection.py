@@ -100,7 +100,7 @@ def test_best_and_base_are_compared_on_the_same_test_tasks(searched):
     study, _ = searched
     executor = FinalRuns(lambda flags: [0.5])
     final = run_final_evaluation(study, {"outer_lr": 0.002}, (3, 4), 50, executor, quiet)
-    assert final.difference.mean == pytest.approx(0.1) and final.base_means == pytest.approx([1.6 / 3] * 2)
+    assert final.difference.mean == pytest.approx(0.1) and final.base == pytest.approx([1.6 / 3] * 2)
     first = executor.submitted[0]
     assert [script for script, _ in first.commands] == ["train.py", "evaluate.py"]
     assert "--num_tasks=50" in first.commands[1][1] and "--seed=3" in first.commands[0][1]

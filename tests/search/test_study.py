@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from leo_tf import InputError
 from leo_tf.search import storage
-from leo_tf.search.sampling import SeededRandomSampler, derive_seed
+from leo_tf.search.plan import SeededRandomSampler, derive_seed
 from leo_tf.search.study import Study
 from leo_tf.search.trials import run_trials
 

@@ -91,7 +91,6 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
     from leo_tf.analysis import registry
     from leo_tf.analysis.context import AnalysisContext, describe_tasks
     from leo_tf.analysis.report import require_report, write_report
-    from leo_tf.analysis.validation import require_analysable
     from leo_tf.problem import EvaluationRequest
     from leo_tf.runs.registry import problem_of
 
@@ -119,7 +118,7 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
         shots=shots,
     )
     names = registry.select(values.analyses, config, learner)
-    require_analysable(names, context)
+    registry.require_analysable(names, context)
     about = {
         "checkpoint_path": str(folder.path),
         "model": context.name,

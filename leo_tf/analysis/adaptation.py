@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from leo_tf.analysis.section import quantiles
+from leo_tf.analysis.context import AnalysisContext
+from leo_tf.analysis.distribution_figures import draw_histograms
+from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.analysis_target import AnalysisTarget
+from leo_tf.evaluation import plots
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.learners.meta_learner import MetaLearner
 
@@ -39,11 +42,8 @@ class Adaptation:
                 {
                     "latent_steps": latent,
                     "finetuning_steps": finetuning,
-                    **{name: confidence_interval(values[row])._asdict() for name, values in self.scores.items()},
-                    "gain": {
-                        name: confidence_interval(values[row] - values[0])._asdict()
-                        for name, values in self.scores.items()
-                    },
+                    **_intervals({name: values[row] for name, values in self.scores.items()}),
+                    "gain": _intervals({name: values[row] - values[0] for name, values in self.scores.items()}),
                 }
                 for row, (latent, finetuning) in enumerate(self.steps)
             ],
@@ -52,6 +52,10 @@ class Adaptation:
                 for name, rates in self.learning_rates.items()
             },
         }
+
+
+def _intervals(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {name: confidence_interval(values)._asdict() for name, values in scores.items()}
 
 
 def measure_adaptation(target: AnalysisTarget) -> Adaptation:
@@ -77,3 +81,43 @@ def with_steps(learner: MetaLearner, latent_steps: int, finetuning_steps: int) -
     other = type(learner).from_config({**learner.get_config(), "config": dataclasses.asdict(config)})
     other.set_weights(learner.get_weights())
     return other
+
+
+def section(context: AnalysisContext) -> Section:
+    """Return the adaptation Section."""
+    target, split = context.target("test"), context.evaluation("test").request.split
+    found = measure_adaptation(target)
+    on_tasks = f"{len(target.tasks)} {split} tasks"
+    rows = []
+    for steps, scores in zip(found.steps, zip(*found.scores.values(), strict=True), strict=True):
+        intervals = map(confidence_interval, scores)
+        rows.append([*map(str, steps), *(f"{each.mean:.4f} ± {each.half_width:.4f}" for each in intervals)])
+    tables = [Table(["latent steps", "fine-tuning steps", *target.measures.values()], rows)]
+    caption = (
+        f"After each step, on the queries of {on_tasks}: first the latent steps, then those of fine-tuning. Bands are "
+        "95 % intervals over tasks."
+    )
+    figures = {"steps": CaptionedFigure(_draw_steps(found, target.measures), caption)}
+    rates = {name.replace("_", " "): values for name, values in found.learning_rates.items()}
+    if rates:
+        rows = [[name, *quantile_cells(each), f"{100 * np.mean(each < 0):.0f} %"] for name, each in rates.items()]
+        tables.append(Table(["learned rate", *QUANTILE_HEADER, "below 0"], rows))
+        caption = "Learned learning rates, one per dimension. Where one is below 0, steps go uphill in that dimension."
+        figures["rates"] = CaptionedFigure(draw_histograms(rates, "dimensions", line=0.0), caption)
+    text = [f"Scores of the model before and after each step of adaptation, on {on_tasks}."]
+    return Section("Adaptation", text, tables, figures, {**context.describe("test"), **found.summary()})
+
+
+def _draw_steps(found: Adaptation, labels: Mapping[str, str]) -> Any:
+    """Draw the scores of an Adaptation against steps; labels: {measure: axis label}."""
+    figure = plots.new_figure(3.6 * len(found.scores), 3.4)
+    steps = np.arange(len(found.steps))
+    panels = figure.subplots(1, len(labels), squeeze=False).flat
+    for axes, (name, values) in zip(panels, found.scores.items(), strict=True):
+        means, half_widths = np.transpose([confidence_interval(row) for row in values])
+        axes.fill_between(steps, means - half_widths, means + half_widths, color="C0", alpha=0.25, lw=0)
+        axes.plot(steps, means, "C0-o", ms=3)
+        if 0 < found.latent_steps < steps[-1]:
+            axes.axvline(found.latent_steps, color="0.6", ls=":")
+        axes.set(xlabel="steps taken", ylabel=labels[name], xticks=steps)
+    return plots.finished(figure)

@@ -1,52 +1,93 @@
 """Images of the tasks, pairs of classes and examples that a classifier gets wrong."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from leo_tf.analysis.image_sheets import Images, Line, draw_sheet
 from leo_tf.analysis.section import CaptionedFigure
 from leo_tf.classification.failures import Failures, class_of_row
 from leo_tf.classification.tasks import Tasks
 from leo_tf.data import EmbeddingTable
+from leo_tf.errors import InputError, require_package
 from leo_tf.evaluation import plots
+from leo_tf.files import expanded
 
+_SIDE = 160  # pixels of a thumbnail
 _LINES, _PER_LINE = 4, 8
+Line = tuple[str, list[tuple[int, str]]]  # text above the line, [(row, text above the image)]
+
+
+class Images:
+    """The images behind embeddings.
+
+    Args:
+      folder: the folder that the embeddings were extracted from.
+      paths: path of each row's image in that folder, text [rows]; None where the embeddings do not keep them.
+
+    Raises:
+      InputError: the paths are unknown, or the images are not there.
+    """
+
+    def __init__(self, folder: str, paths: Any) -> None:
+        require_package("PIL", "Showing images")
+        self._folder, self._paths = expanded(folder), paths
+        if paths is None:
+            raise InputError(
+                f"Got images={folder}, but the embeddings do not keep the paths of their images; expected embeddings "
+                "that python -m leo_tf.features.extract wrote in its npz layout. Leave images out.",
+                "images",
+            )
+        if not self._path(0).is_file():
+            raise InputError(
+                f"Got images={folder}, where there is no {paths[0]}; give the folder that the embeddings were "
+                "extracted from.",
+                "images",
+            )
+
+    def _path(self, row: int) -> Path:
+        return self._folder / self._paths[row]
+
+    def thumbnail(self, row: int) -> Any:
+        """Return a small PIL.Image of a row."""
+        from PIL import Image
+
+        try:
+            with Image.open(self._path(row)) as image:
+                small = image.convert("RGB")
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"Cannot read the image {self._path(row)} ({error}); restore the file that was extracted, or leave out "
+                "images.",
+                "images",
+            ) from None
+        small.thumbnail((_SIDE, _SIDE))
+        return small
 
 
 def draw_failure_images(
-    found: Failures,
-    table: EmbeddingTable,
-    tasks: Tasks,
-    worst_tasks: Sequence[tuple[int, list[int]]],
-    images: Images,
+    found: Failures, table: EmbeddingTable, tasks: Tasks, worst_tasks: Sequence[int], images: Images
 ) -> dict[str, CaptionedFigure]:
-    """Draw the support examples of the worst tasks, the most confused pairs, and the worst examples.
-
-    Args:
-      found: Failures.
-      table: EmbeddingTable.
-      tasks: Tasks.
-      worst_tasks: [(task, its classes)].
-      images: Images of the table's rows.
-    """
-    lines = {
-        "worst_tasks": [_task_line(found, table, tasks, *each) for each in worst_tasks[:_LINES]],
-        "worst_pairs": [_pair_line(found, table, *pair[:3]) for pair in found.pairs()[:_LINES]],
-        "worst_examples": _example_lines(found, table),
+    """Draw the support examples of the worst tasks, the most confused pairs, and the worst examples."""
+    drawn = {
+        "worst_tasks": (
+            [_task_line(found, table, tasks, task) for task in worst_tasks[:_LINES]],
+            "The support examples of the tasks with the lowest accuracy.",
+        ),
+        "worst_pairs": (
+            [_pair_line(found, table, *pair[:3]) for pair in found.pairs()[:_LINES]],
+            "The queries of one class that are most often mistaken for another, and two examples of that.",
+        ),
+        "worst_examples": (_example_lines(found, table), "The queries with the lowest accuracy."),
     }
-    captions = {
-        "worst_tasks": "The support examples of the tasks with the lowest accuracy.",
-        "worst_pairs": "The queries of one class that are most often mistaken for another, and two examples of that.",
-        "worst_examples": "The queries with the lowest accuracy.",
-    }
-    return {name: CaptionedFigure(draw_sheet(images, lines[name]), caption) for name, caption in captions.items()}
+    return {name: CaptionedFigure(_draw_lines(images, lines), caption) for name, (lines, caption) in drawn.items()}
 
 
-def _task_line(found: Failures, table: EmbeddingTable, tasks: Tasks, task: int, classes: list[int]) -> Line:
+def _task_line(found: Failures, table: EmbeddingTable, tasks: Tasks, task: int) -> Line:
     shown = [
         (int(row), _short_name(table.class_names[number]))
-        for number, rows in zip(classes, tasks.support_rows[task], strict=True)
+        for number, rows in zip(tasks.class_ids[task], tasks.support_rows[task], strict=True)
         for row in rows
     ]
     return f"task {task}, {100 * found.task_accuracy[task]:.0f} % right", shown[: 3 * _PER_LINE]
@@ -73,3 +114,18 @@ def _example_lines(found: Failures, table: EmbeddingTable) -> list[Line]:
 def _short_name(name: str) -> str:
     last = name.rpartition("/")[2]
     return plots.plain(last if len(last) <= 18 else f"{last[:16]}...")
+
+
+def _draw_lines(images: Images, lines: Sequence[Line]) -> Any:
+    columns = max(len(shown) for _, shown in lines)
+    figure = plots.new_figure(1.35 * columns + 0.4, 1.75 * len(lines))
+    grid = figure.subplots(len(lines), columns, squeeze=False)
+    for line, (title, shown) in zip(grid, lines, strict=True):
+        for axes, (row, text) in zip(line, shown, strict=False):
+            axes.imshow(images.thumbnail(row), cmap="gray")
+            axes.set_title(text, fontsize="x-small")
+        for axes in line:
+            axes.axis("off")
+        line[0].text(0, 1.32, title, transform=line[0].transAxes, fontsize="small", va="bottom")
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=1 - 0.5 / figure.get_figheight(), hspace=0.65)
+    return figure

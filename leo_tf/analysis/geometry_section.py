@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from leo_tf.analysis.boxplots import draw_boxes
 from leo_tf.analysis.context import AnalysisContext
+from leo_tf.analysis.distribution_figures import draw_boxes
 from leo_tf.analysis.geometry import POINTS, SPACES, Geometry, check_claims, measure_geometry
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.evaluation import plots

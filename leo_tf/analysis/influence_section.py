@@ -4,17 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leo_tf.analysis.context import AnalysisContext
-from leo_tf.analysis.histograms import draw_histograms
+from leo_tf.analysis.distribution_figures import draw_histograms
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 
 
 def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], labels: Mapping[str, str]) -> Section:
     """Return the leave-one-out Section.
 
-    Args:
-      context: AnalysisContext.
-      leave_one_out: function from an AnalysisTarget to a NamedTuple of arrays with a leading axis of tasks.
-      labels: {field: description}.
+    leave_one_out: function from an AnalysisTarget to a NamedTuple of arrays with a leading axis of tasks.
+    labels: {field: description}.
     """
     found, split = leave_one_out(context.target("test")), context.evaluation("test").request.split
     fields = {labels[name]: values for name, values in found._asdict().items()}

@@ -1,9 +1,12 @@
-"""The latent space section of the report."""
+"""The latent space section of the report, and files for TensorBoard's projector."""
+
+import io
+
+import numpy as np
 
 from leo_tf.analysis.context import AnalysisContext
 from leo_tf.analysis.latent_figures import draw_projection
-from leo_tf.analysis.latent_space import STAGES, measure_latent_space
-from leo_tf.analysis.projector import projector_files
+from leo_tf.analysis.latent_space import STAGES, LatentSpace, measure_latent_space
 from leo_tf.analysis.section import CaptionedFigure, Section, Table, format_number
 from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.errors import InputError
@@ -13,6 +16,12 @@ _MEASURES = {
     "fisher_ratio": "Fisher ratio",
     "neighbour_accuracy": "1-nearest-neighbour accuracy",
 }
+_PROJECTOR_CONFIG = """embeddings {
+  tensor_name: "latent codes"
+  tensor_path: "codes.tsv"
+  metadata_path: "labels.tsv"
+}
+"""
 
 
 def section(context: AnalysisContext) -> Section:
@@ -54,11 +63,7 @@ def section(context: AnalysisContext) -> Section:
 
 
 def find_highlight(target: AnalysisTarget, label: str) -> str:
-    """Return the label to show alone: the given one, or the first where there are more than two.
-
-    Raises:
-      InputError: there is no such label.
-    """
+    """Return the label to show alone: the given one, which has to exist, or the first of more than two."""
     labels = [sorted(set(texts)) for texts in target.labels.values()]
     if label:
         if not any(label in texts for texts in labels):
@@ -68,3 +73,18 @@ def find_highlight(target: AnalysisTarget, label: str) -> str:
             )
         return label
     return labels[0][0] if len(labels[0]) > 2 else ""
+
+
+def projector_files(space: LatentSpace) -> dict[str, str]:
+    """Return {name: text} of the files that show a LatentSpace in the folder of TensorBoard's events."""
+    vectors = io.StringIO()
+    np.savetxt(vectors, space.codes.reshape(-1, space.codes.shape[2]), fmt="%.6g", delimiter="\t")
+    columns = {
+        "stage": np.repeat(STAGES, len(space.tasks)),
+        "task": np.tile(space.tasks, 2),
+        **{name: np.tile(texts, 2) for name, texts in space.labels.items()},
+        **{name: np.tile(np.round(numbers, 4), 2) for name, numbers in space.values.items()},
+    }
+    cells = [[" ".join(str(value).split()) for value in row] for row in zip(*columns.values(), strict=True)]
+    lines = ["\t".join(row) + "\n" for row in [list(columns), *cells]]
+    return {"codes.tsv": vectors.getvalue(), "labels.tsv": "".join(lines), "projector_config.pbtxt": _PROJECTOR_CONFIG}

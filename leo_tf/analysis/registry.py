@@ -1,4 +1,4 @@
-"""The analyses of each problem, by name."""
+"""The analyses of each problem, by name, and checks of their input before any work is done."""
 
 import functools
 import logging
@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from leo_tf.analysis import (
-    adaptation_section,
-    calibration_section,
-    failures_section,
+    adaptation,
+    classification_sections,
     geometry_section,
     influence_section,
     latent_section,
@@ -28,7 +27,7 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
     "classification": {
         "latent_space": latent_section.section,
         "curvature": geometry_section.section,
-        "adaptation": adaptation_section.section,
+        "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
             influence_section.section,
             leave_one_out=classification_influence.leave_one_out,
@@ -38,15 +37,15 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
                 "lost": "accuracy lost",
             },
         ),
-        "failures": failures_section.section,
-        "calibration": calibration_section.section,
+        "failures": classification_sections.failures,
+        "calibration": classification_sections.calibration,
         "grid": shape_grid.section,
     },
     "regression": {
         "latent_space": latent_section.section,
         "interpolation": regression_sections.interpolation,
         "curvature": geometry_section.section,
-        "adaptation": adaptation_section.section,
+        "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
             influence_section.section,
             leave_one_out=regression_influence.leave_one_out,
@@ -55,6 +54,14 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         "failures": regression_sections.failures,
     },
 }
+_ON_VALIDATION_TASKS = ("latent_space", "interpolation")  # as in the paper; all others are on test tasks
+_USED_BY = {  # {field of AnalysisContext: (setting, the analysis that uses it)}
+    "others": ("compare_to", "curvature"),
+    "highlight": ("highlight", "latent_space"),
+    "images": ("images", "failures"),
+    "ways": ("ways_grid", "grid"),
+    "shots": ("shots_grid", "grid"),
+}
 
 
 def select(names: Sequence[str], config: RunConfig, learner: MetaLearner) -> list[str]:
@@ -62,7 +69,11 @@ def select(names: Sequence[str], config: RunConfig, learner: MetaLearner) -> lis
 
     Raises InputError if one is unknown, or does not exist for the learner and its tasks.
     """
-    unavailable = _unavailable(config, learner)
+    unavailable = {}  # {analysis: reason why it does not exist}
+    if not learner.has_latents or learner.encoder is None:
+        unavailable["latent_space"] = unavailable["interpolation"] = "needs an encoder"
+    if config.episodes.num_tr_examples_per_class < 2:
+        unavailable["leave_one_out"] = "needs 2 shots or more"
     available = [name for name in _ANALYSES[config.problem] if name not in unavailable]
     wrong = [name for name in names if name not in available]
     if wrong:
@@ -73,16 +84,6 @@ def select(names: Sequence[str], config: RunConfig, learner: MetaLearner) -> lis
             "analyses",
         )
     return [name for name in available if name in names] if names else available
-
-
-def _unavailable(config: RunConfig, learner: MetaLearner) -> dict[str, str]:
-    """Return {analysis: reason why it does not exist}."""
-    unavailable = {}
-    if not learner.has_latents or learner.encoder is None:
-        unavailable["latent_space"] = unavailable["interpolation"] = "needs an encoder"
-    if config.episodes.num_tr_examples_per_class < 2:
-        unavailable["leave_one_out"] = "needs 2 shots or more"
-    return unavailable
 
 
 def unique_names(learners: Mapping[Path, MetaLearner], first: MetaLearner) -> dict[str, MetaLearner]:
@@ -100,6 +101,59 @@ def unique_names(learners: Mapping[Path, MetaLearner], first: MetaLearner) -> di
         taken.add(name)
         named[name] = learner
     return named
+
+
+def require_analysable(names: Sequence[str], context: AnalysisContext) -> None:
+    """Raise InputError unless an AnalysisContext has everything that the named analyses need, and nothing else."""
+    for field, (setting, analysis) in _USED_BY.items():
+        if getattr(context, field) and analysis not in names:
+            raise InputError(
+                f"Got {setting}, which only the analysis {analysis} uses, while the analyses are {', '.join(names)}; "
+                f"expected analyses={','.join([*names, analysis])}, or no {setting}.",
+                setting,
+                "analyses",
+            )
+    _require_tasks(names, context)
+    for name, learner in context.others.items():
+        try:
+            context.evaluation("test").analysis_target(learner)
+        except InputError as error:
+            raise InputError(
+                f"The {name} of compare_to does not take the tasks of this run: {error}", "compare_to"
+            ) from None
+    if "latent_space" in names:
+        latent_section.find_highlight(context.target("val"), context.highlight)
+    if "failures" in names:
+        classification_sections.load_images(context)
+    if "grid" in names:
+        shape_grid.checked_shapes(context)
+
+
+def _require_tasks(names: Sequence[str], context: AnalysisContext) -> None:
+    of_validation = [name for name in names if name in _ON_VALIDATION_TASKS]
+    others = [name for name in names if name not in _ON_VALIDATION_TASKS]
+    for split, analyses, other in (("val", of_validation, "test"), ("test", others, "val")):
+        if not analyses:
+            continue
+        try:
+            context.target(split)
+        except InputError as error:
+            if context.split or not _has_tasks(context, other):
+                raise
+            raise InputError(
+                f"{error} Without split, {', '.join(analyses)} takes the {split} classes; give split={other}, or leave "
+                "it out of analyses.",
+                "split",
+                "analyses",
+            ) from None
+
+
+def _has_tasks(context: AnalysisContext, split: str) -> bool:
+    try:
+        context.evaluation_of(split).analysis_target(context.learner)
+    except InputError:
+        return False
+    return True
 
 
 def run_analyses(names: Sequence[str], context: AnalysisContext) -> dict[str, Section]:

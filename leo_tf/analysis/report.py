@@ -28,7 +28,7 @@ def require_report(folder: Path) -> None:
 def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, Section], command: str) -> Path:
     """Write report.md, report.html and report.json, a PNG for each figure, and events for TensorBoard.
 
-    Returns the page's Path. about: description of the run for JSON, with `checkpoint_path`, `model`, `step` and `tasks`.
+    Returns the page's Path. about: description of the run, with `checkpoint_path`, `model`, `step` and `tasks`.
     """
     name, shown = str(about["checkpoint_path"]), {key: about[key] for key in ("model", "step", "tasks")}
     text = render("leo_tf.analysis", _TEXT, name=name, command=command, sections=list(sections.values()), **shown)

@@ -48,7 +48,7 @@ def section(context: AnalysisContext) -> Section:
 
 
 def checked_shapes(context: AnalysisContext) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the ways and the shots to evaluate, those asked for or the default; raise InputError if one is impossible."""
+    """Return the ways and the shots to evaluate, those asked for or the default, that fit table and learner."""
     table = context.evaluation("test").table
     default_ways, default_shots = default_grid(table, context.learner.fixed_ways)
     ways, shots = context.ways or default_ways, context.shots or default_shots

@@ -1,17 +1,13 @@
 """Few-shot regression of sinusoids and lines (paper section 4.1), with what there is to compare with."""
 
-from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
-from leo_tf.regression.baselines import evaluate_gaussian_process, evaluate_posterior, exact_posterior
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.evaluation import evaluate
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
 from leo_tf.regression.results import RegressionResult
-from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks, draw_tasks
 
 __all__ = [
-    "FunctionSampler",
     "RegressionEpisode",
     "RegressionLEO",
     "RegressionMAML",
@@ -19,11 +15,6 @@ __all__ = [
     "RegressionResult",
     "RegressionSampler",
     "RegressionTasks",
-    "draw_ambiguous",
     "draw_tasks",
     "evaluate",
-    "evaluate_ambiguity",
-    "evaluate_gaussian_process",
-    "evaluate_posterior",
-    "exact_posterior",
 ]

@@ -27,22 +27,11 @@ _LITTLE_NOISE = 0.05  # below it proportionally fewer are drawn: computing a pos
 def draw_ambiguous(
     num_tasks: int, seed: int = 0, stream: int = randomness.TEST, noise_stddev: float = 0.3, shots: int = 5
 ) -> tuple[RegressionTasks, np.ndarray]:
-    """Draw tasks whose points make both families about equally probable.
+    """Draw tasks whose points make both families about equally probable, and the probabilities of a sinusoid [tasks].
 
     Functions and noise are those of `RegressionSampler`; the inputs are uniform in a window of width 3.5 somewhere in
     the range. The first of these tasks whose exact posterior gives either family 40 to 60 % are returned.
-
-    Args:
-      num_tasks: number of tasks.
-      seed, stream: as in `draw_tasks`.
-      noise_stddev: of the targets, above 0.
-      shots: points of a task.
-
-    Returns:
-      (RegressionTasks of `shots` points, the probabilities of a sinusoid [tasks]).
-
-    Raises:
-      InputError: such tasks are too rare, as with very little noise.
+    Raises InputError where such tasks are too rare, as with very little noise.
     """
     pair, sampler = randomness.stream_seed(seed, stream), RegressionSampler(shots, 1, noise_stddev)
     batches, found, most = [], 0, math.ceil(_MOST_DRAWN * min(noise_stddev / _LITTLE_NOISE, 1.0))
@@ -105,15 +94,7 @@ def evaluate_ambiguity(
 ) -> Ambiguity:
     """Measure how often a model's samples are of each family where the points leave both possible.
 
-    Args:
-      model: RegressionLearner.
-      tasks, probability: from `draw_ambiguous`.
-      num_samples: functions sampled per task.
-      noise_stddev: of the targets.
-      batch_size, jit: as for FunctionSampler.
-
-    Returns:
-      Ambiguity.
+    tasks, probability: from `draw_ambiguous`. batch_size, jit: as for FunctionSampler.
     """
     sampler, x = FunctionSampler(model, min(batch_size, len(tasks)), jit), grid()
     samples = sampler.functions(tasks.support_x, tasks.support_y, num_samples)

@@ -1,7 +1,6 @@
 """Evaluate a regression model on fixed tasks, at several numbers of shots."""
 
 import functools
-import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,20 +9,20 @@ from leo_tf import randomness
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.problem import Evaluation, EvaluationReport, Extras
+from leo_tf.problem import Evaluation, EvaluationReport
 from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.analysis_target import RegressionTarget
 from leo_tf.regression.baselines.evaluation import evaluate_gaussian_process, evaluate_posterior
 from leo_tf.regression.baselines.gaussian_process import require_scikit_learn
-from leo_tf.regression.figure import choose_panels, draw_figure
+from leo_tf.regression.figure import find_panels, sampled_figures
 from leo_tf.regression.recalibration import CalibratedSpread, evaluate_spread
 from leo_tf.regression.results import RegressionResult, score_functions
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, RegressionTasks, draw_tasks, grid
+from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, RegressionTasks, draw_tasks
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _SAMPLES = 1000, 100
-_AMBIGUOUS_TASKS, _FIGURE_SAMPLES = 300, 30
+_AMBIGUOUS_TASKS = 300
 _SPREAD_TASKS = 500  # validation tasks that the calibrated spread is chosen on
 _BASELINES = ("gaussian_process",)  # on request
 _STREAMS = {"val": randomness.VALIDATION, "test": randomness.TEST}
@@ -126,7 +125,7 @@ class RegressionEvaluation(Evaluation):
         result = self.evaluate(learner, workers)
         if not workers.is_chief:
             return EvaluationReport(result)
-        return EvaluationReport(result, self._baselines(), self._extras(learner, title))
+        return EvaluationReport(result, self._baselines(), *self._extras(learner, title))
 
     def analysis_target(self, learner: Any) -> RegressionTarget:
         return RegressionTarget(learner, self.tasks, self.config.episodes.num_tr_examples_per_class)
@@ -149,10 +148,9 @@ class RegressionEvaluation(Evaluation):
             found += [evaluate_gaussian_process(*same, shared) for shared in (True, False)]
         return found
 
-    def _extras(self, learner: Any, title: str) -> Extras:
+    def _extras(self, learner: Any, title: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
         lines: list[str] = []
         summary: dict[str, Any] = {}
-        figures: dict[str, Any] = {}
         if learner.normals_per_task and self._samples > 1 and self.request.split != "val":
             spread = self._spread(learner)
             lines, summary = [str(spread)], {"calibrated_spread": spread.summary()}
@@ -164,9 +162,12 @@ class RegressionEvaluation(Evaluation):
             else:
                 found = evaluate_ambiguity(learner, tasks, probability, self._samples, self._noise, *self._batching)
                 lines, summary = [*lines, str(found)], {**summary, "ambiguity": found.summary()}
-        if self._noise and importlib.util.find_spec("matplotlib"):
-            figures = self._figures(learner, title)
-        return Extras("\n".join(lines), summary, figures)
+        figures = {}
+        panels = find_panels(self._noise, self._stream)
+        if panels is not None:
+            sampler = FunctionSampler(learner, len(panels.tasks), self._batching[1])
+            figures = sampled_figures(panels, sampler, title)
+        return "\n".join(lines), summary, figures
 
     def _spread(self, learner: Any) -> CalibratedSpread:
         own = self.trained.episodes.num_tr_examples_per_class
@@ -174,16 +175,6 @@ class RegressionEvaluation(Evaluation):
         seed = self.trained.training.validation_seed
         validation = draw_tasks(_SPREAD_TASKS, seed, randomness.VALIDATION, self._noise)
         return evaluate_spread(learner, validation, self.tasks, shots, self._samples, *self._batching)
-
-    def _figures(self, learner: Any, title: str) -> dict[str, Any]:
-        try:
-            panels = choose_panels(self._noise, self._stream)
-        except InputError as error:  # very little noise
-            _logger.warning("The figure of sampled functions is left out: %s", error)
-            return {}
-        sampler = FunctionSampler(learner, len(panels.tasks), self._batching[1])
-        functions = sampler.functions(panels.tasks.support_x, panels.tasks.support_y, _FIGURE_SAMPLES)
-        return {"functions": draw_figure(panels, functions, grid(), title)}
 
 
 def _require_baselines(names: Sequence[str], noise_stddev: float) -> None:

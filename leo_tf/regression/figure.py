@@ -1,23 +1,29 @@
 """The figure of the paper's section 4.1: functions sampled given few points, on certain tasks and ambiguous ones."""
 
 import dataclasses
+import importlib.util
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from leo_tf import randomness
+from leo_tf.errors import InputError
 from leo_tf.evaluation import plots
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT
 from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.tasks import RegressionTasks, draw_tasks, join
+from leo_tf.regression.sampling import FunctionSampler
+from leo_tf.regression.tasks import RegressionTasks, draw_tasks, grid, join
+
+_logger = logging.getLogger("leo_tf")
 
 _CERTAIN = 0.99  # posterior probability of the family
 _WIDEST_GAP = 3.0  # between inputs in the panels of certain tasks, whose points cover the range
 _SHOTS = 5
-_SEED = 0
 _CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
+_SAMPLES = 30  # functions drawn per task
 
 
 class Panels(NamedTuple):
@@ -34,8 +40,8 @@ def choose_panels(noise_stddev: float = 0.3, stream: int = randomness.TEST) -> P
     cover the range; (c), a sinusoid, and (d), a line, are the first ambiguous ones.
     Raises InputError if no task is ambiguous, as with very little noise.
     """
-    crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, _SEED, stream, noise_stddev, _SHOTS)
-    tasks = draw_tasks(_CANDIDATES, _SEED, stream, noise_stddev)
+    crowded, unsure = draw_ambiguous(_AMBIGUOUS_CANDIDATES, 0, stream, noise_stddev, _SHOTS)
+    tasks = draw_tasks(_CANDIDATES, 0, stream, noise_stddev)
     support_x, support_y = tasks.support(_SHOTS)
     probability = exact_posterior(support_x, support_y, noise_stddev).sinusoid_probability
     ends = np.tile(INPUT, [_CANDIDATES, 1])
@@ -55,12 +61,31 @@ def choose_panels(noise_stddev: float = 0.3, stream: int = randomness.TEST) -> P
     return Panels(join(chosen), np.array(probabilities))
 
 
-def draw_figure(panels: Panels, samples: np.ndarray, x: np.ndarray, title: str = "") -> Any:
+def find_panels(noise_stddev: float, stream: int) -> Panels | None:
+    """Return the chosen Panels; None without matplotlib, or where with too little noise nothing is ambiguous."""
+    if importlib.util.find_spec("matplotlib") is None or not noise_stddev:
+        return None
+    try:
+        return choose_panels(noise_stddev, stream)
+    except InputError as error:
+        _logger.warning("No figure of sampled functions: %s", error)
+        return None
+
+
+def sampled_figures(panels: Panels | None, sampler: FunctionSampler, title: str = "") -> dict[str, Any]:
+    """Return {"functions": the figure of a model's samples}, or {} without panels."""
+    if panels is None:
+        return {}
+    samples = sampler.functions(panels.tasks.support_x, panels.tasks.support_y, _SAMPLES)
+    return {"functions": draw_figure(panels, samples, title)}
+
+
+def draw_figure(panels: Panels, samples: np.ndarray, title: str = "") -> Any:
     """Draw the true functions, their points and sampled functions, coloured by the family that these resemble.
 
     samples: functions [samples, 4, 100] on the grid.
     """
-    tasks = panels.tasks
+    tasks, x = panels.tasks, grid()
     figure = plots.new_figure(9.6, 6.4)
     for task, axes in enumerate(figure.subplots(2, 2, sharex=True).flat):
         like_sinusoid = looks_sinusoid(samples[:, task], x)

@@ -1,7 +1,5 @@
 """Few-shot regression as a problem to train on."""
 
-import importlib.util
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,13 +13,12 @@ from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Problem, Validation
 from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.evaluation import RegressionEvaluation
-from leo_tf.regression.figure import choose_panels, draw_figure
+from leo_tf.regression.figure import find_panels, sampled_figures
 from leo_tf.regression.metrics import LEVELS, score
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.tasks import MOST_SHOTS, draw_tasks, grid
+from leo_tf.regression.tasks import MOST_SHOTS, draw_tasks
 
-_logger = logging.getLogger("leo_tf")
-_SAMPLES, _DRAWN = 20, 30  # functions sampled per task in a validation, and for the figure
+_SAMPLES = 20  # functions sampled per task in a validation
 
 
 class Regression(Problem):
@@ -75,7 +72,7 @@ class Regression(Problem):
         support_x, support_y = tasks.support(self.config.episodes.num_tr_examples_per_class)
         batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
         sampler = FunctionSampler(learner, batch_size, training.jit != "off")
-        panels = _panels(noise)
+        panels = find_panels(noise, randomness.VALIDATION)
 
         def scores(some: np.ndarray) -> Any:
             samples = sampler.functions(support_x[some], support_y[some], _SAMPLES, first_task=some[0])
@@ -85,28 +82,10 @@ class Regression(Problem):
             found = workers.map_tasks(scores, len(tasks), batch_size)
             others = {"crps": found.crps.mean(), "coverage_90": found.coverage[LEVELS.index(0.9)].mean()}
             errors = found.squared_error
-            return Validation(confidence_interval(errors), others, _figures(panels, sampler), scores=errors)
+            return Validation(confidence_interval(errors), others, sampled_figures(panels, sampler), scores=errors)
 
         return validate
 
     @staticmethod
     def text(value: float, half_width: float | None = None) -> str:
         return f"{value:.4f}" if half_width is None else f"{value:.4f} +- {half_width:.4f}"
-
-
-def _panels(noise: float) -> Any:
-    """Return the figure's tasks; None where it cannot be drawn, or where without noise nothing is ambiguous."""
-    if importlib.util.find_spec("matplotlib") is None or not noise:
-        return None
-    try:
-        return choose_panels(noise, randomness.VALIDATION)
-    except InputError as error:
-        _logger.warning("No figure of sampled functions: %s", error)
-        return None
-
-
-def _figures(panels: Any, sampler: FunctionSampler) -> dict[str, Any]:
-    if panels is None:
-        return {}
-    samples = sampler.functions(panels.tasks.support_x, panels.tasks.support_y, _DRAWN)
-    return {"functions": draw_figure(panels, samples, grid())}

@@ -26,7 +26,7 @@ class FunctionSampler:
     def functions(
         self, support_x: Any, support_y: Any, num_samples: int, x: Any = None, seed: int = 0, first_task: int = 0
     ) -> np.ndarray:
-        """Sample functions given support points; a deterministic model always gives one.
+        """Sample functions given support points, float32 [samples, tasks, n]; a deterministic model always gives one.
 
         Args:
           support_x, support_y: [tasks, shots, 1].
@@ -34,9 +34,6 @@ class FunctionSampler:
           x: inputs [n]; default `grid()`.
           seed: int; sample s of task t is a function of it, s and t.
           first_task: t of the first of these tasks; the others are numbered consecutively.
-
-        Returns:
-          float32 [samples, tasks, n].
         """
         x = grid() if x is None else x
         tasks, stochastic = len(support_x), bool(self._model.normals_per_task)

@@ -15,15 +15,7 @@ _KERNEL_TASKS = 300  # training tasks that the shared kernel is fitted to
 def evaluate_posterior(
     tasks: RegressionTasks, shots: Sequence[int] = SHOTS, num_samples: int = 100, noise_stddev: float = 0.3
 ) -> RegressionResult:
-    """Evaluate the exact posterior, which has the least possible mean squared error and the true uncertainty.
-
-    Args:
-      tasks, shots, num_samples: as in `evaluate`.
-      noise_stddev: of the support's targets, above 0.
-
-    Returns:
-      RegressionResult.
-    """
+    """Evaluate the exact posterior, which has the least possible mean squared error and the true uncertainty."""
 
     def functions(support_x: Any, support_y: Any, _: int) -> Any:  # all tasks at once: they share one random stream
         found = exact_posterior(support_x, support_y, noise_stddev)
@@ -41,15 +33,7 @@ def evaluate_gaussian_process(
 ) -> RegressionResult:
     """Evaluate scikit-learn's Gaussian process regression.
 
-    Args:
-      tasks, shots, num_samples, noise_stddev: as in `evaluate_posterior`.
-      shared: use one kernel, fitted to 300 training tasks; otherwise fit a kernel to the support of each task.
-
-    Returns:
-      RegressionResult.
-
-    Raises:
-      InputError: scikit-learn is not installed.
+    shared: use one kernel, fitted to 300 training tasks; otherwise fit a kernel to the support of each task.
     """
     from leo_tf.regression.baselines.gaussian_process import fit_kernel, gaussian_process
 

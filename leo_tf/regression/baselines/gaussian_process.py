@@ -10,6 +10,7 @@ import numpy as np
 from scipy import optimize
 
 from leo_tf.errors import InputError, require_package
+from leo_tf.regression.baselines.posterior import checked_support
 
 
 class GaussianPrediction(NamedTuple):
@@ -36,7 +37,7 @@ def gaussian_process(
     References:
       Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, algorithm 2.1 and chapter 5.
     """
-    support_x, support_y = _checked(support_x, support_y, noise_stddev)
+    support_x, support_y = checked_support(support_x, support_y, noise_stddev)
     limited, regressor = _scikit_learn(noise_stddev)
     x = np.asarray(x, np.float64)[:, np.newaxis]
     mean, stddev = np.empty((2, len(support_x), len(x)))
@@ -53,7 +54,7 @@ def fit_kernel(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -> Any
 
     A few hundred tasks are enough, at about 20 ms per task.
     """
-    support_x, support_y = _checked(support_x, support_y, noise_stddev)
+    support_x, support_y = checked_support(support_x, support_y, noise_stddev)
     if not support_x.size:
         raise InputError(f"Got support_x {list(support_x.shape)}; expected at least one point to fit a kernel to.")
     limited, regressor = _scikit_learn(noise_stddev)
@@ -71,17 +72,6 @@ def fit_kernel(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -> Any
         kernel = models[0].kernel_
         found = optimize.minimize(loss, kernel.theta, jac=True, method="L-BFGS-B", bounds=kernel.bounds)
     return kernel.clone_with_theta(found.x)
-
-
-def _checked(support_x: Any, support_y: Any, noise_stddev: float) -> tuple[np.ndarray, np.ndarray]:
-    x, y = (np.asarray(values, np.float64) for values in (support_x, support_y))
-    if x.ndim != 3 or x.shape[2] != 1 or x.shape != y.shape:
-        raise InputError(
-            f"Got support_x {list(x.shape)} and support_y {list(y.shape)}; expected the same shape [tasks, shots, 1]."
-        )
-    if not 0 < noise_stddev < math.inf:
-        raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, a small one for no noise.")
-    return x, y
 
 
 def require_scikit_learn() -> None:

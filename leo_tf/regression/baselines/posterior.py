@@ -134,7 +134,7 @@ class Posterior:
         return (1 - probability) * line + probability * sinusoid
 
     def sample(self, x: Any, samples: int, seed: Any) -> np.ndarray:
-        """Draw functions [samples, tasks, n] from the posterior, at x as in `mean`; seed: int or numpy.random.Generator.
+        """Draw functions [samples, tasks, n] at x, as in `mean`, from the posterior; seed: int or NumPy Generator.
 
         The swept coefficient is drawn from a density that is constant in cells of less than 0.3 standard deviations,
         which widens it by at most 0.4 %; the rest is exact.
@@ -158,17 +158,18 @@ def exact_posterior(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -
     Args:
       support_x: [tasks, shots, 1]; no shots give the prior.
       support_y: [tasks, shots, 1], with noise.
-      noise_stddev: standard deviation of that noise.
-
-    Returns:
-      Posterior.
-
-    Raises:
-      InputError: the shapes do not agree, a number is not finite, or the noise is not above 0.
+      noise_stddev: standard deviation of that noise, above 0.
 
     References:
-      Paper section 4.1, with the ranges of `leo_tf.regression.tasks`.
+      Paper section 4.1, with the ranges of `leo_tf.regression.episodes`.
     """
+    x, y = checked_support(support_x, support_y, noise_stddev)
+    line, sinusoid = (_posterior(family, x[..., 0], y[..., 0], noise_stddev) for family in (_LINE, _SINUSOID))
+    return Posterior(special.expit(sinusoid.log_evidence - line.log_evidence), line, sinusoid)
+
+
+def checked_support(support_x: Any, support_y: Any, noise_stddev: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return support points in float64; raise InputError unless they and the noise are of use."""
     x, y = (np.asarray(values, np.float64) for values in (support_x, support_y))
     if x.ndim != 3 or x.shape[2] != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InputError(
@@ -177,8 +178,7 @@ def exact_posterior(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -
         )
     if not 0 < noise_stddev < math.inf:
         raise InputError(f"Got noise_stddev={noise_stddev!r}; expected a number above 0, a small one for no noise.")
-    line, sinusoid = (_posterior(family, x[..., 0], y[..., 0], noise_stddev) for family in (_LINE, _SINUSOID))
-    return Posterior(special.expit(sinusoid.log_evidence - line.log_evidence), line, sinusoid)
+    return x, y
 
 
 def _posterior(family: _Family, x: np.ndarray, y: np.ndarray, noise_stddev: float) -> _FamilyPosterior:

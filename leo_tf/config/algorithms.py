@@ -3,7 +3,7 @@
 A new meta-learner is one line here, besides its section of settings and its class.
 """
 
-import importlib
+import pkgutil
 from typing import Any, NamedTuple
 
 from leo_tf.errors import InputError
@@ -38,22 +38,12 @@ ALGORITHMS = {
 }
 
 
-def resolve(path: str) -> Any:
-    """Import and return what "module:name" names."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
 def learner_class(algorithm: str, problem: str) -> Any:
-    """Return the class of a meta-learner for a problem.
-
-    Raises:
-      InputError: the algorithm has none.
-    """
+    """Return the class of a meta-learner for a problem; raise InputError if the algorithm has none."""
     path = getattr(ALGORITHMS[algorithm], problem)
     if not path:
         having = ", ".join(name for name, each in ALGORITHMS.items() if getattr(each, problem))
         raise InputError(
             f"algorithm={algorithm} was given with problem={problem}; expected one of {having}.", "algorithm"
         )
-    return resolve(path)
+    return pkgutil.resolve_name(path)

@@ -9,8 +9,8 @@ from leo_tf.errors import InputError
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,/\[\]]+):([0-9]{1,5})")
 _HINT = (
-    "give workers=host:port,host:port and worker_index=K, or set TF_CONFIG, or start it with srun, the same command on "
-    "every worker"
+    "give workers=host:port,host:port and worker_index=K, or set TF_CONFIG, or start the same command on every worker "
+    "with srun"
 )
 _MAX_TASKS_PER_NODE = 64
 
@@ -23,7 +23,6 @@ class Cluster(NamedTuple):
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is worker 0."""
         return self.number == 0
 
     def name(self, number: int) -> str:
@@ -32,23 +31,11 @@ class Cluster(NamedTuple):
 
     def title(self, number: int) -> str:
         """Name a worker at the beginning of a sentence."""
-        return f"Worker {number} ({self.addresses[number]})"
+        return f"W{self.name(number)[1:]}"
 
 
 def find_cluster(workers: str, worker_index: int | None, environment: Mapping[str, str]) -> Cluster:
-    """Find the workers of this run.
-
-    Args:
-      workers: "host:port,host:port", or empty.
-      worker_index: this worker's number, or None.
-      environment: environment variables, read for TF_CONFIG and SLURM_* if `workers` is empty.
-
-    Returns:
-      Cluster.
-
-    Raises:
-      InputError: nothing names the workers, an address is malformed or repeated, or the index is out of range.
-    """
+    """Find the workers of this run: from "host:port,host:port" and an index, else from TF_CONFIG or SLURM_*."""
     if workers:
         return _validated([each.strip() for each in workers.split(",")], worker_index, "workers", "worker_index")
     if worker_index is not None:
@@ -130,11 +117,7 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
 
 
 def expand_hosts(text: str) -> list[str]:
-    """Expand a Slurm node list: "n[08-10,12],login" gives ["n08", "n09", "n10", "n12", "login"].
-
-    Raises:
-      ValueError: the text is not a node list.
-    """
+    """Expand a Slurm node list: "n[08-10,12],login" gives ["n08", "n09", "n10", "n12", "login"]."""
     hosts = []
     parts = re.findall(r"[^,\[]+(?:\[[^\]]*\][^,\[]*)*", text)
     if ",".join(parts) != text:
@@ -157,11 +140,7 @@ def _expand_numbers(ranges: str) -> list[str]:
 
 
 def expand_counts(text: str) -> list[int]:
-    """Expand Slurm's tasks per node: "2(x3),1" gives [2, 2, 2, 1].
-
-    Raises:
-      ValueError: the text does not say how many tasks each node has.
-    """
+    """Expand Slurm's tasks per node: "2(x3),1" gives [2, 2, 2, 1]."""
     counts = []
     for part in text.split(","):
         found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)

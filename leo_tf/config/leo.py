@@ -27,14 +27,9 @@ class LEOConfig(Section):
 
     group = "LEO"
 
-    inner_unroll_length: int = setting(
-        5, "gradient steps on the latent codes", high=MOST_STEPS, expected="a whole number from 0 to 1000"
-    )
+    inner_unroll_length: int = setting(5, "gradient steps on the latent codes", high=MOST_STEPS)
     finetuning_unroll_length: int = setting(
-        5,
-        "gradient steps on the classifier weights, after the latent steps",
-        high=MOST_STEPS,
-        expected="a whole number from 0 to 1000",
+        5, "gradient steps on the classifier weights, after the latent steps", high=MOST_STEPS
     )
     num_latents: int = count(64, "dimensions of the latent code of a class", high=4096)
     inner_lr_init: float = weight(1.0, "initial learning rate of the latent steps (meta-learned per dimension)")
@@ -62,9 +57,7 @@ class LEOConfig(Section):
         True, "sample codes and weights during meta-training; false: use their means, without the KL"
     )
     codes_from: str = setting(
-        "encoder",
-        "where initial codes come from; prior: N(0, I), which never sees the support",
-        choices=CODE_SOURCES,
+        "encoder", "where initial codes come from; prior: N(0, I), which never sees the support", choices=CODE_SOURCES
     )
     codes_per_class: str = setting(
         "example",

@@ -1,18 +1,17 @@
 """Settings of MAML and Meta-SGD."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from leo_tf.config.leo import MOST_STEPS, LEOConfig
 from leo_tf.config.section import Section, setting
 
-_OF_LEO = {field.name: field for field in fields(LEOConfig)}
+_OF_LEO = {each.name: each for each in fields(LEOConfig)}
 
 
 def _as_leo(name: str) -> Any:
     """Declare a field with the same meaning as in LEOConfig; one flag sets both."""
-    field = _OF_LEO[name]
-    return setting(field.default, field.metadata["help"], **{k: v for k, v in field.metadata.items() if k != "help"})
+    return field(default=_OF_LEO[name].default, metadata=_OF_LEO[name].metadata)
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,6 @@ class ProtoLEOConfig(Section):
     @property
     def auto_settings(self) -> tuple[str, ...]:
         """Names of the settings that are chosen on validation tasks."""
-        unused = {
-            "none": {"within_class_shrinkage", "between_class_shrinkage"},
-            "center": {"within_class_shrinkage", "between_class_shrinkage"},
-            "whiten": {"between_class_shrinkage"},
-            "plda": set(),
-        }[self.feature_transform]
+        unused: tuple[str, ...] = () if self.feature_transform == "plda" else ("between_class_shrinkage",)
+        unused += ("within_class_shrinkage",) if self.feature_transform in ("none", "center") else ()
         return tuple(each.name for each in fields(self) if getattr(self, each.name) == AUTO and each.name not in unused)

@@ -1,21 +1,11 @@
 """Settings of few-shot regression."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from leo_tf.config.section import Section, count, require, setting, weight
 
 LOSSES = ("squared_error", "energy_score")
-_MOST_UNITS = 4096
-_MOST_CODES = 1000
-
-
-def _units(default: int, help_text: str) -> Any:
-    return count(default, help_text, high=_MOST_UNITS)
-
-
-def _layers(default: int, help_text: str) -> Any:
-    return count(default, help_text, high=20)
+_MOST_UNITS, _MOST_LAYERS, _MOST_CODES = 4096, 20, 1000
 
 
 @dataclass(frozen=True)
@@ -31,13 +21,15 @@ class RegressionConfig(Section):
 
     group = "Regression"
 
-    network_units: int = _units(40, "hidden units of the network that a code is decoded to")
-    network_layers: int = _layers(3, "layers of this network, including the output layer")
-    encoder_units: int = _units(32, "hidden units of the encoder")
-    encoder_layers: int = _layers(3, "layers of the encoder, including the output layer of num_latents units")
-    relation_units: int = _units(32, "hidden units of the relation network")
-    decoder_units: int = _units(32, "hidden units of the decoder")
-    decoder_layers: int = _layers(3, "layers of the decoder, including the output layer")
+    network_units: int = count(40, "hidden units of the network that a code is decoded to", high=_MOST_UNITS)
+    network_layers: int = count(3, "layers of this network, including the output layer", high=_MOST_LAYERS)
+    encoder_units: int = count(32, "hidden units of the encoder", high=_MOST_UNITS)
+    encoder_layers: int = count(
+        3, "layers of the encoder, including the output layer of num_latents units", high=_MOST_LAYERS
+    )
+    relation_units: int = count(32, "hidden units of the relation network", high=_MOST_UNITS)
+    decoder_units: int = count(32, "hidden units of the decoder", high=_MOST_UNITS)
+    decoder_layers: int = count(3, "layers of the decoder, including the output layer", high=_MOST_LAYERS)
     biases: bool = setting(
         True, "use biases in encoder and decoder; the last one is the network that decoding starts from"
     )
@@ -83,12 +75,8 @@ class RegressionConfig(Section):
         super().__post_init__()
         scored = self.training_loss == "energy_score"
         require(self.training_samples > 1 or not scored, self, "training_samples", "at least 2 with the energy_score")
-        require(
-            self.code_candidates == 1 or self.candidate_temperature > 0,
-            self,
-            "code_candidates",
-            "1 without a candidate_temperature",
-        )
+        what = "1 without a candidate_temperature"
+        require(self.code_candidates == 1 or self.candidate_temperature > 0, self, "code_candidates", what)
         what = "0 with one candidate, or with noise_stddev=0"
         can_choose = self.candidates > 1 and self.noise_stddev > 0
         require(can_choose or not self.candidate_temperature, self, "candidate_temperature", what)
@@ -104,14 +92,10 @@ class RegressionConfig(Section):
 
     def require_one_sample(self) -> None:
         """Raise InputError unless training takes one sample per task, as it must for deterministic models."""
-        for field in (
-            "training_loss",
-            "training_samples",
-            "code_components",
-            "code_candidates",
-            "candidate_temperature",
-            "sampling_temperature",
-        ):
-            default = type(self).__dataclass_fields__[field].default
+        names = (
+            "training_loss training_samples code_components code_candidates candidate_temperature sampling_temperature"
+        )
+        for name in names.split():
+            default = getattr(type(self), name)
             expected = f"{default} with deterministic models (stochastic=false, maml, metasgd)"
-            require(getattr(self, field) == default, self, field, expected)
+            require(getattr(self, name) == default, self, name, expected)

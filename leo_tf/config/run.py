@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from leo_tf.config.data import DataConfig, EpisodeConfig
-from leo_tf.config.leo import LEOConfig
-from leo_tf.config.algorithms import ALGORITHMS, resolve
+from leo_tf.config.algorithms import ALGORITHMS
 from leo_tf.config.data import DataConfig, EpisodeConfig
 from leo_tf.config.regression import RegressionConfig
 from leo_tf.config.section import require, setting
@@ -17,15 +16,13 @@ from leo_tf.errors import InputError
 
 PROBLEMS = ("classification", "regression")
 
-# Settings that may change when a run is resumed.
+# Settings that may change when a run is resumed, the last two only without patience, which counts validations.
 _FREE_ON_RESUME = frozenset(
     {
         *("data_path", "download", "cache_dir", "num_steps_limit", "metavalid_batch_size", "metatest_batch_size"),
-        *("distribution", "patience", "init_from"),
+        *("distribution", "patience", "init_from", "log_steps", "checkpoint_steps"),
     }
 )
-# These too, unless validations are counted.
-_STEPS_BETWEEN = frozenset({"log_steps", "checkpoint_steps"})
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,10 @@ class RunConfig:
                 object.__setattr__(self, name, types[name]())
         for name in ("proto_leo", *types):
             expected = types.get(name, type(None))
-            if not isinstance(getattr(self, name), expected):
+            found = type(getattr(self, name))
+            if not issubclass(found, expected):
                 raise InputError(
-                    f"RunConfig got {type(getattr(self, name)).__name__} for {name}; expected {expected.__name__} with "
+                    f"RunConfig got {found.__name__} for {name}; expected {expected.__name__} with "
                     f"algorithm={self.algorithm!r}."
                 )
         if self.problem == "regression":
@@ -84,18 +82,18 @@ class RunConfig:
         require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", f"0 {no_classes}")
         see = "with problem=regression, see configs/regression.cfg"
         require(self.model.dropout_rate == 0, self.model, "dropout_rate", f"0 {see}")
-        samples = getattr(self.model, "stochastic", False)
-        if samples:
+        if getattr(self.model, "stochastic", False):
             require(self.model.codes_from == "encoder", self.model, "codes_from", f"encoder {see}")
         else:
             self.regression.require_one_sample()
 
     def flat(self) -> dict[str, Any]:
         """Return all settings that apply to the problem and algorithm, {name: value}."""
-        names = section_types(self.algorithm).keys() - ({"regression"} if self.problem != "regression" else set())
-        sections = (dataclasses.asdict(getattr(self, name)) for name in sorted(names))
-        own = {"problem": self.problem, "algorithm": self.algorithm}
-        return own | {name: value for section in sections for name, value in section.items()}
+        values = {"problem": self.problem, "algorithm": self.algorithm}
+        for section in sorted(section_types(self.algorithm)):
+            if section != "regression" or self.problem == "regression":
+                values |= dataclasses.asdict(getattr(self, section))
+        return values
 
     def with_settings(self, values: Mapping[str, Any]) -> "RunConfig":
         """Return the configuration with these settings, {name: value}, in place of its own.
@@ -103,19 +101,15 @@ class RunConfig:
         Raises:
           InputError: a name that it does not have, or a value that it refuses.
         """
-        known = {
-            name: [field.name for field in dataclasses.fields(kind)]
-            for name, kind in section_types(self.algorithm).items()
-        }
-        unknown = set(values) - {"problem", *(setting for names in known.values() for setting in names)}
+        sections, unknown = {}, set(values) - {"problem"}
+        for name, kind in section_types(self.algorithm).items():
+            given = {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
+            sections[name] = dataclasses.replace(getattr(self, name), **given)
+            unknown -= given.keys()
         if unknown:
             raise InputError(
                 f"Got {', '.join(sorted(unknown))}; expected settings of a run (train.py --help lists them)."
             )
-        sections = {
-            name: dataclasses.replace(getattr(self, name), **{n: values[n] for n in names if n in values})
-            for name, names in known.items()
-        }
         return dataclasses.replace(self, **sections, problem=values.get("problem", self.problem))
 
     def to_json(self) -> str:
@@ -139,13 +133,14 @@ class RunConfig:
             raise InputError(
                 f"The run's configuration is not JSON ({error}); expected a config.json by leo_tf."
             ) from None
-        if isinstance(values, dict) and values.get("kind") == "pretraining":
-            raise InputError(
-                "The run pre-trained a feature extractor with leo_tf.features.pretrain; expected a run of train.py. "
-                "Make embeddings with python -m leo_tf.features.extract, and train on them."
-            )
-        version = values.pop("leo_tf", "an unknown version") if isinstance(values, dict) else "an unknown version"
+        version = "an unknown version"
         try:
+            version = values.pop("leo_tf", version)
+            if values.get("kind") == "pretraining":
+                raise InputError(
+                    "The run pre-trained a feature extractor with leo_tf.features.pretrain; expected a run of train.py. "
+                    "Make embeddings with python -m leo_tf.features.extract, and train on them."
+                )
             kinds = section_types(values.get("algorithm", "leo"))
             return cls(**{name: kinds[name](**v) if name in kinds else v for name, v in values.items()})
         except (TypeError, KeyError, AttributeError) as error:
@@ -161,20 +156,18 @@ class RunConfig:
 
     def differences(self, other: "RunConfig") -> list[str]:
         """List the settings, `section.name: mine != theirs`, that make `other` a different run."""
-        found = [f"{n}: {a!r} != {b!r}" for n in ("problem", "algorithm") for a, b in [_pair(self, other, n)] if a != b]
+        found = _different(self, other, ("problem", "algorithm"), "")
         if found:
             return found
         free = _FREE_ON_RESUME
-        if not (self.training.patience or other.training.patience):
-            free |= _STEPS_BETWEEN
+        if self.training.patience or other.training.patience:
+            free -= {"log_steps", "checkpoint_steps"}
         if self.training.outer_lr_schedule != "constant":  # which depends on where the run ends
             free -= {"num_steps_limit"}
         for section in section_types(self.algorithm):
-            mine, theirs = _pair(self, other, section)
-            for each in dataclasses.fields(mine):
-                a, b = _pair(mine, theirs, each.name)
-                if a != b and each.name not in free:
-                    found.append(f"{section}.{each.name}: {a!r} != {b!r}")
+            mine = getattr(self, section)
+            names = [field.name for field in dataclasses.fields(mine) if field.name not in free]
+            found += _different(mine, getattr(other, section), names, f"{section}.")
         return found
 
     def changes(self, other: "RunConfig") -> dict[str, list]:
@@ -183,8 +176,9 @@ class RunConfig:
         return {name: [mine[name], theirs.get(name)] for name in mine if mine[name] != theirs.get(name)}
 
 
-def _pair(first: Any, second: Any, name: str) -> tuple[Any, Any]:
-    return getattr(first, name), getattr(second, name)
+def _different(mine: Any, theirs: Any, names: Iterable[str], prefix: str) -> list[str]:
+    pairs = ((name, getattr(mine, name), getattr(theirs, name)) for name in names)
+    return [f"{prefix}{name}: {a!r} != {b!r}" for name, a, b in pairs if a != b]
 
 
 def section_types(algorithm: str = "leo") -> dict[str, Any]:
@@ -193,7 +187,8 @@ def section_types(algorithm: str = "leo") -> dict[str, Any]:
     Raises:
       KeyError: there is no such algorithm.
     """
-    own = {name: getattr(ALGORITHMS[algorithm], name) for name in ("model", "proto_leo")}
     types: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(RunConfig) if not f.metadata}
-    types |= {name: path and resolve(path) for name, path in own.items()}
+    for name in ("model", "proto_leo"):
+        path = getattr(ALGORITHMS[algorithm], name)
+        types[name] = path and pkgutil.resolve_name(path)
     return {name: kind for name, kind in types.items() if kind}

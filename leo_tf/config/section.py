@@ -1,7 +1,6 @@
 """Sections of a configuration: frozen dataclasses whose fields know their type, bounds and choices."""
 
 import dataclasses
-import math
 import numbers
 from collections.abc import Collection
 from typing import Any, ClassVar
@@ -22,19 +21,15 @@ def setting(
     expected: str | None = None,
     group: str = "",
 ) -> Any:
-    """Declare a field of a section.
+    """Declare a field of a section, whose annotation is its type.
 
-    Args:
-      default: its default; the field's annotation is its type.
-      help_text: for `--help`.
-      choices: the texts that are allowed.
-      low, high: inclusive bounds of a number; by default 0 and the largest sensible number.
-      expected: what an error message says was expected; by default made from the bounds.
-      group: heading under which `--help` lists the setting; by default the section's.
+    `low` and `high` are inclusive bounds of a number, by default 0 and MOST; `expected` is their description in error
+    messages, by default made from them; `group` is the setting's heading in `--help`, by default the section's.
     """
     bounds = {"low": low, "high": high, "expected": expected}
-    metadata = {"help": help_text, "choices": choices, **bounds, "group": group}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(
+        default=default, metadata={"help": help_text, "choices": choices, **bounds, "group": group}
+    )
 
 
 def count(default: int, help_text: str, low: int = 1, high: float = MOST, group: str = "") -> Any:
@@ -42,17 +37,14 @@ def count(default: int, help_text: str, low: int = 1, high: float = MOST, group:
     return setting(default, help_text, low=low, high=high, group=group)
 
 
-def weight(default: float, help_text: str) -> Any:
+def weight(default: float, help_text: str, group: str = "") -> Any:
     """Declare a finite number of at least 0."""
-    return setting(default, help_text, low=0.0, high=1e30, expected="a finite number of at least 0")
+    return setting(default, help_text, low=0.0, high=1e30, expected="a finite number of at least 0", group=group)
 
 
-def number_or_auto(help_text: str, high: float = 1e6) -> Any:
+def number_or_auto(help_text: str) -> Any:
     """Declare a number above 0, or "auto", the default: chosen on validation tasks; annotate it `float | str`."""
-    bounds = {"low": 1e-6, "high": high, "expected": f"{AUTO}, or a number from 1e-06 to {high:g}"}
-    return dataclasses.field(
-        default=AUTO, metadata={"help": help_text, "choices": None, "auto": True, **bounds, "group": ""}
-    )
+    return setting(AUTO, help_text, low=1e-6, high=1e6, expected="auto, or a number from 1e-06 to 1e+06")
 
 
 def require(condition: Any, owner: Any, name: str, expected: str) -> None:
@@ -78,7 +70,7 @@ class Section:
 
 def _check(owner: Section, field: dataclasses.Field) -> None:
     value, about = getattr(owner, field.name), field.metadata
-    if about.get("auto") and value == AUTO:
+    if field.type == float | str and value == AUTO:
         return
     if field.type is bool:
         require(isinstance(value, bool), owner, field.name, "true or false")
@@ -91,10 +83,6 @@ def _check(owner: Section, field: dataclasses.Field) -> None:
         kind: Any = numbers.Integral if whole else numbers.Real
         low, high = 0 if about["low"] is None else about["low"], MOST if about["high"] is None else about["high"]
         fits = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high  # NaN never is
-        require(fits, owner, field.name, about["expected"] or _bounds(whole, low, high))
+        bounds = f"of at least {low:g}" if high == MOST else f"from {low:g} to {high:g}"
+        require(fits, owner, field.name, about["expected"] or f"a {'whole ' if whole else ''}number {bounds}")
         object.__setattr__(owner, field.name, int(value) if whole else float(value))  # 1 for a float, a NumPy integer
-
-
-def _bounds(whole: bool, low: float, high: float) -> str:
-    what = "a whole number" if whole else "a number"
-    return f"{what} of at least {low:g}" if high in (MOST, math.inf) else f"{what} from {low:g} to {high:g}"

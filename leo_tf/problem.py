@@ -53,20 +53,14 @@ class EvaluationRequest:
     baselines: tuple[str, ...] = ()  # additional baselines, by name
 
 
-class Extras(NamedTuple):
-    """Additions of a problem to a report."""
-
-    text: str = ""
-    summary: Mapping[str, Any] = MappingProxyType({})  # joins the result's JSON
-    figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
-
-
 class EvaluationReport(NamedTuple):
     """Result of an evaluation, with everything that is reported beside it."""
 
     result: Any  # Result
     baselines: Sequence[Any] = ()  # Results of baselines on the same tasks
-    extras: Extras = Extras()
+    text: str = ""  # printed after the results
+    summary: Mapping[str, Any] = MappingProxyType({})  # joins the result's JSON
+    figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
 
 
 class Evaluation:
@@ -122,7 +116,7 @@ class Evaluation:
 
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
         """Evaluate a learner, with baselines and all else that is reported; the chief computes what is not shared."""
-        return EvaluationReport(self.evaluate(learner, workers))
+        raise NotImplementedError
 
     @property
     def matches_training(self) -> bool:

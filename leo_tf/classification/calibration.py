@@ -9,23 +9,21 @@ from leo_tf.classification.evaluator import adapted_by, require_fits, sampler_of
 from leo_tf.classification.metrics import query_logits
 from leo_tf.classification.tasks import Tasks
 from leo_tf.data import EmbeddingTable
-from leo_tf.evaluation.calibration import BINS, Calibration, Tallies, calibration, fit_temperature, tally
+from leo_tf.evaluation.calibration import Calibration, Tallies, calibration, fit_temperature, tally
 
 _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 
 
-def calibrate(
-    model: Any, table: EmbeddingTable, tasks: Tasks, bins: int = BINS, temperature: float = 1.0
-) -> Calibration:
+def calibrate(model: Any, table: EmbeddingTable, tasks: Tasks, temperature: float = 1.0) -> Calibration:
     """Measure a model's calibration on the queries of tasks; its logits are divided by the temperature."""
-    parts = [tally(logits / temperature, labels, bins) for logits, labels in _logits(model, table, tasks)]
+    parts = [tally(logits / temperature, labels) for logits, labels in _logits(model, table, tasks)]
     return calibration(Tallies(*(np.concatenate(each) for each in zip(*parts, strict=True))))
 
 
 def temperature_of(model: Any, table: EmbeddingTable, tasks: Tasks) -> float:
     """Return the temperature of least negative log-likelihood on these tasks; arguments as in `calibrate`."""
     logits, labels = (np.concatenate(each) for each in zip(*_logits(model, table, tasks), strict=True))
-    return fit_temperature(logits, labels).temperature
+    return fit_temperature(logits, labels)[0]
 
 
 def _logits(model: Any, table: EmbeddingTable, tasks: Tasks) -> Iterator[tuple[np.ndarray, np.ndarray]]:

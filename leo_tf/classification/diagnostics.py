@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from leo_tf.config import EpisodeConfig
+
 _FEW_CLASSES, _FEW_STEPS = 30, 1000
 
 
@@ -10,9 +12,8 @@ class Circumstances(NamedTuple):
     """Facts about an evaluated model; None if unknown."""
 
     train_classes: int | None  # number of meta-training classes
-    trained_shots: int
+    trained: EpisodeConfig  # the run's tasks
     shots: int  # of the evaluation
-    trained_ways: int | None  # also None if metatrain_ways is set, whose ways differ on purpose
     ways: int
     best_step: int
     last_step: int | None
@@ -49,12 +50,11 @@ def _reasons(known: Circumstances) -> list[str]:
     found = []
     if known.train_classes is not None and known.train_classes < _FEW_CLASSES:
         found.append(f"There are few classes to learn from ({known.train_classes}); more would help most.")
-    if known.shots != known.trained_shots:
-        found.append(
-            f"It was trained with {known.trained_shots} shots and evaluated with {known.shots}; train with as many."
-        )
-    if known.trained_ways not in (None, known.ways):
-        found.append(f"It was trained with {known.trained_ways} ways and evaluated with {known.ways}.")
+    shots, ways = known.trained.num_tr_examples_per_class, known.trained.num_classes
+    if known.shots != shots:
+        found.append(f"It was trained with {shots} shots and evaluated with {known.shots}; train with as many.")
+    if known.ways != ways and not known.trained.metatrain_ways:  # whose ways differ on purpose
+        found.append(f"It was trained with {ways} ways and evaluated with {known.ways}.")
     last = known.best_step if known.last_step is None else known.last_step
     if last < _FEW_STEPS:
         found.append(f"Training may be too short: {last} steps so far.")

@@ -31,7 +31,7 @@ from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.problem import Evaluation, EvaluationReport, Extras
+from leo_tf.problem import Evaluation, EvaluationReport
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
@@ -188,16 +188,8 @@ class ClassificationEvaluation(Evaluation):
         return ClassificationTarget(learner, self.table, self.tasks)
 
     def advice(self, result: EvaluationResult, best_step: int, last_step: int | None) -> str:
-        trained = self.trained.episodes
-        circumstances = Circumstances(
-            train_classes=self.data_record.get("train_classes"),
-            trained_shots=trained.num_tr_examples_per_class,
-            shots=result.shots,
-            trained_ways=None if trained.metatrain_ways else trained.num_classes,
-            ways=result.ways,
-            best_step=best_step,
-            last_step=last_step,
-        )
+        classes, trained = self.data_record.get("train_classes"), self.trained.episodes
+        circumstances = Circumstances(classes, trained, result.shots, result.ways, best_step, last_step)
         baselines = {name: interval.mean for name, interval in result.baselines.items()}
         return below_baselines(result.algorithm, result.accuracy.mean, baselines, circumstances)
 
@@ -222,7 +214,7 @@ class ClassificationEvaluation(Evaluation):
         return self.run(learner, workers=workers).result
 
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
-        """See Evaluation; the extras are the hyperparameters that were chosen for the baselines."""
+        """See Evaluation; the report adds the hyperparameters that were chosen for the baselines."""
         require_fits(learner, self.table)
         learner.require_ways(self.tasks.ways)
         digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
@@ -235,7 +227,11 @@ class ClassificationEvaluation(Evaluation):
         measured = [self._scoring.measure(*each, workers) for each in baselines]
         batch_size = self.config.training.metatest_batch_size
         result = _evaluate(learner, self.table, self.tasks, batch_size, measured, workers)
-        return EvaluationReport(result, extras=_chosen(measured))
+        chosen = [f"{each.title} {each.hyperparameter}={each.choice.value:g}" for each in measured if each.choice]
+        text = f"chosen on {VALIDATION_TASKS} validation tasks: {'; '.join(chosen)}" if chosen else ""
+        return EvaluationReport(
+            result, (), text, {"baseline_choices": {each.title: each.summary() for each in measured}}
+        )
 
     def _plda(self) -> FeatureSpace | None:
         table, tasks = self._scoring.validation()
@@ -254,13 +250,6 @@ class ClassificationEvaluation(Evaluation):
         return BaseClasses(
             self.data_record.get("train_digest"), [functools.partial(load_table, data, "train") for data in places]
         )
-
-
-def _chosen(baselines: Sequence[BaselineScores]) -> Extras:
-    """Return the Extras that list the hyperparameters chosen for baselines."""
-    chosen = [f"{each.title} {each.hyperparameter}={each.choice.value:g}" for each in baselines if each.choice]
-    text = f"chosen on {VALIDATION_TASKS} validation tasks: {'; '.join(chosen)}" if chosen else ""
-    return Extras(text, {"baseline_choices": {each.title: each.summary() for each in baselines}})
 
 
 def load_table(data: DataConfig, split: str) -> EmbeddingTable:

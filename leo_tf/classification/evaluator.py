@@ -1,6 +1,6 @@
 """Score classifiers on fixed tasks, batch by batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,15 @@ class Evaluator:
 
     def run_on(self, tasks: Tasks, name: str = "") -> metrics.Scores:
         """Return the Scores, NumPy arrays [num_tasks], of Tasks of the sampler's shape; progress shows `name`."""
-        starts = range(0, len(tasks), self._batch_size)
-        # The last batch repeats its last task, so that one graph serves all batches.
-        indices = [np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1) for first in starts]
-        batches = []
+        whole_classes, batches = self._reads_blocks and self._sampler.takes_all, []
         with Progress(f"evaluating {name}".rstrip(), len(tasks), "tasks") as progress:
-            for chosen in indices:
-                batches.append(self._score(*self._given(tasks.take(chosen))))
+            for first in range(0, len(tasks), self._batch_size):
+                # The last batch repeats its last task, so that one graph serves all batches.
+                batch = tasks.take(np.minimum(np.arange(self._batch_size) + first, len(tasks) - 1))
+                rows = batch.support_rows if whole_classes else batch.rows(self._sampler)
+                batches.append(self._score(tf.constant(batch.class_ids), tf.constant(rows)))
                 progress.add(self._batch_size)
-        return _joined(batches, len(tasks))
-
-    def _given(self, tasks: Tasks) -> tuple[tf.Tensor, tf.Tensor]:
-        whole_classes = self._reads_blocks and self._sampler.takes_all
-        rows = tasks.support_rows if whole_classes else tasks.rows(self._sampler)
-        return tf.constant(tasks.class_ids), tf.constant(rows)
+        return metrics.Scores(*(np.concatenate(parts)[: len(tasks)] for parts in zip(*batches, strict=True)))
 
     @property
     def _reads_blocks(self) -> bool:
@@ -61,11 +56,6 @@ class Evaluator:
         support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
         episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
         return metrics.score_episode(self._make_classifier(support_x, support_y), episode)
-
-
-def _joined(batches: Sequence[metrics.Scores], num_tasks: int) -> metrics.Scores:
-    parts = zip(*batches, strict=True)
-    return metrics.Scores(*(np.concatenate([part.numpy() for part in each])[:num_tasks] for each in parts))
 
 
 def adapted_by(model: Any) -> Callable:

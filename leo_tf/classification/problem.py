@@ -17,7 +17,7 @@ from leo_tf.classification.diagnostics import Circumstances, below_baselines, be
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
 from leo_tf.classification.prototype_init import InitializationData
-from leo_tf.classification.tasks import draw_from
+from leo_tf.classification.tasks import Tasks, draw_from
 from leo_tf.config import learner_class
 from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
 from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE, find_extractor
@@ -73,8 +73,8 @@ class Classification(Problem):
         folder = find_extractor(data.data_path, data.dataset_name, data.embedding_crop)
         if folder is None:
             return {}
-        names = METADATA_FILE, MODEL_FILE
-        return {f"extractor/{name}": folder / name for name in names if (folder / name).is_file()}
+        files = folder / METADATA_FILE, folder / MODEL_FILE
+        return {f"extractor/{file.name}": file for file in files if file.is_file()}
 
     def summary(self) -> str:
         return self._train.summary()
@@ -93,10 +93,8 @@ class Classification(Problem):
         return kind(config.model, embedding_dim=dim, seed=seed, **options)
 
     def initialize(self, learner: Any, previous: Initialization | None = None) -> Initialization:
-        ways, shots = (
-            self._validation_shape if self._validation else (0, self.config.episodes.num_tr_examples_per_class)
-        )
-        within = self.config.episodes.tasks_within
+        shots, within = self.config.episodes.num_tr_examples_per_class, self.config.episodes.tasks_within
+        ways = self._validation_shape[0] if self._validation else 0
         return learner.initialize(InitializationData(self._train, self._validation, ways, shots, within), previous)
 
     def make_sampler(self, learner: Any) -> EpisodeSampler:
@@ -116,19 +114,12 @@ class Classification(Problem):
         training, table = self.config.training, self._validation
         if table is None:
             return None
-        ways, shots = self._validation_shape
-        learner.require_ways(ways)
-        sampler = EpisodeSampler(
-            table, ways, shots, training.metavalid_queries or None, self.config.episodes.tasks_within
-        )
-        tasks = draw_from(
-            sampler, table.digest, training.metavalid_tasks, training.validation_seed, randomness.VALIDATION
-        )
+        learner.require_ways(self._validation_shape[0])
+        tasks = self._validation_tasks(table, training.metavalid_queries or None, training.metavalid_tasks)
         batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
         evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
         scoring = Scoring(table, tasks, batch_size, lambda: table)
-        planned = self._planned(learner, tasks)
-        measured = [scoring.measure(baseline, space, workers) for baseline, space in planned]
+        measured = [scoring.measure(*each, workers) for each in self._planned(learner, tasks)]
         self._baselines = baselines = {each.title: float(each.accuracy.mean()) for each in measured}
         draw = self._reliability(learner, table)
 
@@ -141,7 +132,8 @@ class Classification(Problem):
 
         return validate
 
-    def _planned(self, learner: Any, tasks: Any) -> Iterator[tuple[Any, Any]]:
+    @staticmethod
+    def _planned(learner: Any, tasks: Tasks) -> Iterator[tuple[Any, Any]]:
         """Yield (Baseline, FeatureSpace) of the baselines that are shown beside every validation."""
         nearest, own = NEAREST_MEANS["nearest_class_mean"], space_of_model(learner)
         yield nearest, RAW
@@ -164,16 +156,17 @@ class Classification(Problem):
             )
         return ways, shots
 
+    def _validation_tasks(self, table: EmbeddingTable, queries: int | None, count: int) -> Tasks:
+        sampler = EpisodeSampler(table, *self._validation_shape, queries, self.config.episodes.tasks_within)
+        return draw_from(sampler, table.digest, count, self.config.training.validation_seed, randomness.VALIDATION)
+
     def _reliability(self, learner: Any, table: EmbeddingTable) -> Callable[[], dict[str, Any]]:
         """Return a function that draws a reliability diagram; without matplotlib it draws nothing."""
-        ways, shots = self._validation_shape
-        queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
         if importlib.util.find_spec("matplotlib") is None:
             return dict
-        sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
-        tasks = draw_from(
-            sampler, table.digest, _FIGURE_TASKS, self.config.training.validation_seed, randomness.VALIDATION
-        )
+        ways, shots = self._validation_shape
+        queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
+        tasks = self._validation_tasks(table, queries, _FIGURE_TASKS)
 
         def draw() -> dict[str, Any]:
             found = calibrate(learner, table, tasks)
@@ -194,15 +187,8 @@ class Classification(Problem):
 
     def advice(self, validation: Validation, step: int, best_step: int) -> str:
         ways, shots = self._validation_shape
-        trained = self.config.episodes
         circumstances = Circumstances(
-            train_classes=self._train.num_classes,
-            trained_shots=trained.num_tr_examples_per_class,
-            shots=shots,
-            trained_ways=None if trained.metatrain_ways else trained.num_classes,
-            ways=ways,
-            best_step=best_step,
-            last_step=step,
+            self._train.num_classes, self.config.episodes, shots, ways, best_step, last_step=step
         )
         algorithm = learner_class(self.config.algorithm, "classification").algorithm
         return below_baselines(algorithm, validation.interval.mean, validation.baselines, circumstances)

@@ -12,8 +12,6 @@ from leo_tf.evaluation.comparison import Comparison, compare_paired
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.results import Result, stored
 
-_NEAREST = "nearest class mean"
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationResult(Result):
@@ -91,7 +89,7 @@ class EvaluationResult(Result):
     @property
     def nearest_class_mean(self) -> Interval:
         """Interval of nearest class mean's accuracy."""
-        return self.baselines[_NEAREST]
+        return self.baselines["nearest class mean"]
 
     @property
     def best_baseline(self) -> str:

@@ -9,23 +9,17 @@ from absl import flags
 
 GROUP_COMMAND = "leo-tf"  # see leo_tf/__main__.py
 GROUPS = (
-    *(
-        "Run",
-        "Workers",
-        "Output",
-        "Data",
-        "Images",
-        "Network",
-        "Tasks",
-        "LEO",
-        "ProtoLEO",
-        "Optimisation",
-        "Meta-learners",
-    ),
-    *("Regression", "Search", "Execution"),
+    *("Run", "Workers", "Output", "Data", "Images", "Network", "Tasks", "LEO", "ProtoLEO"),
+    *("Optimisation", "Meta-learners", "Regression", "Search", "Execution"),
 )
 _FOREIGN = ("absl", "tensorflow", "keras", "tensorboard")
-_INDENT, _MOST_COLUMNS = 6, 100
+_KINDS = {
+    "int": "NUMBER",
+    "float": "NUMBER",
+    "number or auto": "NUMBER|auto",
+    "comma separated list of strings": "A,B,...",
+}
+_INDENT, _MOST_COLUMNS = " " * 6, 100
 
 
 def command_line(subcommand: str, script: str) -> str:
@@ -69,14 +63,6 @@ def usage_of(flag: flags.Flag) -> str:
     return f"--{flag.name}={_KINDS.get(flag.flag_type(), 'TEXT')}"
 
 
-_KINDS = {
-    "int": "NUMBER",
-    "float": "NUMBER",
-    "number or auto": "NUMBER|auto",
-    "comma separated list of strings": "A,B,...",
-}
-
-
 def default_of(flag: flags.Flag) -> str:
     """Return a flag's default as text; empty if it has none."""
     value = flag.default
@@ -94,5 +80,5 @@ def _listed(chosen: Iterable[flags.Flag], columns: int) -> str:
         lines.append(f"  {usage_of(flag)}")
         about = flag.help.partition(">: ")[2] if getattr(flag.parser, "enum_values", None) else flag.help
         about = f"{about} (default: {default})" if default else about
-        lines += textwrap.wrap(about, columns, initial_indent=" " * _INDENT, subsequent_indent=" " * _INDENT)
+        lines += textwrap.wrap(about, columns, initial_indent=_INDENT, subsequent_indent=_INDENT)
     return "\n".join(lines)

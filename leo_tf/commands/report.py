@@ -41,7 +41,7 @@ def report(job: EvaluationJob, values: flags.FlagValues) -> None:
 
 def _print_and_save(job: EvaluationJob, about: Mapping[str, Any], output: Path) -> dict[str, Any]:
     """Print the report, write its npz and JSON files, and return the content of the JSON file."""
-    evaluation, (result, baselines, extras) = job.evaluation, job.report
+    evaluation, (result, baselines, text, extras, _) = job.evaluation, job.report
     print(f"{evaluation.title}{result}")
     advice = evaluation.advice(result, job.step, job.folder.latest_step())
     if advice:
@@ -52,10 +52,10 @@ def _print_and_save(job: EvaluationJob, about: Mapping[str, Any], output: Path) 
         about = {**about, "initialization": initialization.record()}
     if baselines:
         print("", *baselines, sep="\n\n")
-    if extras.text:
-        print(f"\n{extras.text}")
+    if text:
+        print(f"\n{text}")
     result.save(output.with_suffix(".npz"))
-    summary = {**about, "versions": versions(), **result.summary(), **extras.summary}
+    summary = {**about, "versions": versions(), **result.summary(), **extras}
     if baselines:
         summary["baselines"] = {each.algorithm: each.summary() for each in baselines}
     write_json(output, summary)
@@ -80,7 +80,7 @@ def _write_events(job: EvaluationJob, split: str, output: Path) -> None:
         with plots.writing_events(events):
             value = float(result.task_scores(shots).mean())
             write_result(job.folder, split, job.problem.measure, value, job.step)
-    for name, figure in job.report.extras.figures.items():
+    for name, figure in job.report.figures.items():
         numbers = beside(output, name)
         plots.save(figure, numbers.with_suffix(".png"), events, numbers.stem, job.step)
         print(f"see {numbers.with_suffix('.png')}")

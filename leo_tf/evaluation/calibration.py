@@ -79,13 +79,12 @@ def tally(logits: Any, labels: Any, bins: int = BINS) -> Tallies:
         return np.bincount(index.ravel(), values.ravel(), tasks * bins).reshape(tasks, bins)
 
     of_label = np.take_along_axis(probabilities, labels, axis=-1)[..., 0]
-    brier = np.mean(np.sum(probabilities**2, axis=-1) - 2 * of_label + 1, axis=1)
     return Tallies(
         queries=in_bins(np.ones_like(confidence)),
         confidence=in_bins(confidence),
         right=in_bins(right),
         loss=-np.take_along_axis(logs, labels, axis=-1)[..., 0].mean(axis=1),
-        brier=brier,
+        brier=np.mean(np.sum(probabilities**2, axis=-1) - 2 * of_label + 1, axis=1),
     )
 
 
@@ -108,14 +107,7 @@ def calibration(tallies: Tallies) -> Calibration:
     )
 
 
-class Fit(NamedTuple):
-    """Result of `fit_temperature`."""
-
-    temperature: float  # from 0.01 to 100; above 1 if the model was overconfident
-    loss: float  # mean negative log-likelihood at this temperature, nats
-
-
-def fit_temperature(logits: Any, labels: Any) -> Fit:
+def fit_temperature(logits: Any, labels: Any) -> tuple[float, float]:
     """Find the temperature T, from 0.01 to 100, that minimises the negative log-likelihood of softmax(logits / T).
 
     Args:
@@ -136,7 +128,7 @@ def fit_temperature(logits: Any, labels: Any) -> Fit:
         return -np.take_along_axis(logs, labels, axis=-1).mean()
 
     found = optimize.minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
-    return Fit(float(np.exp(found.x)), float(found.fun))
+    return float(np.exp(found.x)), float(found.fun)
 
 
 def reliability_diagram(calibration: Calibration, title: str) -> Any:

@@ -78,8 +78,8 @@ def test_fitted_temperature_recovers_the_scale_of_logits():
     logits = 2 * rng.normal(size=(40, 500, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     labels = (probabilities.cumsum(axis=-1) < rng.random((40, 500, 1))).sum(axis=-1)
-    assert fit_temperature(3 * logits, labels).temperature == pytest.approx(3, rel=0.05)
-    assert fit_temperature(logits / 5, labels).temperature == pytest.approx(1 / 5, rel=0.05)
+    assert fit_temperature(3 * logits, labels)[0] == pytest.approx(3, rel=0.05)
+    assert fit_temperature(logits / 5, labels)[0] == pytest.approx(1 / 5, rel=0.05)
 
 
 def test_fitted_temperature_lowers_the_loss_of_a_model(uneven_table):

@@ -3,8 +3,9 @@
 import pytest
 
 from leo_tf.classification.diagnostics import Circumstances, below_baselines
+from leo_tf.config import EpisodeConfig
 
-FINE = Circumstances(64, 1, 1, 5, 5, best_step=5000, last_step=5000)
+FINE = Circumstances(64, EpisodeConfig(), shots=1, ways=5, best_step=5000, last_step=5000)
 NEAREST = {"nearest class mean": 0.6}
 
 

@@ -1,6 +1,6 @@
 """Linear discriminant analysis with the covariance that the meta-training classes share."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,33 +11,25 @@ from leo_tf.data import EmbeddingTable
 from leo_tf.transforms import within_class_scatter
 
 
-class SharedCovariance(NamedTuple):
-    """Eigendecomposition of a covariance matrix."""
-
-    variances: np.ndarray  # [dim] float64
-    directions: np.ndarray  # [dim, dim] float64, in columns
+def shared_covariance(table: EmbeddingTable) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues [dim] and eigenvectors [dim, dim] of the covariance within the classes of a table."""
+    return tuple(np.linalg.eigh(within_class_scatter(table.embeddings, table.class_sizes).covariance))
 
 
-def shared_covariance(table: EmbeddingTable) -> SharedCovariance:
-    """Return the SharedCovariance within the classes of an EmbeddingTable."""
-    covariance = within_class_scatter(table.embeddings, table.class_sizes).covariance
-    return SharedCovariance(*np.linalg.eigh(covariance))
-
-
-def lda(support_x: Any, covariance: SharedCovariance, shrinkage: Any = 0.1) -> LinearClassifier:
+def lda(support_x: Any, covariance: tuple[np.ndarray, np.ndarray], shrinkage: Any = 0.1) -> LinearClassifier:
     """Return the classifier of normal densities with the support means and one covariance.
 
     Its logits are the log densities up to a term that is the same for all classes.
 
     Args:
       support_x: embeddings [tasks, ways, shots, dim].
-      covariance: SharedCovariance.
+      covariance: from `shared_covariance`.
       shrinkage: share of the mean variance that is added to every direction's variance. A number or a scalar tensor.
     """
     shrinkage = positive("shrinkage", shrinkage)
     support_x = tf.convert_to_tensor(support_x)
-    variances = tf.constant(np.maximum(covariance.variances, 0.0))  # rounding makes some of them negative
-    directions = tf.constant(covariance.directions, support_x.dtype)
+    variances = tf.constant(np.maximum(covariance[0], 0.0))  # rounding makes some of them negative
+    directions = tf.constant(covariance[1], support_x.dtype)
     shrunk = tf.cast(variances + shrinkage * tf.reduce_mean(variances), support_x.dtype)
     means = tf.reduce_mean(support_x, axis=2)
     # einsum joins tasks and ways into one matrix; matmul would multiply task by task.

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
@@ -38,10 +38,10 @@ def logistic_regression(support_x: Any, support_y: Any, C: Any = 1.0) -> LinearC
     C = positive("C", C)
     support_x = tf.convert_to_tensor(support_x)
     problem = dual_problem(support_x, support_y)
-    found = minimise(C * problem.gram, problem.targets)
-    count = tf.reduce_sum(tf.cast(found.error > _TOLERANCE, tf.int32))
+    dual, bias, error = _minimise(C * problem.gram, problem.targets)
+    count = tf.reduce_sum(tf.cast(error > _TOLERANCE, tf.int32))
     tf.cond(count > 0, lambda: tf.numpy_function(_warn, [count], tf.int32), lambda: count)
-    return problem.classifier(C * found.dual, found.bias, support_x.dtype)
+    return problem.classifier(C * dual, bias, support_x.dtype)
 
 
 def _warn(count: Any) -> Any:
@@ -49,20 +49,17 @@ def _warn(count: Any) -> Any:
     return count
 
 
-class Minimum(NamedTuple):
-    dual: tf.Tensor  # [tasks, ways, examples]
-    bias: tf.Tensor  # [tasks, ways]
-    error: tf.Tensor  # [tasks], difference of dual and gradient relative to the largest coefficient
-
-
-def minimise(kernel: tf.Tensor, targets: tf.Tensor) -> Minimum:
+def _minimise(kernel: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Minimise cross_entropy(f) + sum_c a_c K a_c / 2 over a and b, where f_c = K a_c + b_c are the logits.
 
-    At the Minimum a = y - softmax(f), so that a sums to zero over classes, and by the bias over examples.
+    There a = y - softmax(f), so that a sums to zero over classes, and by the bias over examples.
 
     Args:
       kernel: K, of examples whose mean is the origin, [tasks, examples, examples] float64.
       targets: indicators y [tasks, ways, examples].
+
+    Returns:
+      a [tasks, ways, examples], b [tasks, ways], and the error of a relative to its largest element [tasks].
 
     References:
       Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 3.5: Newton's step for a multiclass
@@ -78,7 +75,7 @@ def minimise(kernel: tf.Tensor, targets: tf.Tensor) -> Minimum:
 
     dual, bias = tf.zeros_like(targets), tf.zeros_like(targets[..., 0])
     start = tf.constant(0), dual, bias, _error(kernel, targets, dual, bias)
-    return Minimum(*tf.while_loop(unfinished, improve, start)[1:])
+    return tf.while_loop(unfinished, improve, start)[1:]
 
 
 def _logits(kernel: tf.Tensor, dual: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:

@@ -14,8 +14,8 @@ from leo_tf import InputError
 from leo_tf.config import EpisodeConfig, LEOConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.export import export
 from leo_tf.regression import evaluation, figure
-from leo_tf.regression.baselines import evaluate_posterior
 from leo_tf.regression.baselines import evaluation as baseline_evaluation
+from leo_tf.regression.baselines.evaluation import evaluate_posterior
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML
 from leo_tf.regression.results import RegressionResult
@@ -52,7 +52,7 @@ def runs(tmp_path_factory):
 def few(monkeypatch):
     """Fewer ambiguous tasks, no figure: what takes time."""
     monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 10)
-    monkeypatch.setattr(evaluation.RegressionEvaluation, "_figures", lambda *arguments: {})
+    monkeypatch.setattr(evaluation, "find_panels", lambda *_: None)
 
 
 def test_load_returns_the_regression_model_of_the_run(runs):
@@ -150,7 +150,7 @@ def test_the_figure_shows_tasks_of_the_evaluated_split(runs, evaluate_py, monkey
     streams = []
     monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 2)
     choose = figure.choose_panels
-    monkeypatch.setattr(evaluation, "choose_panels", lambda *arguments: streams.append(arguments) or choose(*arguments))
+    monkeypatch.setattr(figure, "choose_panels", lambda *arguments: streams.append(arguments) or choose(*arguments))
     evaluate_py("--num_tasks=10", "--samples=2", "--shots_grid=3", "--split=val", "--seed=1")
     assert streams == [(0.3, leo_tf.randomness.VALIDATION)]
 
@@ -255,4 +255,4 @@ def test_too_little_noise_for_ambiguity_leaves_it_out(evaluate_py, monkeypatch, 
     files, stem = evaluate_py(*FLAGS, "--shots_grid=3", "--seed=5"), "evaluation-test-24tasks-3shot-6samples-seed5"
     assert sorted(files) == [f"{stem}.json", f"{stem}.npz"]
     assert "ambiguity" not in json.loads(files[f"{stem}.json"].read_text())
-    assert "Nothing on ambiguous tasks: Among 1 tasks" in caplog.text and "No figure of sampled" in caplog.text
+    assert "Ambiguous tasks are left out: Among 1 tasks" in caplog.text and "No figure of sampled" in caplog.text

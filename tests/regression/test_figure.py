@@ -53,7 +53,7 @@ def test_figure_shows_truth_points_and_samples(panels):
     # Panel after panel 0 to 3 of the five samples look like sinusoids.
     a, b = rng.uniform(1, 3, (2, 5, 4, 1))
     samples = np.where(np.arange(5)[:, None, None] < np.arange(4)[:, None], a * np.sin(x - b), a * x - b)
-    figure = draw_figure(panels, samples, x, "a title")
+    figure = draw_figure(panels, samples, "a title")
     assert len(figure.axes) == 4 and figure.get_suptitle() == "a title"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         *("true function", "support, with noise", "samples, sinusoid-like", "samples, line-like")

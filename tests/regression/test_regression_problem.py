@@ -16,7 +16,7 @@ from leo_tf.config import EpisodeConfig, LEOConfig, RegressionConfig, RunConfig,
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Validation
 from leo_tf.randomness import VALIDATION
-from leo_tf.regression import figure, problem, scoring
+from leo_tf.regression import figure, metrics, problem
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import draw_tasks
@@ -52,7 +52,7 @@ def trainer(path, config=CONFIG, regression=None, figure=False, **training):
     regression = dataclasses.replace(config.regression, **(regression or {}))
     with pytest.MonkeyPatch.context() as patch:
         if not figure:  # which takes seconds
-            patch.setattr(problem, "_panels", lambda noise: None)
+            patch.setattr(problem, "find_panels", lambda *_: None)
         return Trainer(MetaTraining(dataclasses.replace(config, training=training, regression=regression)), path)
 
 
@@ -87,7 +87,7 @@ def test_the_last_validation_is_that_of_the_protocol(run):
     """Twenty functions of each of the run's validation tasks, of as many shots as in training."""
     tasks = draw_tasks(10, 0, VALIDATION)
     samples = FunctionSampler(run.work.learner, 10, jit=False).functions(*tasks.support(4), 20)
-    expected = scoring.score(samples, tasks.truth)
+    expected = metrics.score(samples, tasks.truth)
     values = {name: float(value) for name, value in rows(run.folder.path)[-1].items() if name.startswith("validation")}
     interval = confidence_interval(expected.squared_error)
     assert values["validation_mse"] == pytest.approx(interval.mean, rel=1e-5)
@@ -219,19 +219,19 @@ def test_more_shots_than_a_validation_task_has_are_refused(tmp_path):
 def test_summary_and_text(tmp_path):
     made = trainer(tmp_path).work.problem
     assert made.summary() == (
-        "sinusoids and lines: 4 support and 5 query points a task, noise of standard deviation 0.3"
+        "sinusoids and lines: 4 support and 5 query points per task, noise of standard deviation 0.3"
     )
     assert (made.text(1.23456), made.text(1.23456, 0.1)) == ("1.2346", "1.2346 +- 0.1000")
 
 
 def test_no_figure_without_noise_or_matplotlib(monkeypatch):
-    assert problem._panels(0.0) is None
-    find = problem.importlib.util.find_spec
+    assert figure.find_panels(0.0, VALIDATION) is None
+    find = figure.importlib.util.find_spec
     monkeypatch.setattr(
-        problem.importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
+        figure.importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
     )
-    assert problem._panels(0.3) is None
-    assert problem._figures(None, None) == {}
+    assert figure.find_panels(0.3, VALIDATION) is None
+    assert figure.sampled_figures(None, None) == {}
 
 
 def test_no_figure_where_noise_is_too_little_for_ambiguity(monkeypatch):
@@ -242,7 +242,7 @@ def test_no_figure_where_noise_is_too_little_for_ambiguity(monkeypatch):
 
     monkeypatch.setattr(figure, "draw_ambiguous", none)
     monkeypatch.setattr(figure, "_CANDIDATES", 4)
-    assert problem._panels(0.01) is None
+    assert figure.find_panels(0.01, VALIDATION) is None
 
 
 def test_the_command_says_that_every_validation_was_nan(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from leo_tf import InputError, LEOConfig, MAMLConfig, randomness
 from leo_tf.config import RegressionConfig
-from leo_tf.regression import sampling, scoring
+from leo_tf.regression import metrics, sampling
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML
 from leo_tf.regression.tasks import draw_tasks, grid
@@ -152,13 +152,13 @@ def test_deterministic_models_give_one_function(make, config, tasks):
 def test_scores_by_hand():
     truth = np.zeros((2, 3))
     samples = np.array([[[1.0, 1, 1], [2, 0, 0]], [[3.0, 1, 1], [-2, 0, 0]]])
-    found = scoring.score(samples, truth)
+    found = metrics.score(samples, truth)
     np.testing.assert_allclose(found.squared_error, [2.0, 0.0])  # of the means (2, 1, 1) and 0
     np.testing.assert_allclose(found.single_squared_error, [(1 + 9 + 4) / 6, 8 / 6])
     np.testing.assert_allclose(found.crps, [(2 - 1 + 1 + 1) / 3, 0.0])
     assert found.coverage.shape == (4, 2) and not np.isnan(found.coverage).any()
     np.testing.assert_array_equal(found.coverage[0], [0.0, 1.0])
-    single = scoring.score(samples[:1], truth)
+    single = metrics.score(samples[:1], truth)
     np.testing.assert_allclose([single.squared_error, single.single_squared_error], [[1, 4 / 3]] * 2)
     np.testing.assert_allclose(single.crps, [1, 2 / 3])
     assert np.isnan(single.coverage).all()

@@ -252,7 +252,7 @@ RUN = RunConfig(
 
 
 def train(path, steps, monkeypatch, **training):
-    monkeypatch.setattr(problem, "_panels", lambda noise: None)  # the figure, which takes seconds
+    monkeypatch.setattr(problem, "find_panels", lambda *_: None)  # the figure, which takes seconds
     config = dataclasses.replace(RUN, training=dataclasses.replace(RUN.training, num_steps_limit=steps, **training))
     made = Trainer(MetaTraining(config), path)
     made.run()

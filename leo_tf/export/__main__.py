@@ -9,11 +9,10 @@ from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import MAX_EXAMPLES, export
-from leo_tf.export.versions import read_description
+from leo_tf.export.versions import LITERT_FILE, read_description
 
 
 def main() -> None:
-    """Define the flags and run."""
     flags.DEFINE_string("checkpoint_path", "runs/leo", "folder of the run")
     flags.DEFINE_string("output", "", "folder of the versions; the SavedModel is written to OUTPUT/VERSION")
     flags.DEFINE_integer("version", 0, "number of the version; 0: one more than the highest")
@@ -44,15 +43,10 @@ def _export() -> int:
         )
     load_tensorflow()
     if values.images or values.support:
-        print(_images_report(_export_images(values)))
-        return 0
-    path = export(
-        values.checkpoint_path,
-        values.output,
-        values.version or None,
-        max_examples=values.max_examples,
-        calibrated=values.calibrated,
-    )
+        path = _export_images(values)
+    else:
+        limits = {"max_examples": values.max_examples, "calibrated": values.calibrated}
+        path = export(values.checkpoint_path, values.output, values.version or None, **limits)
     print(report(path))
     return 0
 
@@ -68,35 +62,27 @@ def _export_images(values: Any) -> Path:
     return export_fitted(classifier, values.output, version, values.litert)
 
 
-def _images_report(path: Path) -> str:
-    from leo_tf.export.image_model import LITERT_FILE
-
-    description = read_description(path)
-    classes, extractor = description.get("classes"), description["extractor"]["name"]
-    model = f"{description['algorithm']} with its feature extractor {extractor}"
-    lines = [f"Exported to {path}: {model}{f', fitted to {len(classes)} classes' if classes else ''}."]
-    if (path / LITERT_FILE).is_file():
-        lines.append(f"  LiteRT model of decoded pixels: {path / LITERT_FILE}")
-    return "\n".join([*lines, *_signature_lines(description)])
-
-
 def report(path: Path) -> str:
     """Return the text that describes the SavedModel in `path`, which was exported from a run."""
     description = read_description(path)
     best, temperature = description["best"], description["temperature"]
+    if "extractor" in description:
+        classes = f", fitted to {len(description['classes'])} classes" if "classes" in description else ""
+        what = f"with its feature extractor {description['extractor']['name']}{classes}"
+    else:
+        scaled = "which it scales to unit length" if description["normalize_embeddings"] else "used as they are"
+        what = f"for {description['embedding_dim']}-dimensional embeddings, {scaled}"
     lines = [
         f"Exported to {path}: {description['algorithm']} at step {best['step']}, validation accuracy "
-        f"{100 * best['validation_accuracy']:.2f} %, for {description['embedding_dim']}-dimensional embeddings, "
-        f"{'which it scales to unit length' if description['normalize_embeddings'] else 'used as they are'}."
+        f"{100 * best['validation_accuracy']:.2f} %, {what}."
     ]
-    lines += [f"  probabilities: calibrated, at temperature {temperature:.3f}"] if temperature != 1 else []
-    return "\n".join([*lines, *_signature_lines(description)])
-
-
-def _signature_lines(description: dict[str, Any]) -> list[str]:
+    if temperature != 1:
+        lines.append(f"  probabilities: calibrated, at temperature {temperature:.3f}")
+    if (path / LITERT_FILE).is_file():
+        lines.append(f"  LiteRT model of decoded pixels: {path / LITERT_FILE}")
     signatures = description["signatures"]
     names = ("serving_default", "adapt", "predict", "embed")
-    return [f"  {name}: {signatures[name]}" for name in names if name in signatures]
+    return "\n".join([*lines, *(f"  {name}: {signatures[name]}" for name in names if name in signatures)])
 
 
 if __name__ == "__main__":

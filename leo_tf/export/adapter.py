@@ -35,14 +35,9 @@ _lock = threading.RLock()  # threads that start together wait for one copy
 
 
 def load_adapter(model: Any) -> Adapter:
-    """Return the Adapter of a model; cached, as long as the weights on disk stay the same.
+    """Return the Adapter of a learner, or of the folder of a run, a SavedModel or SavedModel versions.
 
-    Args:
-      model: a LEO or ProtoLEO that was trained on embeddings of unit length; or the folder of a run, of a SavedModel,
-        or of SavedModel versions, the highest of which is loaded.
-
-    Raises:
-      InputError: the folder holds none of these, or a SavedModel of something else.
+    It is cached as long as the weights on disk stay the same.
     """
     with _lock:
         if isinstance(model, MetaLearner):
@@ -98,21 +93,17 @@ def _of_saved_model(path: Path) -> Adapter:
 
 
 def read_preparation(path: Path) -> tuple[bool, float, FittedTransform | None]:
-    """Return an exported model's (normalize, temperature, transform), as in Adapter.
-
-    Raises:
-      InputError: the description beside the SavedModel is missing or corrupt.
-    """
+    """Return an exported model's (normalize, temperature, transform), as in Adapter."""
     description = read_description(path)
-    normalize, has_transform = (description.get(name) for name in ("normalize_embeddings", "has_transform"))
-    temperature = description.get("temperature")
+    names = ("normalize_embeddings", "has_transform", "temperature")
+    normalize, has_transform, temperature = (description.get(name) for name in names)
     if not isinstance(normalize, bool) or not isinstance(has_transform, bool) or not _is_temperature(temperature):
         raise InputError(
             f"The description of the SavedModel in {path} has normalize_embeddings {normalize!r:.80}, has_transform "
             f"{has_transform!r:.80} and temperature {temperature!r:.80}; expected what leo_tf.export wrote. Export the "
             "model again."
         )
-    return normalize, float(temperature), FittedTransform(*read_transform(path)) if has_transform else None
+    return normalize, float(temperature), read_transform(path) if has_transform else None
 
 
 def _is_temperature(value: Any) -> TypeGuard[float]:
@@ -120,7 +111,7 @@ def _is_temperature(value: Any) -> TypeGuard[float]:
 
 
 def _adapter(model: Any, normalize: bool) -> Adapter:
-    function, specs = Signatures(model, normalize).functions["adapt"]
+    function, specs = Signatures(model, normalize, max_examples=0).functions["adapt"]
     adapt = tf.function(function, input_signature=specs, autograph=False)
     return Adapter(model.embedding_dim, adapt, normalize, 1.0, _transform_of(model))
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from leo_tf.errors import InputError, require_package
-from leo_tf.export.fitted_classifier import FittedClassifier, fit
+from leo_tf.export.fitted_classifier import fit
 
 require_package("sklearn", "FewShotClassifier")
 from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
@@ -77,33 +77,18 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         adapter = self._adapter()
-        if X.shape[1] != adapter.embedding_dim:
-            raise InputError(
-                f"X has {X.shape[1]} features; the model expects {adapter.embedding_dim}. Fit on embeddings of the "
-                "feature extractor that it was trained with."
-            )
-        classes, labels = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise InputError(
-                f"y has only one class, {str(classes[0])!r}; expected at least two. Add labelled examples of another "
-                "class."
-            )
-        self.classifier_: FittedClassifier = fit(adapter, X, labels, self._temperature(adapter))
-        self.classes_ = classes
+        self.classifier_, self.classes_ = fit(adapter, X, y, self._temperature(adapter))
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities [examples, ways] of `classes_` for embeddings [examples, dim]."""
-        scores = self._scores(X)
-        return special.softmax(scores / self.classifier_.temperature, axis=1)
+        return special.softmax(self._scores(X) / self.classifier_.temperature, axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class [examples] of embeddings [examples, dim]."""
-        scores = self._scores(X)
-        return self.classes_[scores.argmax(axis=1)]
+        return self.classes_[self._scores(X).argmax(axis=1)]
 
     def _scores(self, X: Any) -> np.ndarray:
-        """Return the logits [examples, ways] of embeddings [examples, dim]."""
         check_is_fitted(self)
         return self.classifier_.scores(validate_data(self, X, dtype=np.float32, reset=False))
 

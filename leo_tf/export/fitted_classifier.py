@@ -1,6 +1,6 @@
 """Classifiers adapted to one task, which predict in NumPy: without TensorFlow."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,26 +31,30 @@ class FittedClassifier(NamedTuple):
         return scores + self.weights[:, dim] if self.weights.shape[1] > dim else scores
 
 
-def fit(adapter: "Adapter", embeddings: np.ndarray, labels: np.ndarray, temperature: float) -> FittedClassifier:
-    """Adapt to labelled embeddings.
-
-    Args:
-      adapter: Adapter of the model.
-      embeddings: float32 [examples, dim].
-      labels: int [examples], 0..ways-1, each at least once.
-      temperature: of the classifier.
-
-    Raises:
-      InputError: more examples than a SavedModel accepts.
-    """
+def fit(
+    adapter: "Adapter", embeddings: np.ndarray, labels: Any, temperature: float
+) -> tuple[FittedClassifier, np.ndarray]:
+    """Adapt to embeddings float32 [examples, dim] with any labels [examples]; return the classifier and its classes."""
     import tensorflow as tf
 
     from leo_tf.export.validation import reason_of
 
+    classes, numbers = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"Got examples of {len(classes)} class{'es' * (not len(classes))}; expected at least two. Add labelled "
+            "examples of another class."
+        )
+    if embeddings.shape[1] != adapter.embedding_dim:
+        raise InputError(
+            f"Got embeddings of {embeddings.shape[1]} dimensions; the model expects {adapter.embedding_dim}. Use the "
+            "feature extractor that it was trained with."
+        )
     try:
         adapted = adapter.adapt(
-            support_x=tf.constant(embeddings[np.newaxis]), support_y=tf.constant(labels[np.newaxis], tf.int32)
+            support_x=tf.constant(embeddings[np.newaxis]), support_y=tf.constant(numbers[np.newaxis], tf.int32)
         )
     except tf.errors.InvalidArgumentError as error:
         raise InputError(reason_of(error)) from None
-    return FittedClassifier(adapted["classifier"].numpy()[0], adapter.normalize, adapter.transform, temperature)
+    weights = adapted["classifier"].numpy()[0]
+    return FittedClassifier(weights, adapter.normalize, adapter.transform, temperature), classes

@@ -78,19 +78,10 @@ class ImageFewShotClassifier:
         images, labels = _as_list(images), np.asarray(labels)
         if labels.ndim != 1 or len(labels) != len(images):
             raise InputError(f"Got {len(images)} images, labels of shape {labels.shape}; expected one label per image.")
-        classes, numbers = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise InputError(f"Got images of {len(classes)} class{'es' * (not len(classes))}; expected at least 2.")
         embeddings = self.embed(images)
         from leo_tf.export.adapter import load_adapter
 
-        adapter = load_adapter(self.folder.path)
-        if adapter.embedding_dim != embeddings.shape[1]:
-            raise InputError(
-                f"The extractor in {self.folder.path} gives {embeddings.shape[1]} dimensions, but its model was "
-                f"trained on {adapter.embedding_dim}. Restore the run's own files."
-            )
-        self._fitted, self.classes_ = fit(adapter, embeddings, numbers, self.temperature), classes
+        self._fitted, self.classes_ = fit(load_adapter(self.folder.path), embeddings, labels, self.temperature)
         return self
 
     def fit_folder(self, folder: str | Path) -> "ImageFewShotClassifier":
@@ -119,7 +110,7 @@ class ImageFewShotClassifier:
         parts = [np.zeros((0, extractor.dim), np.float32)]
         for first in range(0, len(images), _BATCH):  # only one batch is in memory
             squares = [self._square(first + i, image) for i, image in enumerate(images[first : first + _BATCH])]
-            parts.append(extractor.embed_squares(squares))
+            parts.append(extractor(np.stack(squares)))
         return np.concatenate(parts)
 
     def save(self, folder: str | Path) -> None:
@@ -141,7 +132,9 @@ class ImageFewShotClassifier:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
         if self._fitted is not None:
-            self._write_fitted(folder)
+            fields = self._fitted._asdict()
+            mean, matrix = fields.pop("transform") or (np.zeros(0), np.zeros((0, 0)))
+            npz.write(folder / _FITTED, classes=self.classes_, mean=mean, matrix=matrix, **fields)
 
     @property
     def temperature(self) -> float:
@@ -150,11 +143,7 @@ class ImageFewShotClassifier:
 
     @property
     def fitted(self) -> FittedClassifier:
-        """The adapted classifier.
-
-        Raises:
-          InputError: before `fit`.
-        """
+        """The adapted classifier; InputError before `fit`."""
         if self._fitted is None:
             raise InputError("The classifier is not fitted; call fit or fit_folder with a few labelled images first.")
         return self._fitted
@@ -172,7 +161,8 @@ class ImageFewShotClassifier:
         from leo_tf.features.images.pixels import UnreadableError
 
         try:
-            return self.extractor.loader.square(_content(image))
+            content = Path(image).expanduser().read_bytes() if isinstance(image, str | Path) else image
+            return self.extractor.loader.square(content)
         except (UnreadableError, OSError) as error:
             name = image if isinstance(image, str | Path) else f"image {number}"
             raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
@@ -180,11 +170,6 @@ class ImageFewShotClassifier:
     def _scores(self, images: Any) -> np.ndarray:
         fitted = self.fitted  # before the work of embedding
         return fitted.scores(self.embed(images))
-
-    def _write_fitted(self, folder: Path) -> None:
-        fields = self.fitted._asdict()
-        mean, matrix = fields.pop("transform") or (np.zeros(0), np.zeros((0, 0)))
-        npz.write(folder / _FITTED, classes=self.classes_, mean=mean, matrix=matrix, **fields)
 
     def _read_fitted(self) -> None:
         expected = {"classes": ("Uiufb", 1), "weights": ("f", 2), "normalize": ("b", 0), "temperature": ("f", 0)}
@@ -198,8 +183,3 @@ def _as_list(images: Any) -> Sequence[Any]:
     if isinstance(images, str | Path) or hasattr(images, "getexif"):
         return [images]
     return list(images)
-
-
-def _content(image: Any) -> Any:
-    """Return what `Loader.square` takes: the content of a path, or the image itself."""
-    return Path(image).expanduser().read_bytes() if isinstance(image, str | Path) else image

@@ -5,11 +5,9 @@ from typing import Any
 
 from leo_tf.errors import InputError, first_line
 from leo_tf.export.image_classifier import ImageFewShotClassifier
-from leo_tf.export.saved_model import MAX_EXAMPLES, load_source, require_max_examples, write_functions
-from leo_tf.export.versions import EXTRA, require_new_version, write_version
+from leo_tf.export.saved_model import MAX_EXAMPLES, load_source, write_functions
+from leo_tf.export.versions import LITERT_FILE, require_new_version, write_version
 from leo_tf.files import write_bytes
-
-LITERT_FILE = EXTRA / "model.tflite"
 
 
 def export_images(
@@ -21,18 +19,10 @@ def export_images(
 ) -> Path:
     """Write `output/<version>/`, a SavedModel of a run with its extractor: support images, labels and query images in.
 
-    Args:
-      run: folder of a run on embeddings by `leo_tf.features.extract`, or of a saved ImageFewShotClassifier.
-      output, version, max_examples, calibrated: as for `export`.
-
-    Returns:
-      Folder of the version.
-
-    Raises:
-      InputError: as `export`, or the run has no extractor.
+    `run` is the folder of a run on embeddings by `leo_tf.features.extract`, or of a saved ImageFewShotClassifier; the
+    others are as for `export`.
     """
-    output = require_new_version(output, version)
-    require_max_examples(max_examples)
+    output = require_new_version(output, version, max_examples)
     classifier = ImageFewShotClassifier(run, calibrated)
     temperature, extractor = classifier.temperature, classifier.extractor
     source = load_source(classifier.folder.path)
@@ -44,7 +34,7 @@ def export_images(
     def write(folder: Path) -> None:
         write_functions(functions, [source.model, extractor.model], folder)
 
-    return write_version(output, version, write, source.description | details | _about(extractor))
+    return write_version(output, version, write, source.description | details | extractor.description())
 
 
 def export_fitted(
@@ -52,17 +42,8 @@ def export_fitted(
 ) -> Path:
     """Write `output/<version>/`, a SavedModel of a fitted classifier: encoded images in, classes out.
 
-    Args:
-      classifier: ImageFewShotClassifier, fitted.
-      output, version: as for `export`.
-      litert: also write assets.extra/model.tflite for LiteRT. It takes squares of pixels, uint8 [1, side, side,
-        channels], resized as the extractor does, and returns probabilities [1, ways].
-
-    Returns:
-      Folder of the version.
-
-    Raises:
-      InputError: as `export`; the classifier is not fitted; or LiteRT's converter does not support the extractor.
+    With `litert` there is also assets.extra/model.tflite. It takes squares of pixels, uint8 [1, side, side, channels],
+    resized as the extractor does, and returns probabilities [1, ways].
     """
     output = require_new_version(output, version)
     fitted, classes, extractor = classifier.fitted, classifier.classes_, classifier.extractor
@@ -78,7 +59,7 @@ def export_fitted(
         if litert:
             write_bytes(folder / LITERT_FILE, _litert_of(signatures, extractor))
 
-    return write_version(output, version, write, description | details | _about(extractor))
+    return write_version(output, version, write, description | details | extractor.description())
 
 
 def _litert_of(signatures: Any, extractor: Any) -> bytes:
@@ -103,11 +84,3 @@ def _litert_of(signatures: Any, extractor: Any) -> bytes:
             "export without litert.",
             "litert",
         ) from None
-
-
-def _about(extractor: Any) -> dict[str, Any]:
-    return {
-        "extractor": extractor.about,
-        "preprocessing": extractor.preprocessing.to_json(),
-        "views": extractor.views,
-    }

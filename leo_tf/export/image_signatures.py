@@ -34,17 +34,9 @@ FITTED_DOCUMENTATION = {
 
 
 class ImageSignatures:
-    """Functions of a model on encoded images, with the specifications of their inputs; a request has one task.
+    """`Signatures` of encoded images; a request has one task, its tensors are as in DOCUMENTATION."""
 
-    Args:
-      model: an exportable learner.
-      extractor: Extractor.
-      normalize, max_examples, temperature: as for Signatures.
-    """
-
-    def __init__(
-        self, model: Any, extractor: Any, normalize: bool, max_examples: int = 0, temperature: float = 1.0
-    ) -> None:
+    def __init__(self, model: Any, extractor: Any, normalize: bool, max_examples: int, temperature: float) -> None:
         self._of_embeddings = Signatures(model, normalize, max_examples, temperature)
         self._extractor = extractor
         support_images = tf.TensorSpec([None], tf.string, "support_images")
@@ -59,37 +51,23 @@ class ImageSignatures:
         }
 
     def serve(self, support_images: tf.Tensor, support_y: tf.Tensor, query_images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Adapt and predict; tensors as in DOCUMENTATION."""
         classifier = self.adapt(support_images, support_y)["classifier"]
         return {**self.predict(classifier, query_images), "classifier": classifier}
 
     def adapt(self, support_images: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return {"classifier"} of a support set."""
         support_x = self.embed(support_images)["embeddings"]
         return _first_task(self._of_embeddings.adapt(support_x[tf.newaxis], support_y[tf.newaxis]))
 
     def predict(self, classifier: tf.Tensor, query_images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return {"probabilities", "predicted_label"} of queries, with a classifier from `adapt`."""
         query_x = self.embed(query_images)["embeddings"]
         return _first_task(self._of_embeddings.predict(classifier[tf.newaxis], query_x[tf.newaxis]))
 
     def embed(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return {"embeddings"} of encoded images."""
         return {"embeddings": self._extractor.embed(squares_of(images, self._extractor.preprocessing))}
 
 
 class FittedSignatures:
-    """Function of a classifier that is already fitted to its classes.
-
-    Args:
-      extractor: Extractor.
-      fitted: FittedClassifier.
-      classes: names of the classes, in the order of its weights.
-
-    Attributes:
-      functions: as of Signatures.
-      layers: the Keras layers whose variables the function uses.
-    """
+    """Function of a classifier that is already fitted to its classes; `layers` have the variables that it uses."""
 
     def __init__(self, extractor: Any, fitted: FittedClassifier, classes: Sequence[object]) -> None:
         self._extractor, self._fitted = extractor, fitted
@@ -103,7 +81,7 @@ class FittedSignatures:
         self.functions = {"serving_default": (self.serve, [tf.TensorSpec([None], tf.string, "images")])}
 
     def serve(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return probabilities and names; tensors as in FITTED_DOCUMENTATION."""
+        """Classify encoded images; tensors as in FITTED_DOCUMENTATION."""
         probabilities = self.of_squares(squares_of(images, self._extractor.preprocessing))
         names = tf.constant(self._classes)
         best = tf.argmax(probabilities, axis=-1)

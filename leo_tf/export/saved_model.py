@@ -12,6 +12,7 @@ from leo_tf.files import npz
 from leo_tf.files.reports import versions
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
+from leo_tf.transforms import FittedTransform
 
 MAX_EXAMPLES = 2000  # in one task; adapting to them takes two seconds on two cores
 _TRANSFORM = EXTRA / "transform.npz"
@@ -55,8 +56,7 @@ def export(
       >>> leo_tf.export.export(leo_tf.LEO(leo_tf.LEOConfig(num_latents=4), embedding_dim=8, seed=0), "served/leo")
       PosixPath('served/leo/1')
     """
-    output = require_new_version(output, version)
-    require_max_examples(max_examples)
+    output = require_new_version(output, version, max_examples)
     temperature = _temperature_of(model) if calibrated else 1.0
     source = load_source(model, normalize)
     from leo_tf.export.signatures import DOCUMENTATION, Signatures
@@ -76,14 +76,6 @@ def export(
             npz.write(folder / _TRANSFORM, **plain.feature_transform.fitted._asdict())
 
     return write_version(output, version, write, source.description | details)
-
-
-def require_max_examples(max_examples: int) -> None:
-    """Raise InputError if `max_examples` is not a limit."""
-    if max_examples < 0:
-        raise InputError(
-            f"max_examples={max_examples} was given; expected a whole number of at least 0.", "max_examples"
-        )
 
 
 def require_exportable(model: Any) -> None:
@@ -118,15 +110,10 @@ def load_source(model: Any, normalize: bool | None = None) -> Source:
     return Source(loaded, normalize, _description(loaded, normalize) | of_run)
 
 
-def read_transform(path: Path) -> tuple[Any, Any]:
-    """Return mean [dim] and matrix [dim, dim] of the transform of an exported model, NumPy arrays.
-
-    Raises:
-      InputError: the file is missing or corrupt.
-    """
+def read_transform(path: Path) -> FittedTransform:
+    """Return the transform of an exported model."""
     what = "the transform that leo_tf.export writes beside a SavedModel"
-    fields = npz.read(path / _TRANSFORM, what, mean=("f", 1), matrix=("f", 2))
-    return fields["mean"], fields["matrix"]
+    return FittedTransform(**npz.read(path / _TRANSFORM, what, mean=("f", 1), matrix=("f", 2)))
 
 
 def copy_of(model: Any) -> Any:
@@ -139,13 +126,7 @@ def copy_of(model: Any) -> Any:
 def write_functions(
     functions: Mapping[str, tuple[Callable, Sequence[Any]]], layers: Sequence[Any], folder: Path
 ) -> None:
-    """Write a SavedModel.
-
-    Args:
-      functions: {signature: (function, its TensorSpecs)}.
-      layers: Keras models and layers that have the functions' variables.
-      folder: to write into.
-    """
+    """Write a SavedModel of {signature: (function, its TensorSpecs)}; `layers` have the functions' variables."""
     import keras
 
     archive = keras.export.ExportArchive()

@@ -28,13 +28,9 @@ def unit_length(embeddings: tf.Tensor) -> tf.Tensor:
 
 
 class Signatures:
-    """Functions of a model on raw embeddings, with the specifications of their inputs.
+    """Functions of an exportable learner on raw embeddings, with the specifications of their inputs.
 
-    Args:
-      model: an exportable learner.
-      normalize: whether embeddings are scaled to unit length first, as those of training were.
-      max_examples: maximum number of support examples per request, in all of its tasks; 0 for no limit.
-      temperature: divides the logits of the probabilities; 1 for uncalibrated ones.
+    With `normalize`, embeddings are scaled to unit length first; the other arguments are as for `export`.
     """
 
     def __init__(self, model: Any, normalize: bool, max_examples: int = 0, temperature: float = 1.0) -> None:

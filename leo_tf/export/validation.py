@@ -1,7 +1,6 @@
 """Validation of requests inside the graph, so that a server answers an invalid one with the reason.
 
-Each function returns its tensors unchanged, but with control dependencies on the checks: whatever is computed from
-them runs after the checks, in every runtime.
+Whatever is computed from the tensors that a function returns runs after its checks, in every runtime.
 """
 
 import re
@@ -9,43 +8,35 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from leo_tf.features.images.decoding import require
+
 
 def checked_support(
     support_x: tf.Tensor, support_y: tf.Tensor, dim: int, max_examples: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Check a support set.
+    """Check a support set; return it and its number of ways, one more than the highest label.
 
-    Args:
-      support_x: [tasks, examples, dim].
-      support_y: [tasks, examples] int32.
-      dim: dimensions of the model's embeddings.
-      max_examples: maximum number of examples in all tasks; 0 for no limit.
-
-    Returns:
-      (support_x, support_y, ways): ways is a scalar, one more than the highest label.
-
-    Raises:
-      tf.errors.InvalidArgumentError: when run, if the shapes do not match, there are no or too many examples, a label
-        is negative, a class of a task has no example, or a number is not finite.
+    support_x is [tasks, examples, dim], support_y int32 [tasks, examples]; max_examples counts those of all tasks, 0
+    is no limit.
     """
     shape, labels_shape = tf.shape(support_x), tf.shape(support_y)
     passed = _of_dim(support_x, "support_x", dim)
     if max_examples:
-        passed = _require(
+        passed = require(
             passed,
             tf.size(support_y) <= max_examples,
             f"The support has more than {max_examples} examples; expected fewer: the time grows with their square. "
             "Send fewer tasks or examples, or export with a larger max_examples. Received support_y of shape:",
             labels_shape,
         )
-    passed = _require(
+    passed = require(
         passed,
         tf.reduce_all(tf.equal(shape[:2], labels_shape)),
         "support_x and support_y do not match; expected shapes [tasks, examples, dim] and [tasks, examples], received:",
         shape,
         labels_shape,
     )
-    passed = _require(
+    passed = require(
         passed,
         tf.size(support_y) > 0,
         "The support is empty; expected at least one task and one example, received support_y of shape:",
@@ -53,11 +44,11 @@ def checked_support(
     )
     with tf.control_dependencies(passed):
         lowest, highest = tf.reduce_min(support_y), tf.reduce_max(support_y)
-    passed = _require(
+    passed = require(
         passed, lowest >= 0, "support_y holds a negative label; expected labels 0..ways-1, received the label:", lowest
     )
     # Before anything of size `ways` is created: a stray label of a billion must not exhaust the server's memory.
-    passed = _require(
+    passed = require(
         passed,
         highest < shape[1],
         "support_y names more classes than a task has examples; expected labels 0..ways-1, each at least once in "
@@ -68,7 +59,7 @@ def checked_support(
     with tf.control_dependencies(passed):
         ways = highest + 1
         absent = tf.equal(tf.reduce_sum(tf.one_hot(support_y, ways, axis=1, dtype=tf.int32), axis=2), 0)
-    passed = _require(
+    passed = require(
         passed,
         tf.logical_not(tf.reduce_any(absent)),
         "A class has no support example; expected every label 0..ways-1 at least once in every task. Received ways, "
@@ -81,7 +72,7 @@ def checked_support(
 
 def checked_query(query_x: tf.Tensor, tasks: tf.Tensor, other: str, dim: int) -> tf.Tensor:
     """Check queries [tasks, queries, dim] and return them; `tasks` is the number of tasks of the input `other`."""
-    same = _require(
+    same = require(
         _of_dim(query_x, "query_x", dim),
         tf.equal(tf.shape(query_x)[0], tasks),
         f"query_x and {other} differ in tasks, their first axis; expected the same number, received of query_x and "
@@ -95,7 +86,7 @@ def checked_query(query_x: tf.Tensor, tasks: tf.Tensor, other: str, dim: int) ->
 
 def checked_classifier(classifier: tf.Tensor, dim: int) -> tf.Tensor:
     """Check a classifier [tasks, ways, dim] and return it."""
-    some = _require(
+    some = require(
         _of_dim(classifier, "classifier", dim),
         tf.shape(classifier)[1] > 0,
         "classifier has no classes; expected [tasks, ways, dim] as `adapt` returns it, received shape:",
@@ -113,7 +104,7 @@ def reason_of(error: Exception) -> str:
 
 def _of_dim(tensor: tf.Tensor, name: str, dim: int) -> list[tf.Operation]:
     """Check a tensor's last axis, because not every runtime compares inputs with the signature."""
-    return _require(
+    return require(
         [],
         tf.equal(tf.shape(tensor)[-1], dim),
         f"{name} has another dimension than the model's; expected [..., {dim}], received shape:",
@@ -123,20 +114,12 @@ def _of_dim(tensor: tf.Tensor, name: str, dim: int) -> list[tf.Operation]:
 
 def _finite(tensor: tf.Tensor, name: str) -> tf.Operation:
     bad = tf.logical_not(tf.math.is_finite(tensor))
-    return _require(
+    return require(
         [],
         tf.logical_not(tf.reduce_any(bad)),
         f"{name} holds NaN or infinity; expected finite numbers, received the first at [task, row, dimension]:",
         tf.where(bad)[:1],
     )[0]
-
-
-def _require(
-    before: Sequence[tf.Operation], condition: tf.Tensor, message: str, *received: tf.Tensor
-) -> list[tf.Operation]:
-    """Return a list of one operation, the check, which runs after those of `before`."""
-    with tf.control_dependencies(before):
-        return [tf.debugging.Assert(condition, [message, *received])]
 
 
 def _after(checks: Sequence[tf.Operation], *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -11,15 +11,16 @@ from leo_tf.errors import InputError
 from leo_tf.files import expanded, read_json
 
 EXTRA = Path("assets.extra")  # a folder that TensorFlow Serving leaves to the user
+LITERT_FILE = EXTRA / "model.tflite"
 _DESCRIPTION = EXTRA / "leo.json"
 
 
-def require_new_version(output: str | Path, version: int | None) -> Path:
-    """Return the folder of the versions.
-
-    Raises:
-      InputError: the version is not a positive number, or exists.
-    """
+def require_new_version(output: str | Path, version: int | None, max_examples: int = 0) -> Path:
+    """Return the folder of the versions; refuse a version that exists, and impossible numbers."""
+    if max_examples < 0:
+        raise InputError(
+            f"max_examples={max_examples} was given; expected a whole number of at least 0.", "max_examples"
+        )
     output = expanded(output)
     if version is not None and version < 1:
         raise InputError(f"Version {version} was given; expected a whole number of at least 1.", "version")
@@ -33,19 +34,10 @@ def require_new_version(output: str | Path, version: int | None) -> Path:
 def write_version(
     output: Path, version: int | None, write: Callable[[Path], None], description: Mapping[str, Any]
 ) -> Path:
-    """Write a version and its description, completely or not at all.
+    """Write a version and its description, completely or not at all; return its folder.
 
-    Args:
-      output: folder of the versions.
-      version: number; None for the next one.
-      write: function that writes the SavedModel into a folder.
-      description: content of the JSON file beside the SavedModel.
-
-    Returns:
-      Folder of the version.
-
-    Raises:
-      InputError: it cannot be written.
+    `output` is the folder of the versions, `version` a number or None for the next one, and `write` writes the
+    SavedModel into a folder.
     """
     import tensorflow as tf
 

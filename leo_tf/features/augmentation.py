@@ -1,7 +1,4 @@
-"""Augmentation of image batches as a pure function of random numbers, one row per image.
-
-It maps squares of pixels to crops of pixels, float32 in 0..255, which are normalised afterwards.
-"""
+"""Augmentation of image batches as a pure function of random numbers, one row per image."""
 
 import math
 
@@ -26,16 +23,9 @@ def draw(seed: int | tf.Tensor, first_example: int | tf.Tensor, num_examples: in
 
 
 def augment(squares: tf.Tensor, kind: str, size: int, draws: tf.Tensor | None) -> tf.Tensor:
-    """Augment a batch.
+    """Augment uint8 [n, side, side, channels] to float32 [n, size, size, channels] in 0..255.
 
-    Args:
-      squares: uint8 [n, side, side, channels].
-      kind: "photo", "drawing", or "none" for the centre crop.
-      size: side of the result.
-      draws: [n, 24] uniform in [0, 1), from `draw`; None with "none".
-
-    Returns:
-      float32 [n, size, size, channels] in 0..255.
+    `kind` is "photo", "drawing", or "none" for the centre crop, without draws.
     """
     pixels = tf.cast(squares, tf.float32)
     if kind == "none":

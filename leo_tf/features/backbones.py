@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,16 +19,6 @@ from leo_tf.runs.run_dir import RunDirectory
 _SIZES = {"Xception": 299, "InceptionV3": 299, "InceptionResNetV2": 299, "NASNetLarge": 331}  # the others: 224
 
 
-class _Backbone(NamedTuple):
-    """A network as others made it, and the pixels that it expects."""
-
-    model: keras.Model
-    about: dict[str, Any]
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    color: str = "rgb"
-
-
 def make_extractor(
     source: str | Path,
     layer: str = "",
@@ -38,19 +28,10 @@ def make_extractor(
     image_size: int = 0,
     resize_size: int = 0,
 ) -> Extractor:
-    """Make an Extractor.
+    """Make an Extractor; arguments as in ExtractConfig.
 
-    Args:
-      source: folder of a pre-training run, of an extractor, or of a run that has one; name in keras.applications; path
-        of a .keras file or of a SavedModel.
-      layer: name of a layer; by default the middle of the last group of a pre-training run, and the output of others.
-      views: "center", "multiview" or "drawing"; see `Preprocessing.views`.
-      weights: of keras.applications: "imagenet", "none" for untrained ones, or a path.
-      pixels: of a file: the pixels that it expects, a key of PIXEL_SCALES.
-      image_size, resize_size: of keras.applications and files; by default the model's own size, and 1.15 times it.
-
-    Raises:
-      InputError: the source or layer does not exist, or weights cannot be downloaded.
+    The source may also be the folder of an extractor, or of a run that has one. The default layer is the middle of the
+    last group of a pre-training run, and the output of other networks.
     """
     path = expanded(source)
     if (path / "config.json").is_file() and not (path / "extractor").is_dir():
@@ -65,27 +46,28 @@ def make_extractor(
             return Extractor(stored.model, stored.preprocessing, stored.about, views)
     if path.exists():
         model = load_keras(path) if path.is_file() else _load_saved_model(path)
-        backbone = _Backbone(model, {"name": path.name, "trained_on": None}, *PIXEL_SCALES[pixels])
+        about: dict[str, Any] = {"name": path.name, "trained_on": None}
+        (mean, scale), color = PIXEL_SCALES[pixels], "rgb"
     elif hasattr(keras.applications, str(source)):
-        backbone = _application(str(source), weights, image_size or _SIZES.get(str(source), 224), layer)
+        size = image_size or _SIZES.get(str(source), 224)
+        model, about, (mean, scale, color) = _application(str(source), weights, size, layer)
     else:
         raise InputError(
             f"extractor={source} is not a pre-training run, a .keras file, a SavedModel or a name in "
             "keras.applications, as ResNet50.",
             "extractor",
         )
-    model, about, mean, scale, color = backbone
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] not in (3, 1):
         raise InputError(
             f"{source} takes {[tuple(each.shape) for each in model.inputs]}; expected one input of images, [n, height, "
             "width, 3]."
         )
-    size = image_size or model.inputs[0].shape[1]
-    if size is None:
+    side = image_size or model.inputs[0].shape[1]
+    if side is None:
         raise InputError("The extractor takes images of any size; give image_size.", "image_size")
     if model.inputs[0].shape[-1] == 1:
         color, mean, scale = "grey", mean[:1], scale[:1]
-    preprocessing = Preprocessing(resize_size or round(size * 1.15), size, color, mean, scale)
+    preprocessing = Preprocessing(resize_size or round(side * 1.15), side, color, mean, scale)
     return _cut(model, layer, preprocessing, about, views)
 
 
@@ -139,8 +121,8 @@ def _from_run(path: Path, layer: str, views: str) -> Extractor:
     return _cut(plain, layer or default_layer(network), preprocessing_of(config.images), about, views)
 
 
-def _application(name: str, weights: str, size: int, layer: str) -> _Backbone:
-    """Build a model of keras.applications, with its own preprocessing, which is affine for all of them."""
+def _application(name: str, weights: str, size: int, layer: str) -> tuple[keras.Model, dict[str, Any], tuple]:
+    """Return a model of keras.applications, a description, and its own preprocessing, affine for all of them."""
     about: dict[str, Any] = {"name": f"keras.applications {name}", "weights": weights}
     about["trained_on"] = [] if weights == "none" else None
     if weights == "imagenet":
@@ -162,19 +144,18 @@ def _application(name: str, weights: str, size: int, layer: str) -> _Backbone:
     module = next(
         part for part in vars(keras.applications).values() if hasattr(part, "preprocess_input") and hasattr(part, name)
     )
-    return _Backbone(model, about, *affine_preprocessing(module.preprocess_input))
+    return model, about, affine_preprocessing(module.preprocess_input)
 
 
 def affine_preprocessing(preprocess: Callable) -> tuple[tuple[float, ...], tuple[float, ...], str]:
     """Return mean, scale and colour order of a function that is affine in the colours, found by calling it."""
-    white = 255.0
 
     def output(red: float, green: float, blue: float) -> np.ndarray:
         pixel = np.array([red, green, blue], np.float32).reshape(1, 1, 1, 3)
         return np.asarray(preprocess(pixel), np.float64).ravel()
 
     zero = output(0, 0, 0)
-    slopes = (np.stack([output(*row) for row in np.eye(3) * white]) - zero) / white  # [colour in, channel out]
+    slopes = (np.stack([output(*row) for row in np.eye(3) * 255.0]) - zero) / 255.0  # [colour in, channel out]
     color = "rgb" if np.abs(np.diag(slopes)).min() > 0 else "bgr"
     slope = np.diag(slopes if color == "rgb" else slopes[::-1])
     return tuple((-zero / slope).round(4).tolist()), tuple((1 / slope).round(4).tolist()), color

@@ -1,14 +1,11 @@
-"""Networks that turn images into embeddings, with their preprocessing and what is known of their training.
-
-An extractor is kept in a folder of two files, extractor.keras and extractor.json, which training copies into the run.
-"""
+"""Networks that turn images into embeddings, with their preprocessing and what is known of their training."""
 
 import hashlib
 import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +21,9 @@ from leo_tf.files import replace_file, write_json, writing
 
 
 class Extractor:
-    """A network that makes embeddings of square images.
+    """A network that makes embeddings [n, dim] of normalised images [n, size, size, channels].
 
-    Args:
-      model: keras.Model, normalised images [n, size, size, channels] -> embeddings [n, dim].
-      preprocessing: Preprocessing.
-      about: dict for JSON: name, layer, weights_sha256, trained_on (list of classes, None if unknown).
-      views: "center", "multiview" or "drawing"; see `Preprocessing.views`.
+    `about` is for JSON: name, layer, weights_sha256, trained_on (list of classes, None if unknown).
     """
 
     def __init__(
@@ -49,15 +42,13 @@ class Extractor:
         features = self.model(tf.reshape(crops, [-1, *crops.shape[2:]]), training=False)
         return tf.reduce_mean(tf.reshape(tf.cast(features, tf.float32), [-1, crops.shape[1], self.dim]), axis=1)
 
+    def description(self) -> dict[str, Any]:
+        """Return its part of the metadata of embeddings and exports, for JSON."""
+        return {"extractor": self.about, "preprocessing": self.preprocessing.to_json(), "views": self.views}
+
     def __call__(self, squares: np.ndarray) -> np.ndarray:
         """Return `embed` as a NumPy array; compiled."""
         return self._embed(squares).numpy()
-
-    def embed_squares(self, squares: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
-        """Return embeddings [n, dim] of any number of squares."""
-        starts = range(0, len(squares), batch_size)
-        parts = [self(np.stack(squares[first : first + batch_size])) for first in starts]
-        return np.concatenate([np.zeros((0, self.dim), np.float32), *parts])
 
     def save(self, folder: str | Path, metadata: Mapping[str, Any]) -> None:
         """Write extractor.keras, and the metadata of `extract.output` to extractor.json."""
@@ -68,11 +59,7 @@ class Extractor:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Extractor":
-        """Load what `save` wrote.
-
-        Raises:
-          InputError: a file is missing or corrupt.
-        """
+        """Load what `save` wrote."""
         folder = Path(folder)
         metadata = read_extractor_metadata(folder)
         try:
@@ -104,11 +91,7 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Load a .keras file.
-
-    Raises:
-      InputError: it is missing or corrupt, or has layers that this version does not know.
-    """
+    """Load a .keras file, which is what the user brings."""
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:

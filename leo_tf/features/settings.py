@@ -12,7 +12,9 @@ from leo_tf.errors import InputError
 CROPS = ("center", "ink")
 VIEWS = ("center", "multiview", "drawing")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
-PIXEL_SCALES = {  # mean and scale that networks are trained with
+PIXEL_SCALES: dict[
+    str, tuple[tuple[float, ...], tuple[float, ...]]
+] = {  # mean and scale
     "0..255": ((0.0,) * 3, (1.0,) * 3),
     "0..1": ((0.0,) * 3, (255.0,) * 3),
     "-1..1": ((127.5,) * 3, (127.5,) * 3),
@@ -54,20 +56,10 @@ class ImageConfig(FolderConfig):
         if self.resize_size:
             require(self.resize_size >= self.image_size, self, "resize_size", "0, or at least image_size")
 
-    @property
-    def square_size(self) -> int:
-        """The side of the resized square."""
-        return self.resize_size or round(self.image_size * 1.15)
-
 
 @dataclass(frozen=True)
 class NetworkConfig(Section):
-    """A wide residual network.
-
-    References:
-      Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016. LEO's: paper section 4.2.1, WRN-28-10 with three
-      reductions of the image.
-    """
+    """A wide residual network; LEO's (paper section 4.2.1) is a WRN-28-10 with three reductions of the image."""
 
     group = "Network"
 
@@ -161,8 +153,7 @@ class PretrainConfig:
 
     def flat(self) -> dict[str, Any]:
         """Return all settings, {name: value}."""
-        sections = (dataclasses.asdict(getattr(self, name)) for name in SECTIONS)
-        return {name: value for section in sections for name, value in section.items()}
+        return {name: value for section in dataclasses.asdict(self).values() for name, value in section.items()}
 
     def to_json(self) -> str:
         """Return the configuration, and the version that wrote it, as a JSON text that `from_json` reads."""
@@ -173,17 +164,13 @@ class PretrainConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "PretrainConfig":
-        """Build a configuration from `to_json`'s text.
-
-        Raises:
-          InputError: the text is not a pre-training configuration of this version.
-        """
+        """Build a configuration from `to_json`'s text."""
         try:
             values = json.loads(text)
             return cls(**{name: kind(**values[name]) for name, kind in SECTIONS.items()})
+        except InputError:
+            raise
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(
                 f"The configuration is not that of a pre-training run ({type(error).__name__}: {error}); expected the "
                 "config.json that this version's leo_tf.features.pretrain writes."

@@ -2,10 +2,6 @@
 
 The layers are `stem`, `group1_block1` (the sum at the end of a block) and its parts `group1_block1_relu1`, `..._conv1`
 and so on, `relu` and `pool` after the last block, and `logits`.
-
-References:
-  Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016, section 2 and table 1.
-  LEO paper, section 4.2.1: features from an intermediate layer of a WRN-28-10.
 """
 
 import itertools
@@ -25,12 +21,9 @@ GROUPS = 3
 
 @keras.saving.register_keras_serializable("leo_tf")
 class ExampleDropout(keras.layers.Layer):
-    """Dropout whose mask is a function of (seed, layer, number of the example): the same on any number of replicas.
+    """Dropout whose mask is a function of (seed, number of the layer, number of the example).
 
-    Args:
-      rate: probability of dropping an element.
-      seed: int.
-      number: int, of the layer in its network.
+    So it is the same on any number of replicas.
     """
 
     def __init__(self, rate: float, seed: int = 0, number: int = 0, **kwargs: Any) -> None:
@@ -58,10 +51,6 @@ class ExampleDropout(keras.layers.Layer):
 @keras.saving.register_keras_serializable("leo_tf")
 class CosineLogits(keras.layers.Layer):
     """Cosines of the angles between features and class weights, times a learned scale, as logits.
-
-    Args:
-      units: classes.
-      kernel_initializer: of the weights [dim, units].
 
     References:
       Gidaris and Komodakis, "Dynamic Few-Shot Visual Learning without Forgetting", CVPR 2018, section 3.1.
@@ -101,19 +90,11 @@ def wide_resnet(
 ) -> keras.Model:
     """Build the network from normalised images to logits.
 
-    Args:
-      config: NetworkConfig.
-      image_size, channels: of an image.
-      num_classes: number of logits.
-      dropout: whether to drop; the model then has a second input, the numbers of the examples, int64 [n].
-      seed: of the initial weights and of dropout.
-      synchronized: whether batch normalisation averages over all replicas.
-      dtype: name of a Keras dtype policy; logits are always float32.
-      extra: {name: units} of additional linear outputs.
+    With dropout, the model has a second input, the numbers of the examples, int64 [n]. With `synchronized`, batch
+    normalisation averages over all replicas. `extra` are additional linear outputs, {name: units}.
 
-    Returns:
-      keras.Model: images [n, image_size, image_size, channels] -> logits [n, num_classes], or with `extra` a list of
-      these and the additional outputs.
+    References:
+      Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016, section 2 and table 1.
     """
     seeds = itertools.count(1000 * seed)
     drops = itertools.count()

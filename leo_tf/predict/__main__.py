@@ -14,7 +14,6 @@ from leo_tf.files.html_report import require_html_report
 
 
 def main() -> None:
-    """Define the flags and run."""
     flags.DEFINE_string("model", "", "folder of a run, or of a saved ImageFewShotClassifier")
     flags.DEFINE_string("support", "", "folder with one folder of images per class; empty: use the saved classes")
     flags.DEFINE_bool("calibrated", False, "use the temperature that evaluate.py --calibrate fitted")

@@ -20,19 +20,7 @@ def write_report(
     classes: Sequence[str],
     probabilities: np.ndarray,
 ) -> None:
-    """Write the report.
-
-    Args:
-      path: of the page.
-      model: its folder, for the last line.
-      support: {class: files}, or {}.
-      images: the classified files.
-      classes: names [ways].
-      probabilities: [images, ways].
-
-    Raises:
-      InputError: the page cannot be written.
-    """
+    """Write the report of images that were classified with probabilities [images, ways]; support is {class: files}."""
     figures: dict[str, bytes] = {}
 
     def figure(file: str | Path) -> str:

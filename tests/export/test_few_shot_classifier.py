@@ -118,7 +118,7 @@ def test_with_a_learner_it_can_be_cloned_and_cross_validated(model, data):
 
 
 def test_refuses_another_dim_and_an_empty_folder(model, data, tmp_path):
-    with pytest.raises(InputError, match="X has 5 features; the model expects 8"):
+    with pytest.raises(InputError, match="embeddings of 5 dimensions; the model expects 8"):
         FewShotClassifier(model).fit(data[0][:, :5], data[1])
     with pytest.raises(InputError, match="Neither a run nor a SavedModel"):
         leo_tf.FewShotClassifier.load(tmp_path)
@@ -220,6 +220,6 @@ def test_refuses_a_single_class(model, data):
     X, y = data
     with pytest.raises(
         InputError,
-        match=r"y has only one class, 'cat'.*; expected at least two.*Add labelled examples of another class",
+        match=r"examples of 1 class; expected at least two.*Add labelled examples of another class",
     ):
         FewShotClassifier(model).fit(X[y == "cat"], y[y == "cat"])

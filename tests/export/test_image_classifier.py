@@ -81,10 +81,10 @@ def test_a_saved_classifier_predicts_elsewhere(classifier, files, tmp_path):
 
 def test_embeds_in_batches(classifier, files, monkeypatch):
     expected, sizes = classifier.predict_proba(files[2]), []
-    embed = type(classifier.extractor).embed_squares
+    embed = type(classifier.extractor).__call__
     monkeypatch.setattr("leo_tf.export.image_classifier._BATCH", 5)
     monkeypatch.setattr(
-        type(classifier.extractor), "embed_squares", lambda self, some: sizes.append(len(some)) or embed(self, some)
+        type(classifier.extractor), "__call__", lambda self, some: sizes.append(len(some)) or embed(self, some)
     )
     np.testing.assert_allclose(classifier.predict_proba(files[2]), expected, atol=1e-6)
     assert sizes == [5, 5, 2] and classifier.embed([]).shape == (0, classifier.extractor.dim)
@@ -138,7 +138,7 @@ def test_refuses_invalid_input(image_run, make_run, classifier, files, tmp_path)
         unfitted.predict(files[2])
     with pytest.raises(InputError, match="expected one label per image"):
         unfitted.fit(files[0], files[1][:2])
-    with pytest.raises(InputError, match="images of 1 class; expected at least 2"):
+    with pytest.raises(InputError, match="examples of 1 class; expected at least two"):
         unfitted.fit(files[0][:2], ["a", "a"])
     with pytest.raises(InputError, match="is not a folder"):
         unfitted.fit_folder(tmp_path / "nowhere")

@@ -4,7 +4,7 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from absl import flags
 
@@ -19,26 +19,9 @@ from leo_tf.runs.run_dir import RunDirectory
 _logger = logging.getLogger("leo_tf")
 
 
-class _Extracted(NamedTuple):
-    """The result of an extraction."""
-
-    extractor: Any  # Extractor
-    images: Any  # ImageSet
-    fractions: str
-    seed: int
-    inspected: dict[str, Any]  # {split: Inspected}
-    embedded: dict[str, Any]  # {split: Embedded}, on the chief
-
-
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags."""
-    define_section_flags([ExtractConfig], values)
-    define_sharing_flags(values)
-
-
 def main() -> None:
-    """Define the flags and run."""
-    define_flags()
+    define_section_flags([ExtractConfig], flags.FLAGS)
+    define_sharing_flags()
     about = (
         "Embed a folder of images for train.py: one file per split, and metadata of the extractor. Rerun the command "
         "to resume an extraction that was stopped."
@@ -49,23 +32,23 @@ def main() -> None:
     )
 
 
-def _extract(values: flags.FlagValues = flags.FLAGS) -> int:
-    start, config = time.monotonic(), section_of(ExtractConfig, values)
+def _extract() -> int:
+    start, config = time.monotonic(), section_of(ExtractConfig, flags.FLAGS)
     output = expanded(config.output)
 
-    def finish(found: _Extracted) -> int:
-        _finish(config, output, found)
+    def finish(found: tuple) -> int:
+        _finish(config, output, *found)
         print(f"{time.monotonic() - start:.0f} s. Next: {_next_command(config, output)}")
         return 0
 
-    return run_shared(values, lambda: None, lambda workers: _embed(config, output, workers), finish)
+    return run_shared(flags.FLAGS, lambda: None, lambda workers: _embed(config, output, workers), finish)
 
 
-def _embed(config: ExtractConfig, output: Path, workers: Any) -> _Extracted:
-    """Embed all splits, shared among the workers; the chief writes them."""
+def _embed(config: ExtractConfig, output: Path, workers: Any) -> tuple:
+    """Embed all splits, shared among the workers; the chief writes them. Return the arguments of `_finish`."""
     from leo_tf.features.backbones import make_extractor
     from leo_tf.features.extract.extraction import Extraction
-    from leo_tf.features.extract.output import extractor_folder, split_file, write_split
+    from leo_tf.features.extract.output import extractor_folder, metadata_of, split_file, write_split
     from leo_tf.features.images import find_images, inspect
 
     if workers.count > 1 and config.weights == "none":
@@ -95,21 +78,24 @@ def _embed(config: ExtractConfig, output: Path, workers: Any) -> _Extracted:
             speed = found.images_per_second
             print(line if speed != speed else f"{line}, {speed:.0f} images/s")  # NaN: nothing was left to do
             embedded[split] = found
-    return _Extracted(extractor, images, fractions, seed, inspected, embedded)
+    metadata = metadata_of(extractor, inspected, embedded, config.dtype, config.licence)
+    classes = {split: source.classes for split, source in images.splits.items()}
+    record = {"fractions": fractions, "seed": seed, "classes": classes}
+    return extractor, metadata, record, images.drawn
 
 
-def _finish(config: ExtractConfig, output: Path, found: _Extracted) -> None:
+def _finish(
+    config: ExtractConfig, output: Path, extractor: Any, metadata: dict[str, Any], record: dict[str, Any], drawn: bool
+) -> None:
     """Write the extractor, its metadata, and the split if it was drawn; remove the parts."""
     from leo_tf.data.extractor_metadata import overlap_warning
-    from leo_tf.features.extract.output import extractor_folder, metadata_of
+    from leo_tf.features.extract.output import extractor_folder
 
-    folder, splits = extractor_folder(output, config.views), found.images.splits
-    metadata = metadata_of(found.extractor, found.inspected, found.embedded, config.dtype, config.licence)
-    found.extractor.save(folder, metadata)
-    if found.images.drawn:
-        classes = {split: source.classes for split, source in splits.items()}
-        write_json(folder / "split.json", {"fractions": found.fractions, "seed": found.seed, "classes": classes})
-    new_classes = [name for split in ("val", "test") if split in splits for name in splits[split].classes]
+    folder, classes = extractor_folder(output, config.views), record["classes"]
+    extractor.save(folder, metadata)
+    if drawn:
+        write_json(folder / "split.json", record)
+    new_classes = [name for split in ("val", "test") for name in classes.get(split, [])]
     warning = overlap_warning(metadata, new_classes) if new_classes else ""
     if warning:
         _logger.warning("%s", warning)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,39 +30,23 @@ class Embedded(NamedTuple):
     images_per_second: float  # of this call; NaN if nothing was left to do
 
 
+@dataclass(frozen=True)
 class Extraction:
-    """The embedding of splits by an Extractor.
+    """The embedding of splits by an Extractor; all workers call `run`."""
 
-    Args:
-      extractor: Extractor.
-      folder: where the chief keeps finished parts until the end.
-      batch_size: images that are read and decoded at once; the network always has CHUNK.
-      max_unreadable: share of images that may turn out to be unreadable.
-      workers: Collectives that share the images; all of its workers call `run`.
-    """
-
-    def __init__(
-        self,
-        extractor: Extractor,
-        folder: str | Path,
-        batch_size: int = 64,
-        max_unreadable: float = 0.01,
-        workers: SingleProcess = SINGLE_PROCESS,
-    ) -> None:
-        self._extractor, self._folder, self._batch_size = extractor, folder, batch_size
-        self._max_unreadable, self._workers = max_unreadable, workers
+    extractor: Extractor
+    folder: str | Path  # where the chief keeps finished parts until the end
+    batch_size: int = 64  # images that are read and decoded at once; the network always has CHUNK
+    max_unreadable: float = 0.01
+    workers: SingleProcess = SINGLE_PROCESS
 
     def run(self, inspected: Inspected, split: str) -> Embedded | None:
-        """Embed a split; return Embedded on the chief, None on other workers.
-
-        Raises:
-          InputError: too many images are unreadable, or all of a class; or the folder cannot be written.
-        """
-        extractor, source = self._extractor, inspected.source
-        key = [inspected.digest, extractor.about, extractor.preprocessing.to_json(), extractor.views]
-        start, is_chief = time.monotonic(), self._workers.is_chief
-        parts = Parts(self._folder, split, key, extractor.dim) if is_chief else None
-        first = self._workers.broadcast(parts.done if parts else 0)
+        """Embed a split; return Embedded on the chief, None on other workers."""
+        extractor, source = self.extractor, inspected.source
+        key = [inspected.digest, extractor.description()]
+        start, is_chief = time.monotonic(), self.workers.is_chief
+        parts = Parts(self.folder, split, key, extractor.dim) if is_chief else None
+        first = self.workers.broadcast(parts.done if parts else 0)
         with parts or contextlib.nullcontext(), Progress(f"embedding {split}", len(source), "images") as progress:
             progress.add(first)
             for rows, skipped in self._pieces(source, first):
@@ -71,7 +56,7 @@ class Extraction:
         if not parts:
             return None
         speed = (parts.done - first) / (time.monotonic() - start) if parts.done > first else float("nan")
-        readable = readable_numbers(source, parts.skipped, split, self._max_unreadable)
+        readable = readable_numbers(source, parts.skipped, split, self.max_unreadable)
         embeddings = parts.embeddings()[readable] if parts.skipped else parts.embeddings()
         reasons = {source.names[number]: reason for number, reason in parts.skipped.items()}
         return Embedded(embeddings, source.subset(readable), reasons, speed)
@@ -81,20 +66,20 @@ class Extraction:
 
         The network always embeds the same images together, in chunks of one size: the last bits depend on both.
         """
-        workers, starts = self._workers, range(first, len(source), CHUNK)
+        workers, starts = self.workers, range(first, len(source), CHUNK)
         per_piece = 1 if workers.count == 1 else workers.count * _CHUNKS_PER_WORKER
         pieces = [starts[i : i + per_piece] for i in range(0, len(starts), per_piece)]
         mine = [piece[i] for piece in pieces for i in workers.shard(len(piece))]
         numbers = [number for start in mine for number in range(start, min(start + CHUNK, len(source)))]
-        batches = self._extractor.loader.batches(source.subset(numbers), self._batch_size)
+        batches = self.extractor.loader.batches(source.subset(numbers), self.batch_size)
         chunks = _in_chunks(batches.as_numpy_iterator())
         for piece in pieces:
-            rows = np.zeros([min(piece[-1] + CHUNK, len(source)) - piece[0], self._extractor.dim], np.float32)
+            rows = np.zeros([min(piece[-1] + CHUNK, len(source)) - piece[0], self.extractor.dim], np.float32)
             skipped: dict[str, str] = {}  # its keys as JSON has them
             for start in (piece[i] for i in workers.shard(len(piece))):
                 squares, reasons = next(chunks)
                 padded = np.pad(squares, [(0, CHUNK - len(squares))] + [(0, 0)] * 3)
-                embeddings = self._extractor(padded)[: len(squares)]
+                embeddings = self.extractor(padded)[: len(squares)]
                 self._require_finite(embeddings, reasons, source.names[start : start + CHUNK])
                 rows[start - piece[0] :][: len(embeddings)] = embeddings
                 skipped |= {str(start + i): text.decode() for i, text in enumerate(reasons) if text}
@@ -105,7 +90,7 @@ class Extraction:
         bad = [i for i in range(len(rows)) if not reasons[i] and not np.isfinite(rows[i]).all()]
         if bad:
             raise InputError(
-                f"{self._extractor.about['name']} gives NaN or infinity for {names[bad[0]]}; expected finite "
+                f"{self.extractor.about['name']} gives NaN or infinity for {names[bad[0]]}; expected finite "
                 "embeddings. Check its weights and, of a file, pixels and image_size.",
                 *("pixels", "image_size"),
             )

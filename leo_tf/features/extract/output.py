@@ -35,15 +35,7 @@ def crop_of(views: str) -> str:
 
 
 def write_split(path: str | Path, embedded: Embedded, dtype: str, layout: str) -> None:
-    """Write a split's Embedded.
-
-    An .npz has embeddings [images, dim], labels [images] and paths [images]; an official pickle has embeddings, keys
-    `image-class-class_number`, and paths.
-
-    Raises:
-      InputError: a number is too large for float16, a class name has a hyphen in the official layout, or the file
-        cannot be written.
-    """
+    """Write a split: an .npz of embeddings [images, dim], labels and paths, or an official pickle of the same."""
     source = embedded.source
     with np.errstate(over="ignore"):  # infinity is refused below
         rows = np.asarray(embedded.embeddings).astype(dtype)
@@ -62,32 +54,19 @@ def write_split(path: str | Path, embedded: Embedded, dtype: str, layout: str) -
             "layout=npz.",
             "layout",
         )
+    # The official keys are image-class-class_number.
     keys = [f"{number}-{label}-{label}_{number}" for number, label in enumerate(source.labels)]
     content = {"embeddings": rows, "keys": keys, "paths": list(source.names)}
     write_bytes(path, pickle.dumps(content, protocol=2))
 
 
 def metadata_of(
-    extractor: Extractor,
-    inspected: Mapping[str, Inspected],
-    embedded: Mapping[str, Embedded],
-    dtype: str,
-    licence: str,
+    extractor: Extractor, inspected: Mapping[str, Inspected], embedded: Mapping[str, Embedded], dtype: str, licence: str
 ) -> dict[str, Any]:
-    """Return the extractor metadata: what made the embeddings of which images.
-
-    Args:
-      extractor: Extractor.
-      inspected: {split: Inspected}.
-      embedded: {split: Embedded}.
-      dtype: of the files.
-      licence: of the images, in the user's words.
-    """
+    """Return the extractor metadata: what made the embeddings of which images, {split: images}."""
     return {
-        "extractor": extractor.about,
+        **extractor.description(),
         "embedding_dim": extractor.dim,
-        "preprocessing": extractor.preprocessing.to_json(),
-        "views": extractor.views,
         "dtype": dtype,
         "images": {
             split: {

@@ -17,14 +17,7 @@ _NOTE_INTERVAL = 5.0  # seconds
 class Parts:
     """A file of embeddings, written one batch after another, and a note of their number; a context to add more in.
 
-    Args:
-      folder: of the two files.
-      split: their name.
-      key: what was embedded and by what, for JSON; files with another key are ignored.
-      dim: dimensions of an embedding.
-
-    Raises:
-      InputError: the folder cannot be written.
+    `key` describes, for JSON, what was embedded and by what; files with another key are ignored.
     """
 
     def __init__(self, folder: str | Path, split: str, key: Any, dim: int) -> None:

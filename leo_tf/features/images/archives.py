@@ -32,14 +32,7 @@ def find_archives(root: Path, splits: Iterable[str]) -> dict[str, tuple[Callable
 
 
 def read_cache(path: Path) -> _Read:
-    """Read `mini-imagenet-cache-*.pkl`: a dict of image_data [images, height, width, 3] and class_dict.
-
-    Returns:
-      (images, labels): uint8 arrays, left in the file if large, and the class name of each.
-
-    Raises:
-      InputError: the file is corrupt, contains code, or is not such a dict.
-    """
+    """Read `mini-imagenet-cache-*.pkl`: a dict of image_data [images, height, width, 3] and class_dict."""
     content = load_pickle(path)
     expected = "a dict with image_data, uint8 [images, height, width, 3], and class_dict, {class: rows}"
     if not isinstance(content, dict) or not isinstance(content.get("class_dict"), dict):
@@ -62,8 +55,7 @@ def read_cache(path: Path) -> _Read:
 def read_arrays(images_path: Path, labels_path: Path) -> _Read:
     """Read `*_images.npz` with an array `images`, and `*_labels.pkl` with `labels` or `label_specific`.
 
-    If the labels have names (`label_specific_str`) and super-classes (`label_general_str`), a class is called
-    `superclass/class`, so that super-classes are its groups. Returns and raises as `read_cache`.
+    Classes with names (`label_specific_str`, `label_general_str`) are called `superclass/class`.
     """
     expected = "an .npz with an array 'images', uint8 [images, height, width, 3]"
     with reading(images_path, expected):

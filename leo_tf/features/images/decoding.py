@@ -3,7 +3,7 @@
 Images that TensorFlow decodes differently from Pillow are refused: CMYK, EXIF rotation, transparency, 16 bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -18,17 +18,10 @@ _ADVICE = "Convert it to an upright 8-bit RGB JPEG or PNG."
 
 
 def squares_of(contents: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Decode, cut and resize.
+    """Decode, cut and resize strings [n] of JPEG or PNG files as `Loader.square` does.
 
-    Args:
-      contents: strings [n], the bytes of JPEG or PNG files.
-      preprocessing: Preprocessing.
-
-    Returns:
-      uint8 [n, resize_size, resize_size, channels], equal to those of `Loader.square`.
-
-    Raises:
-      tf.errors.InvalidArgumentError: when run, if an image is not JPEG or PNG, is corrupt, or would be decoded wrongly.
+    Returns uint8 [n, resize_size, resize_size, channels]; images that are corrupt, or that TensorFlow would decode
+    wrongly, raise InvalidArgumentError when it runs.
     """
     side = preprocessing.resize_size
     kind = tf.TensorSpec([side, side, preprocessing.channels], tf.uint8)
@@ -49,17 +42,16 @@ def squares_of(contents: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
 def _checked_pixels(content: tf.Tensor) -> tf.Tensor:
     """Check a scalar string; return its number of pixels, int64."""
     head = tf.strings.substr(content, 0, _HEAD)
-    known = _require(
+    known = require(
         [],
         tf.io.is_jpeg(content) | (tf.strings.substr(content, 0, len(_PNG)) == _PNG),
         f"An image is neither JPEG nor PNG. {_ADVICE} Received bytes:",
         tf.strings.length(content),
     )
     with tf.control_dependencies(known):
-        is_jpeg = tf.io.is_jpeg(content)
-    height, width, odd = tf.cond(is_jpeg, lambda: _of_jpeg(content), lambda: _of_png(head))
+        height, width, odd = tf.cond(tf.io.is_jpeg(content), lambda: _of_jpeg(content), lambda: _of_png(head))
     size = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    checks = _require(
+    checks = require(
         [],
         (height > 0) & (width > 0) & (size <= MAX_PIXELS),
         f"An image declares no pixels or more than {MAX_PIXELS:,}. Received height and width:",
@@ -67,14 +59,14 @@ def _checked_pixels(content: tf.Tensor) -> tf.Tensor:
         width,
     )
     length = tf.strings.length(content)
-    checks = _require(
+    checks = require(
         checks,
         size <= MAX_PIXELS_PER_BYTE * tf.cast(length, tf.int64),
         "An image declares more pixels than its bytes can hold. Received height, width and bytes:",
         *(height, width, length),
     )
-    checks = _require(checks, tf.equal(odd, ""), f"An image would be decoded wrongly. {_ADVICE} Received one that", odd)
-    checks = _require(
+    checks = require(checks, tf.equal(odd, ""), f"An image would be decoded wrongly. {_ADVICE} Received one that", odd)
+    checks = require(
         checks, tf.logical_not(_is_rotated(head)), f"An image is rotated by its EXIF orientation. {_ADVICE}", height
     )
     with tf.control_dependencies(checks):
@@ -91,7 +83,8 @@ def _of_png(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
     values = tf.concat([values, tf.zeros([26], tf.int32)], axis=0)  # a truncated one counts as empty
     width, height = (tf.reduce_sum(values[at : at + 4] * [1 << 24, 1 << 16, 1 << 8, 1]) for at in (16, 20))
-    deep, transparent = values[24] == 16, (values[25] & 4 > 0) | _contains(head, b"tRNS")
+    deep = values[24] == 16
+    transparent = (values[25] & 4 > 0) | tf.reduce_any(_places(values, b"tRNS"))
     return height, width, tf.where(deep, "has 16 bits per channel", tf.where(transparent, "is transparent", ""))
 
 
@@ -105,10 +98,6 @@ def _is_rotated(head: tf.Tensor) -> tf.Tensor:
     return rotated
 
 
-def _contains(head: tf.Tensor, wanted: bytes) -> tf.Tensor:
-    return tf.reduce_any(_places(tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32), wanted))
-
-
 def _places(values: tf.Tensor, wanted: bytes) -> tf.Tensor:
     """Return bool [n], true where `wanted` begins in values int32 [n]."""
     padded = tf.concat([values, tf.fill([len(wanted)], -1)], axis=0)
@@ -116,7 +105,7 @@ def _places(values: tf.Tensor, wanted: bytes) -> tf.Tensor:
     return tf.reduce_all([padded[i : i + length] == byte for i, byte in enumerate(wanted)], axis=0)
 
 
-def _require(before: list, condition: tf.Tensor, message: str, *received: tf.Tensor) -> list:
-    """Return a list of one operation, the check, which runs after those of `before`."""
+def require(before: Sequence[tf.Operation], condition: tf.Tensor, message: str, *received: tf.Tensor) -> list:
+    """Return a list of one operation, a check inside the graph, which runs after those of `before`."""
     with tf.control_dependencies(before):
         return [tf.debugging.Assert(condition, [message, *received])]

@@ -1,13 +1,7 @@
-"""The images of a folder; its layout is recognised by what it contains.
-
-root/{train,val,test}/[group/]class/*.jpg
-root/[group/]class/*.jpg                                   split by `split_fractions`
-root/images/ and root/{train,val,test}.csv                 columns filename, label
-root/mini-imagenet-cache-{train,val,test}.pkl
-root/{train,val,test}_images.npz and _labels.pkl
-"""
+"""The images of a folder; its layout, one of docs/own-images.md, is recognised by what it contains."""
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,17 +36,7 @@ class ImageSet(NamedTuple):
 def find_images(root: str | Path, split_fractions: str = "", split_seed: int = 0) -> ImageSet:
     """Find the images of a folder by split.
 
-    Args:
-      root: the folder.
-      split_fractions: splits a folder of classes by class, as "0.64,0.16,0.2"; classes in groups, such as characters
-        in alphabets, are split by group.
-      split_seed: seed of that split.
-
-    Returns:
-      ImageSet of the existing splits.
-
-    Raises:
-      InputError: the folder does not exist or has no known layout, a class is empty, or a class is in two splits.
+    A folder of classes is split by `split_fractions`, as "0.64,0.16,0.2": by class, or by group of classes.
     """
     root = expanded(root)
     if not root.is_dir():
@@ -70,11 +54,7 @@ def find_images(root: str | Path, split_fractions: str = "", split_seed: int = 0
 
 
 def find_classes(folder: str | Path) -> dict[str, list[Path]]:
-    """Return {class name: image files} of the folders below a folder; the name is the relative path.
-
-    Raises:
-      InputError: a folder is empty, or has both images and folders of images.
-    """
+    """Return {class name: image files} of the folders below a folder; the name is the relative path."""
     found: dict[str, list[Path]] = {}
     _collect(Path(folder), Path(folder), found)
     return found
@@ -119,7 +99,7 @@ def _file_list(path: Path, folder: Path, root: Path) -> Source:
     if not rows or not {"filename", "label"} <= rows[0].keys():
         raise InputError(f"{path} has no columns filename and label, or no rows; expected both.")
     files = [folder / (row["filename"] or "") for row in rows]
-    missing = [file for file in files if not _is_file(file)]
+    missing = [file for file in files if not os.path.isfile(file)]  # also of a name that is too long
     if missing:
         raise InputError(
             f"{path} names {len(missing)} files that do not exist, first {str(missing[0])[:300]}; expected files in "
@@ -131,13 +111,6 @@ def _file_list(path: Path, folder: Path, root: Path) -> Source:
     if not all(row["label"] for row in rows):
         raise InputError(f"{path} has a row without a label; expected one for every file.")
     return Source.of_files(root, files, [row["label"] for row in rows])
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than the file system allows
-        return False
 
 
 def _split_folders(root: Path) -> ImageSet | None:

@@ -25,11 +25,7 @@ _logger = logging.getLogger("leo_tf")
 
 
 class Loader:
-    """Make squares of images: `Preprocessing.square` of files' bytes and of arrays alike.
-
-    Args:
-      preprocessing: Preprocessing.
-    """
+    """Make squares of images: `Preprocessing.square` of files' bytes and of arrays alike."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
@@ -43,20 +39,14 @@ class Loader:
         )
 
     def square(self, content: Any) -> np.ndarray:
-        """Return uint8 [resize_size, resize_size, channels] of an image.
+        """Return uint8 [resize_size, resize_size, channels] of encoded bytes, an array or a PIL.Image.
 
-        Args:
-          content: encoded bytes, an array as in `pixels.from_array`, or a PIL.Image.
-
-        Raises:
-          UnreadableError: it is not an image, too large or corrupt.
+        UnreadableError says why it is impossible.
         """
         if isinstance(content, np.ndarray):
             return self._of_pixels(pixels.from_array(content)).numpy()
-        if not isinstance(content, bytes):
-            return self._of_pixels(pixels.upright_rgb(content)).numpy()
-        image = pixels.open_image(content)
-        if not pixels.is_plain(content, image):
+        image = pixels.open_image(content) if isinstance(content, bytes) else content
+        if image is content or not pixels.is_plain(content, image):
             return self._of_pixels(pixels.upright_rgb(image)).numpy()
         try:
             return self._of_bytes(content).numpy()
@@ -65,16 +55,10 @@ class Loader:
             raise pixels.UnreadableError(f"it is corrupt ({reason.strip()[:120]})") from None
 
     def batches(self, source: Source, batch_size: int, first: int = 0) -> tf.data.Dataset:
-        """Return a tf.data.Dataset of (squares, reasons) from image number `first` on.
+        """Return the batches of (squares, reasons) from image number `first` on.
 
-        Args:
-          source: Source.
-          batch_size: images in a batch; the last one may be smaller.
-          first: int.
-
-        Returns:
-          Dataset of squares uint8 [batch, resize_size, resize_size, channels] and reasons, strings [batch]: why an
-          image is unreadable, whose square is then all zeros; empty for the others.
+        squares are uint8 [batch, resize_size, resize_size, channels]; reasons are strings [batch]: why an image is
+        unreadable, whose square is then all zeros; empty for the others.
         """
         side, channels = self.preprocessing.resize_size, self.preprocessing.channels
 
@@ -94,19 +78,9 @@ class Loader:
     def load_cached(
         self, inspected: Inspected, split: str, max_unreadable: float, cache_dir: str | Path | None = None
     ) -> tuple[Inspected, np.ndarray]:
-        """Return all squares of a split in one array, which is made once and kept in the cache folder.
+        """Return the readable images of a split and their squares, which are made once and kept in the cache folder.
 
-        Args:
-          inspected: Inspected.
-          split: its name, for messages.
-          max_unreadable: as in `validation.inspect`.
-          cache_dir: as in `data.cache.cache_folder`.
-
-        Returns:
-          (the readable ones as Inspected, uint8 [images, resize_size, resize_size, channels], memory-mapped).
-
-        Raises:
-          InputError: as `validation.inspect`, or the cache cannot be written.
+        squares are uint8 [images, resize_size, resize_size, channels], memory-mapped.
         """
         key = json.dumps([_FORMAT, inspected.digest, self.preprocessing.to_json()])
         entry = cache_folder(cache_dir) / f"images-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"

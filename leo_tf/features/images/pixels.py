@@ -31,15 +31,7 @@ def _pillow() -> Any:
 
 
 def open_image(content: bytes) -> Any:
-    """Open encoded bytes and read only the header.
-
-    Returns:
-      PIL.Image.
-
-    Raises:
-      UnreadableError: the image is corrupt, of an unknown format, or has more than MAX_PIXELS.
-      InputError: Pillow is not installed.
-    """
+    """Return the PIL.Image of encoded bytes, of which only the header is read; UnreadableError says why it cannot."""
     Image = _pillow()
     try:
         with warnings.catch_warnings():
@@ -73,9 +65,6 @@ def upright_rgb(image: Any) -> np.ndarray:
     """Return uint8 [height, width, 3] of an opened PIL.Image: rotated as EXIF says, on white where transparent.
 
     16-bit grey levels are scaled by the range of their type, floats from [0, 1].
-
-    Raises:
-      UnreadableError: the image is truncated, or its numbers are out of range.
     """
     Image = _pillow()
     from PIL import ImageOps
@@ -96,14 +85,7 @@ def upright_rgb(image: Any) -> np.ndarray:
 
 
 def from_array(array: Any) -> np.ndarray:
-    """Return an array in memory as uint8 [height, width, 3].
-
-    Args:
-      array: uint8, or floats in [0, 1]; [height, width], or with 1, 3 or 4 channels last.
-
-    Raises:
-      UnreadableError: the array is of another type or shape.
-    """
+    """Return uint8 [height, width, 3] of an array: uint8, or floats in [0, 1], with 1, 3, 4 or no channels last."""
     array = np.asarray(array)
     if array.dtype.kind == "f" and array.size and np.isfinite(array).all() and 0 <= array.min() <= array.max() <= 1:
         array = np.rint(array * 255).astype(np.uint8)
@@ -112,13 +94,12 @@ def from_array(array: Any) -> np.ndarray:
             f"an array of {array.dtype} {array.shape}; expected uint8, or floats from 0 to 1, [height, width] or "
             "[height, width, channels]"
         )
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if array.ndim == 3 and array.shape[2] not in (3, 4):
-        raise UnreadableError(f"an array of {array.shape[2]} channels; expected 1, 3 or 4")
-    if array.ndim == 3 and array.shape[2] == 3:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if channels not in (1, 3, 4):
+        raise UnreadableError(f"an array of {channels} channels; expected 1, 3 or 4")
+    if channels == 3:
         return array
-    return upright_rgb(_pillow().fromarray(array))
+    return upright_rgb(_pillow().fromarray(array[..., 0] if array.shape[2:] == (1,) else array))
 
 
 def _grey_of(image: Any) -> np.ndarray:

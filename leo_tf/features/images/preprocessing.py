@@ -1,8 +1,6 @@
 """From pixels to the network's input: the one preprocessing of training, extraction, prediction and export.
 
-The centre square is resized with antialiasing to `resize_size` and rounded to 8 bits. The network gets its centre of
-`image_size`, or several crops of that size, normalised by mean and scale. All of it is in TensorFlow, so that an
-exported model does the same.
+All of it is in TensorFlow, so that an exported model does the same.
 """
 
 import dataclasses
@@ -82,15 +80,12 @@ class Preprocessing:
         return tf.ensure_shape(pixels, [self.resize_size, self.resize_size, self.channels])
 
     def views(self, squares: tf.Tensor, views: str = "center") -> tf.Tensor:
-        """Return the network's inputs for uint8 [n, resize_size, resize_size, channels].
+        """Return the network's inputs, float32 [n, 1, 10 or 16, image_size, image_size, channels], for squares.
 
         Args:
-          squares: from `square`.
+          squares: uint8 [n, resize_size, resize_size, channels], from `square`.
           views: "center": one crop; "multiview": the four corners, the centre, and the mirror images of the five;
             "drawing": the centre, and others slightly rotated, sheared, scaled and moved, the same for every image.
-
-        Returns:
-          float32 [n, 1, 10 or 16, image_size, image_size, channels].
 
         References:
           Paper section 4.2.1: multi-view features, of Qiao et al.: the mean over ten crops.

@@ -1,6 +1,6 @@
 """The images of one split."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,8 @@ class Source:
     read: Callable[[int], bytes | np.ndarray]
 
     @classmethod
-    def of_files(cls, root: Path, files: Iterable[Path], labels: Sequence[str]) -> "Source":
+    def of_files(cls, root: Path, files: Sequence[Path], labels: Sequence[str]) -> "Source":
         """Return the Source of files; their names are relative to `root`."""
-        files = list(files)
         names = [f.relative_to(root).as_posix() if f.is_relative_to(root) else str(f) for f in files]
         return cls(names, labels, lambda i: files[i].read_bytes())
 
@@ -32,6 +31,5 @@ class Source:
 
     def subset(self, numbers: Sequence[int]) -> "Source":
         """Return the Source of the images with these numbers."""
-        return Source(
-            [self.names[i] for i in numbers], [self.labels[i] for i in numbers], lambda i: self.read(numbers[i])
-        )
+        names, labels = ([values[i] for i in numbers] for values in (self.names, self.labels))
+        return Source(names, labels, lambda i: self.read(numbers[i]))

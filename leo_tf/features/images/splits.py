@@ -9,11 +9,7 @@ from leo_tf.errors import InputError
 
 
 def parse_fractions(text: str) -> list[float]:
-    """Parse the shares of train, val and test, as "0.64,0.16,0.2".
-
-    Raises:
-      InputError: not three numbers of at least 0 that sum to 1.
-    """
+    """Parse the shares of train, val and test, as "0.64,0.16,0.2"."""
     try:
         fractions = [float(part) for part in text.split(",")]
     except ValueError:
@@ -28,18 +24,9 @@ def parse_fractions(text: str) -> list[float]:
 
 
 def split_classes(names: Iterable[str], fractions: Sequence[float], seed: int) -> dict[str, str]:
-    """Assign every class to a split; classes of one group, such as an alphabet, stay together.
+    """Assign every class to a split, {class name: split}; classes of one group, `group/class`, stay together.
 
-    Args:
-      names: class names, `class` or `group/class`.
-      fractions: shares of train, val and test, by number of classes or groups; every share above 0 gets at least one.
-      seed: int.
-
-    Returns:
-      {class name: split}.
-
-    Raises:
-      InputError: there are fewer classes or groups than splits.
+    Every share of train, val and test that is above 0 gets at least one class or group.
     """
     units = {name: name.rpartition("/")[0] or name for name in names}
     unique = sorted(set(units.values()))

@@ -39,18 +39,9 @@ class Inspected(NamedTuple):
 
 
 def inspect(splits: Mapping[str, Source], max_unreadable: float = 0.01) -> dict[str, Inspected]:
-    """Read the bytes and header of every image once.
+    """Read the bytes and header of every image once; return {split: Inspected} without the unreadable images.
 
-    Args:
-      splits: {split: Source}.
-      max_unreadable: share of a split's images that may be unreadable, and are skipped; one always may.
-
-    Returns:
-      {split: Inspected} without the unreadable images.
-
-    Raises:
-      InputError: too many images are unreadable, a class has no readable image, or the same image is in two splits or
-        in two classes.
+    A share of `max_unreadable` of a split's images may be unreadable, and are skipped; one always may.
     """
     found = {split: _inspect(split, source, max_unreadable) for split, source in splits.items()}
     _refuse_copies(found)
@@ -58,17 +49,7 @@ def inspect(splits: Mapping[str, Source], max_unreadable: float = 0.01) -> dict[
 
 
 def readable_numbers(source: Source, reasons: Mapping[int, str], name: str, max_unreadable: float) -> list[int]:
-    """Return the numbers of the readable images of a Source, and log the unreadable ones.
-
-    Args:
-      source: the images.
-      reasons: {number: why the image is unreadable}.
-      name: name of the split, for messages.
-      max_unreadable: share of the images that may be unreadable; one always may.
-
-    Raises:
-      InputError: too many images are unreadable, or all of a class.
-    """
+    """Return the numbers of the readable images of a split, and log the unreadable ones, {number: reason}."""
     if reasons:
         listed = "; ".join(f"{source.names[i]}: {reason}" for i, reason in list(reasons.items())[:_LISTED])
         more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""

@@ -13,16 +13,10 @@ from leo_tf.features.settings import SECTIONS, PretrainConfig
 from leo_tf.runs.run_dir import RunDirectory
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags."""
-    flags.DEFINE_string("checkpoint_path", "runs/features", "folder of the run", flag_values=values, module_name="Run")
-    define_section_flags(SECTIONS.values(), values)
-    define_worker_flags(values)
-
-
 def main() -> None:
-    """Define the flags and run."""
-    define_flags()
+    flags.DEFINE_string("checkpoint_path", "runs/features", "folder of the run", module_name="Run")
+    define_section_flags(SECTIONS.values(), flags.FLAGS)
+    define_worker_flags()
     about = (
         "Train a wide residual network to classify the meta-training classes of a folder of images; extract then takes "
         "features from it. Rerun the command to resume a run that was stopped."
@@ -31,7 +25,8 @@ def main() -> None:
     run_command(_pretrain, Command(about, usage, f"{usage} --images=photos --checkpoint_path=runs/features"))
 
 
-def _pretrain(values: flags.FlagValues = flags.FLAGS) -> int:
+def _pretrain() -> int:
+    values = flags.FLAGS
     config = PretrainConfig(**{name: section_of(kind, values) for name, kind in SECTIONS.items()})
     path = values.checkpoint_path
 

@@ -17,13 +17,7 @@ class Batches:
     """Batches of augmented images.
 
     A copy of a class, with all images rotated or mirrored, is another class: copy k of class c of n is k * n + c.
-
-    Args:
-      squares: uint8 [images, side, side, channels]; may be memory-mapped.
-      labels: int [images].
-      num_classes: of the labels.
-      training: FeatureTrainingConfig.
-      preprocessing: Preprocessing.
+    squares are uint8 [images, side, side, channels], perhaps memory-mapped; labels int [images].
     """
 
     def __init__(
@@ -63,10 +57,9 @@ class Batches:
         return copied(self._squares[rows], copies), labels
 
     def dataset(self, first_step: int) -> tf.data.Dataset:
-        """Return an infinite tf.data.Dataset of the batches from `first_step` on.
+        """Return all batches from `first_step` on: images, labels int32 [batch], number of the first example, int64.
 
-        Elements: normalised images float32 [batch, size, size, channels], labels int32 [batch], and the number of
-        the first example, int64.
+        The images are normalised, float32 [batch, size, size, channels].
         """
         side, channels = self._squares.shape[1], self._squares.shape[3]
         size, training, scaled = self._training.batch_size, self._training, self._preprocessing.scaled
@@ -99,11 +92,7 @@ def copied(squares: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
 
 def hold_out(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Choose the images of each class that are held out of training, at least one and never all.
-
-    Returns:
-      bool [images], True where an image is held out.
-    """
+    """Choose the images of each class that are held out of training, at least one and never all; bool [images]."""
     labels = np.asarray(labels)
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):

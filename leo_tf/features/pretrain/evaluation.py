@@ -1,7 +1,7 @@
 """Validation of pre-training: accuracy on held-out images, and of nearest class mean on the validation classes."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,13 +12,19 @@ from leo_tf.classification.baselines.nearest_mean import nearest_class_mean
 from leo_tf.classification.evaluator import Evaluator, sampler_of
 from leo_tf.classification.tasks import draw_from
 from leo_tf.data import EmbeddingTable, EpisodeSampler
-from leo_tf.evaluation.single_process import SINGLE_PROCESS, SingleProcess
+from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.evaluation.single_process import SingleProcess
+from leo_tf.features.extractor import pooled
 from leo_tf.features.images import Preprocessing
-from leo_tf.features.pretrain.batches import copied
-from leo_tf.features.settings import FeatureTrainingConfig
+from leo_tf.features.pretrain.batches import COPIES, copied
+from leo_tf.features.pretrain.network import preprocessing_of
+from leo_tf.features.settings import PretrainConfig
+from leo_tf.features.wrn import default_layer
+from leo_tf.problem import Validation
 
 _BATCH = 128
 _TASKS_PER_BATCH = 50
+_MEASURES = {1: "one_shot_accuracy", 5: "five_shot_accuracy"}  # by shots
 _Function = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -28,92 +34,88 @@ class _Outputs(NamedTuple):
     values: np.ndarray  # [..., images]
 
 
-class HeldOutAccuracy:
-    """Accuracy on held-out images of the training classes.
+class Evaluation:
+    """Accuracy on held-out images, and of nearest class mean in few-shot tasks of the validation classes.
 
     Args:
-      logits: function from normalised images [n, ...] to logits [n, classes].
-      squares: uint8 [images, side, side, channels].
-      labels: int [images].
-      num_classes: of the labels.
-      copies: copies of every class; see Batches.
-      preprocessing: Preprocessing.
-      workers: Collectives that share the images; all of its workers call the object.
+      config: its `monitor` is the measure of the best checkpoint.
+      model: the network, from images to logits.
+      heldout: squares uint8 [images, side, side, channels] and labels int [images], perhaps of no image.
+      validation: squares and class names of the validation images, if there are any.
+      workers: Collectives that share the images; all workers call `validate`.
     """
+
+    higher_is_better = True
 
     def __init__(
         self,
-        logits: _Function,
-        squares: np.ndarray,
-        labels: np.ndarray,
-        num_classes: int,
-        copies: int,
-        preprocessing: Preprocessing,
-        workers: SingleProcess = SINGLE_PROCESS,
+        config: PretrainConfig,
+        model: keras.Model,
+        heldout: tuple[np.ndarray, np.ndarray],
+        validation: tuple[np.ndarray, Sequence[str]] | None,
+        workers: SingleProcess,
     ) -> None:
-        self._squares, self._labels, self._copies = squares, np.asarray(labels), copies
-        self._num_classes, self._workers = num_classes, workers
+        training, preprocessing = config.training, preprocessing_of(config.images)
+        self._training, self._workers, self._copies = training, workers, COPIES[training.class_copies]
+        self._num_classes = model.outputs[0].shape[-1] // self._copies
+        self._heldout, self._labels = heldout
+        logits = _inference(model, model.outputs[0])
         self._predict = _compiled(lambda images: tf.argmax(logits(images), axis=-1), preprocessing)
+        measures = ["accuracy"] if len(self._labels) else []
+        self._shots: list[int] = []
+        if validation:
+            self._squares, self._names = validation
+            self._features = _compiled(_inference(model, pooled(model, default_layer(config.network))), preprocessing)
+            smallest = min(np.unique(self._names, return_counts=True)[1])
+            self._shots = [shots for shots in _MEASURES if shots == 1 or smallest > shots]
+            measures += [_MEASURES[shots] for shots in self._shots]
+            placeholder = self._table(np.ones((len(self._names), 1)))
+            for shots in self._shots:
+                EpisodeSampler(placeholder, training.eval_ways, shots)  # refuses too few classes or images
+        self.measure = "accuracy" if training.monitor == "heldout" else _MEASURES[1]
+        self.other_measures = tuple(name for name in measures if name != self.measure)
 
-    def __call__(self) -> np.ndarray:
-        """Return whether each image, in each copy, is classified correctly: bool [images * copies]."""
-        return self._workers.map_tasks(self._correct, self._copies * len(self._labels), _BATCH).values
+    @staticmethod
+    def text(value: float, half_width: float | None = None) -> str:
+        return f"{100 * value:.2f} %" if half_width is None else Interval(value, half_width).percent()
+
+    def advice(self, validation: Validation, step: int, best_step: int) -> str:
+        return ""
+
+    def validate(self) -> Validation:
+        """Measure the current weights."""
+        found = {}
+        if len(self._labels):
+            count = self._copies * len(self._labels)
+            found["accuracy"] = self._workers.map_tasks(self._correct, count, _BATCH).values
+        if self._shots:
+            found |= self._few_shot_accuracies()
+        others = {name: float(found[name].mean()) for name in self.other_measures}
+        return Validation(confidence_interval(found[self.measure]), others)
 
     def _correct(self, numbers: np.ndarray) -> _Outputs:
+        """Return whether held-out images, in each copy, are classified correctly: bool [numbers]."""
         correct = []
         for batch in _batches(numbers):
             copies, rows = np.divmod(batch, len(self._labels))
-            predicted = self._predict(copied(self._squares[rows], copies)).numpy()
+            predicted = self._predict(copied(self._heldout[rows], copies)).numpy()
             correct.append(predicted == self._labels[rows] + copies * self._num_classes)
         return _Outputs(np.concatenate(correct))
 
-
-class FewShotAccuracy:
-    """Accuracy of nearest class mean in 1-shot and 5-shot tasks of the validation classes.
-
-    Args:
-      features: function from normalised images [n, ...] to embeddings [n, dim].
-      squares: uint8 [images, side, side, channels].
-      labels: class names [images].
-      preprocessing: Preprocessing.
-      training: FeatureTrainingConfig.
-      workers: as in HeldOutAccuracy.
-
-    Raises:
-      InputError: there are fewer than eval_ways classes, or fewer than 2 images of a class.
-    """
-
-    def __init__(
-        self,
-        features: _Function,
-        squares: np.ndarray,
-        labels: Sequence[str],
-        preprocessing: Preprocessing,
-        training: FeatureTrainingConfig,
-        workers: SingleProcess = SINGLE_PROCESS,
-    ) -> None:
-        self._squares, self._labels, self._training, self._workers = squares, labels, training, workers
-        self._features = _compiled(features, preprocessing)
-        smallest = min(np.unique(labels, return_counts=True)[1])
-        self.shots = tuple(shots for shots in (1, 5) if shots == 1 or smallest > shots)
-        placeholder = self._table(np.ones((len(labels), 1)))
-        for shots in self.shots:
-            EpisodeSampler(placeholder, training.eval_ways, shots)
-
-    def __call__(self) -> dict[int, np.ndarray]:
-        """Return {shots: accuracy of each task, [tasks]}."""
-        table = self._table(self._workers.map_tasks(self._embeddings, len(self._labels), _BATCH).values.T)
+    def _few_shot_accuracies(self) -> dict[str, np.ndarray]:
+        """Return {measure: accuracy of each task, [tasks]}."""
+        table = self._table(self._workers.map_tasks(self._embeddings, len(self._names), _BATCH).values.T)
         found = {}
-        for shots in self.shots:
+        for shots in self._shots:
             sampler = EpisodeSampler(table, self._training.eval_ways, shots)
             tasks = draw_from(sampler, table.digest, self._training.eval_tasks, 0, randomness.VALIDATION)
             batch_size = min(_TASKS_PER_BATCH, len(tasks))
             evaluator = Evaluator(lambda x, y: nearest_class_mean(x), sampler_of(table, tasks), batch_size)
-            found[shots] = evaluator.run_on(tasks).accuracy
+            found[_MEASURES[shots]] = evaluator.run_on(tasks).accuracy
         return found
 
     def _table(self, embeddings: np.ndarray) -> EmbeddingTable:
-        return EmbeddingTable.from_arrays(embeddings, self._labels, source="the validation images")
+        return EmbeddingTable.from_arrays(embeddings, self._names, source="the validation images")
 
     def _embeddings(self, numbers: np.ndarray) -> _Outputs:
         parts = [self._features(np.asarray(self._squares[batch])).numpy() for batch in _batches(numbers)]
@@ -139,13 +141,14 @@ def _compiled(function: _Function, preprocessing: Preprocessing) -> Callable[[np
     return padded
 
 
-def without_dropout(model: keras.Model) -> _Function:
-    """Return a function from images to a model's output in inference."""
+def _inference(model: keras.Model, output: Any) -> _Function:
+    """Return a function from images [n, ...] to an output of the model, without dropout."""
+    part = keras.Model(model.inputs, output)
 
     def run(images: tf.Tensor) -> tf.Tensor:
-        if len(model.inputs) == 1:
-            return model(images, training=False)
+        if len(part.inputs) == 1:
+            return part(images, training=False)
         # The second input are numbers of examples, which only dropout uses.
-        return model([images, tf.zeros(tf.shape(images)[:1], tf.int64)], training=False)
+        return part([images, tf.zeros(tf.shape(images)[:1], tf.int64)], training=False)
 
     return run

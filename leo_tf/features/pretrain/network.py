@@ -6,13 +6,12 @@ from leo_tf.features.images.preprocessing import GREY, Preprocessing
 from leo_tf.features.settings import IMAGENET, ImageConfig, PretrainConfig
 from leo_tf.features.wrn import wide_resnet
 
-_ROTATIONS = "rotation_logits"
-
 
 def preprocessing_of(images: ImageConfig) -> Preprocessing:
     """Return the Preprocessing that an ImageConfig describes."""
     mean, scale = GREY if images.color == "grey" else IMAGENET
-    return Preprocessing(images.square_size, images.image_size, images.color, mean, scale, images.crop)
+    resize_size = images.resize_size or round(images.image_size * 1.15)
+    return Preprocessing(resize_size, images.image_size, images.color, mean, scale, images.crop)
 
 
 def build_network(
@@ -29,5 +28,5 @@ def build_network(
         seed=training.seed % 2**20,
         synchronized=synchronized,
         dtype=dtype or training.precision,
-        extra={_ROTATIONS: 4} if training.rotation_loss_weight else None,
+        extra={"rotation_logits": 4} if training.rotation_loss_weight else None,
     )

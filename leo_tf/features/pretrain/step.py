@@ -48,14 +48,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class FeatureSteps:
-    """The steps of SGD. Model and optimizer must be built in the scope of the strategy.
-
-    Args:
-      model: from `wide_resnet`, with dropout and, with a rotation loss, a second output of 4.
-      optimizer: Keras optimizer, built.
-      strategy: tf.distribute.Strategy.
-      training: FeatureTrainingConfig.
-    """
+    """The steps of SGD of a model by `build_network`, built in the strategy's scope like its optimizer."""
 
     def __init__(
         self,
@@ -75,15 +68,10 @@ class FeatureSteps:
 
     @tf.function(reduce_retracing=True)
     def run(self, images: tf.Tensor, labels: tf.Tensor, first_example: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Take a step.
+        """Take a step; return {column: float32 scalar} for COLUMNS, and gradient_norms [variables].
 
-        Args:
-          images: float32 [batch, size, size, channels] of the whole batch.
-          labels: int32 [batch].
-          first_example: int64 scalar, number of the first image since the beginning of the run.
-
-        Returns:
-          {column: float32 scalar} for COLUMNS, and gradient_norms [variables].
+        images are float32 [batch, size, size, channels] of all replicas, labels int32 [batch], and first_example is
+        the number of the first image since the beginning of the run, int64.
         """
         outcome = self._strategy.run(self._step, args=(images, labels, first_example))
         return {n: self._strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for n, v in outcome.items()}

@@ -8,63 +8,26 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.errors import InputError
-from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.evaluation.single_process import SINGLE_PROCESS, SingleProcess
-from leo_tf.features.extractor import pooled
+from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.features.images import Loader, find_images, inspect
-from leo_tf.features.images.validation import Inspected
-from leo_tf.features.pretrain.batches import COPIES, Batches, hold_out
-from leo_tf.features.pretrain.evaluation import FewShotAccuracy, HeldOutAccuracy, without_dropout
+from leo_tf.features.pretrain.batches import Batches, hold_out
+from leo_tf.features.pretrain.evaluation import Evaluation
 from leo_tf.features.pretrain.network import build_network, preprocessing_of
 from leo_tf.features.pretrain.step import COLUMNS, FeatureSteps, learning_rate
-from leo_tf.features.settings import ImageConfig, PretrainConfig
-from leo_tf.features.wrn import default_layer
-from leo_tf.problem import Validation
+from leo_tf.features.settings import PretrainConfig
 from leo_tf.training.strategy import describe, strategy_of
 from leo_tf.training.work import Work
 
-_MEASURES = {1: "one_shot_accuracy", 5: "five_shot_accuracy"}  # by shots
-
-
-class Measured:
-    """The measures of a validation, for the Trainer and its monitor.
-
-    Args:
-      monitor: "heldout" or "one_shot", which selects the best checkpoint.
-      measures: names of all measures.
-    """
-
-    higher_is_better = True
-
-    def __init__(self, monitor: str, measures: list[str]) -> None:
-        self.measure = "accuracy" if monitor == "heldout" else _MEASURES[1]
-        self.other_measures = tuple(name for name in measures if name != self.measure)
-
-    def advice(self, validation: Validation, step: int, best_step: int) -> str:
-        return ""
-
-    @staticmethod
-    def text(value: float, half_width: float | None = None) -> str:
-        return f"{100 * value:.2f} %" if half_width is None else Interval(value, half_width).percent()
-
 
 class Pretraining(Work):
-    """The network, optimizer, images and validation of a PretrainConfig.
-
-    Args:
-      config: PretrainConfig.
-      collectives: Collectives of many workers, all of which build this work; None for one.
-
-    Raises:
-      InputError: the images are missing, corrupt, too few, or differ from another worker's.
-    """
+    """The network, optimizer, images and validation of a PretrainConfig; `collectives` is None for one worker."""
 
     columns = COLUMNS
 
     def __init__(self, config: PretrainConfig, collectives: Any = None) -> None:
         self.config, self.settings = config, config.training
         self.preprocessing = preprocessing_of(config.images)
-        self._read(_inspected_images(config.images))
+        self._read()
         workers, training = collectives or SINGLE_PROCESS, self.settings
         workers.assert_equal(self.data_record)
         self._strategy = strategy_of(collectives, training.distribution, training.batch_size, "batch_size")
@@ -83,13 +46,17 @@ class Pretraining(Work):
             self.optimizer.build(self.model.trainable_variables)
         self.state = {"model": self.model, "optimizer": self.optimizer}
         self._steps = FeatureSteps(self.model, self.optimizer, self._strategy, training)
-        self._build_validation(workers)
-        self.validate = self._validate
+        self.measured = Evaluation(config, self.model, self._heldout, self._validation, workers)
+        self.validate = self.measured.validate
         self._feed: Iterator | None = None
         self._next_step = -1
 
-    def _read(self, found: Mapping[str, Inspected]) -> None:
+    def _read(self) -> None:
         images = self.config.images
+        if not images.images:
+            raise InputError("images is empty; expected the folder of the images.", "images")
+        listed = find_images(images.images, images.split_fractions, images.split_seed)
+        found = inspect(listed.splits, images.max_unreadable)
         if "train" not in found:
             raise InputError(f"{images.images} has no train split; expected images to train on.", "images")
         loader, squares, inspected = Loader(self.preprocessing), {}, {}
@@ -109,7 +76,7 @@ class Pretraining(Work):
         self._heldout = squares["train"][held], labels[held]
         kept = squares["train"][~held] if held.any() else squares["train"]
         self.batches = Batches(kept, labels[~held], len(self.classes), self.settings, self.preprocessing)
-        self._validation = (inspected["val"].source.labels, squares["val"]) if "val" in found else None
+        self._validation = (squares["val"], inspected["val"].source.labels) if "val" in found else None
         if self._validation is None and self.settings.monitor == "one_shot":
             raise InputError(
                 f"{images.images} has no val split; monitor=one_shot needs one. Give split_fractions, or "
@@ -122,40 +89,7 @@ class Pretraining(Work):
             "train_digest": found["train"].digest,
             **({"validation_digest": found["val"].digest} if "val" in found else {}),
         }
-        self._summary = "; ".join(
-            f"{split} {len(each.source.classes)} classes, {len(each.source)} images"
-            for split, each in inspected.items()
-        )
-
-    def _build_validation(self, workers: SingleProcess) -> None:
-        training, (squares, labels) = self.settings, self._heldout
-        self._heldout_accuracy = self._few_shot_accuracy = None
-        measures = []
-        if len(labels):
-            logits = without_dropout(keras.Model(self.model.inputs, self.model.outputs[0]))
-            copies = COPIES[training.class_copies]
-            self._heldout_accuracy = HeldOutAccuracy(
-                logits, squares, labels, len(self.classes), copies, self.preprocessing, workers
-            )
-            measures.append("accuracy")
-        if self._validation is not None:
-            names, images = self._validation
-            features = pooled(self.model, default_layer(self.config.network))
-            self._few_shot_accuracy = FewShotAccuracy(
-                *(without_dropout(keras.Model(self.model.inputs, features)), images, names, self.preprocessing),
-                *(training, workers),
-            )
-            measures += [_MEASURES[shots] for shots in self._few_shot_accuracy.shots]
-        self.measured = Measured(training.monitor, measures)
-
-    def _validate(self) -> Validation:
-        found = {}
-        if self._heldout_accuracy:
-            found["accuracy"] = self._heldout_accuracy()
-        if self._few_shot_accuracy:
-            found |= {_MEASURES[shots]: values for shots, values in self._few_shot_accuracy().items()}
-        others = {name: float(found[name].mean()) for name in self.measured.other_measures}
-        return Validation(confidence_interval(found[self.measured.measure]), others)
+        self._summary = listed._replace(splits={split: each.source for split, each in inspected.items()}).summary()
 
     def summary(self) -> str:
         """Return one line on the images and the network."""
@@ -195,11 +129,3 @@ class Pretraining(Work):
         self._next_step = first + count
         means = {name: np.mean([each[name].numpy() for each in outcomes], axis=0) for name in outcomes[0]}
         return {name: float(v) if name != "gradient_norms" else v for name, v in means.items()}
-
-
-def _inspected_images(images: ImageConfig) -> dict[str, Inspected]:
-    """Find and inspect the images of an ImageConfig; return {split: Inspected}."""
-    if not images.images:
-        raise InputError("images is empty; expected the folder of the images.", "images")
-    found = find_images(images.images, images.split_fractions, images.split_seed)
-    return inspect(found.splits, images.max_unreadable)

@@ -1,7 +1,6 @@
 """Analyse a run: python -m leo_tf.analysis --checkpoint_path=RUN"""
 
 import functools
-import logging
 import shlex
 import sys
 from typing import Any
@@ -21,7 +20,6 @@ _OF_CLASSIFICATION = (  # flags that apply to classification only
     *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "tasks_within"),
     *("images", "ways_grid", "shots_grid"),
 )
-_logger = logging.getLogger("leo_tf")
 
 
 def main() -> None:
@@ -85,7 +83,11 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
     ways, shots = (_whole_numbers(name, values) for name in ("ways_grid", "shots_grid"))
     config, others = override(trained, values), [RunDirectory(path) for path in values.compare_to]
     for other in others:
-        _require_same_problem(other, folder)
+        found = other.config().problem
+        if found != trained.problem:
+            raise InputError(
+                f"compare_to={other.path} is a {found} run; expected a {trained.problem} run.", "compare_to"
+            )
     load_tensorflow()
     from leo_tf import runs
     from leo_tf.analysis import registry
@@ -138,18 +140,6 @@ def _whole_numbers(name: str, values: flags.FlagValues) -> tuple[int, ...]:
         return tuple(int(number) for number in given)
     except ValueError:
         raise InputError(f"{name}={','.join(given)} was given; expected whole numbers, such as 1,5.", name) from None
-
-
-def _require_same_problem(other: RunDirectory, folder: RunDirectory) -> None:
-    """Raise InputError unless two runs are of the same problem; warn where their data differ."""
-    found, expected = other.config().problem, folder.config().problem
-    if found != expected:
-        raise InputError(f"compare_to={other.path} is a {found} run; expected a {expected} run.", "compare_to")
-    data, others = folder.data(), other.data()
-    if any(data[key] != others[key] for key in data.keys() & others.keys()):
-        _logger.warning(
-            "%s was trained on other data than %s, which may explain differences between them.", other.path, folder.path
-        )
 
 
 if __name__ == "__main__":

@@ -11,28 +11,17 @@ from leo_tf.problem import Evaluation
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AnalysisContext:
-    """Input of every analysis.
-
-    Attributes:
-      learner: MetaLearner of the run.
-      evaluation_of: cached function from a split to the problem's Evaluation.
-      others: {name: MetaLearner} to compare with on the same tasks.
-      split: split of all analyses; empty leaves the choice to each.
-      seed: seed of everything drawn.
-      highlight: label to show alone; empty for the first.
-      images: folder of the images behind the embeddings; empty for none.
-      ways, shots: shapes of tasks in the grid; empty for the default.
-    """
+    """Input of every analysis."""
 
     learner: MetaLearner
-    evaluation_of: Callable[[str], Evaluation]
-    others: Mapping[str, MetaLearner] = dataclasses.field(default_factory=dict)
-    split: str = ""
-    seed: int = 0
-    highlight: str = ""
-    images: str = ""
-    ways: tuple[int, ...] = ()
-    shots: tuple[int, ...] = ()
+    evaluation_of: Callable[[str], Evaluation]  # from a split, cached
+    others: Mapping[str, MetaLearner]  # by name, to compare with on the same tasks
+    split: str  # of all analyses; empty leaves the choice to each
+    seed: int
+    highlight: str  # label to show alone; empty for the first
+    images: str  # folder of the images behind the embeddings; empty for none
+    ways: tuple[int, ...]  # of tasks in the grid; empty for the default, as are shots
+    shots: tuple[int, ...]
 
     @property
     def name(self) -> str:

@@ -20,14 +20,9 @@ Line = tuple[str, list[tuple[int, str]]]  # text above the line, [(row, text abo
 
 
 class Images:
-    """The images behind embeddings.
+    """The images behind embeddings, in the folder that these were extracted from.
 
-    Args:
-      folder: the folder that the embeddings were extracted from.
-      paths: path of each row's image in that folder, text [rows]; None where the embeddings do not keep them.
-
-    Raises:
-      InputError: the paths are unknown, or the images are not there.
+    paths: of each row's image in that folder, text [rows]; None where the embeddings do not keep them.
     """
 
     def __init__(self, folder: str, paths: Any) -> None:

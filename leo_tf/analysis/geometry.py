@@ -1,7 +1,7 @@
 """Curvature and coverage: eigenvalues of the support loss's Hessian in latent and parameter space, lengths of steps."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,15 +44,17 @@ def measure_geometry(target: AnalysisTarget, name: str) -> Geometry:
     spectra: dict[tuple[str, str], list[np.ndarray]] = {}
     steps: dict[str, list[np.ndarray]] = {}
     singular: list[np.ndarray] = []
-    for support, trace in _with_progress(target, name):
-        for point in POINTS:
-            for space, found in target.spectra(support, trace, point == "adapted")._asdict().items():
-                if found is not None:
-                    spectra.setdefault((space, point), []).append(found)
-        for kind, lengths in _step_lengths(trace).items():
-            steps.setdefault(kind, []).append(lengths)
-        if target.has_decoder:
-            singular.append(target.singular_values(trace))
+    with Progress(f"measuring curvature of {name}", len(target.tasks), "tasks") as progress:
+        for support, trace in target.traces():
+            for point in POINTS:
+                for space, found in target.spectra(support, trace, point == "adapted")._asdict().items():
+                    if found is not None:
+                        spectra.setdefault((space, point), []).append(found)
+            for kind, lengths in _step_lengths(trace).items():
+                steps.setdefault(kind, []).append(lengths)
+            if target.has_decoder:
+                singular.append(target.singular_values(trace))
+            progress.add(trace.parameters.shape[1])
     if singular:
         singular = singular[:1] if singular[0].ndim == 1 else [each.ravel() for each in singular]
     nonzero = {key: [_nonzero(part) for part in parts] for key, parts in spectra.items()}
@@ -63,13 +65,6 @@ def measure_geometry(target: AnalysisTarget, name: str) -> Geometry:
         np.concatenate(singular) if singular else None,
         {kind: np.concatenate(parts, axis=1) for kind, parts in steps.items()},
     )
-
-
-def _with_progress(target: AnalysisTarget, name: str) -> Iterator[tuple[tuple, Trace]]:
-    with Progress(f"measuring curvature of {name}", len(target.tasks), "tasks") as progress:
-        for support, trace in target.traces():
-            yield support, trace
-            progress.add(trace.parameters.shape[1])
 
 
 def _nonzero(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,10 +107,7 @@ class Claim(NamedTuple):
 
 
 def check_claims(geometries: Sequence[Geometry]) -> list[Claim]:
-    """Check the paper's three claims.
-
-    Args:
-      geometries: Geometry of each model, on the same tasks.
+    """Check the paper's three claims on the Geometry of each model, on the same tasks.
 
     Returns:
       The claims that these models are evidence for or against. A model whose decoder is zero is none on curvature: its

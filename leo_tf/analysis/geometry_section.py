@@ -7,13 +7,16 @@ import numpy as np
 
 from leo_tf.analysis.context import AnalysisContext
 from leo_tf.analysis.distribution_figures import draw_boxes
-from leo_tf.analysis.geometry import POINTS, SPACES, Geometry, check_claims, measure_geometry
+from leo_tf.analysis.geometry import POINTS, Geometry, check_claims, measure_geometry
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.evaluation import plots
 
-_SPACE_NAMES = {"latents": "latent", "parameters": "parameter"}
-_STEP_NAMES = {"latent": "latent\nstep", "induced": "latent step\nin parameters", "parameter": "parameter\nstep"}
-_COLORS = {"latents": "C0", "parameters": "C1", "latent": "C0", "induced": "C1", "parameter": "C1"}
+_SPACES = {"latents": ("latent", "C0"), "parameters": ("parameter", "C1")}  # names and colours
+_STEPS = {
+    "latent": ("latent\nstep", "C0"),
+    "induced": ("latent step\nin parameters", "C1"),
+    "parameter": ("parameter\nstep", "C1"),
+}
 
 
 def section(context: AnalysisContext) -> Section:
@@ -22,9 +25,12 @@ def section(context: AnalysisContext) -> Section:
     models = {context.name: context.learner, **context.others}
     found = [measure_geometry(evaluation.analysis_target(learner), name) for name, learner in models.items()]
     claims, tasks = check_claims(found), len(evaluation.tasks)
+    boxes = {
+        (space, point): (f"{name}\n{point}", color) for space, (name, color) in _SPACES.items() for point in POINTS
+    }
     figures = {
         "curvature": CaptionedFigure(
-            draw_curvature(found),
+            _draw_panels({each.name: each.eigenvalues for each in found}, boxes, "absolute eigenvalue"),
             f"Absolute non-zero eigenvalues of the Hessian of the support loss on {tasks} tasks: in latent space at "
             "the start and after the latent steps, in parameter space at the start and after all steps. Boxes from the "
             "25th to the 75th percentile, whiskers at the 5th and 95th.",
@@ -32,13 +38,14 @@ def section(context: AnalysisContext) -> Section:
     }
     if any(each.singular_values is not None for each in found):
         caption = "Singular values of the decoder's mean; above 1 it expands space. Whiskers as above."
-        figures["singular_values"] = CaptionedFigure(draw_singular_values(found), caption)
+        figures["singular_values"] = CaptionedFigure(_draw_singular_values(found), caption)
     if any(each.steps for each in found):
         caption = (
             f"Lengths of all adaptation steps on {tasks} tasks, each over all numbers of a task, and of the changes of "
             "the decoded parameters by latent steps. Whiskers as above."
         )
-        figures["step_lengths"] = CaptionedFigure(draw_step_lengths(found), caption)
+        steps = {each.name: each.steps for each in found if each.steps}
+        figures["step_lengths"] = CaptionedFigure(_draw_panels(steps, _STEPS, "length"), caption)
     text = [
         f"The support loss of {tasks} {evaluation.request.split} tasks, as in the paper's section 4.6: its curvature "
         "in the space of codes and in that of parameters, the decoder's expansion of space, and the lengths of "
@@ -49,7 +56,7 @@ def section(context: AnalysisContext) -> Section:
     summary = {
         **context.describe("test"),
         "claims": [each.summary() for each in claims],
-        "models": {each.name: summarize(each) for each in found},
+        "models": {each.name: _summarize(each) for each in found},
     }
     return Section("Curvature and coverage", text, [_eigenvalue_table(found), _step_table(found)], figures, summary)
 
@@ -67,8 +74,7 @@ def _missing_evidence(found: Sequence[Geometry]) -> Iterator[str]:
         )
 
 
-def summarize(found: Geometry) -> dict[str, Any]:
-    """Return a Geometry as a plain dict for JSON."""
+def _summarize(found: Geometry) -> dict[str, Any]:
     return {
         "absolute_eigenvalues": {f"{space}_{point}": quantiles(v) for (space, point), v in found.eigenvalues.items()},
         "ranks": {f"{space}_{point}": quantiles(v) for (space, point), v in found.ranks.items()},
@@ -80,36 +86,20 @@ def summarize(found: Geometry) -> dict[str, Any]:
     }
 
 
-def draw_curvature(found: Sequence[Geometry]) -> Any:
-    """Draw absolute eigenvalues: a panel for each Geometry, a box for each space and point."""
-    keys = [(space, point) for space in SPACES for point in POINTS]
-    labels = {key: f"{_SPACE_NAMES[key[0]]}\n{key[1]}" for key in keys}
-    colors = {key: _COLORS[key[0]] for key in keys}
-    return _draw_panels({each.name: each.eigenvalues for each in found}, labels, colors, "absolute eigenvalue")
-
-
-def draw_step_lengths(found: Sequence[Geometry]) -> Any:
-    """Draw the lengths of steps: a panel for each Geometry with steps, a box for each kind of step."""
-    return _draw_panels({each.name: each.steps for each in found if each.steps}, _STEP_NAMES, _COLORS, "length")
-
-
-def _draw_panels(
-    models: Mapping[str, Mapping[Any, np.ndarray]], labels: Mapping[Any, str], colors: Mapping[Any, str], ylabel: str
-) -> Any:
-    """Draw a panel for each model, {key: values}, with a box for each of the keys in the order of the labels."""
+def _draw_panels(models: Mapping[str, Mapping[Any, np.ndarray]], boxes: Mapping[Any, tuple], ylabel: str) -> Any:
+    """Draw a panel for each of {model: {key: values}}; boxes: {key: (label, color)}, in order."""
     counts = [len(values) for values in models.values()]
     figure = plots.new_figure(1.2 + 1.3 * sum(counts), 4.2)
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False, width_ratios=counts)
     for axes, (name, values) in zip(panels.flat, models.items(), strict=True):
-        keys = [key for key in labels if key in values]
-        draw_boxes(axes, {labels[key]: values[key] for key in keys}, [colors[key] for key in keys])
+        keys = [key for key in boxes if key in values]
+        draw_boxes(axes, {boxes[key][0]: values[key] for key in keys}, [boxes[key][1] for key in keys])
         axes.set_title(name, fontsize="medium")
     panels[0, 0].set_ylabel(ylabel)
     return plots.finished(figure)
 
 
-def draw_singular_values(found: Sequence[Geometry]) -> Any:
-    """Draw the singular values of the decoder of each Geometry that has one."""
+def _draw_singular_values(found: Sequence[Geometry]) -> Any:
     groups = {model.name: model.singular_values for model in found if model.singular_values is not None}
     figure = plots.new_figure(1.6 + 1.6 * len(groups), 3.6)
     axes = figure.subplots()
@@ -125,13 +115,13 @@ def _eigenvalue_table(found: Sequence[Geometry]) -> Table:
             ranks = model.ranks[space, point]
             low, high = ranks.min(), ranks.max()
             rank = f"{low}" if low == high else f"{low} to {high}"
-            rows.append([model.name, _SPACE_NAMES[space], point, str(len(ranks)), rank, *quantile_cells(values)])
+            rows.append([model.name, _SPACES[space][0], point, str(len(ranks)), rank, *quantile_cells(values)])
     return Table(["model", "space", "point", "tasks", "rank", *QUANTILE_HEADER], rows)
 
 
 def _step_table(found: Sequence[Geometry]) -> Table:
     rows = [
-        [model.name, _STEP_NAMES[kind].replace("\n", " "), *quantile_cells(lengths)]
+        [model.name, _STEPS[kind][0].replace("\n", " "), *quantile_cells(lengths)]
         for model in found
         for kind, lengths in model.steps.items()
     ]

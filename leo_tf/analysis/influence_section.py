@@ -11,8 +11,7 @@ from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, T
 def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], labels: Mapping[str, str]) -> Section:
     """Return the leave-one-out Section.
 
-    leave_one_out: function from an AnalysisTarget to a NamedTuple of arrays with a leading axis of tasks.
-    labels: {field: description}.
+    leave_one_out: function from an AnalysisTarget to a NamedTuple of arrays [tasks, ...]; labels: {field: description}.
     """
     found, split = leave_one_out(context.target("test")), context.evaluation("test").request.split
     fields = {labels[name]: values for name, values in found._asdict().items()}

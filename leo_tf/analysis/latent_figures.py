@@ -13,17 +13,7 @@ _FAINT = "0.85"
 
 
 def draw_projection(space: LatentSpace, name: str, highlight: str = "", title: str = "") -> Any:
-    """Draw codes before and after adaptation.
-
-    Args:
-      space: LatentSpace.
-      name: of the projection.
-      highlight: label to show alone; empty for none.
-      title: text.
-
-    Returns:
-      matplotlib Figure with panels for before and after, each kind of label, the highlighted label and each value.
-    """
+    """Draw a projection of codes: before and after, by each kind of label, one label alone, and by each value."""
     points = space.projections[name].points.reshape(2, -1, 2)
     count = points.shape[1]
     panels: list[tuple[Any, tuple]] = [(_draw_stages, ())]

@@ -57,16 +57,9 @@ class LatentSpace:
 
 
 def measure_latent_space(target: AnalysisTarget, seed: int = 0) -> LatentSpace:
-    """Trace the codes of a target's tasks, project them and measure their separation.
+    """Trace the codes of a target's tasks, project them (`seed`: of t-SNE and UMAP) and measure their separation.
 
     The codes are the means that evaluation uses: the encoder's before, and those after all latent steps.
-
-    Args:
-      target: AnalysisTarget.
-      seed: of t-SNE and UMAP.
-
-    Returns:
-      LatentSpace.
 
     Raises:
       InputError: the learner has no encoder.

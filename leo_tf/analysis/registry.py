@@ -65,10 +65,7 @@ _USED_BY = {  # {field of AnalysisContext: (setting, the analysis that uses it)}
 
 
 def select(names: Sequence[str], config: RunConfig, learner: MetaLearner) -> list[str]:
-    """Return the names of the analyses to run, in their order: those asked for, or all that exist.
-
-    Raises InputError if one is unknown, or does not exist for the learner and its tasks.
-    """
+    """Return the names of the analyses to run, in their order: those asked for, or all that exist for the run."""
     unavailable = {}  # {analysis: reason why it does not exist}
     if not learner.has_latents or learner.encoder is None:
         unavailable["latent_space"] = unavailable["interpolation"] = "needs an encoder"

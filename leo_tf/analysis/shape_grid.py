@@ -14,7 +14,6 @@ from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.evaluation import plots
-from leo_tf.evaluation.intervals import Interval
 
 _WAYS, _SHOTS = (5, 10, 20), (1, 5)
 _PAIRS_AT_ONCE = 125_000  # of support examples in the relation network: 200 tasks of 5 ways, 5 shots
@@ -71,17 +70,11 @@ def shape_grid(
     batch_size: int = 200,
     seed: int = 0,
 ) -> list[EvaluationResult]:
-    """Evaluate a learner on tasks of every combination of ways and shots.
+    """Evaluate a learner on tasks of every combination of ways and shots, in this order.
 
     Args:
-      learner: ClassificationLearner.
-      table: EmbeddingTable.
-      ways, shots: of the tasks.
       num_tasks, seed: of each combination; as in `evaluate`.
       batch_size: most tasks at once; fewer where support sets are large.
-
-    Returns:
-      List of EvaluationResult, by ways, then shots.
 
     Raises:
       InputError: a shape does not fit the table or the learner, which is found before anything is evaluated.
@@ -114,12 +107,13 @@ def draw_grid(results: Sequence[EvaluationResult]) -> Any:
     axes = figure.subplots()
     for index, ways in enumerate(sorted({result.ways for result in results})):
         row = [result for result in results if result.ways == ways]
-        shots, color = [result.shots for result in row], f"C{index}"
-        _draw_line(axes, shots, [r.accuracy for r in row], color=color, label=f"{ways}-way {row[0].algorithm}")
-        baseline = [result.nearest_class_mean for result in row]
-        _draw_line(
-            axes, shots, baseline, color=color, ls=":", marker="x", label=f"{ways}-way nearest class mean"
-        )  # fmt: skip
+        for label, intervals, line in (
+            (row[0].algorithm, [result.accuracy for result in row], "o-"),
+            ("nearest class mean", [result.nearest_class_mean for result in row], "x:"),
+        ):
+            means, half_widths = 100 * np.transpose(intervals)
+            shots, style = [result.shots for result in row], {"color": f"C{index}", "ms": 3, "capsize": 2}
+            axes.errorbar(shots, means, half_widths, fmt=line, label=f"{ways}-way {label}", **style)
     axes.set_xscale("log")
     shots = sorted({result.shots for result in results})
     axes.set_xticks(shots, [str(value) for value in shots])
@@ -127,8 +121,3 @@ def draw_grid(results: Sequence[EvaluationResult]) -> Any:
     axes.set(xlabel="shots", ylabel="accuracy, %")
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return plots.finished(figure)
-
-
-def _draw_line(axes: Any, shots: Sequence[int], intervals: Sequence[Interval], **style: Any) -> None:
-    means, half_widths = 100 * np.transpose(intervals)
-    axes.errorbar(shots, means, half_widths, **{"marker": "o", "ms": 3, "capsize": 2, **style})

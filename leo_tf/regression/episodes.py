@@ -44,12 +44,8 @@ class RegressionSampler:
     Coefficients and inputs are uniform in their ranges (this module's constants); the noise is normal.
 
     Args:
-      shots: support points.
-      queries: query points.
+      shots, queries: support and query points per task.
       noise_stddev: standard deviation of the noise on all targets.
-
-    Raises:
-      InputError: fewer than one of either, or a negative standard deviation.
 
     References:
       Paper section 4.1, with the ranges of Finn et al., "Probabilistic Model-Agnostic Meta-Learning", 2018.
@@ -70,19 +66,11 @@ class RegressionSampler:
         Args:
           seed: int, or int64 [2] from `randomness.stream_seed`.
           first_task: index of the first task, scalar integer.
-          num_tasks: number of tasks, int.
-
-        Returns:
-          Functions.
         """
         return self._functions(self._uniform(seed, first_task, num_tasks))
 
     def sample(self, seed: Any, first_task: Any, num_tasks: int) -> RegressionEpisode:
-        """Sample consecutive tasks: noisy points of `functions` with the same arguments.
-
-        Returns:
-          RegressionEpisode.
-        """
+        """Sample consecutive tasks: noisy points of `functions` with the same arguments."""
         uniform = self._uniform(seed, first_task, num_tasks)
         x = _between(INPUT, uniform[:, 3:, tf.newaxis])
         bits = randomness.bits(_pair(seed), first_task, num_tasks, self.shots + self.queries, tf.uint16)

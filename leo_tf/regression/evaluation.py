@@ -37,18 +37,13 @@ def evaluate(
     jit: bool = True,
     workers: Any = SINGLE_PROCESS,
 ) -> RegressionResult:
-    """Evaluate a model.
+    """Evaluate a RegressionLearner.
 
     Args:
-      model: RegressionLearner.
-      tasks: RegressionTasks.
       shots: numbers of support points, from 1 to 20.
       num_samples: functions sampled per task; models without noise have one.
       batch_size, jit: as for FunctionSampler.
       workers: Collectives that the tasks are spread over; all of its workers call this.
-
-    Returns:
-      RegressionResult.
     """
     batch_size = workers.batch_size(len(tasks), batch_size)
     sampler = FunctionSampler(model, batch_size, jit)
@@ -76,11 +71,19 @@ class RegressionEvaluation(Evaluation):
             raise InputError(
                 f"Got shots_grid={given}; expected whole numbers from 1 to {MOST_SHOTS}, as 1,5,20.", "shots_grid"
             )
-        self._noise = self.config.regression.noise_stddev
+        self._noise, self._stream = self.config.regression.noise_stddev, _STREAMS[request.split]
         self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
         self._samples = request.samples or _SAMPLES
+        unknown = [name for name in request.baselines if name not in ("all", *_BASELINES)]
+        if unknown:
+            expected = f"all or {', '.join(_BASELINES)} for a regression run"
+            raise InputError(f"Got baselines={','.join(unknown)}; expected {expected}.", "baselines")
         if request.baselines:
-            _require_baselines(request.baselines, self._noise)
+            require_scikit_learn()
+            if not self._noise:
+                raise InputError(
+                    "The run has no noise, and baselines=gaussian_process needs some; leave it out.", "baselines"
+                )
 
     def _name_parts(self) -> Iterator[str]:
         if self._num_tasks != _NUM_TASKS:
@@ -107,10 +110,6 @@ class RegressionEvaluation(Evaluation):
                 "num_tasks",
             )
         return tasks
-
-    @property
-    def _stream(self) -> int:
-        return _STREAMS[self.request.split]
 
     @property
     def _batching(self) -> tuple[int, bool]:
@@ -175,16 +174,3 @@ class RegressionEvaluation(Evaluation):
         seed = self.trained.training.validation_seed
         validation = draw_tasks(_SPREAD_TASKS, seed, randomness.VALIDATION, self._noise)
         return evaluate_spread(learner, validation, self.tasks, shots, self._samples, *self._batching)
-
-
-def _require_baselines(names: Sequence[str], noise_stddev: float) -> None:
-    """Raise InputError unless these baselines exist and can be computed."""
-    unknown = [name for name in names if name not in ("all", *_BASELINES)]
-    if unknown:
-        raise InputError(
-            f"Got baselines={','.join(unknown)}; expected all or {', '.join(_BASELINES)} for a regression run.",
-            "baselines",
-        )
-    if not noise_stddev:
-        raise InputError("The run has no noise, and baselines=gaussian_process needs some; leave it out.", "baselines")
-    require_scikit_learn()

@@ -27,7 +27,7 @@ _SAMPLES = 30  # functions drawn per task
 
 
 class Panels(NamedTuple):
-    """The tasks of the figure."""
+    """The tasks of the figure, and the exact probability of a sinusoid given the points."""
 
     tasks: RegressionTasks  # 4, of 5 shots
     probability: np.ndarray  # [4], of a sinusoid given the points, exact

@@ -130,9 +130,6 @@ class RegressionLearner(MetaLearner):
 
         Returns:
           Parameters [tasks, num_parameters].
-
-        Raises:
-          InputError: as `adapt`.
         """
         support_x, support_y = self.checked_support(support_x, support_y)
         bits = self._bits(support_x.shape[0], self.normals_per_task, seed, first_task)

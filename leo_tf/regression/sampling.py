@@ -13,10 +13,7 @@ from leo_tf.regression.tasks import grid
 class FunctionSampler:
     """Sampler of functions from a model: it adapts repeatedly with other noise and evaluates the adapted networks.
 
-    Args:
-      model: RegressionLearner.
-      batch_size: tasks at once; changes speed and memory only.
-      jit: whether to compile with XLA.
+    batch_size: tasks at once; changes speed and memory only. jit: compile with XLA.
     """
 
     def __init__(self, model: RegressionLearner, batch_size: int = 200, jit: bool = True) -> None:

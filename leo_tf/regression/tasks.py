@@ -66,16 +66,7 @@ def join(parts: Sequence[RegressionTasks]) -> RegressionTasks:
 def draw_tasks(
     num_tasks: int, seed: int = 0, stream: int = randomness.TEST, noise_stddev: float = 0.3
 ) -> RegressionTasks:
-    """Draw tasks from a seed.
-
-    Args:
-      num_tasks: number of tasks, at least 2. A smaller number gives the first of a larger one.
-      seed: int.
-      stream: one of `randomness`' streams.
-      noise_stddev: of the support's targets.
-
-    Returns:
-      RegressionTasks.
+    """Draw tasks from a seed and one of `randomness`' streams; a smaller number gives the first of a larger one.
 
     Raises:
       InputError: fewer than 2 tasks.

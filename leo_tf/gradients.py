@@ -16,22 +16,16 @@ class Limits(NamedTuple):
 
 
 class Update(NamedTuple):
-    """Facts about an update, to be reported."""
+    """Report on an update."""
 
     norms: tf.Tensor  # [variables], L2 norm of every variable's gradient before guard and clipping
     replaced: tf.Tensor  # scalar bool: whether the guard replaced the gradient
 
 
 def meta_gradient(loss_of: Callable[[], Any], variables: Sequence[Any]) -> tuple[Any, list[tf.Tensor]]:
-    """Compute a loss and its gradient.
+    """Compute an outcome, which has a field `loss`, and the gradient of this loss for every Keras variable.
 
-    Args:
-      loss_of: function () -> outcome, which has a field `loss`, a scalar.
-      variables: list of Keras variables.
-
-    Returns:
-      (outcome, gradients): a gradient for every variable, zeros where the loss does not depend on it, such as the
-      learning rate of steps that are not taken.
+    A gradient is zero where the loss does not depend on the variable, such as the learning rate of steps not taken.
     """
     values = [variable.value for variable in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -50,18 +44,7 @@ def apply(
     limits: Limits,
     replicas: int = 1,
 ) -> Update:
-    """Guard, clip and apply a gradient.
-
-    Args:
-      optimizer: Keras optimizer, built for the variables.
-      variables, num_regularized: as in `guard`.
-      loss, gradients: from `meta_gradient`; equal on all replicas.
-      limits: Limits.
-      replicas: number of replicas; Keras' optimizers sum the gradients over them.
-
-    Returns:
-      Update.
-    """
+    """Guard, clip and apply a gradient, equal on all replicas, over which Keras' optimizers sum it."""
     update_norms = norms(gradients)
     gradients, replaced = guard(loss, gradients, variables, num_regularized)
     gradients = clip(gradients, *limits)
@@ -72,11 +55,7 @@ def apply(
 def meta_step(
     loss_of: Callable[[], Any], optimizer: Any, variables: Sequence[Any], num_regularized: int, limits: Limits
 ) -> tuple[Any, Update]:
-    """Take one step on one device: `meta_gradient`, then `apply`.
-
-    Returns:
-      (outcome, Update).
-    """
+    """Take one step on one device: `meta_gradient`, then `apply`."""
     outcome, gradients = meta_gradient(loss_of, variables)
     return outcome, apply(optimizer, variables, num_regularized, outcome.loss, gradients, limits)
 
@@ -89,10 +68,7 @@ def guard(
     The replacement, 1e-4 times the variable for regularized weights and 0 for the others, pulls the weights back to
     where the loss is a number again; one NaN element replaces the whole list.
 
-    Args:
-      loss: scalar.
-      gradients, variables: lists of equal length and shapes.
-      num_regularized: number of variables, counted from the first, that are regularized weights.
+    The first `num_regularized` variables are the regularized weights.
 
     Returns:
       (gradients, replaced): the list to use, and a scalar bool.
@@ -106,14 +82,7 @@ def guard(
 
 
 def clip(gradients: list[tf.Tensor], value_limit: float, norm_limit: float) -> list[tf.Tensor]:
-    """Clip every element's absolute value, then every variable's L2 norm, in this order.
-
-    Args:
-      gradients: list of tensors.
-      value_limit, norm_limit: floats; 0 for no clipping.
-
-    Returns:
-      List of tensors.
+    """Clip every element's absolute value, then every variable's L2 norm, in this order; a limit of 0 does not clip.
 
     References:
       Paper B.4 and the official code; the norm is each variable's own, not the global one.

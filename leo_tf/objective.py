@@ -25,27 +25,17 @@ def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 def credit(lead: tf.Tensor, highest: tf.Tensor, axis: int) -> tf.Tensor:
     """Return 1 where the label's logit is the highest, 1/k where it shares that place with others, 0 elsewhere.
 
-    So a classifier of zeros scores chance level, and one of NaN scores 0.
-
-    Args:
-      lead: logits less the label's.
-      highest: maximum of `lead` over the classes.
-      axis: the axis of classes in `lead`.
+    So a classifier of zeros scores chance level, and one of NaN scores 0. `lead` holds the logits less the label's,
+    `highest` is its maximum over `axis`, the classes.
     """
     sharing = tf.reduce_sum(tf.cast(lead >= 0, lead.dtype), axis=axis)
     return tf.where(tf.equal(highest, 0), tf.math.reciprocal_no_nan(sharing), tf.zeros_like(sharing))
 
 
 def encoder_penalty(initial_latents: tf.Tensor, adapted_latents: tf.Tensor) -> tf.Tensor:
-    """Return each task's mean squared distance from the initial to the adapted codes.
+    """Return each task's mean squared distance from the initial to the adapted codes: [tasks, ..., dim] -> [tasks].
 
     No gradient flows into the adapted codes: the penalty pulls the encoder towards them, not the reverse.
-
-    Args:
-      initial_latents, adapted_latents: [tasks, ..., num_latents].
-
-    Returns:
-      [tasks].
 
     References:
       Paper equation 6, third term. Differs from the paper: a mean over elements, not a sum, as in the official code.
@@ -64,13 +54,9 @@ def l2_penalty(weights: Sequence[Any]) -> tf.Tensor:
 
 
 def orthogonality_penalty(matrix: Any) -> tf.Tensor:
-    """Return the mean squared difference of the correlations between rows from the identity.
+    """Return the mean squared difference of the correlations between rows from the identity, a scalar.
 
-    Args:
-      matrix: decoder kernel [num_latents, outputs], one row per latent dimension.
-
-    Returns:
-      Scalar.
+    The matrix is the decoder's kernel [num_latents, outputs], with one row per latent dimension.
 
     References:
       Paper equation 7, second term. Differs from the paper: a mean of squares, not a norm, as in the official code.

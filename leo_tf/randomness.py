@@ -23,41 +23,19 @@ _UINT8_VALUES = 2**8
 
 
 def stream_seed(seed: Any, stream: int) -> tf.Tensor:
-    """Return the seed pair of one stream of a run.
-
-    Args:
-      seed: run seed, an int or scalar integer tensor.
-      stream: one of this module's streams.
-
-    Returns:
-      int64 tensor [2].
-    """
+    """Return the seed pair of one of this module's streams, for an integer run seed: int64 [2]."""
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(stream, tf.int64)])
 
 
-def _key_and_counter(
-    seed: tf.Tensor, first_task: Any, blocks_per_task: int, sequence: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int64))
-    first_block = tf.cast(first_task, tf.int64) * blocks_per_task
-    return key, counter + tf.cast(tf.stack([first_block, sequence]), tf.uint64)
-
-
 def integers(seed: tf.Tensor, first_task: Any, num_tasks: int, count: int, sequence: int = 0) -> tf.Tensor:
-    """Draw integers uniformly from the whole int32 range.
+    """Draw `count` integers per task uniformly from the whole int32 range: [num_tasks, count].
 
-    Args:
-      seed: [2] from `stream_seed`.
-      first_task: index of the first task, scalar integer.
-      num_tasks: number of tasks, int.
-      count: numbers per task, int.
-      sequence: int; another sequence has other numbers.
-
-    Returns:
-      int32 tensor [num_tasks, count].
+    Another `sequence` of the same `stream_seed` has other numbers.
     """
     blocks = -(-count // _WORDS_PER_BLOCK)
-    key, counter = _key_and_counter(seed, first_task, blocks, sequence)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int64))
+    first_block = tf.cast(first_task, tf.int64) * blocks
+    counter += tf.cast(tf.stack([first_block, sequence]), tf.uint64)
     draws = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=[num_tasks, blocks * _WORDS_PER_BLOCK], key=key, counter=counter, alg=_PHILOX, dtype=tf.int32
     )
@@ -70,15 +48,9 @@ def uniform(draws: tf.Tensor) -> tf.Tensor:
 
 
 def bits(seed: tf.Tensor, first_task: Any, num_tasks: Any, count: int, dtype: tf.DType) -> tf.Tensor:
-    """Draw uniform random bits: `count` numbers per task, of an unsigned dtype of 8 or 16 bits.
+    """Draw uniform random bits: [num_tasks, count] of tf.uint8, for `keep_mask`, or tf.uint16, for `normal`.
 
-    Args:
-      seed, first_task, num_tasks: as in `integers`; a seed gives one sequence per dtype.
-      count: numbers per task, int.
-      dtype: tf.uint8, for `keep_mask`, or tf.uint16, for `normal`.
-
-    Returns:
-      Tensor [num_tasks, count].
+    A seed gives one sequence per dtype.
     """
     words = integers(seed, first_task, num_tasks, -(-count * dtype.size // _BYTES_PER_WORD), sequence=dtype.size)
     return tf.reshape(tf.bitcast(words, dtype), [num_tasks, -1])[:, :count]
@@ -95,10 +67,6 @@ def normal(draws: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
 
     Three times as fast as 32-bit draws and Box-Muller, which took a third of a LEO step. The largest magnitude is 4.3;
     the distribution function is nowhere more than 2^-16 off.
-
-    Args:
-      draws: uint16 tensor of any shape.
-      dtype: float dtype of the result.
     """
     return tf.gather(tf.constant(_normal_quantiles(), dtype), tf.cast(draws, tf.int32))
 
@@ -112,13 +80,8 @@ def keep_probability(rate: float) -> float:
 
 
 def keep_mask(draws: tf.Tensor, rate: float) -> tf.Tensor:
-    """Turn bits into a dropout mask, kept with `keep_probability`; scale kept elements by its exact inverse.
+    """Turn bits into a dropout mask, True where an element is kept, which happens with `keep_probability(rate)`.
 
-    Args:
-      draws: uint8 tensor of any shape.
-      rate: probability of dropping an element, in (0, 1).
-
-    Returns:
-      bool tensor of the same shape, True where the element is kept.
+    Scale kept elements by its exact inverse.
     """
     return draws < tf.constant(round(keep_probability(rate) * _UINT8_VALUES), tf.uint8)

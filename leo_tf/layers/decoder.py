@@ -56,14 +56,9 @@ class StochasticDecoder(keras.layers.Layer):
         return [*(self.hidden.biases if self.hidden is not None else []), *([self.bias] if self.use_bias else [])]
 
     def call(self, latents: tf.Tensor, initial_stddev: Any) -> Any:
-        """Decode.
+        """Decode latents [..., num_latents] to a distribution of batch shape [...] and event shape [outputs].
 
-        Args:
-          latents: [..., num_latents].
-          initial_stddev: the standard deviation at a raw output of 0; a number, or [outputs].
-
-        Returns:
-          Distribution of batch shape [...] and event shape [outputs].
+        `initial_stddev`, a number or [outputs], is the standard deviation at a raw output of 0.
         """
         features = self._features(latents)
         raw = self._head(features, slice(self.outputs, None))

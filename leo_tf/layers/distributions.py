@@ -35,15 +35,7 @@ def prior_like(posterior: Any) -> Any:
 
 
 def sample_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
-    """Return the reparametrised sample mean + stddev * noise.
-
-    Args:
-      distribution: from `gaussian`, batch shape [...].
-      noise: standard normal numbers [..., dim]; broadcasts against the batch.
-
-    Returns:
-      [..., dim].
-    """
+    """Return the reparametrised sample mean + stddev * noise of a `gaussian` at standard normal noise, [..., dim]."""
     return distribution.bijector.forward(noise)
 
 
@@ -54,11 +46,7 @@ def log_prob_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
 
 
 def sampled_kl(posterior: Any, noise: tf.Tensor) -> tf.Tensor:
-    """Estimate KL(q || N(0, I)) from one sample: log q(z) - log p(z) at z = sample_at(posterior, noise).
-
-    Returns:
-      [...], in nats, summed over the dimensions of a code.
-    """
+    """Estimate KL(q || N(0, I)), in nats, from one sample: log q(z) - log p(z) at z = sample_at(posterior, noise)."""
     return log_prob_at(posterior, noise) - prior_like(posterior).log_prob(sample_at(posterior, noise))
 
 
@@ -70,14 +58,7 @@ def analytic_kl(posterior: Any) -> tf.Tensor:
 def shifted_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:
     """Map a raw output u to a standard deviation: max(exp(u) - 1 + at_zero, 1e-10).
 
-    Where the floor is active no gradient reaches u.
-
-    Args:
-      raw: tensor of any shape.
-      at_zero: the standard deviation at u = 0.
-
-    References:
-      The official code; the paper does not give the map.
+    Where the floor is active no gradient reaches u. From the official code; the paper does not give the map.
     """
     return tf.maximum(tf.math.expm1(raw) + at_zero, _SMALLEST_STDDEV)
 

@@ -74,26 +74,14 @@ class StochasticEncoder(keras.layers.Layer):
         return [*(self.hidden.biases if self.hidden is not None else []), *([self.bias] if self.use_bias else [])]
 
     def call(self, support: tf.Tensor) -> Any:
-        """Encode a support set.
+        """Encode a support set [tasks, ways, shots, dim], class n in row n, to which the caller has applied dropout.
 
-        Args:
-          support: [tasks, ways, shots, dim]; class n in row n. The caller applies dropout.
-
-        Returns:
-          Distribution of batch shape [tasks, ways] and event shape [num_latents].
+        The distribution has batch shape [tasks, ways] and event shape [num_latents].
         """
         return self._distribution(self.relation(self._encode(support)))
 
     def imbalanced(self, support: tf.Tensor, membership: tf.Tensor) -> Any:
-        """Encode a support set whose classes may differ in size.
-
-        Args:
-          support: [tasks, examples, dim] in any order.
-          membership: [tasks, ways, examples], as in `RelationNetwork.unequal`.
-
-        Returns:
-          As `call`.
-        """
+        """Encode a support set [tasks, examples, dim] of classes of any size; see `RelationNetwork.imbalanced`."""
         return self._distribution(self.relation.imbalanced(self._encode(support), membership))
 
     def _encode(self, support: tf.Tensor) -> tf.Tensor:

@@ -47,14 +47,7 @@ class RelationNetwork(keras.layers.Layer):
         return [self.first, self.second, self.third, *([self.further] if self.more else [])]
 
     def call(self, codes: tf.Tensor) -> tf.Tensor:
-        """Return one relation code per class.
-
-        Args:
-          codes: [tasks, ways, shots, dim].
-
-        Returns:
-          [tasks, ways, width + more].
-        """
+        """Return one relation code per class: [tasks, ways, shots, dim] -> [tasks, ways, width + more]."""
         tasks, ways, shots, dim = tf.unstack(tf.shape(codes))
         pairs = self._pairs(*self._halves(tf.reshape(codes, [tasks, ways * shots, dim])))
         by_class = tf.reshape(pairs, [tasks, ways, shots * ways * shots, self.hidden])

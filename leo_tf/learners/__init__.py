@@ -5,14 +5,7 @@
 
 from leo_tf.learners.descent import DescentLearner, LearnedRates
 from leo_tf.learners.latent import LatentLearner
-from leo_tf.learners.meta_learner import (
-    ADAM_EPSILON,
-    JIT_BY_DEFAULT,
-    AdaptationOutput,
-    MetaLearner,
-    Trace,
-    noise_seed,
-)
+from leo_tf.learners.meta_learner import ADAM_EPSILON, JIT_BY_DEFAULT, AdaptationOutput, MetaLearner, Trace, noise_seed
 
 __all__ = [
     "ADAM_EPSILON",

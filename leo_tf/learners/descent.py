@@ -33,12 +33,10 @@ class DescentLearner(MetaLearner):
         return 0, self.config.maml_steps
 
     def config_of_steps(self, latent_steps: int, finetuning_steps: int) -> MAMLConfig:
-        """Return the configuration with another number of steps; there are no latent steps."""
         return dataclasses.replace(self.config, maml_steps=finetuning_steps)
 
     @property
     def regularized_weights(self) -> list[Any]:
-        """The initial parameters."""
         return [self.initial_parameters]
 
     @property
@@ -52,13 +50,7 @@ class DescentLearner(MetaLearner):
         return self.config.maml_lr
 
     def descend(self, tasks: Any, loss: Callable, rate_multiplier: Any = 1.0) -> list[tf.Tensor]:
-        """Return each task's parameters at the start and after each step, a list of [tasks, ...].
-
-        Args:
-          tasks: number of tasks, int or scalar tensor.
-          loss: function (parameters, step) -> scalar summed over tasks.
-          rate_multiplier: factor on the learning rate.
-        """
+        """Return the parameters [tasks, ...] at the start and after each step on loss(parameters, step)."""
         initial = tf.convert_to_tensor(self.initial_parameters)
         return adaptation.descend(
             tf.broadcast_to(initial, [tasks, *initial.shape]),
@@ -70,11 +62,9 @@ class DescentLearner(MetaLearner):
         )
 
     def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:
-        """Return the Trace; see MetaLearner."""
         return Trace(None, tf.stack(self.descend_in_evaluation(support_x, support_y)))
 
     def adapt_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
-        """Return the parameters [tasks, ...]; see MetaLearner."""
         return self.descend_in_evaluation(support_x, support_y)[-1]
 
     def descend_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> list[tf.Tensor]:
@@ -92,13 +82,11 @@ class LearnedRates(DescentLearner):
     algorithm = "Meta-SGD"
 
     def add_initial_parameters(self, shape: tuple[int, ...]) -> None:
-        """Create initial parameters and learning rates of this shape."""
         super().add_initial_parameters(shape)
         self.learning_rate = self.add_learning_rate("learning_rate", shape, self.config.maml_lr)
 
     @property
     def learning_rates(self) -> list[Any]:
-        """The learning rates, one for every parameter."""
         return [self.learning_rate]
 
     @property

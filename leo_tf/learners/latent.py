@@ -10,10 +10,7 @@ from leo_tf.config import LEOConfig
 from leo_tf.layers import distributions
 from leo_tf.learners.meta_learner import AdaptationOutput, MetaLearner
 
-_KL = {
-    "sampled": distributions.sampled_kl,
-    "analytic": lambda posterior, noise: distributions.analytic_kl(posterior),
-}
+_KL = {"sampled": distributions.sampled_kl, "analytic": lambda posterior, noise: distributions.analytic_kl(posterior)}
 
 
 class LatentLearner(MetaLearner):
@@ -35,9 +32,8 @@ class LatentLearner(MetaLearner):
 
     def config_of_steps(self, latent_steps: int, finetuning_steps: int) -> LEOConfig:
         """Return the configuration with other numbers of steps."""
-        return dataclasses.replace(
-            self.config, inner_unroll_length=latent_steps, finetuning_unroll_length=finetuning_steps
-        )
+        steps = {"inner_unroll_length": latent_steps, "finetuning_unroll_length": finetuning_steps}
+        return dataclasses.replace(self.config, **steps)
 
     @property
     def regularized_weights(self) -> list[Any]:
@@ -63,24 +59,15 @@ class LatentLearner(MetaLearner):
         """Return the codes from the prior N(0, I) that evaluation starts from, [tasks, ways, num_latents].
 
         The paper leaves this open. The prior's mean, 0, decodes to the same weights for every class, and no gradient
-        would separate them; so class n of every task has the same fixed draw, a function of n alone.
-
-        Args:
-          tasks, ways: ints or scalar tensors.
-          variance: one over the number of codes that are averaged, as the mean of K draws is a draw with variance 1/K.
+        would separate them; so class n of every task has the same fixed draw, a function of n alone. The `variance` is
+        one over the number of codes that are averaged, as the mean of K draws is a draw with variance 1/K.
         """
         num_latents, seed = self.config.num_latents, randomness.stream_seed(0, randomness.PRIOR_CODES)
         codes = randomness.normal(randomness.bits(seed, 0, ways, num_latents, tf.uint16), variance.dtype)
         return tf.broadcast_to(tf.sqrt(variance) * codes, [tasks, ways, num_latents])
 
     def fine_tune(self, parameters: tf.Tensor, loss: adaptation.Loss, rate_multiplier: Any = 1.0) -> list[tf.Tensor]:
-        """Follow the latent steps with fine-tuning; return the parameters [tasks, ...], then those after each step.
-
-        Args:
-          parameters: decoded parameters [tasks, ...].
-          loss: function (parameters, step) -> scalar summed over tasks and support examples.
-          rate_multiplier: factor on the learning rate.
-        """
+        """Fine-tune decoded parameters [tasks, ...]; return them, then those after each step."""
         return adaptation.descend(
             parameters,
             loss,
@@ -107,9 +94,7 @@ class LatentLearner(MetaLearner):
     def kl(self, posterior: Any, noise: tf.Tensor) -> tf.Tensor:
         """Return KL(q || N(0, I)) per latent dimension, averaged over the codes of each task, [tasks].
 
-        Args:
-          posterior: distribution over codes, batch shape [tasks, ...].
-          noise: standard normal numbers that the codes were sampled with, [tasks, ..., num_latents].
+        The posterior has batch shape [tasks, ...]; its codes were sampled with this noise, [tasks, ..., num_latents].
         """
         by_code = _KL[self.config.kl](posterior, noise)
         return tf.reduce_mean(by_code, axis=range(1, by_code.shape.rank)) / self.config.num_latents

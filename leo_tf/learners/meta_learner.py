@@ -113,10 +113,7 @@ class MetaLearner(keras.Model):
 
         Separate from `noise_from_bits` because XLA on CPU draws slowly and gives other numbers: bits are drawn outside.
 
-        Args:
-          episode: of `episode_type`, of features, with static shape.
-          seed: int, or int64 [2] from `randomness.stream_seed`.
-          first_task: index of the first task in the run; together with `seed` it determines the bits.
+        They are a function of `seed` and of the index of the first task in the run. The episode has static shape.
         """
         raise NotImplementedError
 
@@ -137,16 +134,7 @@ class MetaLearner(keras.Model):
         raise NotImplementedError
 
     def query_metrics(self, episode: Any, adapted: AdaptationOutput, noise: Any) -> dict[str, tf.Tensor]:
-        """Measure adapted parameters on an episode's queries.
-
-        Args:
-          episode: of `episode_type`, of features.
-          adapted: AdaptationOutput.
-          noise: as in training, or None.
-
-        Returns:
-          {"query_loss": [tasks], and the other fields of `outcome_type` that the queries give}.
-        """
+        """Measure adapted parameters on the queries: "query_loss" and other fields of `outcome_type`, each [tasks]."""
         raise NotImplementedError
 
     def penalties(self, adapted: AdaptationOutput) -> tf.Tensor:
@@ -315,11 +303,7 @@ class MetaLearner(keras.Model):
 
 
 def noise_seed(seed: Any) -> tf.Tensor:
-    """Return the seed pair of a stochastic pass: if `seed` is an int, of that run seed's noise stream.
-
-    Raises:
-      InputError: there is no seed.
-    """
+    """Return the seed pair of a stochastic pass: if `seed` is an int, of that run seed's noise stream."""
     if seed is None:
         raise InputError("A stochastic pass got neither seed nor noise; give one of them, e.g. seed=0.")
     if not tf.is_tensor(seed) or seed.shape.rank == 0:

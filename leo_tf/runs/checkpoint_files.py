@@ -39,7 +39,7 @@ def checkpoints_in(folder: str | Path) -> list[Path]:
 
 
 def newest_whole(folder: str | Path) -> Path | None:
-    """Return the newest intact checkpoint, or None."""
+    """Return the newest intact checkpoint of a directory, or None."""
     return next((prefix for prefix in checkpoints_in(folder) if is_whole(prefix)), None)
 
 
@@ -58,11 +58,7 @@ def is_whole(prefix: Path) -> bool:
 
 
 def read_number(prefix: Path, name: str) -> Any:
-    """Return the scalar variable `name` of an intact checkpoint, a Python number.
-
-    Raises:
-      InputError: it has no such variable.
-    """
+    """Return the scalar variable `name` of an intact checkpoint, a Python number."""
     try:
         with readable(prefix) as path:
             return tf.train.load_checkpoint(path).get_tensor(f"{name}/.ATTRIBUTES/VARIABLE_VALUE").item()

@@ -6,23 +6,12 @@ from typing import Any
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
-from leo_tf.runs.checkpoint_files import checkpoints_in, step_of
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 
 
 def require_other(path: str, problem: str, result_type: Any, flag: str) -> None:
-    """Check, before any work, that there is something to compare with.
-
-    Args:
-      path: a run directory, or an npz file by evaluate.py.
-      problem: name of the problem that it must be of.
-      result_type: a Result.
-      flag: the flag that the path was given with, for messages.
-
-    Raises:
-      InputError: neither a run of this problem with a best checkpoint, nor such a result.
-    """
+    """Check, before any work, that `path` is a run of this problem with a best checkpoint, or a result's npz file."""
     if Path(path).suffix == ".npz":
         result_type.load(path)
         return
@@ -34,17 +23,9 @@ def require_other(path: str, problem: str, result_type: Any, flag: str) -> None:
 
 
 def result_of(path: str, evaluation: Any) -> Any:
-    """Return another run's result.
+    """Return another run's result, or that of an npz file by evaluate.py, which may be of other tasks.
 
-    Args:
-      path: a run directory, or an npz file by evaluate.py.
-      evaluation: Evaluation. It is run only if the directory holds no result of it by the run's current best model.
-
-    Returns:
-      Result; one from an npz file may be of other tasks.
-
-    Raises:
-      InputError: no run or no result at `path`, or the tasks do not fit the model.
+    The Evaluation is run only if the run directory holds no result of it by the run's current best model.
     """
     if Path(path).suffix == ".npz":
         return evaluation.result_type.load(path)
@@ -61,23 +42,15 @@ def result_of(path: str, evaluation: Any) -> Any:
 
 
 def require_other_seeds(path: Any, others: Sequence[str]) -> None:
-    """Check that runs are repetitions with other seeds: equal in everything but the training seed.
-
-    Args:
-      path: a run directory.
-      others: directories of other runs.
-
-    Raises:
-      InputError: names the run and what differs, or that nothing does.
-    """
+    """Check that runs are repetitions with other seeds: equal in everything but the training seed."""
     first = RunDirectory(path)
     seen = {first.config().training.seed: first.path}
     for folder in map(RunDirectory, others):
         config, data, expected = folder.config(), folder.data(), first.data()
         differing = [f for f in first.config().differences(config) if not f.startswith("training.seed:")]
-        lengths = _length(first), _length(folder)
-        if lengths[0] != lengths[1]:
-            differing.append("steps trained (limit): {} != {}".format(*lengths))
+        mine, theirs = (f"{d.latest_step() or 0} ({d.config().training.num_steps_limit})" for d in (first, folder))
+        if mine != theirs:
+            differing.append(f"steps trained (limit): {mine} != {theirs}")
         differing += [f"data: {k} {v!r} != {data.get(k)!r}" for k, v in expected.items() if data.get(k) != v]
         if differing:
             raise InputError(
@@ -90,9 +63,3 @@ def require_other_seeds(path: Any, others: Sequence[str]) -> None:
                 f"{config.training.seed}; give runs of different seeds."
             )
         seen[config.training.seed] = folder.path
-
-
-def _length(folder: RunDirectory) -> str:
-    """Return the steps that a run has taken, and its step limit, as text."""
-    steps = step_of(next(iter(checkpoints_in(folder.latest)), Path("ckpt-0")))
-    return f"{steps} ({folder.config().training.num_steps_limit})"

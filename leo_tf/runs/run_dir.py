@@ -25,8 +25,8 @@ class RunDirectory:
     initialization.json holds the settings that were chosen on validation tasks. latest/ has the checkpoints to resume
     from and best/ those with the best validation, the last two of each; corrupt ones are renamed to corrupt-*. There
     are also metrics.csv; TensorBoard's events, here and in one directory per curve, such as train/ and validation/;
-    changes.jsonl, settings that changed when the run was resumed; evaluation-*.json, .npz, .png; calibration.json; and
-    lock, held by the process that trains.
+    changes.jsonl, settings that changed when the run was resumed; evaluation-*; calibration.json; and lock, held by the
+    process that trains.
 
     Args:
       path: the directory.
@@ -49,11 +49,7 @@ class RunDirectory:
         return self.path / curve.replace(" ", "_")
 
     def refuse_other(self, config: Any) -> None:
-        """Raise if the directory holds a run of another configuration; quick, before anything is loaded.
-
-        Raises:
-          InputError: names the settings that differ.
-        """
+        """Raise InputError if the directory holds a run of another configuration, before anything is loaded."""
         if self.config_file.exists():
             self._refuse(self.config(type(config)).differences(config))
 
@@ -67,17 +63,16 @@ class RunDirectory:
         Args:
           config: RunConfig, or another configuration with to_json, from_json and differences.
           data_record: description of the training data, for JSON.
-          initialization: the run's Initialization, recorded unless it already is; None or empty: nothing was chosen.
+          initialization: the run's Initialization; None or empty: nothing was chosen.
 
         Raises:
-          InputError: the directory cannot be written, or belongs to a run of another configuration or on other data.
+          InputError: the directory belongs to a run of another configuration or on other data.
         """
         if self.config_file.exists():
             self.refuse_other(config)
             before = self.data()
-            self._refuse(
-                [f"data: {k} {before.get(k)!r} != {v!r}" for k, v in data_record.items() if before.get(k) != v]
-            )
+            differing = {name: value for name, value in data_record.items() if before.get(name) != value}
+            self._refuse([f"data: {name} {before.get(name)!r} != {value!r}" for name, value in differing.items()])
         elif any(folder.is_dir() and any(folder.iterdir()) for folder in (self.latest, self.best)):
             raise InputError(
                 f"{self.path} holds checkpoints, but {self.config_file.name} is missing; put it back from a copy, or "
@@ -103,23 +98,16 @@ class RunDirectory:
             return None
 
     def attach(self, files: Mapping[str, Path]) -> None:
-        """Keep files in the directory, {name there: path of the file}; on the same disk they take no extra space.
-
-        Raises:
-          InputError: a file cannot be read, or the directory cannot be written.
-        """
+        """Keep files in the directory, {name there: path of the file}; on the same disk they take no extra space."""
         for name, source in files.items():
             target = self.path / name
-            with writing(target), contextlib.suppress(FileExistsError):
+            with writing(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if target.exists():
-                    continue
-                try:
-                    os.link(source, target)  # new versions are renamed into place, so it does not change
-                except FileExistsError:
-                    raise
-                except OSError:
-                    write_bytes(target, source.read_bytes())
+                if not target.exists():
+                    try:
+                        os.link(source, target)  # new versions are renamed into place, so it does not change
+                    except OSError:
+                        write_bytes(target, source.read_bytes())
 
     def changes(self, config: Any) -> dict[str, list]:
         """Return {name: [the run's value, the given value]} of all settings that differ; empty for a new run."""
@@ -134,11 +122,7 @@ class RunDirectory:
             _logger.info("Settings changed at step %d: %s.", step, listed)
 
     def config(self, kind: Any = None) -> Any:
-        """Return the run's configuration, of type `kind`; by default that of the constructor.
-
-        Raises:
-          InputError: there is no run in the directory.
-        """
+        """Return the run's configuration, of type `kind`; raise InputError if there is no run in the directory."""
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -160,26 +144,17 @@ class RunDirectory:
             )
 
     def data(self) -> dict[str, Any]:
-        """Return the description of the training data: of classification, its dimension and digests.
-
-        Raises:
-          InputError: the file is missing or corrupt.
-        """
+        """Return the description of the training data: of classification, its dimension and digests."""
         what = "the file that train.py wrote. Put it back from a copy, or train again in another checkpoint_path"
         return read_json(self.data_file, what)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in this directory while the block runs.
-
-        On file systems without locks it does nothing.
-
-        Raises:
-          InputError: another process trains here, or the directory cannot be created.
-        """
+        """Keep other processes from training in this directory in the block, where the file system has locks."""
         import filelock
 
-        with writing(f"the run directory {self.path}", "give a checkpoint_path that can be written"):
+        about, advice = f"the run directory {self.path}", "give a checkpoint_path that can be written"
+        with writing(about, advice):
             self.path.mkdir(parents=True, exist_ok=True)
         # Not a lock by the existence of the file: one left behind by a kill on another machine would stay forever.
         lock = filelock.FileLock(self.path / "lock", timeout=0, fallback_to_soft=False)
@@ -191,29 +166,17 @@ class RunDirectory:
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise InputError(
-                    f"Cannot write the run directory {self.path} ({error.strerror}); give a checkpoint_path that "
-                    "can be written."
-                ) from None
+                raise InputError(f"Cannot write {about} ({error.strerror}); {advice}.") from None
         try:
-            self._clear_away()
+            for file in (self.config_file, self.data_file, self.metrics_file):
+                for left in self.path.glob(f"{file.name}.*.tmp"):  # by a killed training process
+                    left.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
 
-    def _clear_away(self) -> None:
-        """Remove incomplete temporary files that a killed training process left."""
-        for file in (self.config_file, self.data_file, self.metrics_file):
-            for left in self.path.glob(f"{file.name}.*.tmp"):
-                with contextlib.suppress(OSError):
-                    left.unlink()
-
     def best_checkpoint(self) -> Path:
-        """Return the best checkpoint, or the previous one if it is corrupt, as TensorFlow names it.
-
-        Raises:
-          InputError: there is no run in the directory, no checkpoint yet, or only corrupt ones.
-        """
+        """Return the best checkpoint, or the previous one if it is corrupt, as TensorFlow names it."""
         from leo_tf.runs.checkpoint_files import checkpoints_in, newest_whole
 
         config, there = self.config(), checkpoints_in(self.best)
@@ -233,17 +196,13 @@ class RunDirectory:
         return whole
 
     def best_step(self) -> int:
-        """Return the step of the best checkpoint; raises as `best_checkpoint`."""
+        """Return the step of the best checkpoint."""
         from leo_tf.runs.checkpoint_files import step_of
 
         return step_of(self.best_checkpoint())
 
     def temperature(self) -> float:
-        """Return the calibration temperature of the best checkpoint, which divides its logits.
-
-        Raises:
-          InputError: the run was not calibrated, or at another checkpoint.
-        """
+        """Return the calibration temperature of the best checkpoint, which divides its logits."""
         what = "the calibration that evaluate.py --calibrate writes there"
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
         step = self.best_step()
@@ -262,11 +221,7 @@ class RunDirectory:
         return next(map(step_of, checkpoints_in(self.latest)), None)
 
     def best_value(self, measure: str) -> float:
-        """Return the validation of the best checkpoint, a float; raises as `best_checkpoint`.
-
-        Args:
-          measure: the problem's measure, such as "accuracy".
-        """
+        """Return the validation of the best checkpoint by the problem's measure, such as "accuracy"."""
         from leo_tf.runs.checkpoint_files import read_number
 
         return read_number(self.best_checkpoint(), f"best_{measure}")

@@ -6,11 +6,7 @@ from leo_tf.runs.run_dir import RunDirectory
 
 
 def run_to_init_from(config: RunConfig) -> RunDirectory:
-    """Return the RunDirectory that a RunConfig's `init_from` names.
-
-    Raises:
-      InputError: there is no run, or one of another problem or algorithm.
-    """
+    """Return the RunDirectory that a RunConfig's `init_from` names; raise InputError if its run does not fit."""
     path = config.training.init_from
     folder = RunDirectory(path)
     if not folder.config_file.exists():

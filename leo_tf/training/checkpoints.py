@@ -22,15 +22,11 @@ _logger = logging.getLogger("leo_tf")
 
 
 class Checkpoints:
-    """Checkpoints of a run.
+    """Checkpoints of a run; the work's measure decides which state is the best.
 
     They hold the state of the work (model and optimizers, whose iterations count the steps) and the best validation so
     far. There is no random state: draws are functions of the step. A new checkpoint is complete before an old one is
     removed.
-
-    Args:
-      folder: RunDirectory.
-      work: Work; its measure decides which state is the best.
     """
 
     def __init__(self, folder: RunDirectory, work: Work) -> None:
@@ -42,8 +38,8 @@ class Checkpoints:
         state: dict[str, Any] = {**work.state, self._best_name: self._best_value, "best_step": self._best_step}
         self._start_scores = None
         if work.validates_at_start:
-            nothing = tf.fill([work.settings.metavalid_tasks], tf.constant(math.nan, tf.float64))
-            self._start_scores = state["start_scores"] = tf.Variable(nothing, trainable=False)
+            zeros = tf.zeros([work.settings.metavalid_tasks], tf.float64)
+            self._start_scores = state["start_scores"] = tf.Variable(zeros, trainable=False)
         self._parts, self._state = state, tf.train.Checkpoint(**state)
 
     @property
@@ -59,11 +55,7 @@ class Checkpoints:
         return [*files.checkpoints_in(self._folder.latest), *files.checkpoints_in(self._folder.best)]
 
     def restore(self) -> int:
-        """Restore the newest intact checkpoint, if there is one; return the step.
-
-        Raises:
-          InputError: there are checkpoints, but none can be read into this work.
-        """
+        """Restore the newest intact checkpoint, if there is one; return the step."""
         for folder in (self._folder.latest, self._folder.best):
             for leftover in folder.glob("*_temp"):
                 shutil.rmtree(leftover, ignore_errors=True)  # of a killed save
@@ -89,11 +81,8 @@ class Checkpoints:
             )
         chosen = max(whole, key=files.step_of)
         self._set_aside(there)
-        _logger.warning(
-            "%s; the run resumes from %s.",
-            f"The latest checkpoint {newest} is corrupt" if newest else f"{self._folder.latest} has no checkpoint",
-            chosen,
-        )
+        found = f"The latest checkpoint {newest} is corrupt" if newest else f"{self._folder.latest} has no checkpoint"
+        _logger.warning("%s; the run resumes from %s.", found, chosen)
         return chosen
 
     def _set_aside(self, prefixes: list[Path]) -> None:
@@ -114,22 +103,16 @@ class Checkpoints:
             ) from None
 
     def best_is_lost(self) -> bool:
-        """Check the best checkpoint; if it is corrupt or missing, fall back to the previous one.
-
-        Returns:
-          Whether it was lost: then the current state should be validated and offered.
-        """
+        """Return whether the best checkpoint was corrupt or missing; then fall back to the previous one."""
         step = self.best[1]
         if step < 0 or files.is_whole(files.prefix_of(self._folder.best, step)):
             self._drop_old(self._folder.best)
             return False
         self._set_aside(files.checkpoints_in(self._folder.best))
         before = next(iter(files.checkpoints_in(self._folder.best)), None)
-        _logger.warning(
-            "The best checkpoint in %s, of step %d, is corrupt or missing; %s.",
-            *(self._folder.best, step),
-            f"the previous one, {before.name}, replaces it" if before else "the latest state replaces it",
-        )
+        other = f"the previous one, {before.name}," if before else "the latest state"
+        text = "The best checkpoint in %s, of step %d, is corrupt or missing; %s replaces it."
+        _logger.warning(text, self._folder.best, step, other)
         self._best_step.assign(files.step_of(before) if before else -1)
         self._best_value.assign(files.read_number(before, self._best_name) if before else -self._sign * math.inf)
         return True
@@ -149,20 +132,18 @@ class Checkpoints:
         return float(self._best_value.numpy()), int(self._best_step.numpy())
 
     def offer_best(self, value: float, scores: np.ndarray | None = None) -> bool:
-        """Save the state as the best if its validation is the best so far; return whether it was. NaN never is.
+        """Save the state as the best if the mean of its validation is the best so far; return whether it was.
 
-        Args:
-          value: mean of the validation's measure.
-          scores: the measure per task, [tasks]; needed with metavalid_at_start, where the initial state is replaced
-            only if the interval of the difference, paired over the tasks, excludes 0.
+        NaN never is. With metavalid_at_start, `scores` [tasks] is the measure per task: the initial state is replaced
+        only if the interval of the difference, paired over the tasks, excludes 0.
         """
         if not self._sign * value > self._sign * self.best[0]:
             return False
         if self._start_scores is not None:
             if self.step == 0:
                 self._start_scores.assign(scores)
-            elif self.best[1] == 0 and not np.isnan(start := self._start_scores.numpy()).any():
-                gain = confidence_interval(self._sign * (scores - start))
+            elif self.best[1] == 0:
+                gain = confidence_interval(self._sign * (scores - self._start_scores.numpy()))
                 if not gain.mean > gain.half_width:
                     return False
         self._best_value.assign(value)
@@ -189,7 +170,7 @@ class Checkpoints:
         self._drop_old(folder)
 
     def _drop_old(self, folder: Path) -> None:
-        """Remove all but the newest checkpoints."""
+        """Remove all but the newest two."""
         with writing(folder):
             for old in files.checkpoints_in(folder)[_KEPT:]:
                 files.remove(old)

@@ -21,7 +21,7 @@ from leo_tf.runs import RunDirectory
 from leo_tf.training.work import Work
 
 TRAIN, VALIDATION, BEST = "train", "validation", "best validation"
-_RESULT = ".result"  # how the names of the files of a result end
+_RESULT = ".result"  # end of the file names of a result
 _TAGS = {
     "loss": ("loss/total", "What the outer loop minimises: query loss, weighted penalties and regularisation."),
     "query_loss": ("loss/query", "Loss of the adapted parameters on the tasks' queries, after all inner steps."),
@@ -60,12 +60,7 @@ _LAST = frozenset(
 )
 
 
-def tag_of(name: str) -> tuple[str, str]:
-    """Return (tag, description) of a column of metrics.csv."""
-    return _TAGS.get(name) or (name, "")
-
-
-def column_of(setting: str) -> str:
+def _column_of(setting: str) -> str:
     """Return the name of a setting in TensorBoard's table: the more important, the more leading spaces."""
     if setting in _LAST:
         return setting
@@ -73,16 +68,11 @@ def column_of(setting: str) -> str:
 
 
 class Events:
-    """TensorBoard's events of a run.
+    """TensorBoard's events of a run, which resumes from `first_step`; at 0 its configuration is written.
 
     Training metrics that validation measures too are written at validations only, as means since the last one:
     TensorBoard excludes the outermost 5 % of all points from a chart's range, and training rows would outnumber the
     rest.
-
-    Args:
-      folder: RunDirectory.
-      work: Work.
-      first_step: step that the run resumes from; at 0 its configuration is written.
     """
 
     def __init__(self, folder: RunDirectory, work: Work, first_step: int) -> None:
@@ -101,23 +91,19 @@ class Events:
                 _scalar(name, row[name])
             text = "Learning rate of the outer loop's Adam."
             tf.summary.scalar("rate/adam", self._work.outer_lr, description=text)
+            text = "Mean over dimensions of a meta-learned learning rate."
             for name, rate in self._work.rates.items():
-                text = "Mean over dimensions of a meta-learned learning rate."
                 tf.summary.scalar(f"rate/{name}", tf.reduce_mean(rate.value), description=text)
+            text = "Norm of one variable's meta-gradient, before clipping."
             for name, norm in zip(self._work.variables, norms, strict=True):
-                text = "Norm of one variable's meta-gradient, before clipping."
                 tf.summary.scalar(f"variable/gradient_norm/{name}", norm, description=text)
 
     def validation(
         self, step: int, found: Validation, values: Mapping[str, float], training: Mapping[str, float]
     ) -> None:
-        """Write a Validation, its baselines, figures of the meta-learned rates, and a histogram of every variable.
+        """Write a Validation and its numbers, its baselines, figures of the rates, and a histogram of every variable.
 
-        Args:
-          step: int.
-          found: Validation.
-          values: {name: float}, its numbers.
-          training: {name: float}, means of the training metrics since the last validation.
+        `training` holds the means of the training metrics since the last validation.
         """
         with self._writer(TRAIN).as_default(step=step):
             for name in self._of_both & training.keys():
@@ -127,13 +113,12 @@ class Events:
                 _scalar(_as_training(name), values[name], VALIDATION)
             for name, figure in found.figures.items():
                 plots.summarize(figure, name, _FIGURES.get(name))
+            text = "A meta-learned learning rate, dimension by dimension, and sorted."
             for name, rate in self._work.rates.items() if self._images else ():
-                text = "A meta-learned learning rate, dimension by dimension, and sorted."
                 plots.summarize(_rate_figure(rate.numpy(), name, step), f"rate/{name}", text)
+            text = "Elements of a meta-learned variable."
             for name, variable in self._work.variables.items():
-                tf.summary.histogram(
-                    f"weights/{name}", variable.value, description="Elements of a meta-learned variable."
-                )
+                tf.summary.histogram(f"weights/{name}", variable.value, description=text)
         for name, value in found.baselines.items():
             with self._writer(name).as_default(step=step):
                 _scalar(self._work.measured.measure, value, name)
@@ -155,31 +140,23 @@ class Events:
         return self._writers[curve]
 
     def _describe(self, config: Any, initialization: Any) -> None:
-        """Write the configuration, and what was chosen, as text and as hyperparameters beside the final metrics."""
+        """Write the configuration, and what was chosen, as text and as hyperparameters."""
         with self._writer("").as_default(step=0):
             text = "    " + config.to_json().replace("\n", "\n    ")
             tf.summary.text("configuration", text, description="Every setting of the run, as in its config.json.")
-            chosen = initialization.chosen if initialization else {}
-            if chosen:
+            if chosen := initialization.chosen if initialization else {}:
                 about = "Settings that were chosen on validation tasks, as in the run's initialization.json."
                 tf.summary.text("initialization", f"    {initialization}", description=about)
-            settings = {column_of(name): value for name, value in {**config.flat(), **chosen}.items()}
+            settings = {_column_of(name): value for name, value in {**config.flat(), **chosen}.items()}
             hparams.hparams(settings, trial_id=self._folder.path.name)
         self.flush()
 
 
 def write_result(folder: RunDirectory, curve: str, measure: str, value: float, step: int) -> None:
-    """Write a number of a run's best checkpoint into the chart of its measure, as a horizontal line.
+    """Write a number of the best checkpoint, of this step, into the chart of its measure, as a horizontal line.
 
-    A single point would be outside the chart's range where it is the lowest or highest of many. An earlier result is
-    replaced.
-
-    Args:
-      folder: RunDirectory.
-      curve: its name in the chart: BEST, or the split, such as "test".
-      measure: name of the measure.
-      value: its mean over the tasks.
-      step: the checkpoint's.
+    A single point would be outside the chart's range where it is the lowest or highest of many. An earlier result of
+    the same curve, BEST or a split such as "test", is replaced.
     """
     events = folder.events("train evaluated" if curve == TRAIN else curve)  # not in the curve of training
     for before in events.glob(f"*{_RESULT}"):
@@ -207,7 +184,7 @@ def _as_training(name: str) -> str:
 
 
 def _scalar(name: str, value: float, curve: str = TRAIN) -> None:
-    tag, text = tag_of(name)
+    tag, text = _TAGS.get(name, (name, ""))
     of_curve = _CURVES.get(curve, f"Of the best checkpoint on the {curve} tasks, drawn as a line.")
     tf.summary.scalar(tag, value, description=f"{text} {of_curve}")
 

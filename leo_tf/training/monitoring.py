@@ -26,14 +26,7 @@ _logger = logging.getLogger("leo_tf")
 
 
 class Monitor:
-    """Write a run's metrics while it trains.
-
-    Args:
-      folder: RunDirectory.
-      work: Work.
-      first_step: step that the run resumes from; later rows of metrics.csv are dropped, to be written again.
-      last_step: its step limit.
-    """
+    """Write a run's metrics while it trains from `first_step`, after which rows of metrics.csv are dropped."""
 
     def __init__(self, folder: RunDirectory, work: Work, first_step: int, last_step: int) -> None:
         self._work, measured = work, work.measured
@@ -46,9 +39,8 @@ class Monitor:
             self._rows.writeheader()
         self._folder, self._events = folder, Events(folder, work, first_step)
         self._since = _since_validation(rows, first_step, work.columns)
-        self.has_validation = any(
-            int(row["step"]) == first_step and row.get("validation_half_width") for row in rows
-        )  # of the first step; a run that was killed between its validation and the row for it lacks it
+        # A run that was killed between the validation of its first step and the row for it has no such row.
+        self.has_validation = any(int(row["step"]) == first_step and row.get("validation_half_width") for row in rows)
         self._first, self._last, self._start = first_step, last_step, 0.0
         self._bar = tqdm(
             total=last_step, initial=first_step, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True
@@ -70,13 +62,12 @@ class Monitor:
         self._since.add(step, row)
         self._bar.update(step - self._bar.n)
         if not self._start:  # after compilation, which says nothing about the remaining time
-            self._say_compiled(step)
+            if self._bar.disable:
+                self._say(f"Compiled, and at step {step} after {time.monotonic() - self._made:.0f} s.")
             self._first, self._start = step, time.monotonic()
-        texts = {"loss": f"{row['loss']:.3f}"}
-        if self._work.measured.measure in row:
-            measure = self._work.measured.measure
-            texts[measure] = self._work.measured.text(row[measure])
-        self._show(**texts)
+        measure = self._work.measured.measure
+        texts = {measure: self._work.measured.text(row[measure])} if measure in row else {}
+        self._show(loss=f"{row['loss']:.3f}", **texts)
         if row["nan_steps"]:
             self._say(f"step {step}: a NaN loss or gradient in {100 * row['nan_steps']:.0f} % of the last steps.")
 
@@ -91,14 +82,11 @@ class Monitor:
             baselines = ", ".join(f"{name} {text(value)}" for name, value in found.baselines.items())
             training = f"{self._training_text(step)}; " if step > self._first or self._shown else ""
             self._say(
-                f"step {step} of {self._last}: {training}validation {measure} "
-                f"{text(*found.interval)}{f' ({baselines})' if baselines else ''}; best {text(best)} at step "
-                f"{best_step}."
+                f"step {step} of {self._last}: {training}validation {measure} {text(*found.interval)}"
+                f"{f' ({baselines})' if baselines else ''}; best {text(best)} at step {best_step}."
             )
         self._show(val=text(found.interval.mean), best=text(best))
-        advice = (
-            self._work.measured.advice(found, step, best_step) if step else ""
-        )  # nothing has been trained at step 0
+        advice = step and self._work.measured.advice(found, step, best_step)  # nothing has been trained at step 0
         if advice and not self._below:
             self._say(advice)
         self._below = bool(advice)
@@ -112,11 +100,6 @@ class Monitor:
         self._bar.close()
         self._file.close()
         self._events.close()
-
-    def _say_compiled(self, step: int) -> None:
-        if self._bar.disable:
-            seconds = time.monotonic() - self._made
-            self._say(f"Compiled, and at step {step} after {seconds:.0f} s.")
 
     def _training_text(self, step: int) -> str:
         """Return the last training metrics, the speed since the first row and the remaining time."""
@@ -167,11 +150,7 @@ def _since_validation(rows: list[dict[str, str]], first_step: int, columns: Sequ
 
 
 def _drop_rows_after(path: Path, step: int, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Keep the rows of a metrics file up to a step, and return them; incomplete rows are dropped too.
-
-    Raises:
-      InputError: the file is not a metrics file.
-    """
+    """Keep the complete rows of a metrics file up to a step, and return them."""
     if not path.exists():
         return []
     try:

@@ -120,10 +120,7 @@ def _averaged(outcome: Any) -> dict[str, tf.Tensor]:
 
 
 def _reported(update: gradients.Update) -> dict[str, tf.Tensor]:
-    return {
-        "gradient_norms": tf.cast(update.norms, tf.float32),
-        "nan_steps": tf.cast(update.replaced, tf.float32),
-    }
+    return {"gradient_norms": tf.cast(update.norms, tf.float32), "nan_steps": tf.cast(update.replaced, tf.float32)}
 
 
 def terms_of(learner: Any) -> tuple[str, ...]:

@@ -32,11 +32,7 @@ def make_strategy(mode: str, batch_size: int, name: str = "metatrain_batch_size"
 def strategy_of(
     collectives: Any, mode: str, batch_size: int, name: str = "metatrain_batch_size"
 ) -> tf.distribute.Strategy:
-    """Return the strategy of the workers of a Collectives, or that of `make_strategy` if it is None.
-
-    Raises:
-      InputError: the batch size is not a multiple of the number of replicas of all workers.
-    """
+    """Return the strategy of the workers of a Collectives, or that of `make_strategy` if it is None."""
     if collectives is None:
         return make_strategy(mode, batch_size, name)
     require_even(batch_size, collectives.strategy.num_replicas_in_sync, name)

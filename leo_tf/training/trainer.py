@@ -50,10 +50,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        work: Work,
-        checkpoint_path: str | Path,
-        on_validation: Callable[[int, Validation], None] | None = None,
+        self, work: Work, checkpoint_path: str | Path, on_validation: Callable[[int, Validation], None] | None = None
     ) -> None:
         self.work, self.folder = work, RunDirectory(checkpoint_path, type(work.config))
         self._on_validation = on_validation

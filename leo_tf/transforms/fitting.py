@@ -60,7 +60,7 @@ def fit_transform(
     if kind == "none":
         return FittedTransform(np.zeros(dim), np.eye(dim))
     if kind == "center":
-        means = within_class_scatter(embeddings, class_sizes, scale=unit_length).means
+        means, _ = within_class_scatter(embeddings, class_sizes, scale=unit_length)
         return FittedTransform(means.mean(axis=0), np.eye(dim))
     scatter = principal_scatter(embeddings, class_sizes)
     whitening = scatter.directions / scatter.deviations(within_class_shrinkage)

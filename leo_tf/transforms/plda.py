@@ -24,12 +24,7 @@ class Spread(NamedTuple):
 
 
 def spread_of(class_means: np.ndarray, class_sizes: np.ndarray) -> Spread:
-    """Estimate the Spread of the true class means from measured ones.
-
-    Args:
-      class_means: [classes, dim], whitened within classes.
-      class_sizes: [classes], numbers of examples that the means are taken over.
-    """
+    """Estimate the Spread of the true class means from those of samples, [classes, dim], whitened within classes."""
     centred = class_means - class_means.mean(axis=0)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
     measured = lengths**2 / max(1, len(class_means) - 1)
@@ -37,13 +32,10 @@ def spread_of(class_means: np.ndarray, class_sizes: np.ndarray) -> Spread:
 
 
 def scaling(spread: Spread, between_class_shrinkage: float, shots: int) -> np.ndarray:
-    """Return the symmetric matrix [dim, dim] whose square holds the weights of all axes.
+    """Return the symmetric matrix [dim, dim] whose square holds the weights of all axes, for K = `shots`.
 
-    Args:
-      spread: Spread.
-      between_class_shrinkage: share of the mean variance that is added to every direction's: new classes may differ in
-        directions in which the few training classes happen not to.
-      shots: K.
+    The shrinkage is the share of the mean variance that is added to every direction's: new classes may differ in
+    directions in which the few training classes happen not to.
     """
     added = between_class_shrinkage * spread.mean_variance
 

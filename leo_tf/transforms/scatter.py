@@ -15,17 +15,10 @@ def unit_length(rows: np.ndarray) -> np.ndarray:
     return np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
 
 
-class WithinClassScatter(NamedTuple):
-    """Class means, and the covariance matrix within the classes."""
-
-    means: np.ndarray  # [classes, dim] float64
-    covariance: np.ndarray  # [dim, dim] float64
-
-
 def within_class_scatter(
     embeddings: np.ndarray, class_sizes: np.ndarray, scale: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
-) -> WithinClassScatter:
-    """Return the WithinClassScatter of embeddings.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class means [classes, dim] and the covariance matrix within the classes [dim, dim], float64.
 
     Args:
       embeddings: [rows, dim], sorted by class.
@@ -39,7 +32,7 @@ def within_class_scatter(
         first += size
         means.append(rows.mean(axis=0))
         scatter += (rows - means[-1]).T @ (rows - means[-1])
-    return WithinClassScatter(np.stack(means), scatter / max(1, len(embeddings) - len(class_sizes)))
+    return np.stack(means), scatter / max(1, len(embeddings) - len(class_sizes))
 
 
 class PrincipalScatter(NamedTuple):
@@ -62,11 +55,7 @@ class PrincipalScatter(NamedTuple):
 
 
 def principal_scatter(embeddings: np.ndarray, class_sizes: np.ndarray) -> PrincipalScatter:
-    """Return the PrincipalScatter of embeddings [rows, dim] that are sorted by class.
-
-    Raises:
-      InputError: no class has two different embeddings.
-    """
+    """Return the PrincipalScatter of embeddings [rows, dim] that are sorted by class."""
     means, covariance = within_class_scatter(embeddings, class_sizes, scale=unit_length)
     if not np.trace(covariance) > 0:
         raise InputError(

@@ -13,7 +13,7 @@ from leo_tf.transforms import within_class_scatter
 
 def shared_covariance(table: EmbeddingTable) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues [dim] and eigenvectors [dim, dim] of the covariance within the classes of a table."""
-    return tuple(np.linalg.eigh(within_class_scatter(table.embeddings, table.class_sizes).covariance))
+    return tuple(np.linalg.eigh(within_class_scatter(table.embeddings, table.class_sizes)[1]))
 
 
 def lda(support_x: Any, covariance: tuple[np.ndarray, np.ndarray], shrinkage: Any = 0.1) -> LinearClassifier:

@@ -19,7 +19,7 @@ _MAX_MESSAGE_WORDS = 2**20
 
 
 class Command(NamedTuple):
-    """What all workers do next."""
+    """Next action of all workers."""
 
     kind: int  # one of INITIALIZE, BROADCAST_STATE, STEP, VALIDATE, END
     argument: int  # of STEP the number of steps, of END the exit status
@@ -31,13 +31,8 @@ class Collectives:
 
     Each operation is an exact sum of int64 vectors, to which every worker contributes its part and zeros elsewhere.
     TensorFlow's own operations offer less: ReplicaContext.all_gather does not take every dtype, and the key-value store
-    of the coordination service keeps waiting for a worker that was lost.
-
-    Args:
-      cluster: Cluster.
-      strategy: as `connect` returns it.
-      timeout: seconds without a heartbeat until a worker counts as lost.
-      hint: what to do when a worker is lost, a sentence that all workers have in common.
+    of the coordination service keeps waiting for a worker that was lost. With `timeout` seconds without a heartbeat a
+    worker counts as lost; `hint` says what to do then.
     """
 
     def __init__(self, cluster: Cluster, strategy: Any, timeout: float, hint: str = RESUME_HINT) -> None:
@@ -47,7 +42,6 @@ class Collectives:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is worker 0."""
         return self.cluster.is_chief
 
     def detect_lost_workers(self) -> AbstractContextManager[None]:
@@ -55,18 +49,7 @@ class Collectives:
         return detect_lost_workers(self.cluster, self._timeout, self._hint)
 
     def broadcast_command(self, kind: int = 0, argument: int = 0, signal: int = 0) -> Command:
-        """Broadcast the chief's command.
-
-        Args:
-          kind, argument: of the Command, on the chief; 0 on the others.
-          signal: number of a signal that this worker received, or 0.
-
-        Returns:
-          Command, equal on all workers.
-
-        Raises:
-          WorkerLost: another worker ended.
-        """
+        """Return the chief's Command on every worker; `signal` is the number of one that this worker received, or 0."""
         message = np.zeros(2 + self.count, np.int64)
         if self.is_chief:
             message[:2] = kind, argument
@@ -108,23 +91,15 @@ class Collectives:
         return range(start, stop)
 
     def batch_size(self, count: int, largest: int) -> int:
-        """Return how many of its share of `count` tasks a worker scores at once, at most `largest`.
-
-        Batches are as equal as possible, since the last one is padded.
-        """
+        """Return how many of its share of `count` tasks a worker scores at once: at most `largest`, batches equal."""
         share = -(-count // self.count)
-        batches = -(-share // largest)
-        return -(-share // batches)
+        return -(-share // -(-share // largest))
 
     def map_tasks(self, score: Callable[[np.ndarray], Any], count: int, batch_size: int) -> Any:
         """Score `count` tasks, each worker its share, and return the scores of all tasks on every worker.
 
-        The workers exchange scores after each batch, and so detect soon that one is lost.
-
-        Args:
-          score: function from consecutive indices [n] to a NamedTuple of NumPy arrays [..., n].
-          count: number of tasks.
-          batch_size: most tasks at once on one worker.
+        `score` is a function from consecutive indices [n] to a NamedTuple of NumPy arrays [..., n]. Workers exchange
+        scores after each batch, at most `batch_size` per worker, and so detect soon that one is lost.
         """
         scores = []
         at_once = self.count * self.batch_size(count, batch_size)

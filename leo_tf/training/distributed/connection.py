@@ -37,18 +37,10 @@ class WorkerLost(InputError):
 
 
 def connect(cluster: Cluster, facts: Mapping[str, Any], timeout: int) -> tf.distribute.Strategy:
-    """Connect to the other workers, before any other operation of TensorFlow.
+    """Connect to the other workers, before any other operation of TensorFlow; return the strategy over all of them.
 
-    Args:
-      cluster: Cluster of at least two workers.
-      facts: what has to be equal on all workers, as for `rendezvous`.
-      timeout: seconds until a worker that does not appear counts as missing, and one without heartbeats as lost.
-
-    Returns:
-      tf.distribute.MultiWorkerMirroredStrategy over all GPUs of all workers, or their CPUs.
-
-    Raises:
-      InputError: as `rendezvous`, or a port is taken.
+    `facts` are those of `rendezvous`. A worker that does not appear within `timeout` seconds counts as missing, one
+    that sends no heartbeat for as long as lost.
     """
     gpus = len(tf.config.list_physical_devices("GPU"))
     rendezvous(cluster, {**facts, "tensorflow": tf.__version__, "GPUs": gpus}, timeout)
@@ -88,8 +80,8 @@ def connect(cluster: Cluster, facts: Mapping[str, Any], timeout: int) -> tf.dist
 def _exit_after(seconds: float) -> Iterator[None]:
     """End the process if the block takes longer.
 
-    TensorFlow waits without end for a worker that died after the rendezvous, and holds Python's lock meanwhile, so that
-    no thread or signal handler of Python could run.
+    TensorFlow waits without end for a worker that died after the rendezvous, and holds Python's lock meanwhile: no
+    thread or signal handler of Python could run.
     """
     with open(os.devnull, "w") as devnull:
         faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
@@ -103,11 +95,7 @@ def _exit_after(seconds: float) -> Iterator[None]:
 def detect_lost_workers(cluster: Cluster, timeout: float, hint: str = RESUME_HINT) -> Iterator[None]:
     """Raise WorkerLost for an error of TensorFlow in the block that means that a worker is lost, and tell the others.
 
-    Otherwise the second of three workers would only learn that the first one ended, not that it ended because of the
-    third.
-
-    Args:
-      cluster, timeout, hint: as for `explain_loss`.
+    Otherwise the second of three workers would learn that the first one ended, but not that the third is the reason.
     """
     try:
         yield
@@ -139,12 +127,6 @@ def explain_loss(text: str, cluster: Cluster, timeout: float, hint: str = RESUME
 
     The coordination service knows the errors of all workers (context.get_task_states), but a worker that asks for them
     while the chief hangs waits until the chief runs again, with no time-out (measured with TensorFlow 2.21).
-
-    Args:
-      text: of the error.
-      cluster: Cluster.
-      timeout: seconds without a heartbeat.
-      hint: what to do when a worker is lost, a sentence that all workers have in common.
     """
     if not _CLUSTER_ERROR.search(text):  # the error of any operation names its device, as /job:worker/...
         return ""

@@ -33,16 +33,11 @@ def train_together(
     """Take part in a run of many workers, all of which take every step; return the exit status.
 
     Args:
-      cluster: Cluster of at least two workers.
       settings: {name: value}; those that may not differ between workers are compared.
       timeout: seconds, as for `connect`.
       error: why the chief cannot start, [message, *settings]; empty if it can.
       make_work: function from the Collectives to the Work.
       train: function from the Work to the exit status, called by the chief; the others follow its commands.
-
-    Raises:
-      InputError: as `connect` and `make_work`.
-      WorkerLost: another worker ended.
     """
     collectives = _connect(cluster, settings, timeout, error, RESUME_HINT)
     with report_errors(), collectives.detect_lost_workers():
@@ -69,10 +64,6 @@ def run_together(
       cluster, settings, timeout, error: as for `train_together`.
       share: function from the Collectives to a result, called by all workers.
       finish: function from the result to the exit status, called by the chief while the others wait.
-
-    Raises:
-      InputError: as `connect`, `share` and `finish`.
-      WorkerLost: another worker ended before the job was done.
     """
     collectives = _connect(cluster, settings, timeout, error, _RERUN_HINT)
     with report_errors(), collectives.detect_lost_workers():

@@ -23,36 +23,23 @@ _HINT = "Give all workers the same command, except for worker_index, and the sam
 
 
 def rendezvous(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> None:
-    """Wait until all workers have connected, and compare their facts.
+    """Wait until all workers have connected, at most `timeout` seconds, and compare their facts.
 
     Args:
-      cluster: Cluster.
       facts: {name: value or dict of these} that has to be equal on all workers, JSON. An `error`, [message, *settings],
         says why this worker cannot start.
-      timeout: seconds from this call until a worker counts as missing.
 
     Raises:
       InputError: a worker is missing, cannot start or has other facts than the chief, with the same message on all
         workers; or this worker cannot listen on its port.
     """
-    if cluster.is_chief:
-        error = asyncio.run(_serve(cluster, facts, timeout))
-    else:
-        error = _connect(cluster, facts, timeout)
+    error = asyncio.run(_serve(cluster, facts, timeout)) if cluster.is_chief else _connect(cluster, facts, timeout)
     if error:
         raise InputError(*error)
 
 
 def find_difference(cluster: Cluster, facts: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Compare the facts of the workers.
-
-    Args:
-      cluster: Cluster.
-      facts: {number of a worker: as for `rendezvous`}, with those of worker 0.
-
-    Returns:
-      Why they cannot work together, [message, *settings], the same on every worker; empty if they can.
-    """
+    """Return why the workers, {number: facts}, cannot work together: [message, *settings]; empty if they can."""
     for number in sorted(facts):
         if error := facts[number].get("error"):
             message, *settings = error
@@ -63,7 +50,7 @@ def find_difference(cluster: Cluster, facts: Mapping[int, Mapping[str, Any]]) ->
         names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
         if names:
             here, chief = cluster.name(number), cluster.name(0)
-            values = [f"{n}={_text(found.get(n))} on {here}, {n}={_text(expected.get(n))} on {chief}" for n in names]
+            values = [f"{n}={found.get(n, 'none')} on {here}, {n}={expected.get(n, 'none')} on {chief}" for n in names]
             return [f"The workers differ: {'; '.join(values)}. {_HINT}", *names]
     return []
 
@@ -73,10 +60,6 @@ def _flat(facts: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in facts.items():
         found |= value if isinstance(value, dict) else {name: value}
     return found
-
-
-def _text(value: Any) -> str:
-    return "none" if value is None else str(value)
 
 
 async def _serve(cluster: Cluster, own: Mapping[str, Any], timeout: float) -> list[str]:
@@ -92,7 +75,11 @@ async def _serve(cluster: Cluster, own: Mapping[str, Any], timeout: float) -> li
             received = _parse(line) if line.endswith(b"\n") else {}
             number = received.pop("worker", None)
             if not isinstance(number, int) or not 0 < number < count or number in facts:
-                await _send(writer, _wrong_number(cluster, number))
+                message = (
+                    f"Worker {number} is there twice or not among the workers; expected the numbers 0 to {count - 1}, "
+                    "each once. Give every worker its own worker_index."
+                )
+                await _send(writer, [message, "worker_index"])
                 return
             facts[number], connected[number] = received, writer
             if len(facts) == count:
@@ -157,18 +144,9 @@ def _connect(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> list
 
 
 def _missing(cluster: Cluster, numbers: list[int], timeout: float) -> list[str]:
-    first, *others = numbers
-    names = ", ".join([cluster.title(first), *map(cluster.name, others)])
+    names = ", ".join([cluster.title(numbers[0]), *map(cluster.name, numbers[1:])])
     return [
         f"{names} did not appear within {timeout:g} seconds (worker_timeout); expected the same command on "
         "all workers, and the ports open between them. Start all workers, or give a longer worker_timeout.",
         *("worker_timeout", "workers"),
-    ]
-
-
-def _wrong_number(cluster: Cluster, number: Any) -> list[str]:
-    return [
-        f"Worker {number} is there twice or not among the workers; expected the numbers 0 to "
-        f"{len(cluster.addresses) - 1}, each once. Give every worker its own worker_index.",
-        "worker_index",
     ]

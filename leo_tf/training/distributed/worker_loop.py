@@ -13,12 +13,7 @@ from leo_tf.training.work import Work
 
 
 class ChiefWork:
-    """Work of the chief, which the Trainer uses like any other Work, while all workers take part in it.
-
-    Args:
-      work: Work.
-      collectives: Collectives.
-    """
+    """Work of the chief, which the Trainer uses like any other Work, while all workers take part in it."""
 
     def __init__(self, work: Work, collectives: Collectives) -> None:
         self._work, self._collectives, self._state_is_shared = work, collectives, False
@@ -28,17 +23,13 @@ class ChiefWork:
         return getattr(self._work, name)
 
     def initialize(self, previous: Initialization | None = None) -> Initialization:
-        """Initialize all workers; see Work."""
+        """Initialise all workers; see Work."""
         self._collectives.broadcast_command(INITIALIZE)
         with self._collectives.detect_lost_workers():
             return self._work.initialize(previous)
 
     def step(self, count: int) -> dict[str, Any]:
-        """Take steps with all workers; see Work.
-
-        Raises:
-          WorkerLost: another worker ended.
-        """
+        """Take steps with all workers; see Work."""
         self._share_state()
         self.signal = self._collectives.broadcast_command(STEP, count).signal
         with self._collectives.detect_lost_workers():
@@ -73,17 +64,17 @@ class ChiefWork:
 
 
 def run_worker(work: Work, collectives: Collectives) -> int:
-    """Carry out the chief's commands until the run ends; return the exit status.
-
-    Raises:
-      WorkerLost: another worker ended; the message has its reason if it gave one.
-    """
+    """Carry out the chief's commands until the run ends; return the exit status."""
     with SignalCatcher() as signals:
         while True:
             command = collectives.broadcast_command(signal=signals.received)
             if command.kind == END:
-                _print_end(work, command.argument)
-                return command.argument
+                if status := command.argument:
+                    where = f"at step {work.steps_taken}, with all workers"
+                    print(f"Stopped by signal {status - 128} {where}.", file=sys.stderr)
+                else:
+                    print(f"Trained to step {work.steps_taken} with all workers; the run is on worker 0.")
+                return status
             with report_errors(), collectives.detect_lost_workers():
                 if command.kind == INITIALIZE:
                     work.initialize()
@@ -93,13 +84,6 @@ def run_worker(work: Work, collectives: Collectives) -> int:
                     work.step(command.argument)
                 else:
                     work.validate()  # type: ignore[misc]
-
-
-def _print_end(work: Work, status: int) -> None:
-    if status:
-        print(f"Stopped by signal {status - 128} at step {work.steps_taken}, with all workers.", file=sys.stderr)
-    else:
-        print(f"Trained to step {work.steps_taken} with all workers; the run is on worker 0.")
 
 
 def _variables(work: Work) -> list[Any]:

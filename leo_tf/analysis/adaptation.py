@@ -17,17 +17,11 @@ from leo_tf.learners.meta_learner import MetaLearner
 
 @dataclasses.dataclass(frozen=True)
 class Adaptation:
-    """Scores of a learner before and after each of its steps.
+    """Scores of a learner before and after each of its steps."""
 
-    Attributes:
-      latent_steps: number of latent steps, which come first.
-      scores: {measure: [steps + 1, tasks]}, from AnalysisTarget.scores.
-      learning_rates: {name: [n]}, the learned ones.
-    """
-
-    latent_steps: int
-    scores: Mapping[str, np.ndarray]
-    learning_rates: Mapping[str, np.ndarray]
+    latent_steps: int  # which come first
+    scores: Mapping[str, np.ndarray]  # {measure: [steps + 1, tasks]}, from AnalysisTarget.scores
+    learning_rates: Mapping[str, np.ndarray]  # {name: [n]}, the learned ones
 
     @property
     def steps(self) -> list[tuple[int, int]]:

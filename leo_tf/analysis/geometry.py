@@ -18,21 +18,17 @@ _ORDERS, _EXPANSION, _PARTS = 1.5, 10.0, (5, 50)  # see `check_claims`
 class Geometry:
     """Curvature and coverage of one model on some tasks.
 
-    Attributes:
-      name: of the model.
-      eigenvalues: {(space, point): [n]}, absolute non-zero eigenvalues of the Hessian of the support loss, all tasks
-        together.
-      ranks: {(space, point): [tasks]}, the number of these eigenvalues per task.
-      singular_values: of the decoder's mean, [n]; None without a decoder.
-      steps: {kind: [steps, tasks]}, Euclidean lengths of a task's steps: "latent" steps, "induced" changes of the
-        decoded parameters by latent steps, and "parameter" steps taken on the parameters directly.
+    Spaces are "latents" and "parameters", points "start" and "adapted". Steps are "latent" steps, "induced" changes of
+    the decoded parameters by latent steps, and "parameter" steps taken on the parameters directly.
     """
 
     name: str
-    eigenvalues: Mapping[tuple[str, str], np.ndarray]
-    ranks: Mapping[tuple[str, str], np.ndarray]
-    singular_values: np.ndarray | None
-    steps: Mapping[str, np.ndarray]
+    eigenvalues: Mapping[
+        tuple[str, str], np.ndarray
+    ]  # {(space, point): [n]}, absolute, non-zero, of all tasks together
+    ranks: Mapping[tuple[str, str], np.ndarray]  # {(space, point): [tasks]}, the number of these eigenvalues per task
+    singular_values: np.ndarray | None  # [n], of the decoder's mean; None without a decoder
+    steps: Mapping[str, np.ndarray]  # {kind: [steps, tasks]}, Euclidean lengths of a task's steps
 
 
 def measure_geometry(target: AnalysisTarget, name: str) -> Geometry:

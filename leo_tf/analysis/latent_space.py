@@ -18,26 +18,16 @@ _POINTS = 10_000  # as in the paper's figure
 
 @dataclasses.dataclass(frozen=True)
 class LatentSpace:
-    """Codes of tasks before and after their latent steps.
+    """Codes of tasks before and after their latent steps."""
 
-    Attributes:
-      codes: [2, codes, num_latents], before and after.
-      tasks: [codes], the task of each.
-      labels: {name: text [codes]}.
-      values: {name: float [codes]}, NaN where a code has none.
-      projections: {"PCA", "t-SNE" and, where umap-learn is installed, "UMAP": Projection} of both stages together,
-        the points of before first; of the first 5,000 codes only.
-      separations: {label: (Separation before, after)}.
-      explained: {value: (R^2 before, after)}, by `explained_by_neighbours`.
-    """
-
-    codes: np.ndarray
-    tasks: np.ndarray
-    labels: Mapping[str, np.ndarray]
-    values: Mapping[str, np.ndarray]
+    codes: np.ndarray  # [2, codes, num_latents], before and after
+    tasks: np.ndarray  # [codes], the task of each
+    labels: Mapping[str, np.ndarray]  # {name: text [codes]}
+    values: Mapping[str, np.ndarray]  # {name: float [codes]}, NaN where a code has none
+    # Of both stages together, the points of before first, of the first 5,000 codes: PCA, t-SNE, and UMAP if installed.
     projections: Mapping[str, Projection]
-    separations: Mapping[str, tuple[Separation, ...]]
-    explained: Mapping[str, tuple[float, ...]]
+    separations: Mapping[str, tuple[Separation, ...]]  # {label: before and after}
+    explained: Mapping[str, tuple[float, ...]]  # {value: R^2 before and after}, by `explained_by_neighbours`
 
     def summary(self) -> dict[str, Any]:
         """Return a plain dict for JSON."""

@@ -11,8 +11,7 @@ from leo_tf.evaluation import plots
 from leo_tf.evaluation.intervals import confidence_interval
 from leo_tf.regression.analysis_target import RegressionTarget
 from leo_tf.regression.episodes import INPUT
-from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.tasks import grid
+from leo_tf.regression.tasks import grid, looks_sinusoid
 
 _LISTED, _STORED, _DRAWN = 10, 100, 6
 _PAIRS = ("a sinusoid to a line", "two sinusoids", "two lines")

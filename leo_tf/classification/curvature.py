@@ -1,13 +1,10 @@
-"""Curvature of the support loss of a linear softmax classifier, exact and without computing its Hessian.
+"""Curvature of the support loss of a linear softmax classifier, exact and without its Hessian (paper section 4.6).
 
 The Hessian of the cross-entropy summed over examples x is H = sum over x of (diag(p) - p p^T) kron x x^T. With
 A = (I - p 1^T) diag(sqrt(p)), diag(p) - p p^T is A A^T, so that H = M M^T for M = [A_x kron x], and its non-zero
 eigenvalues are those of M^T M, which has a row for every example and class: 25 of them in 5-way 1-shot tasks, where H
 has 3,200. A classifier whose weights are K z for a linear decoder K has logits (K^T x) . z, so the same holds in its
 codes with inputs K^T x.
-
-References:
-  Paper section 4.6 (what is measured; this form of computing it is ours).
 """
 
 from typing import Any

@@ -11,26 +11,16 @@ from leo_tf.data import EmbeddingTable
 
 @dataclasses.dataclass(frozen=True)
 class Failures:
-    """Answers to the queries of many tasks, by class and by example.
+    """Answers to the queries of many tasks, by class and by example."""
 
-    Attributes:
-      task_accuracy: [tasks].
-      class_accuracy: [tasks, ways], over the queries of each class of a task.
-      class_ids: [tasks, ways].
-      confusion: [classes, classes], number of queries of the row's class that were answered with the column's.
-      possible: [classes, classes], number of queries of the row's class in tasks that also had the column's.
-      row_correct, row_asked: [rows], how often each example of the table was answered right, and asked.
-      row_confusion: [rows, classes] int32, how often each example was mistaken for each class.
-    """
-
-    task_accuracy: np.ndarray
-    class_accuracy: np.ndarray
-    class_ids: np.ndarray
-    confusion: np.ndarray
-    possible: np.ndarray
-    row_correct: np.ndarray
-    row_asked: np.ndarray
-    row_confusion: np.ndarray
+    task_accuracy: np.ndarray  # [tasks]
+    class_accuracy: np.ndarray  # [tasks, ways], over the queries of each class of a task
+    class_ids: np.ndarray  # [tasks, ways]
+    confusion: np.ndarray  # [classes, classes], number of queries of the row's class answered with the column's
+    possible: np.ndarray  # [classes, classes], number of queries of the row's class in tasks that also had the column's
+    row_correct: np.ndarray  # [rows], how often each example of the table was answered right
+    row_asked: np.ndarray  # [rows], and asked
+    row_confusion: np.ndarray  # [rows, classes] int32, how often each example was mistaken for each class
 
     def classes(self, min_tasks: int = 1) -> list[tuple[int, np.ndarray]]:
         """Return [(class, its accuracy in each of its tasks [n])], worst first.

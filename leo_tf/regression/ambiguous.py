@@ -11,10 +11,9 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT, RegressionSampler
-from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.learner import RegressionLearner
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.tasks import RegressionTasks, grid, join
+from leo_tf.regression.tasks import RegressionTasks, grid, join, looks_sinusoid
 
 PROBABILITY = (0.4, 0.6)  # of a sinusoid, given the points
 WINDOW = 3.5  # width of the interval that holds a task's inputs

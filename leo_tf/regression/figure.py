@@ -13,9 +13,8 @@ from leo_tf.evaluation import plots
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT
-from leo_tf.regression.families import looks_sinusoid
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.tasks import RegressionTasks, draw_tasks, grid, join
+from leo_tf.regression.tasks import RegressionTasks, draw_tasks, grid, join, looks_sinusoid
 
 _logger = logging.getLogger("leo_tf")
 
@@ -85,6 +84,8 @@ def draw_figure(panels: Panels, samples: np.ndarray, title: str = "") -> Any:
 
     samples: functions [samples, 4, 100] on the grid.
     """
+    from matplotlib.lines import Line2D
+
     tasks, x = panels.tasks, grid()
     figure = plots.new_figure(9.6, 6.4)
     for task, axes in enumerate(figure.subplots(2, 2, sharex=True).flat):
@@ -106,17 +107,12 @@ def draw_figure(panels: Panels, samples: np.ndarray, title: str = "") -> Any:
             f"samples: {100 * like_sinusoid.mean():.0f} % sinusoid-like",
             fontsize="small",
         )
-    figure.legend(handles=_legend(), loc="lower center", ncols=4, frameon=False, fontsize="small")
-    figure.suptitle(title, fontsize="medium")
-    return plots.finished(figure, bottom=0.05)
-
-
-def _legend() -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    return [
+    handles = [
         Line2D([], [], color="black", label="true function"),
         Line2D([], [], ls="none", marker="o", mfc="none", mec="red", label="support, with noise"),
         Line2D([], [], color="C0", ls=":", label="samples, sinusoid-like"),
         Line2D([], [], color="C2", ls=":", label="samples, line-like"),
     ]
+    figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize="small")
+    figure.suptitle(title, fontsize="medium")
+    return plots.finished(figure, bottom=0.05)

@@ -126,12 +126,11 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor, temperature: float
     ) -> AdaptationOutput:
         """Return AdaptationOutput as `adapt_in_training`, with candidates weighted at a temperature."""
-        posterior = self.encode(support_x, support_y)
         if not self.config.stochastic:
-            initial = self._mean_code(posterior)
-            path = self._adapt(initial, support_x, support_y, self._decode_means)
-            penalty = objective.encoder_penalty(initial, path.latents[-1])
+            path = self._path_of_means(support_x, support_y)
+            penalty = objective.encoder_penalty(path.latents[0], path.latents[-1])
             return AdaptationOutput(path.parameters[-1], tf.zeros_like(penalty), penalty)
+        posterior = self.encode(support_x, support_y)
         count = self.regression.candidates
         tasks, samples = support_x.shape[0], noise.shape[0] // support_x.shape[0]
         of_codes = noise[:, self.normals_per_task - count * self._normals_per_code : self.normals_per_task]
@@ -169,9 +168,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
         log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
         fit = tf.reshape(log_likelihood, drawn.log_shares.shape)
-        fit -= tf.stop_gradient(
-            tf.reduce_max(fit, axis=2, keepdims=True)
-        )  # else near a temperature of 0 all would be -inf
+        fit -= tf.stop_gradient(tf.reduce_max(fit, axis=2, keepdims=True))  # else all -inf near a temperature of 0
         return tf.nn.softmax(drawn.log_shares + fit / temperature, axis=2)
 
     def sample_with(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
@@ -193,11 +190,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))
 
     def _path_of_means(self, support_x: tf.Tensor, support_y: tf.Tensor) -> adaptation.Trajectory:
-        initial = self._mean_code(self.encode(support_x, support_y))
+        posterior = self.encode(support_x, support_y)
+        initial = (candidates.likeliest(posterior) if self.is_mixture else posterior).mean()
         return self._adapt(initial, support_x, support_y, self._decode_means)
-
-    def _mean_code(self, posterior: Any) -> tf.Tensor:
-        return (candidates.likeliest(posterior) if self.is_mixture else posterior).mean()
 
     def _decode_with(self, of_weights: tf.Tensor) -> Callable:
         if not self.regression.weight_spread:

@@ -25,13 +25,9 @@ def fit_spread(samples: np.ndarray, truth: np.ndarray) -> float:
 
     samples: [samples, tasks, points]; truth: [tasks, points].
     """
-
-    def score(factor: float) -> float:
-        return crps(stretch(samples, factor), truth).mean()
-
-    return float(
-        optimize.minimize_scalar(score, bounds=(0.0, _MAX_FACTOR), method="bounded", options={"xatol": 1e-3}).x
-    )
+    options: Any = {"bounds": (0.0, _MAX_FACTOR), "method": "bounded", "options": {"xatol": 1e-3}}
+    found = optimize.minimize_scalar(lambda factor: crps(stretch(samples, factor), truth).mean(), **options)
+    return float(found.x)
 
 
 class CalibratedSpread(NamedTuple):
@@ -66,13 +62,8 @@ def evaluate_spread(
 ) -> CalibratedSpread:
     """Fit the factor on validation tasks, and score the stretched samples of other tasks, at least 2 per task."""
     sampler = FunctionSampler(model, batch_size, jit)
-
-    def samples(of: RegressionTasks) -> np.ndarray:
-        return sampler.functions(*of.support(shots), num_samples)
-
-    found = samples(validation)
-    factor = fit_spread(found, validation.truth)
-    stretched = stretch(samples(tasks), factor)
+    factor = fit_spread(sampler.functions(*validation.support(shots), num_samples), validation.truth)
+    stretched = stretch(sampler.functions(*tasks.support(shots), num_samples), factor)
     covered = map(confidence_interval, coverage(stretched, tasks.truth, LEVELS))
     scores = confidence_interval(crps(stretched, tasks.truth))
     return CalibratedSpread(factor, len(validation), shots, scores, dict(zip(LEVELS, covered, strict=True)))

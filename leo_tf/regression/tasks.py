@@ -1,4 +1,4 @@
-"""Fixed regression tasks to evaluate on, drawn from a seed."""
+"""Fixed regression tasks to evaluate on, drawn from a seed, and the family that a function is closest to."""
 
 import dataclasses
 import functools
@@ -78,3 +78,21 @@ def draw_tasks(
     truth = functions(tf.constant(grid()[np.newaxis, :, np.newaxis], tf.float32))
     arrays = episode.support_x, episode.support_y, truth[..., 0], functions.is_sinusoid
     return RegressionTasks(*(values.numpy() for values in arrays))
+
+
+def looks_sinusoid(values: Any, x: Any) -> np.ndarray:
+    """Return, bool [...], which functions [..., n] at x [n] are closer to a sinusoid than to a line.
+
+    A function belongs to the family whose closest member fits it better in least squares: a + b x, or
+    a sin(x) + b cos(x), which is any amplitude and phase. Both have two coefficients.
+    """
+    x = np.asarray(x, np.float64)
+    line, sinusoid = (_residual(values, features) for features in ((np.ones_like(x), x), (np.sin(x), np.cos(x))))
+    return sinusoid < line
+
+
+def _residual(values: Any, features: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the squared distance of functions [..., n] from the span of features, [...]."""
+    basis, _ = np.linalg.qr(np.stack(features, axis=1))
+    values = np.asarray(values, np.float64)
+    return np.sum(values**2, axis=-1) - np.sum((values @ basis) ** 2, axis=-1)

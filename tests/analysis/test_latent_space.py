@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from leo_tf import LEO, InputError, LEOConfig, MAMLConfig
-from leo_tf.analysis.latent_figures import draw_projection
+from leo_tf.analysis.latent_section import draw_projection, projector_files
 from leo_tf.analysis.latent_space import measure_latent_space
-from leo_tf.analysis.latent_section import projector_files
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.maml import MAML
 from leo_tf.classification.tasks import draw_tasks

@@ -7,8 +7,7 @@ from leo_tf import InputError, randomness
 from leo_tf.regression import ambiguous
 from leo_tf.regression.ambiguous import draw_ambiguous
 from leo_tf.regression.baselines.posterior import exact_posterior
-from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.tasks import grid
+from leo_tf.regression.tasks import grid, looks_sinusoid
 
 COUNT = 60
 

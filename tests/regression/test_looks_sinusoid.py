@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from leo_tf.regression.families import looks_sinusoid
-from leo_tf.regression.tasks import draw_tasks, grid
+from leo_tf.regression.tasks import draw_tasks, grid, looks_sinusoid
 
 X = grid()
 

@@ -36,14 +36,6 @@ def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path |
     """Return the concatenated rows of splits, converted in the first call and memory-mapped afterwards.
 
     If the cache cannot be written (a read-only folder, a full disk), the rows are kept in memory, with a warning.
-
-    Args:
-      paths: files for `readers.read_split`.
-      normalize: as in `conversion.convert`.
-      cache_dir: as in `cache_folder`.
-
-    Raises:
-      InputError: a source is missing or invalid.
     """
     sources = [_identity(file) for path in paths for file in split_files(path)]
     key = hashlib.sha256(json.dumps([[source[0] for source in sources], bool(normalize)]).encode()).hexdigest()
@@ -100,11 +92,6 @@ def checksum(rows: np.ndarray) -> int:
     return found
 
 
-def _is_abandoned(temporary: Path) -> bool:
-    """Return whether the process that wrote a temporary file was killed: a live one writes all the time."""
-    return time.time() - temporary.stat().st_mtime > 3600
-
-
 def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], normalize: bool) -> GroupedEmbeddings:
     shape = (sum(len(split.embeddings) for split in splits), splits[0].embeddings.shape[1])
     # The sources are part of the name, so that no entry ever points at rows made from others.
@@ -120,20 +107,13 @@ def _write_entry(entry: Path, sources: list[list], splits: Sequence[Split], norm
             file.write(chunk.data)
 
         rows = convert(splits, normalize, emit)
+    record = {"format": _FORMAT, "sources": sources, "file": rows_file.name, "dim": shape[1], "checksum": written}
+    content = {"class_names": rows.class_names, "class_sizes": rows.class_sizes, "digest": rows.digest}
     with replace_file(entry) as file:
-        record = {
-            "format": _FORMAT,
-            "sources": sources,
-            "file": rows_file.name,
-            "dim": shape[1],
-            "class_names": rows.class_names,
-            "class_sizes": rows.class_sizes,
-            "digest": rows.digest,
-            "checksum": written,
-        }
-        file.write(json.dumps(record).encode())
+        file.write(json.dumps(record | content).encode())
     for other in entry.parent.glob(f"{entry.stem}.*"):
         with suppress(OSError):
-            if other not in (entry, rows_file) and (other.suffix == ".npy" or _is_abandoned(other)):
+            is_abandoned = time.time() - other.stat().st_mtime > 3600  # a live process writes all the time
+            if other not in (entry, rows_file) and (other.suffix == ".npy" or is_abandoned):
                 other.unlink()
     return rows._replace(embeddings=np.asarray(np.load(rows_file, mmap_mode="c", allow_pickle=False)))

@@ -37,48 +37,30 @@ class GroupedEmbeddings(NamedTuple):
 
 
 def check_embeddings(embeddings: np.ndarray, num_labels: int, source: str) -> None:
-    """Refuse embeddings that are not a finite, non-empty matrix with one label per row.
-
-    Args:
-      embeddings: expected to be [rows, dim] of a float or integer type.
-      num_labels: number of labels that belong to them.
-      source: their origin, for the message.
-
-    Raises:
-      InputError: says what is wrong and, for NaN and infinity, the number of bad rows and the first one. A float64 that
-        is too large for float32 counts as infinite.
-    """
+    """Raise InputError unless embeddings are a finite, non-empty matrix [rows, dim] with one label per row."""
     if embeddings.dtype.kind not in "fiu":
         raise InputError(f"{source}: embeddings of type {embeddings.dtype}; expected float16, float32 or float64.")
     if embeddings.ndim != 2:
         raise InputError(f"{source}: embeddings of shape {embeddings.shape}; expected two axes, [rows, dim].")
     if embeddings.size == 0:
-        raise InputError(
-            f"{source}: embeddings of shape {embeddings.shape} hold no numbers; expected at least one row."
-        )
+        raise InputError(f"{source}: embeddings of shape {embeddings.shape} hold no numbers; expected a row.")
     if len(embeddings) != num_labels:
         raise InputError(f"{source}: {len(embeddings)} embeddings but {num_labels} labels; expected one label per row.")
-    if embeddings.dtype.kind != "f":
-        return  # integers are finite
-    bad, first = 0, 0
-    for start in range(0, len(embeddings), ROWS_AT_ONCE):
-        finite = np.isfinite(_to_float32(embeddings[start : start + ROWS_AT_ONCE])).all(axis=1)
-        if not finite.all():
-            first = first if bad else start + int(np.argmin(finite))
-            bad += int((~finite).sum())
-    if bad:
+    starts = range(0, len(embeddings), ROWS_AT_ONCE)
+    finite = [np.isfinite(_to_float32(embeddings[start : start + ROWS_AT_ONCE])).all(axis=1) for start in starts]
+    bad = np.flatnonzero(~np.concatenate(finite))
+    if len(bad):
         raise InputError(
-            f"{source}: {bad} of {len(embeddings)} rows hold NaN, infinity or a number too large for float32, the "
-            f"first is row {first}; expected finite embeddings. Recompute or remove these rows."
+            f"{source}: {len(bad)} of {len(embeddings)} rows hold NaN, infinity or a number too large for float32, the "
+            f"first is row {bad[0]}; expected finite embeddings. Recompute or remove these rows."
         )
 
 
 def class_name(label: object, source: str) -> str:
     """Return the class name that a label stands for; integers become decimal strings."""
     if isinstance(label, (str, bytes)) and len(label) > LONGEST_NAME:
-        raise InputError(
-            f"{source}: label {shown(label)}... of {len(label)} characters; expected at most {LONGEST_NAME}."
-        )
+        length = f"{len(label)} characters; expected at most {LONGEST_NAME}"
+        raise InputError(f"{source}: label {shown(label)}... of {length}.")
     if isinstance(label, bytes):
         label = label.decode("latin1")
     elif isinstance(label, (int, np.integer)):
@@ -108,9 +90,6 @@ def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray
 
     Returns:
       GroupedEmbeddings whose `embeddings` is an empty [0, dim] array.
-
-    Raises:
-      InputError: the splits differ in dim or share a class.
     """
     names: list[str] = []
     sizes: list[int] = []
@@ -118,9 +97,8 @@ def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray
     dim = splits[0].embeddings.shape[1]
     for embeddings, labels, source in splits:
         if embeddings.shape[1] != dim:
-            raise InputError(
-                f"{source}: embeddings of dim {embeddings.shape[1]}; expected {dim}, as {splits[0].source}."
-            )
+            other = f"{dim}, as {splits[0].source}"
+            raise InputError(f"{source}: embeddings of dim {embeddings.shape[1]}; expected {other}.")
         counts, order = _group(labels, source)
         refuse_shared_classes(names, counts, source)
         header = {"dim": dim, "names": list(counts), "sizes": list(counts.values()), "normalize": bool(normalize)}

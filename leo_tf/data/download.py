@@ -45,18 +45,9 @@ def provide_published(cache_dir: str | Path | None = None, download: bool = True
     """Return the data_path of the published embeddings; download and unpack the archive if they are missing.
 
     The folder above data_path has the archive and a .json file with the SHA-256 of every file. A file whose size or
-    modification time differs from the record is hashed again before it is used.
-
-    Args:
-      cache_dir: as in `cache.cache_folder`.
-      download: whether the network may be used. An archive that is already there is used in any case.
-
-    Returns:
-      The data_path, or None if there is no archive and `download` is False.
-
-    Raises:
-      transfer.UnreachableError: there is no network.
-      InputError: the download is not the published archive, or a file has changed since.
+    modification time differs from the record is hashed again before it is used. An archive that is already there is
+    used in any case; if there is none and `download` is False, the result is None. Raises UnreachableError without a
+    network.
     """
     data = published_folder(cache_dir)
     folder, archive = data.parent, data.parent / _ARCHIVE
@@ -85,15 +76,8 @@ def provide_published(cache_dir: str | Path | None = None, download: bool = True
         ) from error
 
 
-# Files on disk
-
-
 def _is_ready(folder: Path) -> bool:
-    """Return whether all unpacked files are there as recorded.
-
-    Raises:
-      InputError: the content of a file or of the archive has changed.
-    """
+    """Return whether all unpacked files are there as recorded; raise InputError if the content of one has changed."""
     try:
         files = json.loads((folder / _RECORD).read_bytes())["files"]
         complete = all({"size", "mtime_ns", "sha256"} <= each.keys() for each in files.values())
@@ -125,9 +109,6 @@ def _describe(path: Path) -> dict[str, Any]:
     return {"sha256": sha256, "size": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns}
 
 
-# A new archive
-
-
 class _OtherArchiveError(Exception):
     """Error for an archive other than the published one; the message says why."""
 
@@ -147,8 +128,7 @@ def _refuse_other_than_zip(archive: Path) -> None:
 def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
     """Unpack the archive's embeddings and check them; `data` appears only if all of them are valid.
 
-    Returns:
-      {path relative to the folder of the archive: the file's description by `_describe`}.
+    Returns {path relative to the folder of the archive: the file's description by `_describe`}.
     """
     _logger.info("Unpacking and checking %s; this happens once.", archive)
     scratch = data.with_name("unpacking")

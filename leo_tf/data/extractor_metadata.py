@@ -20,11 +20,7 @@ def find_extractor(data_path: str | Path | None, dataset_name: str, embedding_cr
 
 
 def read_extractor_metadata(folder: str | Path) -> dict[str, Any]:
-    """Read the metadata in a folder.
-
-    Raises:
-      InputError: the file is missing or corrupt.
-    """
+    """Read the metadata in a folder."""
     path, expected = Path(folder) / METADATA_FILE, "the extractor metadata that leo_tf.features.extract writes"
     metadata = read_json(path, expected)
     extractor = metadata.get("extractor", {})

@@ -18,15 +18,7 @@ def image_paths(
 ) -> np.ndarray | None:
     """Return the path of each row's image, relative to the folder that embeddings were extracted from.
 
-    Args:
-      data_path, dataset_name, embedding_crop, split: as in `EmbeddingTable.load`.
-      table: the EmbeddingTable of that split.
-
-    Returns:
-      Strings [rows], in the table's order; None if the file has no paths, like the published ones.
-
-    Raises:
-      InputError: the file is corrupt.
+    Strings [rows], in the order of the split's table; None if the file has no paths, like the published ones.
     """
     path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split) if data_path else None
     found = None

@@ -33,13 +33,7 @@ def find_split(data_path: Path, dataset_name: str, embedding_crop: str, split: s
     """
     official = official_path(data_path, dataset_name, embedding_crop, split)
     plain = official.parent.parent / f"{split}.npz"
-    candidates = [
-        official,
-        official.with_suffix(".npz"),
-        official.with_suffix(".npy"),
-        plain,
-        plain.with_suffix(".npy"),
-    ]
+    candidates = [official, *map(official.with_suffix, (".npz", ".npy")), plain, plain.with_suffix(".npy")]
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -53,22 +47,12 @@ def locate_split(
 ) -> Path:
     """Return the file of a split; download a published data set that is missing.
 
-    Args:
-      data_path: folder of the data sets; if empty, the one that downloads are unpacked to.
-      dataset_name, embedding_crop, split: which file.
-      download: whether the network may be used.
-      cache_dir: as in `cache.cache_folder`.
-
-    Raises:
-      InputError: there is no such file; the message says where it is expected and what to do.
+    If `data_path` is empty, the file is in the folder that downloads are unpacked to. An InputError says where the file
+    is expected and what to do.
     """
-    if data_path:
-        path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split)
-        if path is not None:
-            return path
-
-    # Imported here because few runs need its HTTP client.
-    from leo_tf.data import download as published
+    if data_path and (path := find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split)):
+        return path
+    from leo_tf.data import download as published  # few runs need their HTTP client
     from leo_tf.data.transfer import UnreachableError
 
     root = Path(data_path).expanduser() if data_path else published.published_folder(cache_dir)

@@ -22,20 +22,13 @@ def split_files(path: Path) -> tuple[Path, ...]:
 
 
 def read_split(path: str | Path) -> Split:
-    """Read and check one split.
+    """Read and check one split: its rows as they are on disk, memory-mapped where possible, and one label each.
 
-    Args:
-      path: a file with the extension
-        .pkl: a dict with 'embeddings' [rows, dim] and 'keys' [rows], strings `x-<class>-<class>_<image>`; or, if it
-          has no keys, 'labels' [rows];
-        .npz: arrays 'embeddings' [rows, dim] and 'labels' [rows];
-        .npy: an array [rows, dim], with a .json of the same name that is a list of labels or has one under 'labels'.
-
-    Returns:
-      The rows as they are on disk, memory-mapped where the format allows it, and one label each.
-
-    Raises:
-      InputError: if the file cannot be read, holds something else, or `conversion.check_embeddings` refuses it.
+    By the extension, the file is
+      .pkl: a dict with 'embeddings' [rows, dim] and 'keys' [rows], strings `x-<class>-<class>_<image>`; or, if it has
+        no keys, 'labels' [rows];
+      .npz: arrays 'embeddings' [rows, dim] and 'labels' [rows];
+      .npy: an array [rows, dim], with a .json of the same name that is a list of labels or has one under 'labels'.
     """
     path = Path(path)
     readers = {".pkl": _read_pickle, ".npz": _read_npz, ".npy": _read_npy}

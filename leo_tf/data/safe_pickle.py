@@ -3,25 +3,21 @@
 `pickle.Unpickler` with a restricted `find_class` keeps foreign code out, but a small hostile file can still exhaust
 memory (a memo index of four billion) or time (hashing nested tuples), or change the allowed functions (BUILD sets
 attributes), and it would hold a published file of 1.1 GB in memory three times. This reader knows only the operations
-that data needs, calls only the functions of `pickled_numpy`, and leaves large arrays in the memory-mapped file.
-
-References: Lib/pickletools.py of CPython documents every operation.
+that data needs (`pickletools` documents them), calls only the functions of `pickled_numpy`, and leaves large arrays in
+the memory-mapped file.
 """
 
 import codecs
 import mmap
-import pickle  # for the names of the operations only
 import pickletools
-import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from leo_tf.data.pickled_numpy import GLOBALS, Global, Unbuilt
 from leo_tf.errors import InputError
 
 _LARGE = 1 << 20  # bytes; longer byte strings are left in the file
-_LONGEST_INT = 16  # bytes
 _MAX_EXPANSION = 2  # bytes that calls may create per byte of the file: Python 2's text is encoded, then an array
 
 
@@ -62,8 +58,7 @@ class _Machine:
     """The stack machine that executes pickles, without the operations that create objects."""
 
     def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
-        self._position = 0
+        self._data: Any = data
         self._memo: dict[int, object] = {}
         self._stack: list = []
         self._outer_stacks: list[list] = []  # one per open MARK
@@ -71,86 +66,50 @@ class _Machine:
         self._made = 0
 
     def run(self) -> object:
-        while (operation := self._take(1)) != pickle.STOP:
-            handler = _OPERATIONS.get(operation)
-            if handler is None:
-                self._refuse(operation)
+        while (operation := self._operation()).name != "STOP":
+            name = operation.name
+            if name in _SIZES:
+                self._byte_string(_SIZES[name], python2=name.endswith("STRING"))
+            elif name == "STRING":
+                self._quoted_string()
+            elif name in _VALUES or name in _OPERATIONS:
+                argument = operation.arg.reader(self._data) if operation.arg else None  # checks the length
+                _OPERATIONS.get(name, _Machine.push)(self, argument)
             else:
-                handler(self)
+                raise _Forbidden(f"the operation {name}")
         if len(self._stack) != 1 or self._outer_stacks or self._unbuilt:
-            raise ValueError(f"it is incomplete at its end, byte {self._position}")
+            raise ValueError(f"it is incomplete at its end, byte {self._data.tell()}")
         return self._stack[0]
 
-    def _refuse(self, operation: bytes) -> None:
-        known = pickletools.code2op.get(operation.decode("latin1"))  # type: ignore[attr-defined]
+    def _operation(self) -> Any:
+        code = self._data.read(1)
+        if not code:
+            raise ValueError(f"it is truncated at byte {len(self._data)}")
+        known = pickletools.code2op.get(code.decode("latin1"))  # type: ignore[attr-defined]
         if known is None:
-            raise ValueError(f"byte {self._position - 1} is {operation!r}, which is not an operation")
-        raise _Forbidden(f"the operation {known.name}")
+            raise ValueError(f"byte {self._data.tell() - 1} is {code!r}, which is not an operation")
+        return known
 
-    # The file
-
-    def _skip(self, size: int) -> slice:
-        start, self._position = self._position, self._position + size
-        if self._position > len(self._data):
-            raise ValueError(f"it is truncated at byte {len(self._data)}")
-        return slice(start, self._position)
-
-    def _take(self, size: int) -> bytes:
-        return self._data[self._skip(size)]
-
-    def _unsigned(self, size: int) -> int:
-        return int.from_bytes(self._take(size), "little")
-
-    def _line(self) -> bytes:
-        end = self._data.find(b"\n", self._position)
-        if end < 0:
-            raise ValueError(f"it is truncated at byte {len(self._data)}")
-        return self._take(end + 1 - self._position)[:-1]
-
-    # Numbers
-
-    def push(self, value: object) -> None:
-        self._stack.append(value)
-
-    def integer(self, size: int, signed: bool) -> None:
-        self.push(int.from_bytes(self._take(size), "little", signed=signed))
-
-    def long(self) -> None:
-        size = self._unsigned(1)
-        if size > _LONGEST_INT:
-            raise ValueError(f"it holds an integer of {size} bytes")
-        self.integer(size, signed=True)
-
-    def integer_line(self) -> None:
-        line = self._line()
-        self.push(line == b"01" if line in (b"00", b"01") else int(line.removesuffix(b"L")))  # 00 and 01 are bools
-
-    def float_(self) -> None:
-        self.push(struct.unpack(">d", self._take(8))[0])
-
-    def float_line(self) -> None:
-        self.push(float(self._line()))
-
-    # Strings
-
-    def text(self, size_bytes: int) -> None:
-        self.push(str(self._take(self._unsigned(size_bytes)), "utf-8", "surrogatepass"))
-
-    def byte_string(self, size_bytes: int, python2: bool) -> None:
-        span = self._skip(self._unsigned(size_bytes))
-        if span.stop - span.start > _LARGE:
-            self.push(memoryview(self._data)[span])
-        else:
-            self.push(str(self._data[span], "latin1") if python2 else self._data[span])
-
-    def text_line(self) -> None:
-        self.push(str(self._line(), "raw-unicode-escape"))
-
-    def byte_string_line(self) -> None:
-        line = self._line().strip()
+    def _quoted_string(self) -> None:
+        line: Any = pickletools.read_stringnl(self._data, decode=False, stripquotes=False)  # type: ignore[attr-defined]
+        line = line.strip()
         if len(line) < 2 or line[0] != line[-1] or line[0] not in b"'\"":
             raise ValueError("a string has no quotes")
         self.push(codecs.escape_decode(line[1:-1])[0].decode("latin1"))  # type: ignore[attr-defined]
+
+    def _byte_string(self, size_bytes: int, python2: bool) -> None:
+        size = int.from_bytes(self._data.read(size_bytes), "little")
+        start, end = self._data.tell(), self._data.tell() + size
+        if end > len(self._data):
+            raise ValueError(f"it is truncated at byte {len(self._data)}")
+        self._data.seek(end)
+        if size > _LARGE:
+            self.push(memoryview(self._data)[start:end])
+        else:
+            self.push(str(self._data[start:end], "latin1") if python2 else self._data[start:end])
+
+    def push(self, value: object) -> None:
+        self._stack.append(value)
 
     # Containers
 
@@ -208,9 +167,6 @@ class _Machine:
             raise _Forbidden(f"{asked[:100]!a}")
         self.push(found)
 
-    def global_lines(self) -> None:
-        self.global_(self._line().decode(), self._line().decode())
-
     def reduce(self) -> None:
         function, arguments = self._last(2)
         if not isinstance(function, Global) or function.call is None or type(arguments) is not tuple:
@@ -239,54 +195,40 @@ class _Machine:
             raise ValueError(f"it creates more than {_MAX_EXPANSION} bytes per byte of the file")
 
 
-_OPERATIONS: Final[dict[bytes, Callable[[_Machine], object]]] = {
-    pickle.PROTO: lambda m: m._skip(1),
-    pickle.FRAME: lambda m: m._skip(8),  # frames help readers of streams; their content follows as usual
-    pickle.NONE: lambda m: m.push(None),
-    pickle.NEWTRUE: lambda m: m.push(True),
-    pickle.NEWFALSE: lambda m: m.push(False),
-    pickle.BININT: lambda m: m.integer(4, signed=True),
-    pickle.BININT1: lambda m: m.integer(1, signed=False),
-    pickle.BININT2: lambda m: m.integer(2, signed=False),
-    pickle.INT: _Machine.integer_line,
-    pickle.LONG: _Machine.integer_line,
-    pickle.LONG1: _Machine.long,
-    pickle.FLOAT: _Machine.float_line,
-    pickle.BINFLOAT: _Machine.float_,
-    pickle.UNICODE: _Machine.text_line,
-    pickle.SHORT_BINUNICODE: lambda m: m.text(1),
-    pickle.BINUNICODE: lambda m: m.text(4),
-    pickle.BINUNICODE8: lambda m: m.text(8),
-    pickle.STRING: _Machine.byte_string_line,
-    pickle.SHORT_BINSTRING: lambda m: m.byte_string(1, python2=True),
-    pickle.BINSTRING: lambda m: m.byte_string(4, python2=True),
-    pickle.SHORT_BINBYTES: lambda m: m.byte_string(1, python2=False),
-    pickle.BINBYTES: lambda m: m.byte_string(4, python2=False),
-    pickle.BINBYTES8: lambda m: m.byte_string(8, python2=False),
-    pickle.BYTEARRAY8: lambda m: m.byte_string(8, python2=False),
-    pickle.MARK: _Machine.mark,
-    pickle.EMPTY_TUPLE: lambda m: m.push(()),
-    pickle.TUPLE: lambda m: m.push(tuple(m._since_mark())),
-    pickle.TUPLE1: lambda m: m.push(tuple(m._last(1))),
-    pickle.TUPLE2: lambda m: m.push(tuple(m._last(2))),
-    pickle.TUPLE3: lambda m: m.push(tuple(m._last(3))),
-    pickle.EMPTY_LIST: lambda m: m.push([]),
-    pickle.LIST: lambda m: m.push(m._since_mark()),
-    pickle.APPEND: lambda m: m.extend_list(m._last(1)),
-    pickle.APPENDS: lambda m: m.extend_list(m._since_mark()),
-    pickle.EMPTY_DICT: lambda m: m.push({}),
-    pickle.DICT: _Machine.new_dict,
-    pickle.SETITEM: lambda m: m.update_dict(m._last(2)),
-    pickle.SETITEMS: lambda m: m.update_dict(m._since_mark()),
-    pickle.PUT: lambda m: m.put(int(m._line())),
-    pickle.BINPUT: lambda m: m.put(m._unsigned(1)),
-    pickle.LONG_BINPUT: lambda m: m.put(m._unsigned(4)),
-    pickle.MEMOIZE: lambda m: m.put(len(m._memo)),
-    pickle.GET: lambda m: m.get(int(m._line())),
-    pickle.BINGET: lambda m: m.get(m._unsigned(1)),
-    pickle.LONG_BINGET: lambda m: m.get(m._unsigned(4)),
-    pickle.GLOBAL: _Machine.global_lines,
-    pickle.STACK_GLOBAL: lambda m: m.global_(*m._last(2)),
-    pickle.REDUCE: _Machine.reduce,
-    pickle.BUILD: _Machine.build,
+# Operations whose argument is a byte string: the number of bytes of its size.
+_SIZES: Final = {
+    **{"SHORT_BINSTRING": 1, "BINSTRING": 4},
+    **{"SHORT_BINBYTES": 1, "BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8},
+}
+# Operations that push their argument, as pickletools reads it.
+_VALUES: Final = {
+    *("INT", "LONG", "LONG1", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"),
+    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "NONE"),
+}
+_OPERATIONS: Final[dict[str, Callable[[_Machine, Any], object]]] = {
+    "PROTO": lambda m, _: None,
+    "FRAME": lambda m, _: None,  # frames help readers of streams; their content follows as usual
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    "MARK": lambda m, _: m.mark(),
+    "EMPTY_TUPLE": lambda m, _: m.push(()),
+    "TUPLE": lambda m, _: m.push(tuple(m._since_mark())),
+    "TUPLE1": lambda m, _: m.push(tuple(m._last(1))),
+    "TUPLE2": lambda m, _: m.push(tuple(m._last(2))),
+    "TUPLE3": lambda m, _: m.push(tuple(m._last(3))),
+    "EMPTY_LIST": lambda m, _: m.push([]),
+    "LIST": lambda m, _: m.push(m._since_mark()),
+    "APPEND": lambda m, _: m.extend_list(m._last(1)),
+    "APPENDS": lambda m, _: m.extend_list(m._since_mark()),
+    "EMPTY_DICT": lambda m, _: m.push({}),
+    "DICT": lambda m, _: m.new_dict(),
+    "SETITEM": lambda m, _: m.update_dict(m._last(2)),
+    "SETITEMS": lambda m, _: m.update_dict(m._since_mark()),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    "MEMOIZE": lambda m, _: m.put(len(m._memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
+    "GLOBAL": lambda m, names: m.global_(*names.split(" ", 1)),
+    "STACK_GLOBAL": lambda m, _: m.global_(*m._last(2)),
+    "REDUCE": lambda m, _: m.reduce(),
+    "BUILD": lambda m, _: m.build(),
 }

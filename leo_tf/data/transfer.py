@@ -25,11 +25,7 @@ def fetch(url: str, target: Path) -> None:
 
     The bytes received so far are in `<target>.part`; a file beside it has the server's name for this version of the
     file (its ETag or date). A later attempt or call requests the rest of that version, and starts again if the server
-    has another version or cannot send a part.
-
-    Raises:
-      UnreachableError: no connection can be made.
-      InputError: the server refuses, the disk is full, or the connection breaks in every attempt. The part is kept.
+    has another version or cannot send a part. Raises UnreachableError if no connection can be made.
     """
     part = target.with_name(f"{target.name}.part")
     problem = ""
@@ -122,9 +118,8 @@ def _known_version(url: str, part: Path) -> str:
 
 def _remember_version(url: str, part: Path, response: requests.Response) -> None:
     tag = response.headers.get("ETag", "")
-    version = (
-        tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-    )  # weak tags, W/, do not identify bytes
+    is_strong = tag.startswith('"')  # weak tags, W/, do not identify bytes
+    version = tag if is_strong else response.headers.get("Last-Modified", "")
     part.unlink(missing_ok=True)
     with replace_file(_version_file(part)) as file:
         file.write(json.dumps({"url": url, "version": version}).encode())

@@ -17,17 +17,9 @@ DESCRIPTION = "meta.json"
 
 
 def load_split(split: str) -> tuple[np.ndarray, list[str]]:
-    """Read one meta-split.
+    """Read the embeddings of a split, float16 [rows, dim], not normalised, and the class of each row.
 
-    Args:
-        split: "train", "val" or "test".
-
-    Returns:
-        Embeddings, float16 [n, dim], not normalised, and the class of each, [n], such as
-        `armenian/U+0531 ARMENIAN CAPITAL LETTER AYB`. Examples of one class are adjacent.
-
-    Raises:
-        InputError: there is no such split.
+    Classes have names such as `armenian/U+0531 ARMENIAN CAPITAL LETTER AYB`. Examples of one class are adjacent.
     """
     if split not in SPLITS:
         raise InputError(f"The glyphs have no split {split!r}; it is one of {', '.join(SPLITS)}.")
@@ -47,8 +39,5 @@ def load_description() -> dict[str, Any]:
 
 
 def _load(name: str) -> dict[str, np.ndarray]:
-    with (
-        (importlib.resources.files(__package__) / name).open("rb") as file,
-        np.load(file, allow_pickle=False) as arrays,
-    ):
+    with (importlib.resources.files(__package__) / name).open("rb") as file, np.load(file) as arrays:
         return dict(arrays)

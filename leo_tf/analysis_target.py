@@ -43,16 +43,6 @@ class AnalysisTarget:
         """The examples of each code, [codes, shots]; None where no two tasks share an example."""
         return None
 
-    @property
-    def has_codes(self) -> bool:
-        """Whether the learner adapts latent codes made by an encoder."""
-        return self.learner.has_latents and self.learner.encoder is not None
-
-    @property
-    def has_decoder(self) -> bool:
-        """Whether the learner decodes its parameters from codes."""
-        return self.learner.has_latents
-
     def traces(self) -> Iterator[tuple[Support, Trace]]:
         """Yield (support, Trace), a few tasks at a time; raises InputError where adaptation ends in NaN or infinity."""
         for support in self.supports():

@@ -6,21 +6,17 @@ The names below are loaded when first used, so that `python -m leo_tf.analysis -
 import importlib
 from typing import Any
 
-_HOMES = {
-    "Adaptation": "leo_tf.analysis.adaptation",
-    "Calibration": "leo_tf.evaluation.calibration",
-    "Geometry": "leo_tf.analysis.geometry",
-    "LatentSpace": "leo_tf.analysis.latent_space",
-    "calibrate": "leo_tf.classification.calibration",
-    "check_claims": "leo_tf.analysis.geometry",
-    "find_failures": "leo_tf.classification.failures",
-    "leave_one_out": "leo_tf.classification.influence",
-    "measure_adaptation": "leo_tf.analysis.adaptation",
-    "measure_geometry": "leo_tf.analysis.geometry",
-    "measure_latent_space": "leo_tf.analysis.latent_space",
-    "shape_grid": "leo_tf.analysis.shape_grid",
-    "with_steps": "leo_tf.analysis.adaptation",
+_NAMES = {
+    "leo_tf.analysis.adaptation": ("Adaptation", "measure_adaptation", "with_steps"),
+    "leo_tf.analysis.geometry": ("Geometry", "check_claims", "measure_geometry"),
+    "leo_tf.analysis.latent_space": ("LatentSpace", "measure_latent_space"),
+    "leo_tf.analysis.shape_grid": ("shape_grid",),
+    "leo_tf.classification.calibration": ("calibrate",),
+    "leo_tf.classification.failures": ("find_failures",),
+    "leo_tf.classification.influence": ("leave_one_out",),
+    "leo_tf.evaluation.calibration": ("Calibration",),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted(_HOMES)
 

@@ -60,7 +60,7 @@ def measure_adaptation(target: AnalysisTarget) -> Adaptation:
     """
     learner = target.learner
     latent, finetuning = learner.inner_steps
-    taken = [latent, finetuning] if target.has_decoder else [finetuning]
+    taken = [latent, finetuning] if learner.has_latents else [finetuning]
     rates = {
         rate.name: rate.numpy().ravel()
         for rate, steps in zip(learner.learning_rates, taken, strict=False)

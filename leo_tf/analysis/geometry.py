@@ -48,7 +48,7 @@ def measure_geometry(target: AnalysisTarget, name: str) -> Geometry:
                         spectra.setdefault((space, point), []).append(found)
             for kind, lengths in _step_lengths(trace).items():
                 steps.setdefault(kind, []).append(lengths)
-            if target.has_decoder:
+            if target.learner.has_latents:
                 singular.append(target.singular_values(trace))
             progress.add(trace.parameters.shape[1])
     if singular:

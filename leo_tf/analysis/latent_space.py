@@ -57,7 +57,7 @@ def measure_latent_space(target: AnalysisTarget, seed: int = 0) -> LatentSpace:
     References:
       Paper section 4.5.
     """
-    if not target.has_codes:
+    if not target.learner.has_latents or target.learner.encoder is None:
         raise InputError(
             f"This {target.learner.algorithm} has no encoder, and so no latent space; expected a LEO with "
             "codes_from=encoder.",

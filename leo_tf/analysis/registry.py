@@ -86,16 +86,15 @@ def select(names: Sequence[str], config: RunConfig, learner: MetaLearner) -> lis
 def unique_names(learners: Mapping[Path, MetaLearner], first: MetaLearner) -> dict[str, MetaLearner]:
     """Return {name: learner} of {Path of run: learner}: the paper's name, with the run's folder where that is taken."""
     named: dict[str, MetaLearner] = {}
-    taken = {model_name(first)}
     for path, learner in learners.items():
         name = model_name(learner)
-        name = f"{name} ({path.name})" if name in taken else name
-        if name in taken:
+        if name in {model_name(first), *named}:
+            name = f"{name} ({path.name})"
+        if name in named:
             raise InputError(
                 f"Got compare_to={path} beside another run with this folder name; expected different ones.",
                 "compare_to",
             )
-        taken.add(name)
         named[name] = learner
     return named
 

@@ -61,7 +61,7 @@ class ClassificationTarget(AnalysisTarget):
             return self.learner.logits(inputs, trace.parameters[step])
 
         of_parameters = spectrum(logits(-1 if adapted else 0), inputs)
-        if not self.has_decoder:
+        if not self.learner.has_latents:
             return Spectra(None, of_parameters)
         decoded = logits(self.learner.inner_steps[0] if adapted else 0)
         return Spectra(spectrum(decoded, self.learner.decoder.project(inputs)), of_parameters)

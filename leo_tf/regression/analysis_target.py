@@ -58,7 +58,7 @@ class RegressionTarget(AnalysisTarget):
             return tf.reduce_sum(tf.reduce_mean(errors, axis=[1, 2]))
 
         of_parameters = np.stack([np.linalg.eigvalsh(each) for each in hessians(loss, parameters).numpy()])
-        if not self.has_decoder:
+        if not self.learner.has_latents:
             return Spectra(None, of_parameters)
         inner = self.learner.support_loss(*support)
         codes = tf.convert_to_tensor(trace.latents)[-1 if adapted else 0]

@@ -56,11 +56,7 @@ class RegressionLearner(MetaLearner):
     def draw_bits(self, episode: RegressionEpisode, seed: Any, first_task: Any = 0) -> tf.Tensor:
         """Draw uint16 [tasks, training_samples * (normals_per_task + those of the queries)]; see MetaLearner."""
         count = self.regression.training_samples * (self.normals_per_task + self._query_normals(episode))
-        return self._bits(episode.support_x.shape[0], count, seed, first_task)
-
-    @staticmethod
-    def _bits(tasks: int, count: int, seed: Any, first_task: Any) -> tf.Tensor:
-        return randomness.bits(noise_seed(seed), first_task, tasks, count, tf.uint16)
+        return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, tf.uint16)
 
     def noise_from_bits(self, episode: RegressionEpisode, bits: tf.Tensor) -> tf.Tensor:
         """Return standard normal numbers [tasks * training_samples, numbers of one sample]; see MetaLearner."""
@@ -132,9 +128,8 @@ class RegressionLearner(MetaLearner):
           Parameters [tasks, num_parameters].
         """
         support_x, support_y = self.checked_support(support_x, support_y)
-        bits = self._bits(support_x.shape[0], self.normals_per_task, seed, first_task)
-        noise = randomness.normal(bits, support_x.dtype)
-        return self.sample_with(support_x, support_y, noise)
+        bits = randomness.bits(noise_seed(seed), first_task, support_x.shape[0], self.normals_per_task, tf.uint16)
+        return self.sample_with(support_x, support_y, randomness.normal(bits, support_x.dtype))
 
     def sample_with(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Return a sample of each task's parameters [tasks, num_parameters], from noise [tasks, normals_per_task]."""

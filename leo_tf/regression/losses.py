@@ -36,15 +36,13 @@ def energy_score(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> t
     |.| is the root mean square over a task's points, so that the score is one of whole functions, not of single points:
     a function halfway between two possible ones scores badly. The score is strictly proper: on average over targets y,
     the distribution of y itself scores best. f and f' are independent samples, so the estimate is unbiased, and its
-    optimum is the true distribution for two samples as for many. (An ensemble whose members have weights of their own
-    is different: some may then drift away, and a biased estimate is better.)
+    optimum is the true distribution for two samples as for many.
 
     Arguments are as for `squared_error`, with at least two samples. The score is its expectation over the choice of
     candidates.
 
     References:
       Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation" (JASA 2007), section 4.3.
-      Lang et al., "AIFS-CRPS" (2024), for the drift.
     """
     samples, candidates = values.shape[1:3]
     every = samples * candidates

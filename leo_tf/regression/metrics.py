@@ -25,9 +25,8 @@ class FunctionScores(NamedTuple):
 def score(samples: np.ndarray, truth: np.ndarray) -> FunctionScores:
     """Score sampled functions [samples, tasks, n] against the true ones [tasks, n]; return FunctionScores."""
     single = np.mean((samples - truth) ** 2, axis=(0, 2))
-    covered = np.full([len(LEVELS), len(truth)], np.nan)  # a single function has no interval
-    if len(samples) > 1:
-        covered = coverage(samples, truth, LEVELS)
+    no_interval = np.full([len(LEVELS), len(truth)], np.nan)  # of a single function
+    covered = coverage(samples, truth, LEVELS) if len(samples) > 1 else no_interval
     return FunctionScores(squared_error(samples, truth), single, crps(samples, truth), covered)
 
 

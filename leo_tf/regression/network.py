@@ -14,10 +14,7 @@ def parameter_shapes(units: Sequence[int]) -> list[tuple[int, ...]]:
 
     units: sizes of the layers, input and output included: (1, 40, 40, 1).
     """
-    shapes: list[tuple[int, ...]] = []
-    for rows, columns in itertools.pairwise(units):
-        shapes += [(rows, columns), (columns,)]
-    return shapes
+    return [shape for rows, columns in itertools.pairwise(units) for shape in ((rows, columns), (columns,))]
 
 
 def num_parameters(units: Sequence[int]) -> int:

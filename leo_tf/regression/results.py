@@ -78,14 +78,15 @@ class RegressionResult(Result):
 
     def summary(self) -> dict[str, Any]:
         """Return a plain dict of everything but the per-task results, for JSON."""
-        by_shots = {}
-        for shots in self.shots.tolist():
-            by_shots[str(shots)] = {
+        by_shots = {
+            str(shots): {
                 "mse": {family: self.mse(shots, family)._asdict() for family in FAMILIES},
                 "single_sample_mse": confidence_interval(self.task_single_error[self.row(shots)])._asdict(),
                 "crps": self.crps(shots)._asdict(),
                 "coverage": {str(level): i._asdict() for level, i in self.coverage(shots).items()},
             }
+            for shots in self.shots_evaluated
+        }
         about = ("algorithm", "num_tasks", "num_samples", "tasks_digest", "model_fingerprint", "seconds")
         return {**{name: getattr(self, name) for name in about}, "shots": by_shots}
 

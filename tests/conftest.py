@@ -1,9 +1,11 @@
 """Shared by all tests: two logical CPU devices, parsed flags, quiet logs, a small table and small episodes."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +20,14 @@ tf.config.set_logical_device_configuration(
 )
 tf.get_logger().setLevel("ERROR")
 flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def free_graphs():
+    """Free models and traced functions after every module: a process would grow to several GB."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
 
 
 def class_clusters(rng, classes, examples, dim, spread=0.7):

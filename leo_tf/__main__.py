@@ -36,18 +36,12 @@ def main() -> None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<11}{about}" for name, (_, about) in _SUBCOMMANDS.items()]
-    return "\n".join(
-        [
-            "Few-shot learning with Latent Embedding Optimization (LEO) in TensorFlow.",
-            "",
-            "Usage:    leo-tf SUBCOMMAND [--name=value ...]",
-            "Example:  leo-tf train --dataset_name=glyphs --checkpoint_path=runs/glyphs",
-            "",
-            *lines,
-            "",
-            "leo-tf SUBCOMMAND --help lists the flags of a subcommand.",
-        ]
+    subcommands = "\n".join(f"  {name:<11}{about}" for name, (_, about) in _SUBCOMMANDS.items())
+    return (
+        "Few-shot learning with Latent Embedding Optimization (LEO) in TensorFlow.\n\n"
+        "Usage:    leo-tf SUBCOMMAND [--name=value ...]\n"
+        "Example:  leo-tf train --dataset_name=glyphs --checkpoint_path=runs/glyphs\n\n"
+        f"{subcommands}\n\nleo-tf SUBCOMMAND --help lists the flags of a subcommand."
     )
 
 

@@ -66,13 +66,8 @@ class EvaluationReport(NamedTuple):
 class Evaluation:
     """Fixed tasks of a problem, and how a learner is evaluated on them.
 
-    The constructor raises InputError where the request does not fit the problem, before any data are read.
-
-    Args:
-      config: RunConfig of the evaluation.
-      request: EvaluationRequest.
-      trained: RunConfig that the learner was trained with; default `config`.
-      data_record: Problem.data_record of the data that the learner was trained on; empty where it is unknown.
+    The constructor raises InputError where the request does not fit the problem, before any data are read. `trained` is
+    the RunConfig that the learner was trained with, `data_record` describes the data that it was trained on.
     """
 
     result_type: Any = None  # a Result
@@ -117,11 +112,6 @@ class Evaluation:
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
         """Evaluate a learner, with baselines and all else that is reported; the chief computes what is not shared."""
         raise NotImplementedError
-
-    @property
-    def matches_training(self) -> bool:
-        """Whether the tasks have the shape and data that the run was trained for."""
-        return self.config.episodes == self.trained.episodes and self.config.data == self.trained.data
 
     def advice(self, result: Any, best_step: int, last_step: int | None) -> str:
         """Return one line that names a baseline better than a Result, and likely reasons; empty if there is none."""
@@ -176,9 +166,7 @@ class Problem:
     def build_learner(self, data_record: Mapping[str, Any], seed: int | None = None) -> Any:
         """Build the configured MetaLearner in the current strategy's scope.
 
-        Args:
-          data_record: as `data_record`; from there or from the run directory.
-          seed: of the initial weights; None leaves them to Keras' global seed.
+        `data_record` is the problem's, or from the run directory; without a seed, Keras' global one draws weights.
         """
         raise NotImplementedError
 

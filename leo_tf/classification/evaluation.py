@@ -86,9 +86,6 @@ def evaluate_tasks(model: Any, table: EmbeddingTable, tasks: Tasks, batch_size: 
       tasks: Tasks, from `draw_tasks` or `Tasks.load`.
       batch_size: tasks per batch; changes speed and memory only.
 
-    Returns:
-      EvaluationResult, identical to that of `evaluate` with the seed of the tasks.
-
     Raises:
       InputError: the table does not fit the model or the tasks.
     """
@@ -195,10 +192,9 @@ class ClassificationEvaluation(Evaluation):
 
     def calibrate(self, learner: Any) -> dict[str, Any]:
         table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training
-        ways = training.metavalid_ways or episodes.num_classes
-        shots = episodes.num_tr_examples_per_class
+        ways, shots = training.metavalid_ways or episodes.num_classes, episodes.num_tr_examples_per_class
         queries = min(episodes.num_val_examples_per_class, int(table.class_sizes.min()) - shots)
-        sampler = EpisodeSampler(table, ways, shots, queries, self.trained.episodes.tasks_within)
+        sampler = EpisodeSampler(table, ways, shots, queries, episodes.tasks_within)
         tasks = draw_from(sampler, table.digest, _CALIBRATION_TASKS, training.validation_seed, randomness.VALIDATION)
         temperature = temperature_of(learner, table, tasks)
         before, after = (calibrate(learner, table, tasks, temperature=each) for each in (1.0, temperature))

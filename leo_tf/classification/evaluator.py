@@ -20,8 +20,7 @@ class Evaluator:
     """Scores of linear classifiers on tasks.
 
     Args:
-      make_classifier: function (support_x [tasks, ways, shots, dim], support_y [tasks, ways, shots]) ->
-        LinearClassifier.
+      make_classifier: function from support_x [tasks, ways, shots, dim] and support_y to LinearClassifier.
       sampler: EpisodeSampler of the tasks' shape.
       batch_size: tasks per batch; changes speed and memory only.
     """

@@ -1,9 +1,8 @@
-"""Choose the initial fine-tuning rate and support temperature of a ProtoLEO.
+"""Choose the initial fine-tuning rate and support temperature of a ProtoLEO on validation tasks.
 
 A support example is part of its class's prototype, which therefore fits it better than it fits a query: at the scale
 that suits queries, the support's loss is next to nothing, and so are its gradients. Dividing the support's logits by a
-temperature leaves the steps something to do. Validation tasks choose among no steps at all and steps up to those of a
-logistic regression that starts at the prototypes.
+temperature leaves the steps something to do.
 """
 
 import itertools
@@ -38,11 +37,7 @@ def products(
 ) -> Products:
     """Return the Products of tasks; with a bias, the last coordinate is a constant.
 
-    Args:
-      support_x: [tasks, support, dim].
-      labels: [tasks, support].
-      prototypes: [tasks, ways, dim].
-      query_x: [tasks, queries, dim].
+    Support and query features are [tasks, examples, dim], labels [tasks, support], prototypes [tasks, ways, dim].
     """
     moving_support = support_x[..., :-1] if has_bias else support_x
     moving_queries = query_x[..., :-1] if has_bias else query_x
@@ -78,17 +73,10 @@ def choose(
 ) -> Steps:
     """Choose the initial values of fine-tuning by the least loss of the queries after it, at its own best temperature.
 
-    Prototypes at a share of their scale take steps on the support. The scale of the outcome that suits the queries is
-    fitted then, and becomes the temperature of the support: the whole path is longer by that factor. Where steps do not
-    help, as with one shot, they may after training: the rate is then the largest that costs next to nothing.
-
-    Args:
-      given: Products of the tasks.
-      labels: of the queries, [tasks, queries].
-      scale: of the prototypes alone, the best for the queries.
-      steps: number of steps.
-      has_bias: whether there is a bias, whose rate is chosen too.
-      fixed_scale: scale of the prototypes, where it is not to be chosen.
+    Prototypes at a share of `scale`, the best one for the queries, take steps on the support. The scale of the outcome
+    that suits the queries is fitted then, and becomes the temperature of the support: the whole path is longer by that
+    factor. Where steps do not help, as with one shot, they may after training: the rate is then the largest that costs
+    next to nothing. `labels` are those of the queries; with `fixed_scale` the prototypes' scale is not chosen.
     """
 
     def fitted(share: float, rate: float, bias_share: float) -> tuple[float, Steps]:

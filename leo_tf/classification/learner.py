@@ -43,11 +43,7 @@ class NoiseSpec(NamedTuple):
     dropout_rate: float
 
 
-class RandomBits(NamedTuple):
-    """Random bits that Noise is made of."""
-
-    normals: tf.Tensor | None  # uint16 [tasks, numbers]
-    masks: tf.Tensor | None  # uint8 [tasks, numbers]
+RandomBits = tuple[tf.Tensor | None, tf.Tensor | None]  # of normals and masks, uint16 and uint8 [tasks, numbers]
 
 
 class Noise(NamedTuple):
@@ -68,15 +64,11 @@ class Noise(NamedTuple):
 
 
 class ClassificationLearner(MetaLearner):
-    """A model that adapts a linear classifier over fixed embeddings to N-way tasks.
+    """A model, of a LEOConfig or MAMLConfig, that adapts a linear classifier over fixed embeddings to N-way tasks.
 
     `adapt`, `adapt_imbalanced`, `classify`, `call` and `evaluate` take embeddings as a table holds them. Inside, the
     model works on features: what `features` makes of embeddings, by default the embeddings themselves. Classes of an
     Episode are in the order of their labels.
-
-    Args:
-      config: LEOConfig or MAMLConfig.
-      embedding_dim: dimensions of an embedding.
     """
 
     episode_type, outcome_type, metric_name = Episode, MetaLossOutput, "accuracy"
@@ -138,27 +130,23 @@ class ClassificationLearner(MetaLearner):
             )
 
     def draw_bits(self, episode: Episode, seed: Any, first_task: Any = 0) -> RandomBits:
-
         def draw(shapes: list[tuple[int, ...]], dtype: tf.DType) -> tf.Tensor:
             count = sum(map(math.prod, shapes))
             return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, dtype)
 
         spec = self.noise_spec(episode.support_x.shape[2])
         normals, masks = _noise_shapes(spec, episode)
-        return RandomBits(
-            draw(normals, tf.uint16) if spec.num_latents else None, draw(masks, tf.uint8) if spec.dropout_rate else None
-        )
+        return draw(normals, tf.uint16) if spec.num_latents else None, draw(
+            masks, tf.uint8
+        ) if spec.dropout_rate else None
 
     def noise_from_bits(self, episode: Episode, bits: RandomBits) -> Noise:
         spec = self.noise_spec(episode.support_x.shape[2])
-        normal_shapes, mask_shapes = _noise_shapes(spec, episode)
-        normals: list[Any] = [None, None]
-        masks: list[Any] = [None, None]
-        if bits.normals is not None:
-            normals = [randomness.normal(part, episode.support_x.dtype) for part in _split(bits.normals, normal_shapes)]
-        if bits.masks is not None:
-            masks = [randomness.keep_mask(part, spec.dropout_rate) for part in _split(bits.masks, mask_shapes)]
-        return Noise(*normals, *masks)
+        normals, masks = (_split(*each) for each in zip(bits, _noise_shapes(spec, episode), strict=True))
+        return Noise(
+            *(part if part is None else randomness.normal(part, episode.support_x.dtype) for part in normals),
+            *(part if part is None else randomness.keep_mask(part, spec.dropout_rate) for part in masks),
+        )
 
     def query_metrics(self, episode: Episode, adapted: AdaptationOutput, noise: Noise | None) -> dict[str, tf.Tensor]:
         logits = self.logits(join_examples(self.training_queries(episode.query_x, noise)), adapted.parameters)
@@ -179,7 +167,7 @@ class ClassificationLearner(MetaLearner):
     def support_loss(self, support: Callable[[int], tf.Tensor], labels: tf.Tensor) -> Callable:
         """Return the function (classifier, step) -> cross-entropy summed over tasks and support (paper equation 5).
 
-        `support` is a function from a step to features [tasks, ways, shots, dim]; labels are [tasks, ways, shots].
+        `support` maps a step to features [tasks, ways, shots, dim]; labels are [tasks, ways, shots].
         """
         labels = join_examples(labels)
 
@@ -233,9 +221,10 @@ class ClassificationLearner(MetaLearner):
     def adapt_imbalanced(self, support_x: Any, support_y: Any, ways: Any = None) -> tf.Tensor:
         """Adapt, deterministically, to support sets given as lists: any order, any number of examples per class.
 
-        Where `adapt` averages over K shots, every class is averaged over its own examples, and the inner loss is the
-        sum over classes of their mean cross-entropy. So a class does not weigh more by having more examples, repeating
-        all examples of a class changes nothing, and equal numbers give the result of `adapt`.
+        Differs from the paper, which has K examples of every class: where `adapt` averages over K shots, every class is
+        averaged over its own examples, and the inner loss is the sum over classes of their mean cross-entropy. So a
+        class does not weigh more by having more examples, repeating all examples of a class changes nothing, and with
+        equal numbers the result is that of `adapt`.
 
         Args:
           support_x: embeddings [tasks, examples, embedding_dim].
@@ -244,9 +233,6 @@ class ClassificationLearner(MetaLearner):
 
         Returns:
           Classifier as `adapt`'s.
-
-        References:
-          Differs from the paper, which has K examples of every class.
         """
         support_x = self.features(tf.convert_to_tensor(support_x, self.compute_dtype))
         labels = tf.cast(support_y, tf.int32)
@@ -263,12 +249,7 @@ class ClassificationLearner(MetaLearner):
         return tf.matmul(features, classifier, transpose_b=True)
 
     def classify(self, query_x: Any, classifier: tf.Tensor) -> tf.Tensor:
-        """Return the logits [tasks, queries, ways] of queries.
-
-        Args:
-          query_x: embeddings [tasks, queries, embedding_dim].
-          classifier: from `adapt` or `adapt_imbalanced`.
-        """
+        """Return the logits [tasks, queries, ways] of query embeddings [tasks, queries, embedding_dim]."""
         return self.logits(self.features(tf.convert_to_tensor(query_x, classifier.dtype)), classifier)
 
     def call(self, episode: Any) -> tf.Tensor:
@@ -296,7 +277,9 @@ def dropout(inputs: tf.Tensor, mask: tf.Tensor | None, rate: float) -> tf.Tensor
     return tf.where(mask, inputs * (1.0 / randomness.keep_probability(rate)), 0.0)
 
 
-def _split(bits: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
+def _split(bits: tf.Tensor | None, shapes: list[tuple[int, ...]]) -> list[Any]:
+    if bits is None:
+        return [None] * len(shapes)
     parts = tf.split(bits, [math.prod(shape) for shape in shapes], axis=1)
     return [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
 

@@ -1,8 +1,7 @@
 """Scores of linear classifiers on the queries of their tasks.
 
-Two ways to the same numbers: on query embeddings gathered task by task, and, where the queries are whole classes, on
-the table's own class blocks, each read once for all tasks of a batch that contain the class (599 gathered queries per
-class would take 7.7 MB per task).
+Where the queries are whole classes, each class of the table is read once for all tasks of a batch that contain it: 599
+gathered queries per class would take 7.7 MB per task.
 """
 
 from typing import NamedTuple
@@ -46,17 +45,10 @@ def score_episode(classifier: LinearClassifier, episode: Episode) -> Scores:
 def score_class_blocks(
     classifier: LinearClassifier, sampler: EpisodeSampler, class_ids: tf.Tensor, rows: tf.Tensor
 ) -> Scores:
-    """Score on whole classes, block by block.
+    """Score on whole classes, block by block; equal to `score_episode` up to the order of summation.
 
-    Args:
-      classifier: LinearClassifier of the tasks.
-      sampler: EpisodeSampler of the tasks.
-      class_ids: [tasks, ways] from `sampler.rows`.
-      rows: [tasks, ways, shots], the support, if `sampler.takes_all`: every other row of a class is a query;
-        else [tasks, ways, shots + queries].
-
-    Returns:
-      Scores, equal to `score_episode` on the same tasks up to the order of summation.
+    `class_ids` [tasks, ways] are from `sampler.rows`. If `sampler.takes_all`, `rows` [tasks, ways, shots] are those of
+    the support, and every other row of a class is a query; else they are [tasks, ways, shots + queries].
     """
     class_scores = tf.zeros([*class_ids.shape, 2], classifier.weights.dtype)
     for class_id in tf.range(sampler.num_classes):

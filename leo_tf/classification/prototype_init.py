@@ -1,7 +1,6 @@
 """Choose the "auto" settings of a ProtoLEO on validation tasks, before any training.
 
-The criterion is the loss of the initial classifier, which LEO then corrects: class means of transformed embeddings. The
-best shrinkages differ by a factor of a thousand between data sets; finding them takes seconds.
+The criterion is the loss of the initial classifier, which LEO then corrects: class means of transformed embeddings.
 """
 
 import functools
@@ -70,19 +69,12 @@ def choose(
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Choose the "auto" settings by the least loss on validation tasks.
 
-    Args:
-      proto: ProtoLEOConfig.
-      data: InitializationData.
-      finetuning_steps: number of fine-tuning steps; without any, the support temperature is 1.
-      codes_per_class: number of codes over which the learner averages, by which it divides its rates.
-
     Returns:
       ({setting: chosen value}, {"prototype_accuracy": of the scaled prototypes alone, in [0, 1]}); the first also has
-      finetuning_lr_init and bias_finetuning_lr_init where the support temperature is "auto". Both are empty where
-      there is nothing to choose.
+      finetuning_lr_init and bias_finetuning_lr_init where the support temperature is "auto", multiplied by
+      `codes_per_class`, by which the learner divides them. Both are empty where there is nothing to choose.
     """
-    names = proto.auto_settings
-    if not names:
+    if not (names := proto.auto_settings):
         return {}, {}
     if data.validation is None:
         raise InputError(
@@ -118,9 +110,8 @@ def _choose_steps(
 ) -> fine_tuning_init.Steps:
     """Choose the initial values of fine-tuning on up to 1,000 validation tasks."""
     sampler, candidates = _validation_sampler(data), _Candidates(proto, data.training, data.shots)
-    smallest, largest = _STEP_TASKS
     per_task = data.ways**2 * data.shots * (data.shots + sampler.queries)
-    count = int(np.clip(_MOST_PRODUCTS // per_task, smallest, largest))
+    count = int(np.clip(_MOST_PRODUCTS // per_task, *_STEP_TASKS))
     embeddings, rows, labels = _draw(sampler, data.validation, count)
     features = candidates.features(candidates.principal(embeddings), *shrinkages)
     has_bias = proto.prototype_bias > 0
@@ -129,8 +120,7 @@ def _choose_steps(
     ]
     products = fine_tuning_init.Products(*(np.concatenate(each) for each in zip(*parts, strict=True)))
     fixed_scale = None if proto.prototype_scale == AUTO else float(proto.prototype_scale)
-    scale = scale if fixed_scale is None else fixed_scale
-    return fine_tuning_init.choose(products, labels, scale, finetuning_steps, has_bias, fixed_scale)
+    return fine_tuning_init.choose(products, labels, fixed_scale or scale, finetuning_steps, has_bias, fixed_scale)
 
 
 def _validation_sampler(data: InitializationData) -> EpisodeSampler:
@@ -144,9 +134,7 @@ def _draw(sampler: EpisodeSampler, table: Any, count: int) -> tuple[np.ndarray, 
     """Return (embeddings of all examples [rows, dim], their rows in every task, labels of the queries) of tasks."""
     tasks = draw_from(sampler, table.digest, count, _SEED, randomness.VALIDATION)
     used, rows = np.unique(tasks.rows(sampler), return_inverse=True)
-    labels = np.broadcast_to(
-        np.repeat(np.arange(sampler.ways), sampler.queries), (count, sampler.ways * sampler.queries)
-    )
+    labels = np.tile(np.repeat(np.arange(sampler.ways), sampler.queries), (count, 1))
     return table.embeddings[used], rows.reshape(count, sampler.ways, -1), labels
 
 
@@ -158,8 +146,9 @@ class _Candidates:
 
     def __init__(self, proto: ProtoLEOConfig, training: EmbeddingTable, shots: int) -> None:
         self._kind, self._bias, self._shots = proto.feature_transform, proto.prototype_bias, shots
-        whitens, is_plda = self._kind in ("whiten", "plda"), self._kind == "plda"
-        self.within_class_shrinkages = _values(proto.within_class_shrinkage, WITHIN_CLASS_SHRINKAGES, whitens)
+        self._whitens = self._kind in ("whiten", "plda")
+        self.within_class_shrinkages = _values(proto.within_class_shrinkage, WITHIN_CLASS_SHRINKAGES, self._whitens)
+        is_plda = self._kind == "plda"
         self.between_class_shrinkages = _values(proto.between_class_shrinkage, BETWEEN_CLASS_SHRINKAGES, is_plda)
         if self._kind == "none":
             self._mean = np.zeros(training.dim)
@@ -172,14 +161,14 @@ class _Candidates:
     def principal(self, embeddings: np.ndarray) -> np.ndarray:
         """Return embeddings [rows, dim] of unit length, centered, in principal directions."""
         rows = unit_length(np.asarray(embeddings, np.float64))
-        if self._kind not in ("whiten", "plda"):
+        if not self._whitens:
             return (rows - self._mean).astype(np.float32)
         return ((rows - self._scatter.mean) @ self._scatter.directions).astype(np.float32)
 
     def features(self, principal: np.ndarray, within: float, between: float) -> np.ndarray:
         """Return the features of the result of `principal` with these shrinkages, and the constant of a bias."""
         rows = principal
-        if self._kind in ("whiten", "plda"):
+        if self._whitens:
             rows = rows / self._scatter.deviations(within).astype(np.float32)
         if self._kind == "plda":
             rows = rows @ plda.scaling(self._spread(within), between, self._shots).astype(np.float32)
@@ -196,11 +185,7 @@ def _values(setting: float | str, candidates: tuple[float, ...], applies: bool) 
 def prototype_logits(features: np.ndarray, rows: np.ndarray, shots: int, bias: float = 0.0) -> np.ndarray:
     """Return the logits [tasks, ways * queries, ways] of queries under the support's prototypes, with scale 1.
 
-    Args:
-      features: [rows of a table, dim].
-      rows: rows of every task, [tasks, ways, shots + queries].
-      shots: number of support examples per class.
-      bias: as in `prototype_classifier`.
+    Features are [rows of a table, dim]; the rows of every task are [tasks, ways, shots + queries].
     """
     parts = _parts(features, rows, shots, bias)
     return np.concatenate([queries @ means.transpose(0, 2, 1) for _, _, means, queries in parts])
@@ -215,7 +200,7 @@ def _parts(
     for first in range(0, tasks, at_once):
         gathered = features[rows[first : first + at_once]]
         support, queries = np.split(gathered, [shots], axis=2)
-        labels = np.broadcast_to(np.repeat(np.arange(ways), shots), (len(gathered), ways * shots))
+        labels = np.tile(np.repeat(np.arange(ways), shots), (len(gathered), 1))
         yield _join(support), labels, prototype_classifier(support.mean(axis=2), bias).numpy(), _join(queries)
 
 

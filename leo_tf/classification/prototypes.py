@@ -6,15 +6,12 @@ import tensorflow as tf
 
 
 def prototype_classifier(class_means: Any, bias: float = 0.0, scale: Any = 1.0) -> tf.Tensor:
-    """Return scaled class means as a linear classifier: [tasks, ways, dim] -> [tasks, ways, dim].
+    """Return scaled class means [tasks, ways, dim] as a linear classifier of the same shape.
 
-    Their mean over the classes is subtracted: a term that all classes share does not change a softmax.
-
-    Args:
-      class_means: means of each class's support.
-      bias: above 0, the last coordinate of the means is a constant 1; it gets the weight -bias s |m|^2 / 2, where m are
-        the other coordinates. With 1, logits are those of squared Euclidean distance, -s |x - m|^2 / 2.
-      scale: s, a scalar, or one for each of the other coordinates, which then also weights the squares.
+    Their mean over the classes is subtracted: a term that all classes share does not change a softmax. With a bias, the
+    last coordinate of the means is a constant 1; it gets the weight -bias s |m|^2 / 2, where m are the others and s is
+    the scale, a scalar or one for each coordinate of m. With bias 1, logits are those of squared Euclidean distance,
+    -s |x - m|^2 / 2.
     """
     if bias:
         class_means = class_means[..., :-1]

@@ -77,7 +77,6 @@ class EvaluationResult(Result):
 
     @functools.cached_property
     def accuracy(self) -> Interval:
-        """Interval of the accuracy over tasks."""
         return confidence_interval(self.task_accuracy)
 
     @functools.cached_property
@@ -104,19 +103,16 @@ class EvaluationResult(Result):
 
     @functools.cached_property
     def loss(self) -> Interval:
-        """Interval of the loss, nats."""
         return confidence_interval(self.task_loss)
 
     def summary(self) -> dict[str, Any]:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata}
+        difference = self.difference_to_best_baseline.difference
         intervals = {"accuracy": self.accuracy, "nearest_class_mean": self.nearest_class_mean, "loss": self.loss}
         return {
             **{name: interval._asdict() for name, interval in intervals.items()},
             "baselines": {name: interval._asdict() for name, interval in self.baselines.items()},
-            "difference_to_best_baseline": {
-                "name": self.best_baseline,
-                **self.difference_to_best_baseline.difference._asdict(),
-            },
+            "difference_to_best_baseline": {"name": self.best_baseline, **difference._asdict()},
             "num_tasks": self.num_tasks,
             **fields,
         }

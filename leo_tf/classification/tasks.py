@@ -15,31 +15,21 @@ from leo_tf.data.episodes import Episode, EpisodeSampler
 from leo_tf.errors import InputError
 from leo_tf.files import npz
 
-NO_SEED = -1  # of tasks chosen by hand
 _DRAWN_AT_ONCE = 200
 _WHAT = "a task file written by evaluate.py --write_tasks"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tasks:
-    """Classes and rows of every task; rows count from the start of the table.
+    """Classes and rows of every task; rows count from the start of the table."""
 
-    Attributes:
-      class_ids: [tasks, ways] int32.
-      support_rows: [tasks, ways, shots] int32.
-      query_rows: [tasks, ways, queries] int32, or None if every other row of a class is a query.
-      queries: queries per class.
-      data_digest: digest of the table.
-      seed, stream: that the tasks were drawn from; NO_SEED if they were not drawn.
-    """
-
-    class_ids: np.ndarray
-    support_rows: np.ndarray
-    query_rows: np.ndarray | None
-    queries: int
-    data_digest: str
-    seed: int = NO_SEED
-    stream: int = NO_SEED
+    class_ids: np.ndarray  # [tasks, ways] int32
+    support_rows: np.ndarray  # [tasks, ways, shots] int32
+    query_rows: np.ndarray | None  # [tasks, ways, queries] int32; None if every other row of a class is a query
+    queries: int  # per class
+    data_digest: str  # of the table
+    seed: int = -1  # -1 for tasks that were not drawn
+    stream: int = -1
 
     def __repr__(self) -> str:
         shape = f"{self.ways}-way {self.shots}-shot, {self.queries} queries per class"
@@ -101,18 +91,12 @@ class Tasks:
 
     @classmethod
     def load(cls, path: str | Path, table: EmbeddingTable) -> "Tasks":
-        """Read tasks written by `save` and check that they are tasks of `table`.
+        """Read tasks written by `save`; raise InputError if they are corrupt or not tasks of `table`.
 
-        Args:
-          path: the npz file: class_ids [tasks, ways]; support_rows [tasks, ways, shots]; query_rows [tasks, ways,
-            queries], or with 0 queries for "all other rows of the class"; the numbers queries, seed and stream; the
-            text data_digest, the table's digest.
-          table: EmbeddingTable.
-
-        Raises:
-          InputError: the file is missing, corrupt or of other data, or a task in it is impossible.
+        The npz file has class_ids [tasks, ways]; support_rows [tasks, ways, shots]; query_rows [tasks, ways, queries],
+        where 0 queries are all other rows of the class; the numbers queries, seed and stream; the text data_digest.
         """
-        whole = {"queries": ("iu", 0), "seed": ("iu", 0), "stream": ("iu", 0)}
+        whole = dict.fromkeys(("queries", "seed", "stream"), ("iu", 0))
         rows = {"class_ids": ("iu", 2), "support_rows": ("iu", 3), "query_rows": ("iu", 3)}
         fields = npz.read(path, _WHAT, **whole, **rows, data_digest=("U", 0))
         fields |= {name: fields[name].astype(np.int32) for name in rows}
@@ -120,15 +104,11 @@ class Tasks:
             raise InputError(
                 f"The tasks in {path} are of data with sha256 {fields['data_digest'][:12]}...; {table.source} has "
                 f"{table.digest[:12]}.... Give the data, split and crop that they were drawn from.",
-                "tasks",
-                "dataset_name",
-                "split",
-                "embedding_crop",
+                *("tasks", "dataset_name", "split", "embedding_crop"),
             )
-        fault = _fault(table, **{name: fields[name] for name in ("queries", *rows)})
-        if fault:
+        if fault := _fault(table, **{name: fields[name] for name in ("queries", *rows)}):
             raise InputError(f"{path} holds impossible tasks: {fault}. Expected {_WHAT}; write it again.", "tasks")
-        if fields["query_rows"].shape[2] == 0 or _takes_all(table, fields["support_rows"], fields["queries"]):
+        if np.all(table.class_sizes == fields["support_rows"].shape[2] + fields["queries"]):
             fields["query_rows"] = None
         return cls(**fields)
 
@@ -150,9 +130,6 @@ def draw_tasks(
       num_tasks: number of tasks, at least 2. A smaller number gives the first of a larger one.
       seed: int.
       stream: one of `randomness`' streams.
-
-    Returns:
-      Tasks.
 
     Raises:
       InputError: the table has no such tasks, or fewer than 2 were requested.
@@ -178,10 +155,6 @@ def draw_from(
     return Tasks(class_ids, rows[:, :, : sampler.shots], queries, sampler.queries, data_digest, seed, stream)
 
 
-def _takes_all(table: EmbeddingTable, support_rows: np.ndarray, queries: int) -> bool:
-    return bool(np.all(table.class_sizes == support_rows.shape[2] + queries))
-
-
 def _fault(
     table: EmbeddingTable, class_ids: np.ndarray, support_rows: np.ndarray, query_rows: np.ndarray, queries: int
 ) -> str:
@@ -193,7 +166,7 @@ def _fault(
         return f"shapes: class_ids {class_ids.shape}, support_rows {support_rows.shape}, query_rows {query_rows.shape}"
     if query_rows.shape[2] not in (0, queries):
         return f"{query_rows.shape[2]} query rows for {queries} queries per class"
-    if query_rows.shape[2] == 0 and not _takes_all(table, support_rows, queries):
+    if query_rows.shape[2] == 0 and np.any(table.class_sizes != support_rows.shape[2] + queries):
         return f"no query rows, but not every class of {table.source} has {support_rows.shape[2]} + {queries} rows"
     if class_ids.min() < 0 or class_ids.max() >= table.num_classes:
         return f"class ids from {class_ids.min()} to {class_ids.max()}; {table.source} has {table.num_classes} classes"

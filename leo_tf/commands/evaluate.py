@@ -14,9 +14,8 @@ from leo_tf.runs.run_dir import RunDirectory
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of evaluate.py."""
-    flags.DEFINE_string(
-        "checkpoint_path", "runs/leo", "run directory, as given to train.py", flag_values=values, module_name="Run"
-    )
+    about = "run directory, as given to train.py"
+    flags.DEFINE_string("checkpoint_path", "runs/leo", about, flag_values=values, module_name="Run")
     define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
@@ -39,9 +38,7 @@ def _define_task_flags(values: flags.FlagValues) -> None:
     define(flags.DEFINE_integer, "queries", 0, "query examples per class; 0 takes all remaining ones")
     define(flags.DEFINE_integer, "seed", 0, "seed of the tasks; every model gets the same tasks from the same seed")
     define(flags.DEFINE_string, "tasks", "", "evaluate on exactly the tasks of this file, written by --write_tasks")
-    about = (
-        "additional baselines: all, or some of logistic_regression, ridge, lda, plda; for regression gaussian_process"
-    )
+    about = "more baselines: all, or some of logistic_regression, ridge, lda, plda; for regression gaussian_process"
     define(flags.DEFINE_list, "baselines", [], about)
     define(flags.DEFINE_integer, "samples", 100, "functions sampled per task", group="Regression")
     about = "numbers of shots to evaluate at; empty: 1, 2, 3, 5, 10, 20"
@@ -53,9 +50,7 @@ def _define_output_flags(values: flags.FlagValues) -> None:
     define("compare_to", [], "compare in pairs with other runs: their directories, or their evaluation-*.npz")
     about = "directories of runs that differ only in the seed; reports mean and standard deviation over all seeds"
     define("seed_runs", [], about)
-    about = (
-        "fit a calibration temperature on validation tasks, and store it in the run for exports and FewShotClassifier"
-    )
+    about = "fit a calibration temperature on validation tasks; store it in the run for exports and FewShotClassifier"
     flags.DEFINE_bool("calibrate", False, about, flag_values=values, module_name="Output")
     define_text = functools.partial(flags.DEFINE_string, flag_values=values, module_name="Output")
     define_text("write_tasks", "", "write the tasks to this npz file, for --tasks")

@@ -50,7 +50,10 @@ def evaluate_run(values: flags.FlagValues, workers: Any) -> EvaluationJob:
     output, step = None, -1
     if workers.is_chief:
         output = _output(values, folder, evaluation)
-        _require_others(values, folder, evaluation)
+        for flag, paths in (("compare_to", values.compare_to), ("seed_runs", values.seed_runs)):
+            for path in paths:
+                require_other(path, problem.config.problem, evaluation.result_type, flag)
+        require_other_seeds(folder.path, values.seed_runs)
         learner, step = runs.load(folder.path), folder.best_step()  # a run in training may get a better one any time
         if values.write_tasks:
             evaluation.tasks.save(values.write_tasks)
@@ -93,13 +96,6 @@ def _request(values: flags.FlagValues) -> EvaluationRequest:
         shots=shots,
         baselines=tuple(values.baselines),
     )
-
-
-def _require_others(values: flags.FlagValues, folder: RunDirectory, evaluation: Evaluation) -> None:
-    for flag, paths in (("compare_to", values.compare_to), ("seed_runs", values.seed_runs)):
-        for path in paths:
-            require_other(path, evaluation.config.problem, evaluation.result_type, flag)
-    require_other_seeds(folder.path, values.seed_runs)
 
 
 def _output(values: flags.FlagValues, folder: RunDirectory, evaluation: Evaluation) -> Path:

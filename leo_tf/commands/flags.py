@@ -107,11 +107,8 @@ def override(config: RunConfig, flag_values: flags.FlagValues = flags.FLAGS) -> 
 def flags_of(config: RunConfig) -> list[str]:
     """Return the flags, `--name=value`, of a RunConfig's settings that are not at their default."""
     default = RunConfig(algorithm=config.algorithm).flat() | {"algorithm": RunConfig().algorithm}
-    return [f"--{name}={_text(value)}" for name, value in config.flat().items() if default.get(name) != value]
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    changed = {name: value for name, value in config.flat().items() if default.get(name) != value}
+    return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changed.items()]
 
 
 def define_execution_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:

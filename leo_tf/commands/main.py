@@ -65,7 +65,7 @@ def run_command(run: Callable[..., int], command: Command) -> None:
             last_words.append(f"Stopped; the same command {command.again}.")
             return _INTERRUPTED
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
                 raise
             last_words.append(
                 f"Error: Out of memory ({_largest_allocation(error)}). Lower metatrain_batch_size, "
@@ -123,10 +123,6 @@ def _refuse_long_names(arguments: Sequence[str], longest: int) -> None:
             return
         if argument.startswith("-") and len(name) > longest + 10:
             raise InputError(f"Unknown command line flag {name[:80]!r}... (--help lists the flags.)")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def _largest_allocation(error: Exception) -> str:

@@ -75,8 +75,9 @@ def _calibrate(job: EvaluationJob) -> None:
 def _write_events(job: EvaluationJob, split: str, output: Path) -> None:
     """Write the result for TensorBoard, and the figures as PNG files too."""
     result, events = job.report.result, _events(job.folder, split)
-    shots = job.trained.episodes.num_tr_examples_per_class
-    if events and job.evaluation.matches_training and shots in result.shots_evaluated:
+    config, shots = job.evaluation.config, job.trained.episodes.num_tr_examples_per_class
+    as_trained = (config.episodes, config.data) == (job.trained.episodes, job.trained.data)
+    if events and as_trained and shots in result.shots_evaluated:
         with plots.writing_events(events):
             value = float(result.task_scores(shots).mean())
             write_result(job.folder, split, job.problem.measure, value, job.step)

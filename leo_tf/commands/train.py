@@ -10,19 +10,14 @@ from absl import flags
 from leo_tf.commands.flags import define_run_flags, run_config
 from leo_tf.commands.help import command_line
 from leo_tf.commands.workers import define_worker_flags, run_work
+from leo_tf.runs.load import run_to_init_from
 from leo_tf.runs.run_dir import RunDirectory
-from leo_tf.runs.warm_start import run_to_init_from
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of train.py."""
-    flags.DEFINE_string(
-        "checkpoint_path",
-        "runs/leo",
-        "run directory: configuration, checkpoints, metrics",
-        flag_values=values,
-        module_name="Run",
-    )
+    about = "run directory: configuration, checkpoints, metrics"
+    flags.DEFINE_string("checkpoint_path", "runs/leo", about, flag_values=values, module_name="Run")
     define_run_flags(values)
     define_worker_flags(values)
 
@@ -71,12 +66,10 @@ def closing_message(trainer: Any, steps: int) -> str:
     """Return the summary of a run that ended after this many new steps, and the commands that come next."""
     work, path, settings = trainer.work, trainer.folder.path, trainer.work.settings
     best, best_step = trainer.checkpoints.best
-    done = f"{trainer.checkpoints.step} steps in {path}"
+    limit, end = "", ""
     if trainer.is_out_of_patience:
-        done = (
-            f"{trainer.checkpoints.step} of {settings.num_steps_limit} steps in {path}, stopped by "
-            f"patience={settings.patience}"
-        )
+        limit, end = f" of {settings.num_steps_limit}", f", stopped by patience={settings.patience}"
+    done = f"{trainer.checkpoints.step}{limit} steps in {path}{end}"
     found = f"best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}"
     found += work.problem.standing(best)
     more = "".join(f" --{name}={value}" for name, value in work.problem.evaluation_settings(work.learner).items())

@@ -63,12 +63,8 @@ def run_work(
 ) -> int:
     """Train in this process, or as one of many workers; return the exit status.
 
-    Args:
-      config: configuration of the run.
-      values: parsed flags, with those of `define_worker_flags`.
-      check: raises InputError for mistakes that can be found before TensorFlow is loaded.
-      make_work: function from a Collectives, or None for a single process, to the Work for a Trainer.
-      train: function from the Work to the exit status.
+    `check` raises InputError for mistakes that can be found before TensorFlow is loaded. `make_work` makes the Work for
+    a Trainer from a Collectives, or None for a single process; `train` returns the exit status.
     """
     cluster = cluster_of(config.training.distribution, values)
     if cluster is None:
@@ -87,11 +83,8 @@ def run_shared(
 ) -> int:
     """Do a job that is not training in this process, or share it among many workers; return the exit status.
 
-    Args:
-      values: parsed flags, with those of `define_sharing_flags`.
-      check: raises InputError for mistakes that the chief can find before TensorFlow is loaded.
-      share: function from a Collectives, or SINGLE_PROCESS, to a result; all workers call it.
-      finish: function from the result to the exit status; only the chief calls it.
+    `check` raises InputError for mistakes that can be found before TensorFlow is loaded. All workers call `share` with
+    their Collectives, or SINGLE_PROCESS; with its result, the chief calls `finish`, which returns the exit status.
     """
     cluster = cluster_of(values.distribution, values)
     if cluster is None:

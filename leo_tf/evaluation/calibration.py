@@ -41,18 +41,13 @@ class Calibration:
     bin_accuracy: np.ndarray  # [bins]
 
     def summary(self) -> dict[str, Any]:
-        """Return a plain dict, for JSON."""
         return {
             "expected_calibration_error": self.expected_error,
             "negative_log_likelihood": self.negative_log_likelihood._asdict(),
             "brier": self.brier._asdict(),
             "bins": [
-                {"count": int(count), "confidence": float(confidence), "accuracy": float(accuracy)}
-                if count
-                else {"count": 0}
-                for count, confidence, accuracy in zip(
-                    self.bin_count, self.bin_confidence, self.bin_accuracy, strict=True
-                )
+                {"count": int(n), "confidence": float(confidence), "accuracy": float(accuracy)} if n else {"count": 0}
+                for n, confidence, accuracy in zip(self.bin_count, self.bin_confidence, self.bin_accuracy, strict=True)
             ],
         }
 
@@ -89,11 +84,7 @@ def tally(logits: Any, labels: Any, bins: int = BINS) -> Tallies:
 
 
 def calibration(tallies: Tallies) -> Calibration:
-    """Return the Calibration of Tallies.
-
-    References:
-      Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), equations 1-3, for the expected error.
-    """
+    """Return the Calibration of Tallies; the expected error is as in Guo et al. (ICML 2017), equations 1-3."""
     count, confidence, right = (sums.sum(axis=0) for sums in tallies[:3])
     with np.errstate(invalid="ignore"):
         bin_confidence, bin_accuracy = confidence / count, right / count
@@ -108,17 +99,9 @@ def calibration(tallies: Tallies) -> Calibration:
 
 
 def fit_temperature(logits: Any, labels: Any) -> tuple[float, float]:
-    """Find the temperature T, from 0.01 to 100, that minimises the negative log-likelihood of softmax(logits / T).
+    """Return the temperature T, from 0.01 to 100, of the least loss of softmax(logits / T), and that loss in nats.
 
-    Args:
-      logits: [tasks, queries, ways].
-      labels: [tasks, queries] int.
-
-    Returns:
-      (T, the mean negative log-likelihood at T in nats).
-
-    References:
-      Guo et al. (ICML 2017), section 4.2.
+    Logits are [tasks, queries, ways], labels [tasks, queries]; see Guo et al. (ICML 2017), section 4.2.
     """
     logits = np.asarray(logits, np.float64)
     labels = np.asarray(labels)[..., np.newaxis]
@@ -137,18 +120,11 @@ def reliability_diagram(calibration: Calibration, title: str) -> Any:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     bins = len(calibration.bin_count)
     centres, width, filled = (np.arange(bins) + 0.5) / bins, 1 / bins, calibration.bin_count > 0
-    above.bar(
-        *(centres[filled], calibration.bin_accuracy[filled], width),
-        color="C0", alpha=0.4, edgecolor="white", label="accuracy in the bin",
-    )  # fmt: skip
+    confidence, accuracy = calibration.bin_confidence[filled], calibration.bin_accuracy[filled]
+    style = {"color": "C0", "alpha": 0.4, "edgecolor": "white"}
+    above.bar(centres[filled], accuracy, width, label="accuracy in the bin", **style)
     above.plot([0, 1], [0, 1], color="black", lw=1, ls="--", label="perfectly calibrated")
-    above.plot(
-        calibration.bin_confidence[filled],
-        calibration.bin_accuracy[filled],
-        "C0o",
-        ms=4,
-        label="at its mean confidence",
-    )
+    above.plot(confidence, accuracy, "C0o", ms=4, label="at its mean confidence")
     error = f"expected calibration error {100 * calibration.expected_error:.2f} %"
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=f"{title}\n{error}")
     above.legend(frameon=False, fontsize="small", loc="upper left")

@@ -23,7 +23,6 @@ class Comparison:
     measure: str = "accuracy"
 
     def summary(self) -> dict[str, Any]:
-        """Return a plain dict, for JSON."""
         return {**dataclasses.asdict(self), "difference": self.difference._asdict()}
 
     def __str__(self) -> str:
@@ -39,14 +38,10 @@ class Comparison:
 
 
 def compare(first: Result, second: Result, shots: int | None = None) -> Comparison:
-    """Compare two models evaluated on the same tasks.
+    """Compare two models evaluated on the same tasks, at the number of shots or the first that was evaluated.
 
     The difficulty of a task affects both models, so that the interval of the difference is narrower than the two
     models' own intervals suggest.
-
-    Args:
-      first, second: Results.
-      shots: number of shots; by default the first that `first` was evaluated at.
 
     Raises:
       InputError: the results are of different tasks, or were not evaluated at this number of shots.

@@ -18,8 +18,8 @@ class Interval(NamedTuple):
         return f"{100 * self.mean:.2f} +- {100 * self.half_width:.2f} %"
 
 
-def confidence_interval(values: Any, level: float = 0.95) -> Interval:
-    """Return the mean of independent values [tasks] and its confidence interval by Student's t.
+def confidence_interval(values: Any) -> Interval:
+    """Return the mean of independent values [tasks] and its 95 % confidence interval by Student's t.
 
     Raises:
       InputError: fewer than two values, from which no interval can be computed.
@@ -29,4 +29,4 @@ def confidence_interval(values: Any, level: float = 0.95) -> Interval:
     values = np.asarray(values, np.float64)
     if values.size < 2:
         raise InputError(f"Got {values.size} task results; an interval needs at least 2 tasks.")
-    return Interval(float(values.mean()), float(stats.sem(values) * stats.t.ppf((1 + level) / 2, values.size - 1)))
+    return Interval(float(values.mean()), float(stats.sem(values) * stats.t.ppf(0.975, values.size - 1)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leo_tf.errors import InputError, require_package
+from leo_tf.errors import InputError, first_line, require_package
 from leo_tf.files import write_bytes
 
 
@@ -14,14 +14,13 @@ def save(figure: Any, path: Path, events: Path | None, tag: str, step: int) -> N
     """Write a figure as a PNG file, and as the image `tag` to the TensorBoard `events` folder, if there is one."""
     import tensorflow as tf
 
-    image = png(figure)
-    write_bytes(path, image)
+    write_bytes(path, png(figure))
     if events is None:
         return
     with writing_events(events):
         writer = tf.summary.create_file_writer(str(events))
         with writer.as_default(step=step):
-            _summarize(image, tag, "An analysis of the best checkpoint, by evaluate.py.")
+            summarize(figure, tag, "An analysis of the best checkpoint, by evaluate.py.")
         writer.close()
 
 
@@ -33,22 +32,17 @@ def writing_events(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         raise InputError(
-            f"Cannot write in {folder} ({reason}); free disk space or give write permission. The results printed above "
-            "are saved."
+            f"Cannot write in {folder} ({first_line(error)}); free disk space or give write permission. The results "
+            "printed above are saved."
         ) from None
 
 
 def summarize(figure: Any, tag: str, description: str | None = None) -> None:
     """Write a matplotlib Figure to the current tf.summary writer as an image."""
-    _summarize(png(figure), tag, description)
-
-
-def _summarize(image: bytes, tag: str, description: str | None = None) -> None:
     import tensorflow as tf
 
-    tf.summary.image(tag, tf.io.decode_png(image, channels=4)[tf.newaxis], description=description)
+    tf.summary.image(tag, tf.io.decode_png(png(figure), channels=4)[tf.newaxis], description=description)
 
 
 def png(figure: Any) -> bytes:

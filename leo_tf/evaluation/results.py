@@ -23,11 +23,7 @@ def stored(kinds: str = "f", axes: Sequence[str | int] = ("tasks",)) -> dict[str
 
 
 class Result:
-    """Scores on a fixed set of tasks; a subclass is a dataclass of the fields in its file.
-
-    Every subclass has the fields `tasks_digest`, `model_fingerprint`, `algorithm` (the name of the model) and `seconds`
-    (the time taken).
-    """
+    """Scores on a fixed set of tasks; a subclass is a dataclass of the fields in its file, `seconds` among them."""
 
     measure: ClassVar[str]  # name of the measure of `task_scores`
     higher_is_better: ClassVar[bool]

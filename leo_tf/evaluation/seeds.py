@@ -13,8 +13,7 @@ from leo_tf.evaluation.results import Result, require_same_tasks
 class SeedSummary(NamedTuple):
     """Mean and sample standard deviation, over training seeds, of the mean scores of runs.
 
-    It measures how much results vary when training is repeated. An interval over tasks, in contrast, is about one
-    trained model and shrinks with more tasks.
+    An interval over tasks, in contrast, is about one trained model and shrinks with more tasks.
     """
 
     mean: float
@@ -30,10 +29,10 @@ class SeedSummary(NamedTuple):
 
 
 def seed_summary(results: Iterable[Result], shots: int | None = None) -> SeedSummary:
-    """Summarise runs that differ only in the training seed.
+    """Summarise Results of at least 2 runs that differ only in the training seed.
 
     Args:
-      results: Results of at least 2 runs on the same tasks.
+      results: on the same tasks.
       shots: number of shots; by default the first that was evaluated.
 
     Raises:

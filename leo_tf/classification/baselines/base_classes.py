@@ -17,9 +17,7 @@ _Fitted = TypeVar("_Fitted")
 class BaseClasses:
     """The base classes of a run, read when first needed; one warning says why something cannot be fitted.
 
-    Args:
-      digest: digest of the table that the run was trained on; None if the run did not record it.
-      loaders: functions without arguments that may return that table; the first one with the digest is used.
+    Of the tables that the loaders return, the first one with this digest is used; None if the run did not record it.
     """
 
     def __init__(self, digest: str | None, loaders: Sequence[Callable[[], EmbeddingTable]]) -> None:
@@ -46,12 +44,10 @@ class BaseClasses:
 
     @functools.cached_property
     def whitened(self) -> FeatureSpace | None:
-        """The FeatureSpace that they whiten, or None."""
         return self._fitted(whitened_by)
 
     @functools.cached_property
     def lda(self) -> Baseline | None:
-        """The Baseline of LDA with their covariance, or None."""
         return self._fitted(lda_of)
 
     def plda(self, validation: EmbeddingTable, ways: int, shots: int) -> FeatureSpace | None:

@@ -1,8 +1,7 @@
 """The dual problem of a penalised linear classifier, whose size depends on the examples and not on the dimension.
 
-The weights that minimise a loss of the logits plus a penalty on their norm are sums of support examples (the
-representer theorem), so that a task of n examples is solved in their n x n Gram matrix. An unpenalised bias absorbs a
-shift of all examples, hence the centring.
+The minimising weights are sums of support examples (the representer theorem), so that a task of n examples is solved in
+their n x n Gram matrix. An unpenalised bias absorbs a shift of all examples, hence the centring.
 """
 
 from typing import Any, NamedTuple

@@ -18,14 +18,9 @@ _PLDA = ProtoLEOConfig(prototype_bias=1.0, support_temperature=1.0, query_dropou
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FeatureSpace:
-    """A transform of embeddings.
+    """A transform of embeddings."""
 
-    Attributes:
-      adjective: describes transformed embeddings, "whitened"; empty for raw embeddings.
-      transform: FittedTransform, or None.
-    """
-
-    adjective: str = ""
+    adjective: str = ""  # describes transformed embeddings, "whitened"; empty for raw embeddings
     transform: FittedTransform | None = None
 
     @functools.cached_property
@@ -34,11 +29,6 @@ class FeatureSpace:
         if self.transform is None:
             return ""
         return hashlib.sha256(np.vstack(self.transform).astype("<f4").tobytes()).hexdigest()
-
-    @property
-    def is_plda(self) -> bool:
-        """Whether the transform is PLDA."""
-        return self.adjective == _ADJECTIVES["plda"]
 
     def of(self, table: EmbeddingTable) -> EmbeddingTable:
         """Return an EmbeddingTable in this space; the digest stays that of the data."""

@@ -13,18 +13,15 @@ from leo_tf.transforms import within_class_scatter
 
 def shared_covariance(table: EmbeddingTable) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues [dim] and eigenvectors [dim, dim] of the covariance within the classes of a table."""
-    return tuple(np.linalg.eigh(within_class_scatter(table.embeddings, table.class_sizes)[1]))
+    variances, directions = np.linalg.eigh(within_class_scatter(table.embeddings, table.class_sizes)[1])
+    return variances, directions
 
 
 def lda(support_x: Any, covariance: tuple[np.ndarray, np.ndarray], shrinkage: Any = 0.1) -> LinearClassifier:
     """Return the classifier of normal densities with the support means and one covariance.
 
-    Its logits are the log densities up to a term that is the same for all classes.
-
-    Args:
-      support_x: embeddings [tasks, ways, shots, dim].
-      covariance: from `shared_covariance`.
-      shrinkage: share of the mean variance that is added to every direction's variance. A number or a scalar tensor.
+    Its logits are the log densities up to a term that is the same for all classes. The shrinkage, a number or a scalar
+    tensor, is the share of the mean variance that is added to every direction's variance.
     """
     shrinkage = positive("shrinkage", shrinkage)
     support_x = tf.convert_to_tensor(support_x)

@@ -17,7 +17,7 @@ _logger = logging.getLogger("leo_tf")
 
 
 def logistic_regression(support_x: Any, support_y: Any, C: Any = 1.0) -> LinearClassifier:
-    """Fit an L2-penalised multinomial logistic regression to each task's support.
+    """Fit an L2-penalised multinomial logistic regression, with a bias, to each task's support.
 
     A step costs about `ways` Cholesky factorisations of a [examples, examples] matrix per task.
     `functools.partial(logistic_regression, C=10.0)` is a `make_classifier` for `Evaluator`.
@@ -27,13 +27,7 @@ def logistic_regression(support_x: Any, support_y: Any, C: Any = 1.0) -> LinearC
       support_y: labels [tasks, ways, shots] int; every class 0..ways-1 occurs.
       C: factor of the summed cross-entropy, beside half the squared norm of the weights; scikit-learn's C, except that
         scikit-learn has one row of weights for two classes, so that its C = 1 is C = 0.5 here. A number or a scalar
-        tensor.
-
-    Returns:
-      LinearClassifier, with bias.
-
-    Raises:
-      InputError: C is not positive.
+        tensor, above 0.
     """
     C = positive("C", C)
     support_x = tf.convert_to_tensor(support_x)
@@ -52,14 +46,9 @@ def _warn(count: Any) -> Any:
 def _minimise(kernel: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Minimise cross_entropy(f) + sum_c a_c K a_c / 2 over a and b, where f_c = K a_c + b_c are the logits.
 
-    There a = y - softmax(f), so that a sums to zero over classes, and by the bias over examples.
-
-    Args:
-      kernel: K, of examples whose mean is the origin, [tasks, examples, examples] float64.
-      targets: indicators y [tasks, ways, examples].
-
-    Returns:
-      a [tasks, ways, examples], b [tasks, ways], and the error of a relative to its largest element [tasks].
+    There a = y - softmax(f), so that a sums to zero over classes, and by the bias over examples. The kernel K is of
+    examples whose mean is the origin, [tasks, examples, examples]; targets y and a are [tasks, ways, examples], b
+    [tasks, ways]. Also returned is the error of a relative to its largest element, [tasks].
 
     References:
       Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 3.5: Newton's step for a multiclass

@@ -37,12 +37,7 @@ class BaselineScores(NamedTuple):
 class Scoring:
     """Scores of baselines on Tasks; each is scored once, however many models are compared with it.
 
-    Args:
-      table: EmbeddingTable of the tasks.
-      tasks: Tasks.
-      batch_size: tasks per batch; changes speed and memory only.
-      load_validation: function without arguments that returns the EmbeddingTable of the validation classes; called
-        when a hyperparameter has to be chosen.
+    `load_validation` returns the EmbeddingTable of the validation classes; it is called to choose a hyperparameter.
     """
 
     def __init__(self, table: EmbeddingTable, tasks: Tasks, batch_size: int, load_validation: Any = None) -> None:
@@ -103,13 +98,8 @@ def planned(
 ) -> Iterator[tuple[Baseline, FeatureSpace]]:
     """Yield the (Baseline, FeatureSpace) pairs that a model is compared with, in the order of the report.
 
-    Nearest class means always; on raw embeddings, and in the space of the model's own transform or else whitened.
-
-    Args:
-      model: classification.ClassificationLearner.
-      names: of ON_REQUEST.
-      base_classes: BaseClasses; None if there are none to whiten by.
-      load_plda: returns the FeatureSpace of PLDA, or None; called if it is requested and is not the model's own.
+    Nearest class means always; on raw embeddings, and in the space of the model's own transform or else whitened by the
+    base classes. `names`, of ON_REQUEST, add others; `load_plda` returns PLDA's space, or None.
     """
     own = space_of_model(model)
     transformed = own or (base_classes and base_classes.whitened)
@@ -121,6 +111,6 @@ def planned(
             yield from ((FITTED[name], space) for space in spaces)
         elif name == "lda" and base_classes and base_classes.lda:
             yield base_classes.lda, RAW
-        elif name == "plda" and load_plda and not (own and own.is_plda):
+        elif name == "plda" and load_plda and not (own and own.adjective == "PLDA"):
             plda = load_plda()
             yield from ((nearest, plda) for nearest in NEAREST_MEANS.values() if plda)

@@ -45,14 +45,8 @@ def choose(
 ) -> Choice:
     """Choose the candidate of highest accuracy, the first one on a tie; all workers call it, and share the tasks.
 
-    If the best is the largest or the smallest, up to four more follow by factors of ten, as long as each gains a tenth
-    of a point.
-
-    Args:
-      fit: function (support_x, support_y, value, a scalar tensor) -> LinearClassifier.
-      candidates: numbers above 0, from the strongest penalty to the weakest.
-      table: EmbeddingTable of the validation classes, in the feature space of the baseline.
-      tasks: Tasks of it.
+    Candidates go from the strongest penalty to the weakest. If the best is the largest or the smallest, up to four more
+    follow by factors of ten, as long as each gains a tenth of a point. The table is in the baseline's feature space.
     """
     variable = tf.Variable(candidates[0], dtype=tf.float64, trainable=False)  # one graph serves all
     batch_size = workers.batch_size(len(tasks), batch_size)

@@ -10,11 +10,7 @@ from leo_tf.classification.metrics import LinearClassifier
 def nearest_class_mean(support_x: Any) -> LinearClassifier:
     """Return the classifier that picks the class with the nearest support mean (Euclidean).
 
-    Args:
-      support_x: [tasks, ways, shots, dim].
-
-    Returns:
-      LinearClassifier; -|x - c|^2 / 2 up to a term without c.
+    `support_x` is [tasks, ways, shots, dim]; logits are -|x - c|^2 / 2 up to a term without c.
     """
     means = tf.reduce_mean(support_x, axis=2)
     return LinearClassifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)

@@ -13,24 +13,12 @@ from leo_tf.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """A way to make a linear classifier from a support set, without meta-learning.
+    """A way to make a linear classifier from a support set, without meta-learning."""
 
-    Attributes:
-      title: its name for readers.
-      fit: function (support_x, support_y, value of the hyperparameter or None) -> LinearClassifier.
-      hyperparameter: name of the one that is chosen on validation tasks, such as "C"; empty if there is none.
-      candidates: its values, from the strongest penalty to the weakest.
-    """
-
-    title: str
-    fit: Callable
-    hyperparameter: str = ""
-    candidates: tuple[float, ...] = ()
-
-
-def _powers(first: int, last: int) -> tuple[float, ...]:
-    step = 1 if last >= first else -1
-    return tuple(10.0**power for power in range(first, last + step, step))
+    title: str  # its name for readers
+    fit: Callable  # (support_x, support_y, value of the hyperparameter or None) -> LinearClassifier
+    hyperparameter: str = ""  # name of the one that is chosen on validation tasks, such as "C", if there is one
+    candidates: tuple[float, ...] = ()  # its values, from the strongest penalty to the weakest
 
 
 NEAREST_MEANS = {
@@ -40,8 +28,10 @@ NEAREST_MEANS = {
     ),
 }
 FITTED = {
-    "logistic_regression": Baseline("logistic regression", logistic_regression, "C", _powers(-2, 6)),
-    "ridge": Baseline("ridge", ridge, "penalty", _powers(3, -4)),
+    "logistic_regression": Baseline(
+        "logistic regression", logistic_regression, "C", tuple(10.0**n for n in range(-2, 7))
+    ),
+    "ridge": Baseline("ridge", ridge, "penalty", tuple(10.0**n for n in range(3, -5, -1))),
 }
 ON_REQUEST = (*FITTED, "lda", "plda")
 _SHRINKAGES = (100.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)

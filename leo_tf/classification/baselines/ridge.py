@@ -11,11 +11,8 @@ from leo_tf.classification.metrics import LinearClassifier
 def ridge(support_x: Any, support_y: Any, penalty: Any = 1.0) -> LinearClassifier:
     """Fit a ridge regression of each task's one-hot labels on its support; the logits are the regression's values.
 
-    Args:
-      support_x: embeddings [tasks, ways, shots, dim].
-      support_y: labels [tasks, ways, shots] int.
-      penalty: factor of the weights' squared norm in the objective, beside the summed squared error; scikit-learn's
-        alpha. A number or a scalar tensor.
+    The penalty, a number or a scalar tensor, is the factor of the weights' squared norm in the objective, beside the
+    summed squared error; scikit-learn's alpha.
     """
     penalty = positive("penalty", penalty)
     support_x = tf.convert_to_tensor(support_x)

@@ -15,13 +15,6 @@ class Limits(NamedTuple):
     norm: float = 0.1  # of every variable's L2 norm
 
 
-class Update(NamedTuple):
-    """Report on an update."""
-
-    norms: tf.Tensor  # [variables], L2 norm of every variable's gradient before guard and clipping
-    replaced: tf.Tensor  # scalar bool: whether the guard replaced the gradient
-
-
 def meta_gradient(loss_of: Callable[[], Any], variables: Sequence[Any]) -> tuple[Any, list[tf.Tensor]]:
     """Compute an outcome, which has a field `loss`, and the gradient of this loss for every Keras variable.
 
@@ -43,19 +36,23 @@ def apply(
     gradients: list[tf.Tensor],
     limits: Limits,
     replicas: int = 1,
-) -> Update:
-    """Guard, clip and apply a gradient, equal on all replicas, over which Keras' optimizers sum it."""
+) -> dict[str, tf.Tensor]:
+    """Guard, clip and apply a gradient, equal on all replicas, over which Keras' optimizers sum it.
+
+    Returns:
+      Float32 metrics: `gradient_norms` [variables], before guard and clipping; `nan_steps`, 1 if the guard replaced it.
+    """
     update_norms = norms(gradients)
     gradients, replaced = guard(loss, gradients, variables, num_regularized)
     gradients = clip(gradients, *limits)
     optimizer.apply([value / replicas for value in gradients] if replicas > 1 else gradients, variables)
-    return Update(update_norms, replaced)
+    return {"gradient_norms": tf.cast(update_norms, tf.float32), "nan_steps": tf.cast(replaced, tf.float32)}
 
 
 def meta_step(
     loss_of: Callable[[], Any], optimizer: Any, variables: Sequence[Any], num_regularized: int, limits: Limits
-) -> tuple[Any, Update]:
-    """Take one step on one device: `meta_gradient`, then `apply`."""
+) -> tuple[Any, dict[str, tf.Tensor]]:
+    """Take one step on one device: `meta_gradient`, then `apply`; return the outcome and the metrics of the update."""
     outcome, gradients = meta_gradient(loss_of, variables)
     return outcome, apply(optimizer, variables, num_regularized, outcome.loss, gradients, limits)
 

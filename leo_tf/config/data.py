@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from leo_tf.config.section import Section, count, require, setting
 
-CROPS = ("center", "multiview")
-WITHIN = ("all", "group")
-
 
 @dataclass(frozen=True)
 class DataConfig(Section):
@@ -18,7 +15,9 @@ class DataConfig(Section):
         "", "folder that holds DATASET_NAME/SPLIT.npz or DATASET_NAME/CROP/SPLIT_embeddings.pkl; empty: the cache"
     )
     dataset_name: str = setting("miniImageNet", "miniImageNet, tieredImageNet, glyphs (built in), or your own folder")
-    embedding_crop: str = setting("center", "image crop of a published data set's embeddings", choices=CROPS)
+    embedding_crop: str = setting(
+        "center", "image crop of a published data set's embeddings", choices=("center", "multiview")
+    )
     train_on_val: bool = setting(False, "train on the validation classes too")
     normalize_embeddings: bool = setting(True, "scale every embedding to unit L2 norm")
     download: bool = setting(True, "download a published data set that is missing")
@@ -45,7 +44,7 @@ class EpisodeConfig(Section):
     tasks_within: str = setting(
         "all",
         "group: draw the classes of a task from one group; alphabet/character belongs to group alphabet",
-        choices=WITHIN,
+        choices=("all", "group"),
     )
     metatrain_ways: int = count(
         0,

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from leo_tf.config.section import Section, count, require, setting, weight
 
-CODE_SOURCES = ("encoder", "prior")
-CODES_PER_CLASS = ("example", "class")
-KL_ESTIMATES = ("sampled", "analytic")
 MOST_STEPS = 1000
 
 
@@ -44,7 +41,9 @@ class LEOConfig(Section):
     )
     kl_weight: float = weight(1e-3, "weight (beta) of KL(q(z|support) || N(0, I))")
     kl: str = setting(
-        "sampled", "estimate this KL from one sample (official code), or in closed form", choices=KL_ESTIMATES
+        "sampled",
+        "estimate this KL from one sample (official code), or in closed form",
+        choices=("sampled", "analytic"),
     )
     encoder_penalty_weight: float = weight(
         1e-9, "weight (gamma) of the squared distance from initial to adapted latent codes"
@@ -57,12 +56,14 @@ class LEOConfig(Section):
         True, "sample codes and weights during meta-training; false: use their means, without the KL"
     )
     codes_from: str = setting(
-        "encoder", "where initial codes come from; prior: N(0, I), which never sees the support", choices=CODE_SOURCES
+        "encoder",
+        "where initial codes come from; prior: N(0, I), which never sees the support",
+        choices=("encoder", "prior"),
     )
     codes_per_class: str = setting(
         "example",
         "latent codes sampled per class: one for each support example (official code) or one (paper)",
-        choices=CODES_PER_CLASS,
+        choices=("example", "class"),
     )
     first_order: bool = setting(False, "treat the inner gradients as constants in the meta-gradient (first order)")
     inner_gradient_norm_threshold: float = weight(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from leo_tf.config.section import AUTO, Section, count, number_or_auto, setting, weight
 
 TRANSFORMS = ("none", "center", "whiten", "plda")
-QUERY_DROPOUTS = (AUTO, "all", "none")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class ProtoLEOConfig(Section):
         AUTO,
         "apply dropout to queries too during meta-training; auto: only where the prototypes alone classify 97 % of "
         "validation queries correctly",
-        choices=QUERY_DROPOUTS,
+        choices=(AUTO, "all", "none"),
     )
 
     @property

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from leo_tf.config.section import Section, count, require, setting, weight
 
-LOSSES = ("squared_error", "energy_score")
 _MOST_UNITS, _MOST_LAYERS, _MOST_CODES = 4096, 20, 1000
 
 
@@ -40,7 +39,7 @@ class RegressionConfig(Section):
         "squared_error",
         "loss of sampled functions: squared_error (paper) penalises spread; energy_score, of at least two samples per "
         "task, rewards calibrated spread (beyond the paper)",
-        choices=LOSSES,
+        choices=("squared_error", "energy_score"),
     )
     score_width: float = weight(
         0.0,

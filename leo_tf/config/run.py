@@ -138,8 +138,8 @@ class RunConfig:
             version = values.pop("leo_tf", version)
             if values.get("kind") == "pretraining":
                 raise InputError(
-                    "The run pre-trained a feature extractor with leo_tf.features.pretrain; expected a run of train.py. "
-                    "Make embeddings with python -m leo_tf.features.extract, and train on them."
+                    "The run pre-trained a feature extractor with leo_tf.features.pretrain; expected a run of "
+                    "train.py. Make embeddings with python -m leo_tf.features.extract, and train on them."
                 )
             kinds = section_types(values.get("algorithm", "leo"))
             return cls(**{name: kinds[name](**v) if name in kinds else v for name, v in values.items()})

@@ -9,8 +9,6 @@ DISTRIBUTION_HELP = (
     "auto: all GPUs if there are several; none: one device; mirrored: all devices of this machine; multi_worker: "
     "several machines that run this command, see workers"
 )
-JIT_MODES = ("auto", "on", "off")
-SCHEDULES = ("constant", "cosine")
 _OPTIMISATION = "Optimisation"
 _MOST_TASKS, _MOST_STEPS, _MOST_SEED = 100_000, 10**12, 2**62
 
@@ -31,7 +29,7 @@ class TrainingConfig(Section):
     outer_lr_schedule: str = setting(
         "constant",
         "cosine: decay the learning rate of Adam to 0 at num_steps_limit along a half cosine",
-        choices=SCHEDULES,
+        choices=("constant", "cosine"),
         group=_OPTIMISATION,
     )
     gradient_threshold: float = weight(
@@ -78,7 +76,9 @@ class TrainingConfig(Section):
         "", "initialise from the best checkpoint of this run; variables that it lacks keep their initial values"
     )
     distribution: str = setting("auto", DISTRIBUTION_HELP, choices=DISTRIBUTIONS)
-    jit: str = setting("auto", "compile with XLA; auto: where it was measured to be faster", choices=JIT_MODES)
+    jit: str = setting(
+        "auto", "compile with XLA; auto: where it was measured to be faster", choices=("auto", "on", "off")
+    )
 
     @property
     def validation_seed(self) -> int:

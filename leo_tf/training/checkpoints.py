@@ -146,14 +146,12 @@ class Checkpoints:
                 gain = confidence_interval(self._sign * (scores - self._start_scores.numpy()))
                 if not gain.mean > gain.half_width:
                     return False
-        self._best_value.assign(value)
-        self._best_step.assign(self.step)
-        self._save(self._folder.best)
+        self.keep_as_best(value)
         return True
 
-    def keep_as_best(self) -> None:
-        """Save the state as the best one, in a run without validation."""
-        self._best_value.assign(math.nan)
+    def keep_as_best(self, value: float = math.nan) -> None:
+        """Save the state as the best one; without a value in a run without validation."""
+        self._best_value.assign(value)
         self._best_step.assign(self.step)
         self._save(self._folder.best)
 

@@ -13,7 +13,7 @@ from leo_tf.learners import ADAM_EPSILON
 from leo_tf.problem import Initialization
 from leo_tf.runs.registry import problem_of
 from leo_tf.training.step import MetaSteps, compiles, terms_of
-from leo_tf.training.strategy import describe, strategy_of
+from leo_tf.training.strategy import describe, make_strategy
 from leo_tf.training.warm_start import named_variables, start_from
 from leo_tf.training.warmup import WarmUp
 from leo_tf.training.work import Work
@@ -43,7 +43,9 @@ class MetaTraining(Work):
         self.data_record, self.attachments = self.problem.data_record, self.problem.attachments
         self._workers = collectives or SINGLE_PROCESS
         self._workers.assert_equal(self.data_record)
-        self._strategy = strategy_of(collectives, self.settings.distribution, self.settings.metatrain_batch_size)
+        self._strategy = make_strategy(
+            self.settings.distribution, self.settings.metatrain_batch_size, collectives=collectives
+        )
         with self._strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
             # Without validation nothing could tell whether the warmed-up state is better.
@@ -102,11 +104,7 @@ class MetaTraining(Work):
         return warmup_steps + int(self.optimizer.iterations.numpy())
 
     def warm_start(self) -> bool:
-        """Take over the weights of the run that `init_from` names; return whether it names one.
-
-        Raises:
-          InputError: there is no trained run, or its weights do not fit.
-        """
+        """Take over the weights of the run that `init_from` names; return whether it names one."""
         if not self.settings.init_from:
             return False
         start_from(self.learner, self.config)  # outside the strategy's scope: of many workers only the chief calls this

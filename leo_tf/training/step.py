@@ -85,13 +85,13 @@ class MetaSteps:
         update = gradients.apply(
             self._optimizer, self.variables, self._num_regularized, metrics["loss"], values, self._limits, replicas
         )
-        return metrics | _reported(update)
+        return metrics | update
 
     def _whole_step(self, episode: Any, bits: Any) -> dict[str, tf.Tensor]:
         outcome, update = gradients.meta_step(
             lambda: self._loss(episode, bits), self._optimizer, self.variables, self._num_regularized, self._limits
         )
-        return _averaged(outcome) | _reported(update)
+        return _averaged(outcome) | update
 
     def _gradient(self, episode: Any, bits: Any) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self.variables)
@@ -117,10 +117,6 @@ def compiles(jit: str) -> bool:
 
 def _averaged(outcome: Any) -> dict[str, tf.Tensor]:
     return {name: tf.cast(tf.reduce_mean(term), tf.float32) for name, term in outcome._asdict().items()}
-
-
-def _reported(update: gradients.Update) -> dict[str, tf.Tensor]:
-    return {"gradient_norms": tf.cast(update.norms, tf.float32), "nan_steps": tf.cast(update.replaced, tf.float32)}
 
 
 def terms_of(learner: Any) -> tuple[str, ...]:

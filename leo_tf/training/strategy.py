@@ -9,44 +9,36 @@ import tensorflow as tf
 from leo_tf.errors import InputError
 
 
-def make_strategy(mode: str, batch_size: int, name: str = "metatrain_batch_size") -> tf.distribute.Strategy:
-    """Return the strategy for `--distribution` in one process.
+def make_strategy(
+    mode: str, batch_size: int, name: str = "metatrain_batch_size", collectives: Any = None
+) -> tf.distribute.Strategy:
+    """Return the strategy for `--distribution`.
 
     Args:
       mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
         or over all logical CPU devices if there is no GPU; "multi_worker" with a single worker is like "auto".
       batch_size: tasks or images in a step, which are split evenly over the replicas.
       name: name of the setting `batch_size`.
+      collectives: Collectives of many workers, whose strategy is returned; None for one process.
 
     Raises:
       InputError: the batch size is not a multiple of the number of replicas.
     """
-    gpus = tf.config.list_logical_devices("GPU")
-    devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
-    if mode == "none" or len(devices) < 2:  # a MirroredStrategy of one device cannot update inside a tf.function
-        return tf.distribute.get_strategy()
-    require_even(batch_size, len(devices), name)
-    return _mirrored(tuple(device.name for device in devices))
-
-
-def strategy_of(
-    collectives: Any, mode: str, batch_size: int, name: str = "metatrain_batch_size"
-) -> tf.distribute.Strategy:
-    """Return the strategy of the workers of a Collectives, or that of `make_strategy` if it is None."""
     if collectives is None:
-        return make_strategy(mode, batch_size, name)
-    require_even(batch_size, collectives.strategy.num_replicas_in_sync, name)
-    return collectives.strategy
-
-
-def require_even(batch_size: int, replicas: int, name: str = "metatrain_batch_size") -> None:
-    """Raise InputError unless a batch size is a multiple of the number of replicas; see `make_strategy`."""
+        gpus = tf.config.list_logical_devices("GPU")
+        devices = gpus or (tf.config.list_logical_devices("CPU") if mode == "mirrored" else [])
+        if mode == "none" or len(devices) < 2:  # a MirroredStrategy of one device cannot update inside a tf.function
+            return tf.distribute.get_strategy()
+        replicas = len(devices)
+    else:
+        replicas = collectives.strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise InputError(
             f"{name}={batch_size} cannot be split evenly over {replicas} replicas; expected a multiple of {replicas}, "
             f"e.g. {-(-batch_size // replicas) * replicas}, or distribution=none.",
             *(name, "distribution"),
         )
+    return collectives.strategy if collectives else _mirrored(tuple(device.name for device in devices))
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:

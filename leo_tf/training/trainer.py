@@ -80,7 +80,9 @@ class Trainer:
             if warm:
                 self.checkpoints.save()  # from here on the run does not need the other one
             self.folder.record_changes(changes, first)
-            self._repair_best()
+            if self.checkpoints.best_is_lost():
+                self._keep_best(self.work.validate() if self.work.validate else None)
+                self.checkpoints.save()
             last = self.work.settings.num_steps_limit
             if first < last and not self.is_out_of_patience:
                 self._train(first, last)
@@ -97,11 +99,6 @@ class Trainer:
         settings, step = self.work.settings, self.checkpoints.step
         waited = step - max(self.work.warmup_steps, self.checkpoints.best[1])
         return 0 < settings.patience * settings.checkpoint_steps <= waited and step % settings.checkpoint_steps == 0
-
-    def _repair_best(self) -> None:
-        if self.checkpoints.best_is_lost():
-            self._keep_best(self.work.validate() if self.work.validate else None)
-            self.checkpoints.save()
 
     def _keep_best(self, validation: Validation | None) -> None:
         if validation is None:

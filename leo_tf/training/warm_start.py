@@ -5,8 +5,7 @@ from typing import Any
 
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
-from leo_tf.runs.load import load
-from leo_tf.runs.warm_start import run_to_init_from
+from leo_tf.runs.load import load, run_to_init_from
 
 _logger = logging.getLogger("leo_tf")
 
@@ -22,17 +21,10 @@ def start_from(learner: Any, config: RunConfig) -> None:
 
     Those keep their values, such as the second component of a mixture of codes if the other run has only one. Variables
     that only the other run has are not used. Fixed variables and those of the warm-up stay as they are.
-
-    Args:
-      learner: MetaLearner.
-      config: its RunConfig.
-
-    Raises:
-      InputError: no trained run there, one of another problem or algorithm, or a variable of another shape.
     """
     folder = run_to_init_from(config)
     mine, theirs = named_variables(learner), named_variables(load(folder.path))
-    for name in [name for name, each in mine.items() if any(each is other for other in learner.warmup_variables)]:
+    for name in list(mine)[len(learner.meta_variables) :]:  # of the warm-up
         mine.pop(name)
         theirs.pop(name, None)
     shared = [name for name in mine if name in theirs]

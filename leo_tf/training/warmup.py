@@ -15,11 +15,7 @@ class WarmUp:
 
     Its result is one candidate for the best checkpoint; training then starts from scratch, with these variables at zero
     again. The optimizer is separate: steps with zero gradients would change Adam's bias correction, and the first steps
-    of training would be several times too large.
-
-    Args:
-      learner: MetaLearner; build this in the strategy's scope.
-      training: TrainingConfig.
+    of training would be several times too large. Build this in the strategy's scope.
     """
 
     def __init__(self, learner: Any, training: TrainingConfig) -> None:

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
-from leo_tf.features.images import Loader, find_images, inspect
+from leo_tf.features.images import Loader, Preprocessing, find_images, inspect
 from leo_tf.features.pretrain.batches import Batches, hold_out
 from leo_tf.features.pretrain.evaluation import Evaluation
-from leo_tf.features.pretrain.network import build_network, preprocessing_of
 from leo_tf.features.pretrain.step import COLUMNS, FeatureSteps, learning_rate
 from leo_tf.features.settings import PretrainConfig
-from leo_tf.training.strategy import describe, strategy_of
+from leo_tf.features.wrn import build_network
+from leo_tf.training.strategy import describe, make_strategy
 from leo_tf.training.work import Work
 
 
@@ -26,11 +26,11 @@ class Pretraining(Work):
 
     def __init__(self, config: PretrainConfig, collectives: Any = None) -> None:
         self.config, self.settings = config, config.training
-        self.preprocessing = preprocessing_of(config.images)
+        self.preprocessing = Preprocessing.of_config(config.images)
         self._read()
         workers, training = collectives or SINGLE_PROCESS, self.settings
         workers.assert_equal(self.data_record)
-        self._strategy = strategy_of(collectives, training.distribution, training.batch_size, "batch_size")
+        self._strategy = make_strategy(training.distribution, training.batch_size, "batch_size", collectives)
         replicas = self._strategy.num_replicas_in_sync
         if training.jit and replicas > 1:
             raise InputError(

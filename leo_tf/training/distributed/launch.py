@@ -60,10 +60,8 @@ def run_together(
 ) -> int:
     """Share one job among many workers, which the chief then finishes alone; return the exit status.
 
-    Args:
-      cluster, settings, timeout, error: as for `train_together`.
-      share: function from the Collectives to a result, called by all workers.
-      finish: function from the result to the exit status, called by the chief while the others wait.
+    All workers call `share` with the Collectives; the chief calls `finish` with the result while the others wait. The
+    other arguments are those of `train_together`.
     """
     collectives = _connect(cluster, settings, timeout, error, _RERUN_HINT)
     with report_errors(), collectives.detect_lost_workers():

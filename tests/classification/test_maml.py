@@ -130,10 +130,10 @@ def test_other_ways_are_refused(make_episode, table, kind):
 
 def test_saved_and_loaded(make_episode, tmp_path):
     model, episode = MetaSGD(CONFIG, DIM, WAYS), make_episode(dtype="float32")
-    model.initialize(3)
+    model.initialize_weights(3)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.ways == WAYS and loaded.config == model.config
+    assert loaded.fixed_ways == WAYS and loaded.config == model.config
     np.testing.assert_array_equal(loaded(episode), model(episode))
 
 
@@ -142,10 +142,11 @@ def test_the_training_step_learns(table, kind):
     """From random weights, which know nothing of the task, to below chance loss on new tasks."""
     sampler = EpisodeSampler(table, WAYS, 1, 4)
     model = kind(MAMLConfig(maml_steps=2, maml_lr=0.001, dropout_rate=0.0), DIM, WAYS)
-    model.initialize(1)
+    model.initialize_weights(1)
     optimizer = keras.optimizers.Adam(0.02)
     optimizer.build(model.meta_variables)
-    step = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), TrainingConfig(jit="off", outer_lr=0.02))
+    config = TrainingConfig(jit="off", outer_lr=0.02)
+    step = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), config, model.meta_variables)
     episode = sampler.sample(99, 0, 100)
     before = model.meta_loss(episode, False)
     step.run(tf.constant(150))

@@ -74,7 +74,7 @@ def test_fewer_tasks_are_the_first_of_more_and_streams_differ(tasks):
         np.testing.assert_allclose(ours, expected[:4], atol=1e-5)
     for other in (draw_tasks(11, 3), draw_tasks(11, 2, randomness.VALIDATION)):
         assert not np.intersect1d(other.support_x, tasks.support_x).size
-    with pytest.raises(InputError, match="Got 1 tasks; expected at least 2"):
+    with pytest.raises(InputError, match="Got 1 tasks; an interval needs at least 2"):
         draw_tasks(1)
 
 

@@ -136,7 +136,7 @@ def _alone(extractor: MemoryRecorder, source: Any) -> tuple[list[float], list[fl
         speeds[0].append(_IMAGES_PER_ROUND / (time.perf_counter() - start))
         first = number * _IMAGES_PER_ROUND % max(1, len(source) - _IMAGES_PER_ROUND)
         start, read = time.perf_counter(), 0
-        for _, why in extractor.loader.batches(source, CHUNK, first):
+        for _, why in extractor.loader.batches(source.subset(range(first, len(source))), CHUNK):
             read += len(why)
             if read >= _IMAGES_PER_ROUND:
                 break

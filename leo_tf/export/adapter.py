@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -94,20 +94,17 @@ def _of_saved_model(path: Path) -> Adapter:
 
 def read_preparation(path: Path) -> tuple[bool, float, FittedTransform | None]:
     """Return an exported model's (normalize, temperature, transform), as in Adapter."""
-    description = read_description(path)
+    description: Any = read_description(path)
     names = ("normalize_embeddings", "has_transform", "temperature")
     normalize, has_transform, temperature = (description.get(name) for name in names)
-    if not isinstance(normalize, bool) or not isinstance(has_transform, bool) or not _is_temperature(temperature):
+    is_temperature = type(temperature) in (int, float) and 0 < temperature < math.inf
+    if not isinstance(normalize, bool) or not isinstance(has_transform, bool) or not is_temperature:
         raise InputError(
             f"The description of the SavedModel in {path} has normalize_embeddings {normalize!r:.80}, has_transform "
             f"{has_transform!r:.80} and temperature {temperature!r:.80}; expected what leo_tf.export wrote. Export the "
             "model again."
         )
     return normalize, float(temperature), read_transform(path) if has_transform else None
-
-
-def _is_temperature(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _adapter(model: Any, normalize: bool) -> Adapter:

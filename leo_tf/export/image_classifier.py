@@ -17,7 +17,6 @@ from leo_tf.transforms import FittedTransform
 _FITTED = "fitted.npz"
 _EXTRACTOR = "extractor"
 _BATCH = 64
-_EXPECTED = "the classes and classifier that ImageFewShotClassifier.save writes"
 
 
 class ImageFewShotClassifier:
@@ -173,7 +172,8 @@ class ImageFewShotClassifier:
 
     def _read_fitted(self) -> None:
         expected = {"classes": ("Uiufb", 1), "weights": ("f", 2), "normalize": ("b", 0), "temperature": ("f", 0)}
-        fields = npz.read(self.folder.path / _FITTED, _EXPECTED, **expected, mean=("f", 1), matrix=("f", 2))
+        what = "the classes and classifier that ImageFewShotClassifier.save writes"
+        fields = npz.read(self.folder.path / _FITTED, what, **expected, mean=("f", 1), matrix=("f", 2))
         self.classes_, mean, matrix = (fields.pop(name) for name in ("classes", "mean", "matrix"))
         self._fitted = FittedClassifier(**fields, transform=FittedTransform(mean, matrix) if mean.size else None)
 

@@ -17,24 +17,23 @@ def export_images(
     max_examples: int = MAX_EXAMPLES,
     calibrated: bool = False,
 ) -> Path:
-    """Write `output/<version>/`, a SavedModel of a run with its extractor: support images, labels and query images in.
+    """Write `output/<version>/`, a SavedModel of a run, or a saved ImageFewShotClassifier, with its extractor.
 
-    `run` is the folder of a run on embeddings by `leo_tf.features.extract`, or of a saved ImageFewShotClassifier; the
-    others are as for `export`.
+    Its requests have support images, labels and query images; arguments as for `export`.
     """
     output = require_new_version(output, version, max_examples)
     classifier = ImageFewShotClassifier(run, calibrated)
     temperature, extractor = classifier.temperature, classifier.extractor
-    source = load_source(classifier.folder.path)
+    model, normalize, description = load_source(classifier.folder.path)
     from leo_tf.export.image_signatures import DOCUMENTATION, ImageSignatures
 
     details = {"max_examples": max_examples, "temperature": temperature, "signatures": DOCUMENTATION}
-    functions = ImageSignatures(source.model, extractor, source.normalize, max_examples, temperature).functions
+    functions = ImageSignatures(model, extractor, normalize, max_examples, temperature).functions
 
     def write(folder: Path) -> None:
-        write_functions(functions, [source.model, extractor.model], folder)
+        write_functions(functions, [model, extractor.model], folder)
 
-    return write_version(output, version, write, source.description | details | extractor.description())
+    return write_version(output, version, write, description | details | extractor.description())
 
 
 def export_fitted(
@@ -47,7 +46,7 @@ def export_fitted(
     """
     output = require_new_version(output, version)
     fitted, classes, extractor = classifier.fitted, classifier.classes_, classifier.extractor
-    description = load_source(classifier.folder.path).description
+    *_, description = load_source(classifier.folder.path)
     from leo_tf.export.image_signatures import FITTED_DOCUMENTATION, FittedSignatures
 
     details = {"temperature": float(fitted.temperature), "signatures": FITTED_DOCUMENTATION}

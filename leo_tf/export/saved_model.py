@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
@@ -16,14 +16,6 @@ from leo_tf.transforms import FittedTransform
 
 MAX_EXAMPLES = 2000  # in one task; adapting to them takes two seconds on two cores
 _TRANSFORM = EXTRA / "transform.npz"
-
-
-class Source(NamedTuple):
-    """Trained model to export."""
-
-    model: Any  # a learner that is `exportable`
-    normalize: bool  # whether it was trained on embeddings of unit length
-    description: dict[str, Any]  # content of leo.json
 
 
 def export(
@@ -58,11 +50,11 @@ def export(
     """
     output = require_new_version(output, version, max_examples)
     temperature = _temperature_of(model) if calibrated else 1.0
-    source = load_source(model, normalize)
+    trained, normalize, description = load_source(model, normalize)
     from leo_tf.export.signatures import DOCUMENTATION, Signatures
 
-    plain = copy_of(source.model)
-    functions = Signatures(plain, source.normalize, max_examples, temperature).functions
+    plain = copy_of(trained)
+    functions = Signatures(plain, normalize, max_examples, temperature).functions
     details = {
         "max_examples": max_examples,
         "temperature": temperature,
@@ -75,7 +67,7 @@ def export(
         if plain.feature_transform is not None:
             npz.write(folder / _TRANSFORM, **plain.feature_transform.fitted._asdict())
 
-    return write_version(output, version, write, source.description | details)
+    return write_version(output, version, write, description | details)
 
 
 def require_exportable(model: Any) -> None:
@@ -87,12 +79,12 @@ def require_exportable(model: Any) -> None:
         )
 
 
-def load_source(model: Any, normalize: bool | None = None) -> Source:
-    """Return the Source of a run's folder or of a learner; `normalize` as in `export`."""
+def load_source(model: Any, normalize: bool | None = None) -> tuple[Any, bool, dict[str, Any]]:
+    """Return (learner, normalize, content of leo.json) of a run's folder or of a learner; arguments as in `export`."""
     if not isinstance(model, str | Path):
         require_exportable(model)
         normalize = normalize is not False
-        return Source(model, normalize, _description(model, normalize))
+        return model, normalize, _description(model, normalize)
     if normalize is not None:
         raise InputError(f"normalize={normalize} was given with the run {model}; expected None: the run knows.")
     folder = RunDirectory(model)
@@ -107,7 +99,7 @@ def load_source(model: Any, normalize: bool | None = None) -> Source:
         "best": {"validation_accuracy": folder.best_value("accuracy"), "step": folder.best_step()},
     }
     normalize = config.data.normalize_embeddings
-    return Source(loaded, normalize, _description(loaded, normalize) | of_run)
+    return loaded, normalize, _description(loaded, normalize) | of_run
 
 
 def read_transform(path: Path) -> FittedTransform:

@@ -67,7 +67,9 @@ def checked_support(
         ways,
         tf.where(absent)[:1],
     )
-    return *_after([*passed, _finite(support_x, "support_x")], support_x, support_y), ways
+    support_x = _finite(passed, support_x, "support_x")
+    with tf.control_dependencies([support_x]):
+        return support_x, tf.identity(support_y), ways
 
 
 def checked_query(query_x: tf.Tensor, tasks: tf.Tensor, other: str, dim: int) -> tf.Tensor:
@@ -80,8 +82,7 @@ def checked_query(query_x: tf.Tensor, tasks: tf.Tensor, other: str, dim: int) ->
         tf.shape(query_x)[0],
         tasks,
     )
-    (query_x,) = _after([*same, _finite(query_x, "query_x")], query_x)
-    return query_x
+    return _finite(same, query_x, "query_x")
 
 
 def checked_classifier(classifier: tf.Tensor, dim: int) -> tf.Tensor:
@@ -92,8 +93,7 @@ def checked_classifier(classifier: tf.Tensor, dim: int) -> tf.Tensor:
         "classifier has no classes; expected [tasks, ways, dim] as `adapt` returns it, received shape:",
         tf.shape(classifier),
     )
-    (classifier,) = _after([*some, _finite(classifier, "classifier")], classifier)
-    return classifier
+    return _finite(some, classifier, "classifier")
 
 
 def reason_of(error: Exception) -> str:
@@ -112,16 +112,14 @@ def _of_dim(tensor: tf.Tensor, name: str, dim: int) -> list[tf.Operation]:
     )
 
 
-def _finite(tensor: tf.Tensor, name: str) -> tf.Operation:
+def _finite(before: Sequence[tf.Operation], tensor: tf.Tensor, name: str) -> tf.Tensor:
+    """Check that a tensor's numbers are finite; return it, to be used after this check and those of `before`."""
     bad = tf.logical_not(tf.math.is_finite(tensor))
-    return require(
-        [],
+    checks = require(
+        before,
         tf.logical_not(tf.reduce_any(bad)),
         f"{name} holds NaN or infinity; expected finite numbers, received the first at [task, row, dimension]:",
         tf.where(bad)[:1],
-    )[0]
-
-
-def _after(checks: Sequence[tf.Operation], *tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    )
     with tf.control_dependencies(checks):
-        return tuple(tf.identity(tensor) for tensor in tensors)
+        return tf.identity(tensor)

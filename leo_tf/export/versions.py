@@ -34,11 +34,7 @@ def require_new_version(output: str | Path, version: int | None, max_examples: i
 def write_version(
     output: Path, version: int | None, write: Callable[[Path], None], description: Mapping[str, Any]
 ) -> Path:
-    """Write a version and its description, completely or not at all; return its folder.
-
-    `output` is the folder of the versions, `version` a number or None for the next one, and `write` writes the
-    SavedModel into a folder.
-    """
+    """Write a version, by default the next one, with its description, completely or not at all; return its folder."""
     import tensorflow as tf
 
     try:

@@ -92,8 +92,7 @@ def _cut(model: keras.Model, layer: str, preprocessing: Preprocessing, about: di
 
 
 def _from_run(path: Path, layer: str, views: str) -> Extractor:
-    from leo_tf.features.pretrain.network import build_network, preprocessing_of
-    from leo_tf.features.wrn import default_layer
+    from leo_tf.features.wrn import build_network, default_layer
     from leo_tf.runs.checkpoint_files import CORRUPTION, readable
 
     folder = RunDirectory(path, PretrainConfig)
@@ -118,7 +117,7 @@ def _from_run(path: Path, layer: str, views: str) -> Extractor:
         "trained_on": record["classes"],
         "train_digest": record["train_digest"],
     }
-    return _cut(plain, layer or default_layer(network), preprocessing_of(config.images), about, views)
+    return _cut(plain, layer or default_layer(network), Preprocessing.of_config(config.images), about, views)
 
 
 def _application(name: str, weights: str, size: int, layer: str) -> tuple[keras.Model, dict[str, Any], tuple]:

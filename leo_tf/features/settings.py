@@ -12,9 +12,7 @@ from leo_tf.errors import InputError
 CROPS = ("center", "ink")
 VIEWS = ("center", "multiview", "drawing")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mean and standard deviation of the colours
-PIXEL_SCALES: dict[
-    str, tuple[tuple[float, ...], tuple[float, ...]]
-] = {  # mean and scale
+PIXEL_SCALES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # mean and scale
     "0..255": ((0.0,) * 3, (1.0,) * 3),
     "0..1": ((0.0,) * 3, (255.0,) * 3),
     "-1..1": ((127.5,) * 3, (127.5,) * 3),

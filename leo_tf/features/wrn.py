@@ -12,14 +12,14 @@ import keras
 import tensorflow as tf
 
 from leo_tf import randomness
-from leo_tf.features.settings import NetworkConfig
+from leo_tf.features.images import Preprocessing
+from leo_tf.features.settings import NetworkConfig, PretrainConfig
 
 _MOMENTUM, _EPSILON = 0.9, 1e-5  # of batch normalisation, as in the authors' code
 _COSINE_SCALE = 10.0  # initial value, as in the reference of CosineLogits
 GROUPS = 3
 
 
-@keras.saving.register_keras_serializable("leo_tf")
 class ExampleDropout(keras.layers.Layer):
     """Dropout whose mask is a function of (seed, number of the layer, number of the example).
 
@@ -40,12 +40,6 @@ class ExampleDropout(keras.layers.Layer):
         draws = randomness.bits(seed, example[0], shape[0], size, tf.uint8)
         kept = tf.cast(tf.reshape(randomness.keep_mask(draws, self.rate), shape), inputs.dtype)
         return inputs * kept / tf.cast(randomness.keep_probability(self.rate), inputs.dtype)
-
-    def compute_output_shape(self, input_shape: tuple, *_: Any) -> tuple:
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "number": self.number}
 
 
 @keras.saving.register_keras_serializable("leo_tf")
@@ -68,9 +62,6 @@ class CosineLogits(keras.layers.Layer):
         """Return logits [n, units] of features [n, dim]."""
         features = tf.math.l2_normalize(tf.cast(inputs, tf.float32), axis=-1)
         return self.scale * (features @ tf.math.l2_normalize(tf.convert_to_tensor(self.kernel), axis=0))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (input_shape[0], self.units)
 
     def get_config(self) -> dict[str, Any]:
         initializer = keras.initializers.serialize(self.kernel_initializer)
@@ -139,6 +130,24 @@ def wide_resnet(
     outputs = [logits] + [output(units, name) for name, units in (extra or {}).items()]
     inputs = [image, example] if dropout else image
     return keras.Model(inputs, outputs if extra else outputs[0], name=f"wrn_{config.depth}_{config.width}")
+
+
+def build_network(
+    config: PretrainConfig, num_classes: int, dropout: bool, synchronized: bool = False, dtype: str | None = None
+) -> keras.Model:
+    """Build the network of a PretrainConfig; arguments as in `wide_resnet`."""
+    training, preprocessing = config.training, Preprocessing.of_config(config.images)
+    return wide_resnet(
+        config.network,
+        preprocessing.image_size,
+        preprocessing.channels,
+        num_classes,
+        dropout=dropout and config.network.dropout_rate > 0,
+        seed=training.seed % 2**20,
+        synchronized=synchronized,
+        dtype=dtype or training.precision,
+        extra={"rotation_logits": 4} if training.rotation_loss_weight else None,
+    )
 
 
 def default_layer(config: NetworkConfig) -> str:

@@ -77,7 +77,7 @@ def test_stopped_extraction_resumes(extractor, inspected, tmp_path, monkeypatch)
                 raise KeyboardInterrupt
             return extractor(squares)
 
-    monkeypatch.setattr("leo_tf.features.extract.parts._NOTE_INTERVAL", -1.0)
+    monkeypatch.setattr("leo_tf.features.extract.extraction._NOTE_INTERVAL", -1.0)
     with pytest.raises(KeyboardInterrupt):
         Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")
     found = Extraction(Stopping(), tmp_path / "parts", 8).run(inspected["train"], "train")

@@ -9,7 +9,7 @@ from drawn_images import picture, write_classes
 
 from leo_tf import InputError
 from leo_tf.features.images import find_images
-from leo_tf.features.images.splits import split_classes
+from leo_tf.features.images.folder_layouts import split_classes
 
 
 def counts(found):

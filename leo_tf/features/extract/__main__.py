@@ -38,7 +38,11 @@ def _extract() -> int:
 
     def finish(found: tuple) -> int:
         _finish(config, output, *found)
-        print(f"{time.monotonic() - start:.0f} s. Next: {_next_command(config, output)}")
+        crop = " --embedding_crop=multiview" if config.views == "multiview" else ""
+        print(
+            f"{time.monotonic() - start:.0f} s. Next: python train.py --data_path={output.parent} "
+            f"--dataset_name={output.name}{crop} --checkpoint_path=runs/{output.name}"
+        )
         return 0
 
     return run_shared(flags.FLAGS, lambda: None, lambda workers: _embed(config, output, workers), finish)
@@ -100,16 +104,6 @@ def _finish(
     if warning:
         _logger.warning("%s", warning)
     shutil.rmtree(folder / "parts", ignore_errors=True)
-
-
-def _next_command(config: ExtractConfig, output: Path) -> str:
-    from leo_tf.features.extract.output import crop_of
-
-    crop = "" if crop_of(config.views) == "center" else f" --embedding_crop={crop_of(config.views)}"
-    return (
-        f"python train.py --data_path={output.parent} --dataset_name={output.name}{crop} "
-        f"--checkpoint_path=runs/{output.name}"
-    )
 
 
 def _split(config: ExtractConfig) -> tuple[str, int]:

@@ -1,23 +1,25 @@
 """The embeddings of one split, in parts with which a stopped extraction resumes; many workers share every part."""
 
 import contextlib
+import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
 from leo_tf.evaluation.single_process import SINGLE_PROCESS, SingleProcess
-from leo_tf.features.extract.parts import Parts
 from leo_tf.features.extractor import Extractor
 from leo_tf.features.images import Source
 from leo_tf.features.images.validation import Inspected, readable_numbers
+from leo_tf.files import write_json, writing
 
 CHUNK = 32  # images that the network embeds at once
+_NOTE_INTERVAL = 5.0  # seconds
 _CHUNKS_PER_WORKER = 4  # between two exchanges of embeddings
 
 
@@ -45,7 +47,7 @@ class Extraction:
         extractor, source = self.extractor, inspected.source
         key = [inspected.digest, extractor.description()]
         start, is_chief = time.monotonic(), self.workers.is_chief
-        parts = Parts(self.folder, split, key, extractor.dim) if is_chief else None
+        parts = _Parts(self.folder, split, key, extractor.dim) if is_chief else None
         first = self.workers.broadcast(parts.done if parts else 0)
         with parts or contextlib.nullcontext(), Progress(f"embedding {split}", len(source), "images") as progress:
             progress.add(first)
@@ -62,17 +64,15 @@ class Extraction:
         return Embedded(embeddings, source.subset(readable), reasons, speed)
 
     def _pieces(self, source: Source, first: int) -> Iterator[tuple[np.ndarray, dict[int, str]]]:
-        """Yield (embeddings float32 [n, dim], {number: why it is unreadable}) of images from number `first` on.
-
-        The network always embeds the same images together, in chunks of one size: the last bits depend on both.
-        """
+        """Yield (embeddings float32 [n, dim], {number: why it is unreadable}) of images from number `first` on."""
+        # The network always embeds the same images together, in chunks of one size: the last bits depend on both.
         workers, starts = self.workers, range(first, len(source), CHUNK)
         per_piece = 1 if workers.count == 1 else workers.count * _CHUNKS_PER_WORKER
         pieces = [starts[i : i + per_piece] for i in range(0, len(starts), per_piece)]
         mine = [piece[i] for piece in pieces for i in workers.shard(len(piece))]
         numbers = [number for start in mine for number in range(start, min(start + CHUNK, len(source)))]
         batches = self.extractor.loader.batches(source.subset(numbers), self.batch_size)
-        chunks = _in_chunks(batches.as_numpy_iterator())
+        chunks = batches.rebatch(CHUNK).as_numpy_iterator()
         for piece in pieces:
             rows = np.zeros([min(piece[-1] + CHUNK, len(source)) - piece[0], self.extractor.dim], np.float32)
             skipped: dict[str, str] = {}  # its keys as JSON has them
@@ -96,13 +96,57 @@ class Extraction:
             )
 
 
-def _in_chunks(batches: Iterable[tuple[np.ndarray, ...]]) -> Iterator[tuple[np.ndarray, ...]]:
-    """Regroup tuples of arrays from batches of any size to chunks of CHUNK; the last one may be smaller."""
-    kept: tuple[np.ndarray, ...] = ()
-    for batch in batches:
-        kept = tuple(map(np.concatenate, zip(kept, batch, strict=True))) if kept else batch
-        while len(kept[0]) >= CHUNK:
-            yield tuple(part[:CHUNK] for part in kept)
-            kept = tuple(part[CHUNK:] for part in kept)
-    if kept and len(kept[0]):
-        yield kept
+class _Parts:
+    """A file of embeddings and a note of their number, ignored if made with another key; a context to add more in."""
+
+    def __init__(self, folder: str | Path, split: str, key: Any, dim: int) -> None:
+        self._folder, self._key, self._dim = Path(folder), json.loads(json.dumps(key)), dim
+        self._rows_file, self._note_file = self._folder / f"{split}.f32", self._folder / f"{split}.json"
+        self.done, self.skipped = self._resumed()
+
+    def __enter__(self) -> "_Parts":
+        with self._writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._rows_file, "r+b" if self._rows_file.exists() else "w+b")
+            self._file.truncate(self.done * self._dim * 4)
+            self._file.seek(0, 2)
+        self._noted = time.monotonic()
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        with self._writing():
+            if kind is None:
+                self._write_note()
+            self._file.close()
+
+    def add(self, rows: np.ndarray, skipped: Mapping[int, str]) -> None:
+        """Add embeddings float32 [n, dim], and why images are unreadable, {number: reason}."""
+        self.skipped |= skipped
+        with self._writing():
+            self._file.write(rows.astype("<f4").data)
+            self.done += len(rows)
+            if time.monotonic() - self._noted > _NOTE_INTERVAL:
+                self._write_note()
+                self._noted = time.monotonic()
+
+    def embeddings(self) -> np.ndarray:
+        """Return all of them, float32 [images, dim], memory-mapped."""
+        return np.memmap(self._rows_file, "<f4", "r", shape=(self.done, self._dim))
+
+    def _write_note(self) -> None:
+        self._file.flush()
+        write_json(self._note_file, {"key": self._key, "done": self.done, "skipped": self.skipped})
+
+    def _resumed(self) -> tuple[int, dict[int, str]]:
+        """Return (finished images, reasons of the skipped ones) of a stopped extraction with the same key."""
+        try:
+            note = json.loads(self._note_file.read_text(encoding="utf-8"))
+            size = self._rows_file.stat().st_size
+            if note["key"] == self._key and size >= note["done"] * self._dim * 4:
+                return note["done"], {int(number): reason for number, reason in note["skipped"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return 0, {}
+
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return writing(self._folder, "give an output that can be written")

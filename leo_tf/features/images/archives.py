@@ -1,33 +1,33 @@
 """The images of published archives: miniImageNet's cache files and tieredImageNet's arrays."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from leo_tf.data.conversion import LONGEST_NAME
+from leo_tf.data.layout import SPLITS
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.errors import InputError
+from leo_tf.features.images.source import Source
 from leo_tf.files import npz
 from leo_tf.files.reading import reading
 
-_CACHE = "mini-imagenet-cache-{}.pkl"
 _Read = tuple[np.ndarray, list[str]]  # images and the class of each
 
 
-def find_archives(root: Path, splits: Iterable[str]) -> dict[str, tuple[Callable[..., _Read], tuple[Path, ...]]]:
-    """Return {split: (reader, its arguments)} of the archives in a folder; empty if it has none."""
-    found: dict[str, tuple[Callable[..., _Read], tuple[Path, ...]]] = {}
-    for split in splits:
-        cache = root / _CACHE.format(split)
-        arrays, labels = root / f"{split}_images.npz", root / f"{split}_labels.pkl"
-        if cache.is_file():
-            found[split] = read_cache, (cache,)
-        elif arrays.is_file():
-            if not labels.is_file():
-                raise InputError(f"{arrays}: {labels.name} is not beside it; expected the labels of its images there.")
-            found[split] = read_arrays, (arrays, labels)
+def read_archives(root: Path) -> dict[str, Source]:
+    """Return the Source of each split of the archives in a folder; empty if it has none."""
+    found = {}
+    for split in SPLITS:
+        cache = root / f"mini-imagenet-cache-{split}.pkl"
+        arrays, names = root / f"{split}_images.npz", root / f"{split}_labels.pkl"
+        if not cache.is_file() and not arrays.is_file():
+            continue
+        path = cache if cache.is_file() else arrays
+        images, labels = read_cache(cache) if path is cache else read_arrays(arrays, names)
+        found[split] = Source([f"{path.name}#{row}" for row in range(len(images))], labels, images.__getitem__)
     return found
 
 
@@ -58,6 +58,8 @@ def read_arrays(images_path: Path, labels_path: Path) -> _Read:
     Classes with names (`label_specific_str`, `label_general_str`) are called `superclass/class`.
     """
     expected = "an .npz with an array 'images', uint8 [images, height, width, 3]"
+    if not labels_path.is_file():
+        raise InputError(f"{images_path}: {labels_path.name} is not beside it; expected the labels of its images.")
     with reading(images_path, expected):
         npz.check_declared_sizes(images_path, ("images",))
         with np.load(images_path, allow_pickle=False) as archive:

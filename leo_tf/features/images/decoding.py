@@ -18,10 +18,9 @@ _ADVICE = "Convert it to an upright 8-bit RGB JPEG or PNG."
 
 
 def squares_of(contents: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Decode, cut and resize strings [n] of JPEG or PNG files as `Loader.square` does.
+    """Return squares uint8 [n, resize_size, resize_size, channels], as `Loader.square`, of the bytes of files [n].
 
-    Returns uint8 [n, resize_size, resize_size, channels]; images that are corrupt, or that TensorFlow would decode
-    wrongly, raise InvalidArgumentError when it runs.
+    An image that is corrupt, or that TensorFlow would decode wrongly, raises InvalidArgumentError.
     """
     side = preprocessing.resize_size
     kind = tf.TensorSpec([side, side, preprocessing.channels], tf.uint8)

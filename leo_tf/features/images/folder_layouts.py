@@ -3,15 +3,16 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from leo_tf.data.layout import SPLITS
 from leo_tf.errors import InputError
-from leo_tf.features.images.archives import find_archives
+from leo_tf.features.images.archives import read_archives
 from leo_tf.features.images.source import Source
-from leo_tf.features.images.splits import parse_fractions, split_classes
 from leo_tf.files import expanded
 from leo_tf.files.reading import reading
 
@@ -78,11 +79,7 @@ def _collect(top: Path, folder: Path, found: dict[str, list[Path]]) -> None:
 
 
 def _archives(root: Path) -> ImageSet | None:
-    splits = {}
-    for split, (reader, paths) in find_archives(root, SPLITS).items():
-        arrays, labels = reader(*paths)
-        names = [f"{paths[0].name}#{row}" for row in range(len(arrays))]
-        splits[split] = Source(names, labels, arrays.__getitem__)
+    splits = read_archives(root)
     return ImageSet(splits, "archives of arrays", False) if splits else None
 
 
@@ -131,13 +128,56 @@ def _class_folders(root: Path, split_fractions: str, split_seed: int) -> ImageSe
             "train, val and test (0,0,1 uses all for testing).",
             "split_fractions",
         )
-    chosen = split_classes(list(classes), parse_fractions(split_fractions), split_seed)
+    chosen = split_classes(list(classes), _parse_fractions(split_fractions), split_seed)
     splits = {
         split: _source(root, {name: files for name, files in classes.items() if chosen[name] == split}, root)
         for split in SPLITS
         if split in chosen.values()
     }
     return ImageSet(splits, "folders of classes", True)
+
+
+def _parse_fractions(text: str) -> list[float]:
+    """Parse the shares of train, val and test, as "0.64,0.16,0.2"."""
+    try:
+        fractions = [float(part) for part in text.split(",")]
+    except ValueError:
+        fractions = []
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(
+            f"split_fractions={text} was given; expected the shares of train, val and test, as 0.64,0.16,0.2, which "
+            "sum to 1.",
+            "split_fractions",
+        )
+    return fractions
+
+
+def split_classes(names: Iterable[str], fractions: Sequence[float], seed: int) -> dict[str, str]:
+    """Assign every class to a split, {class name: split}; classes of one group, `group/class`, stay together.
+
+    Every share of train, val and test that is above 0 gets at least one class or group.
+    """
+    units = {name: name.rpartition("/")[0] or name for name in names}
+    unique = sorted(set(units.values()))
+    wanted = [split for split, share in zip(SPLITS, fractions, strict=True) if share > 0]
+    if len(unique) < len(wanted):
+        raise InputError(
+            f"{len(unique)} class{'es' * (len(unique) != 1)} cannot be split into {', '.join(wanted)}; expected at "
+            "least one class, or one group of classes, for each. Give other split_fractions or more classes.",
+            "split_fractions",
+        )
+    counts = _counts(fractions, len(unique))
+    order = [unique[i] for i in np.random.default_rng(seed).permutation(len(unique))]
+    split_of = dict(zip(order, np.repeat(SPLITS, counts).tolist(), strict=True))
+    return {name: split_of[unit] for name, unit in units.items()}
+
+
+def _counts(fractions: Sequence[float], total: int) -> list[int]:
+    """Divide `total` by fractions, at least 1 for each above 0."""
+    counts = [max(int(share > 0), round(share * total)) for share in fractions]
+    while sum(counts) != total:  # give to, or take from, the largest
+        counts[counts.index(max(counts))] += 1 if sum(counts) < total else -1
+    return counts
 
 
 def _source(root: Path, classes: _Classes, folder: Path) -> Source:

@@ -54,8 +54,8 @@ class Loader:
             reason = str(error).splitlines()[0].partition("[Op:")[0].split("}} ")[-1]
             raise pixels.UnreadableError(f"it is corrupt ({reason.strip()[:120]})") from None
 
-    def batches(self, source: Source, batch_size: int, first: int = 0) -> tf.data.Dataset:
-        """Return the batches of (squares, reasons) from image number `first` on.
+    def batches(self, source: Source, batch_size: int) -> tf.data.Dataset:
+        """Return the batches of (squares, reasons) of a split.
 
         squares are uint8 [batch, resize_size, resize_size, channels]; reasons are strings [batch]: why an image is
         unreadable, whose square is then all zeros; empty for the others.
@@ -72,7 +72,7 @@ class Loader:
             square, reason = tf.numpy_function(load, [number], [tf.uint8, tf.string])
             return tf.ensure_shape(square, [side, side, channels]), tf.ensure_shape(reason, [])
 
-        numbers = tf.data.Dataset.range(first, len(source))
+        numbers = tf.data.Dataset.range(len(source))
         return numbers.map(mapped, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(_AHEAD)
 
     def load_cached(

@@ -1,7 +1,6 @@
 """Images of any format to upright 8-bit RGB.
 
-TensorFlow decodes plain JPEG and PNG. Pillow decodes what TensorFlow reads wrongly or not at all: CMYK, EXIF rotation,
-transparency, 16-bit, WebP, TIFF, ... The size is read from the header before anything is decoded.
+TensorFlow decodes plain JPEG and PNG, Pillow the rest; the size is read from the header before anything is decoded.
 """
 
 import io

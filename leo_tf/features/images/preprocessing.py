@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.features.augmentation import drawing_views
-from leo_tf.features.settings import CROPS, IMAGENET
+from leo_tf.features.settings import CROPS, IMAGENET, ImageConfig
 
-COLORS = ("rgb", "bgr", "grey")
-GREY = ((127.5,), (127.5,))
+_COLORS = ("rgb", "bgr", "grey")
+_GREY = ((127.5,), (127.5,))
 _MAX_SIDE = 10_000  # pixels: corrupt metadata must not use up the memory
 _INK = 128  # darker pixels are ink
 _MARGIN, _MIN_SIDE = 0.1, 0.25  # of a crop to ink: share of the drawing, and of the image's shorter side
@@ -23,31 +23,22 @@ _MARGIN, _MIN_SIDE = 0.1, 0.25  # of a crop to ink: share of the drawing, and of
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """The steps from 8-bit RGB [height, width, 3] to the network's input.
+    """The steps from 8-bit RGB [height, width, 3] to the network's input."""
 
-    Attributes:
-      resize_size: side of the resized square, at least image_size.
-      image_size: side of the network's input.
-      color: order of the channels: "rgb", "bgr" or "grey".
-      mean, scale: one number per channel; a pixel x in 0..255 becomes (x - mean) / scale.
-      crop: the square that is resized: "center", or "ink", around the pixels darker than middle grey with a margin of a
-        tenth on each side; for drawings on white, which may be small and anywhere.
-    """
-
-    resize_size: int
-    image_size: int
-    color: str = "rgb"
-    mean: tuple[float, ...] = IMAGENET[0]
+    resize_size: int  # side of the resized square, at least image_size
+    image_size: int  # side of the network's input
+    color: str = "rgb"  # order of the channels: "rgb", "bgr" or "grey"
+    mean: tuple[float, ...] = IMAGENET[0]  # per channel: a pixel x in 0..255 becomes (x - mean) / scale
     scale: tuple[float, ...] = IMAGENET[1]
-    crop: str = "center"
+    crop: str = "center"  # the square that is resized; "ink": around the pixels darker than middle grey, for drawings
 
     def __post_init__(self) -> None:
         for name in ("mean", "scale"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
-        if self.color not in COLORS or len(self.mean) != self.channels or len(self.scale) != self.channels:
+        if self.color not in _COLORS or len(self.mean) != self.channels or len(self.scale) != self.channels:
             raise InputError(
                 f"Got color {self.color!r}, mean {self.mean} and scale {self.scale}; expected one of "
-                f"{', '.join(COLORS)}, and a number per channel."
+                f"{', '.join(_COLORS)}, and a number per channel."
             )
         if self.crop not in CROPS:
             raise InputError(f"Got crop {self.crop!r}; expected {' or '.join(CROPS)}.", "crop")
@@ -58,6 +49,13 @@ class Preprocessing:
                 f"numbers, 1 <= image_size <= resize_size <= {_MAX_SIDE}.",
                 *("image_size", "resize_size"),
             )
+
+    @classmethod
+    def of_config(cls, images: ImageConfig) -> "Preprocessing":
+        """Return the Preprocessing that the settings describe."""
+        mean, scale = _GREY if images.color == "grey" else IMAGENET
+        resize_size = images.resize_size or round(images.image_size * 1.15)
+        return cls(resize_size, images.image_size, images.color, mean, scale, images.crop)
 
     @property
     def channels(self) -> int:
@@ -82,13 +80,8 @@ class Preprocessing:
     def views(self, squares: tf.Tensor, views: str = "center") -> tf.Tensor:
         """Return the network's inputs, float32 [n, 1, 10 or 16, image_size, image_size, channels], for squares.
 
-        Args:
-          squares: uint8 [n, resize_size, resize_size, channels], from `square`.
-          views: "center": one crop; "multiview": the four corners, the centre, and the mirror images of the five;
-            "drawing": the centre, and others slightly rotated, sheared, scaled and moved, the same for every image.
-
-        References:
-          Paper section 4.2.1: multi-view features, of Qiao et al.: the mean over ten crops.
+        "multiview" (paper section 4.2.1) has the four corners, the centre, and their mirror images; "drawing" the
+        centre, and others slightly rotated, sheared, scaled and moved, the same for every image.
         """
         size, last = self.image_size, self.resize_size - self.image_size
         if views == "drawing":

@@ -41,7 +41,7 @@ class Inspected(NamedTuple):
 def inspect(splits: Mapping[str, Source], max_unreadable: float = 0.01) -> dict[str, Inspected]:
     """Read the bytes and header of every image once; return {split: Inspected} without the unreadable images.
 
-    A share of `max_unreadable` of a split's images may be unreadable, and are skipped; one always may.
+    A share of `max_unreadable` of a split's images may be unreadable; one always may.
     """
     found = {split: _inspect(split, source, max_unreadable) for split, source in splits.items()}
     _refuse_copies(found)

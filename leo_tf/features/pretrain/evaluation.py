@@ -17,7 +17,6 @@ from leo_tf.evaluation.single_process import SingleProcess
 from leo_tf.features.extractor import pooled
 from leo_tf.features.images import Preprocessing
 from leo_tf.features.pretrain.batches import COPIES, copied
-from leo_tf.features.pretrain.network import preprocessing_of
 from leo_tf.features.settings import PretrainConfig
 from leo_tf.features.wrn import default_layer
 from leo_tf.problem import Validation
@@ -42,7 +41,7 @@ class Evaluation:
       model: the network, from images to logits.
       heldout: squares uint8 [images, side, side, channels] and labels int [images], perhaps of no image.
       validation: squares and class names of the validation images, if there are any.
-      workers: Collectives that share the images; all workers call `validate`.
+      workers: share the images; all of them call `validate`.
     """
 
     higher_is_better = True
@@ -55,7 +54,7 @@ class Evaluation:
         validation: tuple[np.ndarray, Sequence[str]] | None,
         workers: SingleProcess,
     ) -> None:
-        training, preprocessing = config.training, preprocessing_of(config.images)
+        training, preprocessing = config.training, Preprocessing.of_config(config.images)
         self._training, self._workers, self._copies = training, workers, COPIES[training.class_copies]
         self._num_classes = model.outputs[0].shape[-1] // self._copies
         self._heldout, self._labels = heldout

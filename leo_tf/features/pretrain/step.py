@@ -39,9 +39,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> tf.Tensor:
         rate = tf.cast(self._schedule(step), tf.float32)
-        if not self._steps:
-            return rate
-        return rate * tf.minimum(1.0, (tf.cast(step, tf.float32) + 1) / self._steps)
+        return rate * tf.minimum(1.0, (tf.cast(step, tf.float32) + 1) / max(1, self._steps))
 
     def get_config(self) -> dict[str, Any]:
         return {"schedule": self._schedule, "steps": self._steps}
@@ -61,18 +59,14 @@ class FeatureSteps:
         self._takes_numbers = len(model.inputs) > 1
         self._variables = model.trainable_variables
         # Only kernels: not the biases, nor the scales and shifts of normalisation.
-        self._decayed = [v.path.endswith("kernel") for v in self._variables]
+        self._decays = [training.weight_decay * v.path.endswith("kernel") for v in self._variables]
         self._gradient = (
             tf.function(self._forward_and_back, jit_compile=True) if training.jit else self._forward_and_back
         )
 
     @tf.function(reduce_retracing=True)
     def run(self, images: tf.Tensor, labels: tf.Tensor, first_example: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Take a step; return {column: float32 scalar} for COLUMNS, and gradient_norms [variables].
-
-        images are float32 [batch, size, size, channels] of all replicas, labels int32 [batch], and first_example is
-        the number of the first image since the beginning of the run, int64.
-        """
+        """Take a step on an element of `Batches.dataset`; return COLUMNS, float32 scalars, and gradient_norms."""
         outcome = self._strategy.run(self._step, args=(images, labels, first_example))
         return {n: self._strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for n, v in outcome.items()}
 
@@ -89,24 +83,17 @@ class FeatureSteps:
         loss, accuracy, gradients = self._gradient(
             images, labels, quarters, first_example + tf.range(share, dtype=tf.int64)
         )
-        mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, loss) if replicas > 1 else loss
-        norms = tf.stack([tf.norm(gradient) for gradient in gradients])
-        usable = tf.math.is_finite(mean)
+        mean, norms = loss, tf.stack([tf.norm(gradient) for gradient in gradients])
         if replicas > 1:
-            norms = context.all_reduce(tf.distribute.ReduceOp.MEAN, norms)
-        usable &= tf.reduce_all(tf.math.is_finite(norms))
-        decay = self._training.weight_decay
+            mean, norms = (context.all_reduce(tf.distribute.ReduceOp.MEAN, each) for each in (mean, norms))
+        usable = tf.math.is_finite(mean) & tf.reduce_all(tf.math.is_finite(norms))
         gradients = [
-            tf.where(usable, gradient + decay * variable.value * decayed, tf.zeros_like(gradient)) / replicas
-            for gradient, variable, decayed in zip(gradients, self._variables, map(float, self._decayed), strict=True)
+            tf.where(usable, gradient + decay * variable.value, tf.zeros_like(gradient)) / replicas
+            for gradient, variable, decay in zip(gradients, self._variables, self._decays, strict=True)
         ]
         self._optimizer.apply(gradients, self._variables)  # sums over the replicas
-        return {
-            "loss": loss,
-            "accuracy": accuracy,
-            "nan_steps": 1.0 - tf.cast(usable, tf.float32),
-            "gradient_norms": norms,
-        }
+        nan_steps = 1.0 - tf.cast(usable, tf.float32)
+        return {"loss": loss, "accuracy": accuracy, "nan_steps": nan_steps, "gradient_norms": norms}
 
     def _quarters(self, first_example: tf.Tensor, share: int) -> tf.Tensor:
         """Return by how many quarters of a full turn each image is rotated, int32 [share]."""

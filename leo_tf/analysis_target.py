@@ -66,10 +66,7 @@ class AnalysisTarget:
         raise NotImplementedError
 
     def singular_values(self, trace: Trace) -> np.ndarray:
-        """Return the singular values, descending, of the decoder's mean, or of its Jacobian at the first codes.
-
-        [n] of a linear decoder, else [tasks, n].
-        """
+        """Return the singular values of the decoder, [n], descending; if not linear, of its Jacobian, [tasks, n]."""
         raise NotImplementedError
 
     def scores(self) -> Mapping[str, np.ndarray]:

@@ -49,10 +49,7 @@ def interpolation(context: AnalysisContext) -> Section:
 
 
 def _interpolate(target: RegressionTarget, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return functions on straight lines between the adapted codes of pairs of tasks, and both tasks' true ones.
-
-    [pairs, steps, 100] and [pairs, 2, 100], on the grid.
-    """
+    """Return functions [pairs, steps, 100] decoded between the codes of pairs of tasks, and true ones [pairs, 2, 100]."""
     some = target.tasks.take(pairs.ravel())
     trace = target.learner.trace(*(tf.constant(values) for values in some.support(target.shots)))
     codes = trace.latents[-1].numpy().reshape(len(pairs), 2, -1)

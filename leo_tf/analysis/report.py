@@ -59,10 +59,9 @@ def _remove_old_figures(folder: Path, keep: Iterable[str]) -> None:
         old = {Path(name).name for name in named} - set(keep)
     except (OSError, ValueError, KeyError, TypeError):  # no report, or not one of ours
         return
-    for name in old:
-        if name.endswith(".png"):
-            with writing(folder / name):
-                (folder / name).unlink(missing_ok=True)
+    for path in (folder / name for name in old if name.endswith(".png")):
+        with writing(path):
+            path.unlink(missing_ok=True)
 
 
 def _write_events(folder: Path, sections: Mapping[str, Section], step: int) -> None:

@@ -17,7 +17,6 @@ from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks, draw_tasks, grid, join, looks_sinusoid
 
 _logger = logging.getLogger("leo_tf")
-
 _CERTAIN = 0.99  # posterior probability of the family
 _WIDEST_GAP = 3.0  # between inputs in the panels of certain tasks, whose points cover the range
 _SHOTS = 5
@@ -26,7 +25,7 @@ _SAMPLES = 30  # functions drawn per task
 
 
 class Panels(NamedTuple):
-    """The tasks of the figure, and the exact probability of a sinusoid given the points."""
+    """The tasks of the figure."""
 
     tasks: RegressionTasks  # 4, of 5 shots
     probability: np.ndarray  # [4], of a sinusoid given the points, exact

@@ -37,11 +37,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
     """
 
     def __init__(
-        self,
-        config: Any = None,
-        regression: RegressionConfig | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
+        self, config: Any = None, regression: RegressionConfig | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(config, regression, **kwargs)
         sizes, latents = self.regression, self.config.num_latents

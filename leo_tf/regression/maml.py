@@ -23,11 +23,7 @@ class RegressionMAML(DescentLearner, RegressionLearner):
     """
 
     def __init__(
-        self,
-        config: Any = None,
-        regression: RegressionConfig | None = None,
-        seed: int | None = None,
-        **kwargs: Any,
+        self, config: Any = None, regression: RegressionConfig | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(config, regression, **kwargs)
         self.add_initial_parameters((self.num_parameters,))

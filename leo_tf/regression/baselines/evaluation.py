@@ -25,11 +25,7 @@ def evaluate_posterior(
 
 
 def evaluate_gaussian_process(
-    tasks: RegressionTasks,
-    shots: Sequence[int] = SHOTS,
-    num_samples: int = 100,
-    noise_stddev: float = 0.3,
-    shared: bool = True,
+    tasks: RegressionTasks, shots: Sequence[int], num_samples: int, noise_stddev: float, shared: bool
 ) -> RegressionResult:
     """Evaluate scikit-learn's Gaussian process regression.
 
@@ -47,6 +43,5 @@ def evaluate_gaussian_process(
         found = gaussian_process(support_x, support_y, grid(), noise_stddev, kernel)
         return found.mean, found.sample(num_samples, seed=0)
 
-    return score_functions(
-        functions, tasks, shots, f"Gaussian process, {'shared kernel' if shared else 'kernel per task'}"
-    )
+    name = f"Gaussian process, {'shared kernel' if shared else 'kernel per task'}"
+    return score_functions(functions, tasks, shots, name)

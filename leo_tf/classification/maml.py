@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from leo_tf import objective
 from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, dropout
-from leo_tf.learners import AdaptationOutput, DescentLearner, LearnedRates
+from leo_tf.learners import AdaptationOutput, DescentLearner
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
@@ -75,5 +75,8 @@ class MAML(DescentLearner, ClassificationLearner):
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
-class MetaSGD(LearnedRates, MAML):
+class MetaSGD(MAML):
     """MAML with a meta-learned learning rate for every element of the classifier; arguments as for MAML."""
+
+    algorithm = "Meta-SGD"
+    learns_rates = True

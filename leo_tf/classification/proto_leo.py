@@ -14,7 +14,8 @@ from leo_tf.classification.prototypes import prototype_classifier
 from leo_tf.config import AUTO, ProtoLEOConfig
 from leo_tf.errors import InputError
 from leo_tf.problem import Initialization
-from leo_tf.transforms import FeatureTransform, fit_transform
+from leo_tf.transforms import fit_transform
+from leo_tf.transforms.layer import FeatureTransform
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")

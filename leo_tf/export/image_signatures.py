@@ -8,7 +8,7 @@ import tensorflow as tf
 from leo_tf.export.fitted_classifier import FittedClassifier
 from leo_tf.export.signatures import Signatures
 from leo_tf.features.images.decoding import squares_of
-from leo_tf.transforms import FeatureTransform
+from leo_tf.transforms.layer import FeatureTransform
 
 _IMAGES = "encoded JPEG or PNG, upright, 8-bit, without CMYK and transparency"
 DOCUMENTATION = {

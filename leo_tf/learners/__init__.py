@@ -1,9 +1,9 @@
 """Base classes of meta-learners, below the problems: `MetaLearner`, and what classification and regression share.
 
-`LatentLearner` is LEO's part, `DescentLearner` and `LearnedRates` are those of MAML and Meta-SGD.
+`LatentLearner` is LEO's part, `DescentLearner` that of MAML and Meta-SGD.
 """
 
-from leo_tf.learners.descent import DescentLearner, LearnedRates
+from leo_tf.learners.descent import DescentLearner
 from leo_tf.learners.latent import LatentLearner
 from leo_tf.learners.meta_learner import ADAM_EPSILON, JIT_BY_DEFAULT, AdaptationOutput, MetaLearner, Trace, noise_seed
 
@@ -13,7 +13,6 @@ __all__ = [
     "AdaptationOutput",
     "DescentLearner",
     "LatentLearner",
-    "LearnedRates",
     "MetaLearner",
     "Trace",
     "noise_seed",

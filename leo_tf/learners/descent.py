@@ -12,20 +12,24 @@ from leo_tf.learners.meta_learner import MetaLearner, Trace
 
 
 class DescentLearner(MetaLearner):
-    """Model-agnostic meta-learning: learned initial parameters, one fixed learning rate.
+    """Model-agnostic meta-learning: learned initial parameters and a fixed learning rate, or learned rates in Meta-SGD.
 
     A subclass calls `add_initial_parameters`, and `descend` to adapt; it has `descend_in_evaluation`.
 
     References:
       Finn et al., "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
+      Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017; LEO paper, section 4.2, tables 1-2.
     """
 
     algorithm = "MAML"
     config_type = MAMLConfig
+    learns_rates = False  # a learning rate for every parameter is meta-learned, from maml_lr on
 
     def add_initial_parameters(self, shape: tuple[int, ...]) -> None:
-        """Create the initial parameters that all tasks share, at zero."""
+        """Create the initial parameters that all tasks share, at zero, and their learning rates."""
         self.initial_parameters = self.add_weight(name="initial_parameters", shape=shape, initializer="zeros")
+        if self.learns_rates:
+            self.learning_rate = self.add_learning_rate("learning_rate", shape, self.config.maml_lr)
 
     @property
     def inner_steps(self) -> tuple[int, int]:
@@ -41,21 +45,16 @@ class DescentLearner(MetaLearner):
 
     @property
     def learning_rates(self) -> list[Any]:
-        """None are meta-learned."""
-        return []
-
-    @property
-    def inner_learning_rate(self) -> Any:
-        """The learning rate of the inner steps; broadcasts against the parameters."""
-        return self.config.maml_lr
+        return [self.learning_rate] if self.learns_rates else []
 
     def descend(self, tasks: Any, loss: Callable, rate_multiplier: Any = 1.0) -> list[tf.Tensor]:
         """Return the parameters [tasks, ...] at the start and after each step on loss(parameters, step)."""
         initial = tf.convert_to_tensor(self.initial_parameters)
+        rate = tf.convert_to_tensor(self.learning_rate) if self.learns_rates else self.config.maml_lr
         return adaptation.descend(
             tf.broadcast_to(initial, [tasks, *initial.shape]),
             loss,
-            rate_multiplier * self.inner_learning_rate,
+            rate_multiplier * rate,
             self.config.maml_steps,
             self.config.first_order,
             self.config.inner_gradient_norm_threshold,
@@ -70,26 +69,3 @@ class DescentLearner(MetaLearner):
     def descend_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> list[tf.Tensor]:
         """Return the list of the problem's parameters at the start and after each step, without noise."""
         raise NotImplementedError
-
-
-class LearnedRates(DescentLearner):
-    """Meta-SGD: a meta-learned learning rate for every parameter, which starts at maml_lr; before MAML among the bases.
-
-    References:
-      Li et al., "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", 2017; LEO paper, section 4.2, tables 1-2.
-    """
-
-    algorithm = "Meta-SGD"
-
-    def add_initial_parameters(self, shape: tuple[int, ...]) -> None:
-        super().add_initial_parameters(shape)
-        self.learning_rate = self.add_learning_rate("learning_rate", shape, self.config.maml_lr)
-
-    @property
-    def learning_rates(self) -> list[Any]:
-        return [self.learning_rate]
-
-    @property
-    def inner_learning_rate(self) -> Any:
-        """The learned rates; of the parameters' shape."""
-        return tf.convert_to_tensor(self.learning_rate)

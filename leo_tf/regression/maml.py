@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.config import RegressionConfig
-from leo_tf.learners import AdaptationOutput, DescentLearner, LearnedRates
+from leo_tf.learners import AdaptationOutput, DescentLearner
 from leo_tf.regression import network
 from leo_tf.regression.learner import RegressionLearner
 
@@ -46,5 +46,8 @@ class RegressionMAML(DescentLearner, RegressionLearner):
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
-class RegressionMetaSGD(LearnedRates, RegressionMAML):
+class RegressionMetaSGD(RegressionMAML):
     """MAML with a meta-learned learning rate for every parameter; arguments as for MAML."""
+
+    algorithm = "Meta-SGD"
+    learns_rates = True

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from leo_tf import gradients, randomness
+from leo_tf import gradients
 from leo_tf.config import TrainingConfig
 from leo_tf.learners import JIT_BY_DEFAULT
 
@@ -71,10 +71,8 @@ class MetaSteps:
         step = self._first_step + tf.cast(self._optimizer.iterations, tf.int64)
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         first_task = step * self._config.metatrain_batch_size + replica * self._tasks
-        episode = self._sampler.sample(
-            randomness.stream_seed(self._config.seed, randomness.EPISODES), first_task, self._tasks
-        )
-        bits = self._learner.draw_bits(episode, randomness.stream_seed(self._config.seed, randomness.NOISE), first_task)
+        episode = self._sampler.sample(self._config.seed, first_task, self._tasks)
+        bits = self._learner.draw_bits(episode, self._config.seed, first_task)
         replicas = self._strategy.num_replicas_in_sync
         if replicas == 1:
             return self._compiled_step(episode, bits)

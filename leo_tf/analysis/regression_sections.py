@@ -49,7 +49,7 @@ def interpolation(context: AnalysisContext) -> Section:
 
 
 def _interpolate(target: RegressionTarget, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return functions [pairs, steps, 100] decoded between the codes of pairs of tasks, and true ones [pairs, 2, 100]."""
+    """Return functions [pairs, steps, 100] decoded between codes of pairs of tasks, and true ones [pairs, 2, 100]."""
     some = target.tasks.take(pairs.ravel())
     trace = target.learner.trace(*(tf.constant(values) for values in some.support(target.shots)))
     codes = trace.latents[-1].numpy().reshape(len(pairs), 2, -1)

@@ -18,8 +18,7 @@ IMAGE_ORDER, AUGMENTATION, FEATURE_DROPOUT = range(100, 103)  # of pre-training;
 _PHILOX = 1
 _WORDS_PER_BLOCK = 4  # one Philox counter yields four 32-bit words
 _BYTES_PER_WORD = 4
-_UINT16_VALUES = 2**16
-_UINT8_VALUES = 2**8
+_UINT16_VALUES, _UINT8_VALUES = 2**16, 2**8
 
 
 def stream_seed(seed: Any, stream: int) -> tf.Tensor:

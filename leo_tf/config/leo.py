@@ -33,12 +33,7 @@ class LEOConfig(Section):
     finetuning_lr_init: float = weight(
         0.001, "initial learning rate of the fine-tuning steps (meta-learned per dimension)"
     )
-    dropout_rate: float = setting(
-        0.5,
-        "probability of dropping an embedding dimension during meta-training",
-        high=0.999,
-        expected="a probability in [0, 0.999]",
-    )
+    dropout_rate: float = setting(0.5, "probability of dropping an embedding dimension in meta-training", high=0.999)
     kl_weight: float = weight(1e-3, "weight (beta) of KL(q(z|support) || N(0, I))")
     kl: str = setting(
         "sampled",

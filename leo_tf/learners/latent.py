@@ -10,8 +10,6 @@ from leo_tf.config import LEOConfig
 from leo_tf.layers import distributions
 from leo_tf.learners.meta_learner import AdaptationOutput, MetaLearner
 
-_KL = {"sampled": distributions.sampled_kl, "analytic": lambda posterior, noise: distributions.analytic_kl(posterior)}
-
 
 class LatentLearner(MetaLearner):
     """A meta-learner that adapts latent codes of its parameters.
@@ -96,5 +94,6 @@ class LatentLearner(MetaLearner):
 
         The posterior has batch shape [tasks, ...]; its codes were sampled with this noise, [tasks, ..., num_latents].
         """
-        by_code = _KL[self.config.kl](posterior, noise)
+        analytic = self.config.kl == "analytic"
+        by_code = distributions.analytic_kl(posterior) if analytic else distributions.sampled_kl(posterior, noise)
         return tf.reduce_mean(by_code, axis=range(1, by_code.shape.rank)) / self.config.num_latents

@@ -51,11 +51,11 @@ class RunDirectory:
     def refuse_other(self, config: Any) -> None:
         """Raise InputError if the directory holds a run of another configuration, before anything is loaded."""
         if self.config_file.exists():
-            self._refuse(self.config(type(config)).differences(config))
+            self._refuse(self.config().differences(config))
 
     def resumed(self, config: Any) -> Any:
         """Return a configuration to resume the run with: settings that only a new run reads are as the run has them."""
-        return config.resumed_from(self.config(type(config))) if self.config_file.exists() else config
+        return config.resumed_from(self.config()) if self.config_file.exists() else config
 
     def claim(self, config: Any, data_record: Mapping[str, Any], initialization: Any = None) -> None:
         """Make this the directory of a run, or check that it already is; with the lock held.
@@ -111,7 +111,7 @@ class RunDirectory:
 
     def changes(self, config: Any) -> dict[str, list]:
         """Return {name: [the run's value, the given value]} of all settings that differ; empty for a new run."""
-        return self.config(type(config)).changes(config) if self.config_file.exists() else {}
+        return self.config().changes(config) if self.config_file.exists() else {}
 
     def record_changes(self, changes: Mapping[str, list], step: int) -> None:
         """Record the settings, from `changes`, that a resumed run changes at a step."""
@@ -121,8 +121,8 @@ class RunDirectory:
             listed = ", ".join(f"{name} from {before!r} to {now!r}" for name, (before, now) in changes.items())
             _logger.info("Settings changed at step %d: %s.", step, listed)
 
-    def config(self, kind: Any = None) -> Any:
-        """Return the run's configuration, of type `kind`; raise InputError if there is no run in the directory."""
+    def config(self) -> Any:
+        """Return the run's configuration; raise InputError if there is no run in the directory."""
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -131,7 +131,7 @@ class RunDirectory:
                 "made by train.py."
             ) from None
         try:
-            return (kind or self._kind).from_json(text)
+            return self._kind.from_json(text)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 

@@ -17,8 +17,7 @@ def make_strategy(
     Args:
       mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
         or over all logical CPU devices if there is no GPU; "multi_worker" with a single worker is like "auto".
-      batch_size: tasks or images in a step, which are split evenly over the replicas.
-      name: name of the setting `batch_size`.
+      batch_size, name: tasks or images in a step, split evenly over the replicas, and the name of this setting.
       collectives: Collectives of many workers, whose strategy is returned; None for one process.
 
     Raises:

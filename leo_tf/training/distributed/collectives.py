@@ -1,8 +1,8 @@
 """Collectives: how the workers of a run exchange commands, JSON and arrays."""
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import tensorflow as tf
 from leo_tf.config.cluster import Cluster
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.training.distributed.connection import RESUME_HINT, detect_lost_workers
+from leo_tf.training.distributed.connection import RESUME_HINT, WorkerLost, explain_loss, report
 from leo_tf.training.distributed.rendezvous import find_difference
 
 INITIALIZE, BROADCAST_STATE, STEP, VALIDATE, END = range(1, 6)  # commands of the chief
@@ -44,9 +44,22 @@ class Collectives:
     def is_chief(self) -> bool:
         return self.cluster.is_chief
 
-    def detect_lost_workers(self) -> AbstractContextManager[None]:
-        """Return a context for collective work, which raises WorkerLost when another worker ends."""
-        return detect_lost_workers(self.cluster, self._timeout, self._hint)
+    @contextlib.contextmanager
+    def detect_lost_workers(self) -> Iterator[None]:
+        """Raise WorkerLost for an error of TensorFlow that means that a worker is lost, and tell the others.
+
+        Otherwise the second of three workers would learn that the first one ended, but not that the third is the cause.
+        """
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            explanation = explain_loss(str(error), self.cluster, self._timeout, self._hint)
+            if not explanation:
+                raise
+            report(explanation)
+            raise WorkerLost(explanation, *(["worker_timeout"] if "worker_timeout" in explanation else [])) from None
 
     def broadcast_command(self, kind: int = 0, argument: int = 0, signal: int = 0) -> Command:
         """Return the chief's Command on every worker; `signal` is the number of one that this worker received, or 0."""

@@ -92,25 +92,6 @@ def _exit_after(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def detect_lost_workers(cluster: Cluster, timeout: float, hint: str = RESUME_HINT) -> Iterator[None]:
-    """Raise WorkerLost for an error of TensorFlow in the block that means that a worker is lost, and tell the others.
-
-    Otherwise the second of three workers would learn that the first one ended, but not that the third is the reason.
-    """
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError:
-        raise
-    except tf.errors.OpError as error:
-        explanation = explain_loss(str(error), cluster, timeout, hint)
-        if not explanation:
-            raise
-        _report(explanation)
-        settings = ["worker_timeout"] if "worker_timeout" in explanation else []
-        raise WorkerLost(explanation, *settings) from None
-
-
-@contextlib.contextmanager
 def report_errors() -> Iterator[None]:
     """Report any error of the block to the other workers, so that they end too."""
     try:
@@ -118,7 +99,7 @@ def report_errors() -> Iterator[None]:
     except WorkerLost:
         raise
     except BaseException as error:
-        _report(str(error) if isinstance(error, InputError) else f"{type(error).__name__} {error}")
+        report(str(error) if isinstance(error, InputError) else f"{type(error).__name__} {error}")
         raise
 
 
@@ -142,7 +123,8 @@ def explain_loss(text: str, cluster: Cluster, timeout: float, hint: str = RESUME
     )
 
 
-def _report(text: str) -> None:
+def report(text: str) -> None:
+    """Tell the other workers why this one ends."""
     with contextlib.suppress(tf.errors.OpError, ValueError):
         context.context().report_error_to_cluster(tf.errors.ABORTED, _REPORTED + " ".join(text.split())[:1000])
         time.sleep(_DELIVERY_SECONDS)

@@ -23,13 +23,11 @@ class ChiefWork:
         return getattr(self._work, name)
 
     def initialize(self, previous: Initialization | None = None) -> Initialization:
-        """Initialise all workers; see Work."""
         self._collectives.broadcast_command(INITIALIZE)
         with self._collectives.detect_lost_workers():
             return self._work.initialize(previous)
 
     def step(self, count: int) -> dict[str, Any]:
-        """Take steps with all workers; see Work."""
         self._share_state()
         self.signal = self._collectives.broadcast_command(STEP, count).signal
         with self._collectives.detect_lost_workers():
@@ -37,7 +35,6 @@ class ChiefWork:
 
     @property
     def validate(self) -> Callable[[], Validation] | None:
-        """Validate the current state with all workers; None without validation."""
         return self._validate if self._work.validate else None
 
     def _validate(self) -> Validation:

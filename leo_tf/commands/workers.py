@@ -72,10 +72,10 @@ def run_work(
         load_tensorflow()
         return train(make_work(None))
     error = _check_and_load(cluster, check)
-    from leo_tf.training.distributed.launch import train_together
+    from leo_tf.training.distributed.launch import join, train_together
 
     with _limited_exit():
-        return train_together(cluster, config.flat(), values.worker_timeout, error, make_work, train)
+        return train_together(join(cluster, config.flat(), values.worker_timeout, error), make_work, train)
 
 
 def run_shared(
@@ -94,12 +94,12 @@ def run_shared(
 
         return finish(share(SINGLE_PROCESS))
     error = _check_and_load(cluster, check)
-    from leo_tf.training.distributed.launch import run_together
+    from leo_tf.training.distributed.launch import RERUN_HINT, join, run_together
 
     own = {group: chosen for group, chosen in grouped(values).items() if group != _GROUP}
     settings = {flag.name: flag.value for chosen in own.values() for flag in chosen}
     with _limited_exit():
-        return run_together(cluster, settings, values.worker_timeout, error, share, finish)
+        return run_together(join(cluster, settings, values.worker_timeout, error, RERUN_HINT), share, finish)
 
 
 def _check_and_load(cluster: Cluster, check: Callable[[], object]) -> list[str]:

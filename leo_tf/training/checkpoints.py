@@ -119,7 +119,6 @@ class Checkpoints:
 
     @property
     def step(self) -> int:
-        """Steps since the run began."""
         return self._work.steps_taken
 
     def save(self) -> None:

@@ -31,7 +31,6 @@ class WarmUp:
 
     @property
     def steps_taken(self) -> int:
-        """Warm-up steps since the run began."""
         return int(self.optimizer.iterations.numpy())
 
     def reset(self) -> None:

@@ -18,28 +18,34 @@ _LOCAL_SETTINGS = frozenset(
         *("tasks", "write_tasks", "output", "compare_to", "seed_runs"),
     }
 )
-_RERUN_HINT = "Give the same command to all workers again."
+RERUN_HINT = "Give the same command to all workers again."
 _logger = logging.getLogger("leo_tf")
 
 
-def train_together(
-    cluster: Cluster,
-    settings: Mapping[str, Any],
-    timeout: int,
-    error: Sequence[str],
-    make_work: Callable[[Collectives], Work],
-    train: Callable[[Any], int],
-) -> int:
-    """Take part in a run of many workers, all of which take every step; return the exit status.
+def join(
+    cluster: Cluster, settings: Mapping[str, Any], timeout: int, error: Sequence[str], hint: str = RESUME_HINT
+) -> Collectives:
+    """Connect this process to the other workers of a command.
 
     Args:
       settings: {name: value}; those that may not differ between workers are compared.
       timeout: seconds, as for `connect`.
       error: why the chief cannot start, [message, *settings]; empty if it can.
-      make_work: function from the Collectives to the Work.
-      train: function from the Work to the exit status, called by the chief; the others follow its commands.
+      hint: what to do when a worker is lost.
     """
-    collectives = _connect(cluster, settings, timeout, error, RESUME_HINT)
+    from leo_tf import __version__
+
+    compared = {name: value for name, value in settings.items() if name not in _LOCAL_SETTINGS}
+    facts = {"leo_tf": __version__, "settings": compared, "error": list(error)}
+    collectives = Collectives(cluster, connect(cluster, facts, timeout), timeout, hint)
+    _logger.info("Running as %s of %d.", cluster.name(cluster.number), collectives.count)
+    return collectives
+
+
+def train_together(
+    collectives: Collectives, make_work: Callable[[Collectives], Work], train: Callable[[Any], int]
+) -> int:
+    """Train with all workers; return the exit status. The chief calls `train`, the others follow its commands."""
     with report_errors(), collectives.detect_lost_workers():
         work = make_work(collectives)
     if not collectives.is_chief:
@@ -50,20 +56,8 @@ def train_together(
     return status[0]
 
 
-def run_together(
-    cluster: Cluster,
-    settings: Mapping[str, Any],
-    timeout: int,
-    error: Sequence[str],
-    share: Callable[[Collectives], Any],
-    finish: Callable[[Any], int],
-) -> int:
-    """Share one job among many workers, which the chief then finishes alone; return the exit status.
-
-    All workers call `share` with the Collectives; the chief calls `finish` with the result while the others wait. The
-    other arguments are those of `train_together`.
-    """
-    collectives = _connect(cluster, settings, timeout, error, _RERUN_HINT)
+def run_together(collectives: Collectives, share: Callable[[Collectives], Any], finish: Callable[[Any], int]) -> int:
+    """Call `share` on all workers, and with its result `finish` on the chief; return the exit status."""
     with report_errors(), collectives.detect_lost_workers():
         result = share(collectives)
     if not collectives.is_chief:
@@ -75,15 +69,3 @@ def run_together(
     with contextlib.suppress(WorkerLost):  # all results are written
         collectives.broadcast_command(END, status)
     return status
-
-
-def _connect(
-    cluster: Cluster, settings: Mapping[str, Any], timeout: int, error: Sequence[str], hint: str
-) -> Collectives:
-    from leo_tf import __version__
-
-    compared = {name: value for name, value in settings.items() if name not in _LOCAL_SETTINGS}
-    facts = {"leo_tf": __version__, "settings": compared, "error": list(error)}
-    collectives = Collectives(cluster, connect(cluster, facts, timeout), timeout, hint)
-    _logger.info("Running as %s of %d.", cluster.name(cluster.number), collectives.count)
-    return collectives

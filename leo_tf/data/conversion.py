@@ -1,7 +1,6 @@
 """Conversion of embeddings: check them, group them by class, cast them to float32, scale them to unit length.
 
-All functions process the rows in chunks, so that converting a table of a gigabyte takes a few tens of megabytes more.
-The input may be a memory-mapped array.
+The rows, which may be memory-mapped, are processed in chunks: a table of a gigabyte takes tens of megabytes more.
 """
 
 import hashlib
@@ -83,13 +82,8 @@ def convert(splits: Sequence[Split], normalize: bool, emit: Callable[[np.ndarray
     Splits keep their order. Within a split, classes are sorted by name (numbers by value), and the rows of a class keep
     their order. The digest is computed before normalisation, whose last bit may differ between machines.
 
-    Args:
-      splits: checked by `check_embeddings`.
-      normalize: scale every row to unit Euclidean length; rows of zeros stay zero.
-      emit: called with float32 arrays [<= ROWS_AT_ONCE, dim].
-
-    Returns:
-      GroupedEmbeddings whose `embeddings` is an empty [0, dim] array.
+    The splits have passed `check_embeddings`; chunks are float32 [<= ROWS_AT_ONCE, dim]; rows of zeros stay zero. The
+    `embeddings` of the result are empty, [0, dim].
     """
     names: list[str] = []
     sizes: list[int] = []

@@ -60,12 +60,7 @@ class EpisodeSampler:
     """
 
     def __init__(
-        self,
-        table: EmbeddingTable,
-        ways: int,
-        shots: int,
-        queries: int | None = None,
-        within: str = "all",
+        self, table: EmbeddingTable, ways: int, shots: int, queries: int | None = None, within: str = "all"
     ) -> None:
         smallest = int(np.argmin(table.class_sizes))
         size = int(table.class_sizes[smallest])
@@ -116,9 +111,8 @@ class EpisodeSampler:
         """
         if not isinstance(seed, tf.Tensor) or seed.shape.rank == 0:
             seed = randomness.stream_seed(seed, randomness.EPISODES)
-        keys = randomness.integers(
-            seed, first_task, num_tasks, self.num_classes + self.ways * self.largest_class
-        )  # the order of random keys is a random permutation
+        # The order of random keys is a random permutation.
+        keys = randomness.integers(seed, first_task, num_tasks, self.num_classes + self.ways * self.largest_class)
         class_keys, example_keys = tf.split(keys, [self.num_classes, -1], axis=1)
         if self._group_of_class is not None:
             here = self._group_of_class == self._group(seed, first_task, num_tasks)

@@ -63,12 +63,11 @@ def locate_split(
             f"Check data_path and dataset_name. {_WITHOUT_DATA}",
             *("data_path", "dataset_name"),
         )
+    reason = f"downloading is disabled. The published archive is {published.URL}"
     try:
         fetched = published.provide_published(cache_dir, download)
     except UnreachableError as error:
         fetched, reason = None, str(error)
-    else:
-        reason = f"downloading is disabled. The published archive is {published.URL}"
     if fetched is None:
         raise InputError(
             f"{expected}: not found, and {reason}. Download the archive by other means and unpack it to this place. "

@@ -1,10 +1,9 @@
-"""Replacements for the functions that pickles of NumPy arrays call.
+"""Replacements for the functions that pickles of NumPy arrays call, because the arguments there may be hostile.
 
-Such a pickle names a handful of NumPy functions and their arguments. The arguments may be hostile (an object dtype, a
-shape of terabytes, a subclass), so the real functions are never called. These replacements check their arguments first
-and raise ValueError with the reason.
+They refuse an object dtype, a shape of terabytes or a subclass with a ValueError; the real functions are never called.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable
@@ -16,19 +15,19 @@ _PLAIN_DTYPE = re.compile(r"f[248]|[iu][1248]|b1|[SU][1-9][0-9]{0,5}")
 _MAX_AXES = 8
 
 
+@dataclasses.dataclass(eq=False)
 class Unbuilt:
     """Object without its state: pickle creates dtypes and arrays in two steps, REDUCE and BUILD."""
 
-    def __init__(self, build: Callable[[object], object]) -> None:
-        self.build = build
-        self.built: object = None
+    build: Callable[[object], object]
+    built: object = None
 
 
+@dataclasses.dataclass(eq=False)
 class Global:
     """Name that a pickle may ask for, with its replacement `call`; None if the name is only used as an argument."""
 
-    def __init__(self, call: Callable[..., object] | None) -> None:
-        self.call = call
+    call: Callable[..., object] | None
 
 
 def _dtype(descriptor: object, *_: object) -> Unbuilt:
@@ -62,14 +61,6 @@ def _reconstruct(array_type: object, _shape: object, _typecode: object) -> Unbui
     return Unbuilt(build)
 
 
-def _scalar(dtype: object, raw: object) -> object:
-    return _array(raw, dtype, (), "C")[()]
-
-
-def _frombuffer(raw: object, dtype: object, shape: object, order: object) -> np.ndarray:
-    return _array(raw, dtype, shape, order)
-
-
 def _encode(text: object, encoding: object) -> bytes:
     """Return the bytes that Python 3 wrote as text, because protocols 0 to 2 have no bytes."""
     if not isinstance(text, str) or not isinstance(encoding, str) or encoding not in ("latin1", "latin-1"):
@@ -100,8 +91,8 @@ _NDARRAY = Global(None)
 
 GLOBALS: Final = {
     "numpy.core.multiarray._reconstruct": Global(_reconstruct),
-    "numpy.core.multiarray.scalar": Global(_scalar),
-    "numpy.core.numeric._frombuffer": Global(_frombuffer),  # protocol 5
+    "numpy.core.multiarray.scalar": Global(lambda dtype, raw: _array(raw, dtype, (), "C")[()]),
+    "numpy.core.numeric._frombuffer": Global(_array),  # protocol 5
     "numpy.ndarray": _NDARRAY,
     "numpy.dtype": Global(_dtype),
     "_codecs.encode": Global(_encode),

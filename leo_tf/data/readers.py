@@ -61,10 +61,7 @@ def _read_npz(path: Path) -> tuple[np.ndarray, Sequence[object]]:
         with np.load(path, allow_pickle=False) as archive:
             if not {"embeddings", "labels"}.issubset(archive):
                 raise InputError(f"{path}: holds {_contents(archive)}; expected {expected}.")
-            embeddings = archive["embeddings"]
-            if not isinstance(embeddings, np.ndarray):
-                raise InputError(f"{path}: 'embeddings' is not an array; expected {expected}.")
-            return embeddings, _as_list(archive["labels"], "labels", path)
+            return archive["embeddings"], _as_list(archive["labels"], "labels", path)
 
 
 def _read_npy(path: Path) -> tuple[np.ndarray, Sequence[object]]:

@@ -2,9 +2,8 @@
 
 `pickle.Unpickler` with a restricted `find_class` keeps foreign code out, but a small hostile file can still exhaust
 memory (a memo index of four billion) or time (hashing nested tuples), or change the allowed functions (BUILD sets
-attributes), and it would hold a published file of 1.1 GB in memory three times. This reader knows only the operations
-that data needs (`pickletools` documents them), calls only the functions of `pickled_numpy`, and leaves large arrays in
-the memory-mapped file.
+attributes). This reader knows only the operations that data needs (`pickletools` documents them), calls only the
+functions of `pickled_numpy`, and leaves large arrays in the memory-mapped file.
 """
 
 import codecs
@@ -22,14 +21,10 @@ _MAX_EXPANSION = 2  # bytes that calls may create per byte of the file: Python 2
 
 
 def load_pickle(path: str | Path) -> object:
-    """Return the content of a pickle of any protocol, written by Python 2 or 3.
+    """Return the content of a pickle of any protocol, written by Python 2 or 3; nothing in it is executed.
 
     Byte strings of Python 2 become text, as Latin-1. Arrays are read-only, and large ones are views of the
     memory-mapped file. A byte string of more than 1 MiB that is not the content of an array comes as a memoryview.
-
-    Raises:
-      InputError: the file cannot be read, is truncated or corrupt, or asks for anything but data. None of its content
-        has been executed.
     """
     try:
         with open(path, "rb") as file:
@@ -196,18 +191,14 @@ class _Machine:
 
 
 # Operations whose argument is a byte string: the number of bytes of its size.
-_SIZES: Final = {
-    **{"SHORT_BINSTRING": 1, "BINSTRING": 4},
-    **{"SHORT_BINBYTES": 1, "BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8},
-}
+_SIZES: Final = dict(SHORT_BINSTRING=1, BINSTRING=4, SHORT_BINBYTES=1, BINBYTES=4, BINBYTES8=8, BYTEARRAY8=8)
 # Operations that push their argument, as pickletools reads it.
 _VALUES: Final = {
     *("INT", "LONG", "LONG1", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"),
     *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "NONE"),
 }
 _OPERATIONS: Final[dict[str, Callable[[_Machine, Any], object]]] = {
-    "PROTO": lambda m, _: None,
-    "FRAME": lambda m, _: None,  # frames help readers of streams; their content follows as usual
+    **dict.fromkeys(("PROTO", "FRAME"), lambda m, _: None),  # the content of a frame follows as usual
     "NEWTRUE": lambda m, _: m.push(True),
     "NEWFALSE": lambda m, _: m.push(False),
     "MARK": lambda m, _: m.mark(),

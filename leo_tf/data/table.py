@@ -87,17 +87,12 @@ class EmbeddingTable:
         """
         classes = [number for number, name in enumerate(self.class_names) if chosen(name)]
         if not classes:
-            raise InputError(
-                f"None of the {self.num_classes} classes of {self.source} was chosen; expected at least one."
-            )
-        parts = [
-            self.embeddings[first : first + size]
-            for first, size in zip(self.class_offsets[classes], self.class_sizes[classes], strict=True)
-        ]
+            raise InputError(f"None of the {self.num_classes} classes of {self.source} was chosen; expected some.")
+        rows = self.embeddings[np.repeat(np.isin(np.arange(self.num_classes), classes), self.class_sizes)]
         names = tuple(self.class_names[number] for number in classes)
         digest = join_digests([self.digest, *(f"{number}" for number in classes)])
         source = f"{self.source}, {len(classes)} classes"
-        return type(self)(np.concatenate(parts), names, self.class_sizes[classes], digest, source, self.normalized)
+        return type(self)(rows, names, self.class_sizes[classes], digest, source, self.normalized)
 
     def summary(self) -> str:
         """Return one line for the log."""
@@ -183,11 +178,7 @@ class EmbeddingTable:
         if dataset_name == "glyphs":
             from leo_tf.data.glyphs import load_split
 
-            tables = []
-            for name in splits:
-                embeddings, labels = load_split(name)
-                tables.append(cls.from_arrays(embeddings, labels, normalize, f"glyphs/{name}"))
-            return cls.join(tables)
+            return cls.join([cls.from_arrays(*load_split(name), normalize, f"glyphs/{name}") for name in splits])
         paths = [
             layout.locate_split(data_path, dataset_name, embedding_crop, name, download, cache_dir) for name in splits
         ]

@@ -1,16 +1,19 @@
-"""Executors, which run jobs, their settings, and the one that uses processes of this machine."""
+"""Executors, which run jobs, their settings, and the loop that gives them jobs; here those of this machine."""
 
 import dataclasses
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from leo_tf.errors import InputError
-from leo_tf.execution.job import Job
-from leo_tf.execution.runner import run_job
+from leo_tf.execution.job import Job, run_job
+from leo_tf.execution.progress_display import ProgressDisplay
 
 EXECUTORS = ("processes", "ray")
+_POLL_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +24,13 @@ class ExecutionConfig:
       InputError: a value is out of bounds, or does not apply to the executor.
     """
 
-    executor: str = "processes"
+    executor: str = "processes"  # of EXECUTORS
     jobs: int = 2  # at once
     threads_per_job: int = 0  # 0: the machine's cores, divided among the jobs
     gpus_per_job: float = 0.0  # Ray: reserved for each
     ray_address: str = ""  # of a running cluster; empty: start one on this machine
 
     def __post_init__(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise InputError(f"executor={self.executor} was given; expected {' or '.join(EXECUTORS)}.", "executor")
         if self.jobs < 1 or self.threads_per_job < 0 or not 0 <= self.gpus_per_job < 1000:
             raise InputError(
                 f"jobs={self.jobs} threads_per_job={self.threads_per_job} gpus_per_job={self.gpus_per_job} was given; "
@@ -49,17 +50,13 @@ class ExecutionConfig:
         return self.threads_per_job or max(1, (os.cpu_count() or 1) // self.jobs)
 
 
-class Executor(Protocol):
+class Executor(AbstractContextManager["Executor"], Protocol):
     """Runs jobs. A context manager: on exit, running jobs are asked to save and stop."""
 
     capacity: int  # jobs at once
 
-    def __enter__(self) -> "Executor": ...
-
-    def __exit__(self, *error: object) -> None: ...
-
     def submit(self, job: Job) -> Future[dict[str, Any]]:
-        """Start or queue a job; the future's result is its status, see `runner.run_job`."""
+        """Start or queue a job; the future's result is its status, see `job.run_job`."""
 
     def stop(self, job: Job) -> None:
         """Ask a job to save and end; its status then has "stopped" set."""
@@ -100,3 +97,43 @@ def make_executor(config: ExecutionConfig) -> Executor:
     from leo_tf.execution.ray_cluster import RayExecutor
 
     return RayExecutor(config)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    executor: Executor,
+    unit: str = "job",
+    log: Callable[[str], None] = print,
+    **display_options: Any,
+) -> dict[str, dict[str, Any]]:
+    """Run the jobs that are not finished.
+
+    A failed job leaves the reason in its status, and the others continue; the next call retries it. A job that was
+    stopped half-way resumes.
+
+    Args:
+      jobs, executor: Jobs with different names, and an Executor that is entered.
+      unit, log, **display_options: as in ProgressDisplay.
+
+    Returns:
+      {job name: status}; see `job.run_job`.
+
+    Raises:
+      InputError: a job's folder cannot be written; no further job is started.
+    """
+    statuses = {job.name: status for job in jobs if (status := job.finished())}
+    waiting = [job for job in jobs if job.name not in statuses]
+    with ProgressDisplay(len(jobs), len(statuses), unit, log=log, **display_options) as display:
+        running: dict[Future, Job] = {}
+        while waiting or running:
+            while waiting and len(running) < executor.capacity:
+                job = waiting.pop(0)
+                running[executor.submit(job)] = job
+                display.started(job)
+            done, _ = wait(running, _POLL_SECONDS, FIRST_COMPLETED)
+            for future in done:
+                job = running.pop(future)
+                status = statuses[job.name] = future.result()
+                display.ended(job, "done" if status["ok"] else f"FAILED: {status['reason']}")
+            display.refresh()
+    return {job.name: statuses[job.name] for job in jobs}

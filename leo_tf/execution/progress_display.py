@@ -58,9 +58,7 @@ class ProgressDisplay:
         """Add a job that has started."""
         self._running[job.name] = job, time.perf_counter()
         if self._is_terminal:
-            taken = {-bar.pos for bar in self._bars.values()}  # tqdm counts positions downwards
-            free = next(position for position in range(1, len(taken) + 2) if position not in taken)
-            self._bars[job.name] = tqdm(desc=job.name, position=free, leave=False, dynamic_ncols=True, unit="step")
+            self._bars[job.name] = tqdm(desc=job.name, leave=False, dynamic_ncols=True, unit="step")
 
     def ended(self, job: Job, outcome: str) -> None:
         """Log a job's outcome, the number of finished jobs and the remaining time."""

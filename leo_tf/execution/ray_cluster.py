@@ -6,15 +6,13 @@ The jobs' folders are on a disk that all machines share, so a restarted job resu
 import logging
 import os
 import socket
-import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from leo_tf.errors import InputError, first_line, require_package
 from leo_tf.execution.executor import ExecutionConfig
-from leo_tf.execution.job import Job
-from leo_tf.execution.runner import run_job
+from leo_tf.execution.job import Job, run_job
 from leo_tf.files import writing
 
 _SECONDS_TO_CONNECT = 10.0
@@ -70,8 +68,7 @@ class RayExecutor:
     def submit(self, job: Job) -> Future[dict[str, Any]]:
         _stop_file(job).unlink(missing_ok=True)
         reference = self._task.remote(job, self._threads, os.getcwd())
-        future: Future = Future()
-        threading.Thread(target=self._fetch, args=(reference, future), daemon=True).start()
+        future = reference.future()
         self._submitted[job.name] = job, reference, future
         return future
 
@@ -80,14 +77,6 @@ class RayExecutor:
         with writing(job.folder):
             job.folder.mkdir(parents=True, exist_ok=True)
             _stop_file(job).touch()
-
-    def _fetch(self, reference: Any, future: Future) -> None:
-        try:
-            future.set_result(self._ray.get(reference))
-        except self._ray.exceptions.TaskCancelledError:
-            future.set_result({"ok": False, "stopped": True, "seconds": 0.0, "command": "", "reason": "stopped"})
-        except BaseException as error:
-            future.set_exception(error)
 
 
 def _stop_file(job: Job) -> Path:

@@ -1,8 +1,7 @@
 """The process of one command: python -m leo_tf.execution.worker LOCK SCRIPT FLAGS...
 
 Its standard input is a pipe that its parent holds open. When the parent dies, even by SIGKILL, the pipe closes and the
-command saves and ends, so no orphan keeps training in a folder that a restart wants. Until then the process holds the
-job's lock, so that a restart waits for it.
+command saves and ends. Until then the process holds the job's lock, for which a restart waits.
 """
 
 import importlib

@@ -25,10 +25,7 @@ def write(path: str | Path, **fields: Any) -> None:
 def read(path: str | Path, what: str, **expected: tuple[str, int]) -> dict[str, Any]:
     """Read fields that `write` wrote; those of rank 0 become Python numbers or strings.
 
-    Args:
-      path: the file.
-      what: what it should be, as `expected` of `reading`.
-      **expected: for each field (kinds, rank): letters of `numpy.dtype.kind` and the number of axes.
+    `what` is as `expected` of `reading`; `expected` has (letters of `numpy.dtype.kind`, number of axes) of each field.
     """
     fields = {}
     with reading(path, what):

@@ -44,8 +44,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles", **where)
     about = "use this data set in all settings, with their hyperparameters"
     flags.DEFINE_string("dataset_name", "", about, **where)
-    flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles", **where)
-    flags.DEFINE_integer("num_tasks", 10_000, "test tasks", **where)
+    flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles", lower_bound=0, **where)
+    flags.DEFINE_integer("num_tasks", 10_000, "test tasks", lower_bound=2, **where)
     define_execution_flags(values)
 
 
@@ -59,10 +59,14 @@ def run(values: Any = flags.FLAGS) -> int:
 
     execution = ExecutionConfig(**execution_flags(values))
     output = Path(values.output).expanduser()
+    try:
+        seeds = [int(seed) for seed in values.seeds]
+    except ValueError:
+        raise InputError(f"Got seeds={','.join(values.seeds)}; expected whole numbers.", "seeds") from None
     cells = make_cells(
         values.rows or DEFAULT_ROWS,
         values.settings or (_QUICK_SETTINGS if values.quick else _PAPER_SETTINGS),
-        _seeds(values),
+        seeds,
         output,
         Path(values.configs).expanduser() if values.configs else shipped_configs(),
         *_extra_flags(values),
@@ -77,21 +81,8 @@ def run(values: Any = flags.FLAGS) -> int:
     return 1 if failed else 0
 
 
-def _seeds(values: Any) -> list[int]:
-    try:
-        return [int(seed) for seed in values.seeds]
-    except ValueError:
-        raise InputError(f"Got seeds={','.join(values.seeds)}; expected whole numbers.", "seeds") from None
-
-
 def _extra_flags(values: Any) -> tuple[list[str], list[str]]:
     """Return the flags that every training and every evaluation get."""
-    if values.num_tasks < 2 or values.num_steps_limit < 0:
-        raise InputError(
-            f"num_tasks={values.num_tasks} num_steps_limit={values.num_steps_limit} was given; expected at least 2 "
-            "tasks, which a confidence interval needs, and at least 0 steps.",
-            *("num_tasks", "num_steps_limit"),
-        )
     train = [f"--{name}={getattr(values, name)}" for name in ("data_path", "dataset_name") if getattr(values, name)]
     if steps := values.num_steps_limit or (_QUICK_STEPS if values.quick else 0):
         train += [f"--num_steps_limit={steps}", f"--checkpoint_steps={max(1, min(1000, steps // 2))}"]

@@ -1,7 +1,7 @@
 """A baseline on a setting's test tasks, as a cell: python -m leo_tf.reproduce.baseline_cell"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import flags
 
@@ -10,9 +10,6 @@ from leo_tf.commands.main import Command, run_command
 from leo_tf.config import RunConfig
 from leo_tf.files import require_writable, write_json
 from leo_tf.reproduce.plan import BASELINES
-
-if TYPE_CHECKING:
-    from leo_tf.classification.results import EvaluationResult
 
 _WHITENED, _PLDA = "_whitened", "_plda"
 _BATCH_SIZE = 200
@@ -42,10 +39,10 @@ def _run() -> int:
     return 0
 
 
-def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple["EvaluationResult", dict[str, Any]]:
+def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple[Any, dict[str, Any]]:
     """Evaluate a baseline on test tasks, with the hyperparameter that is best on tasks of validation classes.
 
-    Returns the result and further contents of the evaluation's JSON.
+    Returns the EvaluationResult and further contents of the evaluation's JSON.
     """
     from leo_tf.classification import draw_tasks
     from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by

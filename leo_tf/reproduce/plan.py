@@ -46,9 +46,8 @@ class Setting(NamedTuple):
     published: str = ""  # the corresponding setting of the paper's table
     train_on_val: bool = False
 
-    @property
-    def multiview(self) -> bool:
-        return "--embedding_crop=multiview" in self.flags
+
+MULTIVIEW_CROP = "--embedding_crop=multiview"
 
 
 def _paper_settings() -> dict[str, Setting]:
@@ -57,8 +56,7 @@ def _paper_settings() -> dict[str, Setting]:
         for suffix, on_val in (("", False), ("_trainval", True)):
             settings[name + suffix] = Setting(f"{name}{suffix}.cfg", (), name, on_val)
             if name.startswith("mini"):  # the published archive has no multiview tieredImageNet
-                crop = ("--embedding_crop=multiview",)
-                settings[f"{name}_multiview{suffix}"] = Setting(f"{name}{suffix}.cfg", crop, name, on_val)
+                settings[f"{name}_multiview{suffix}"] = Setting(f"{name}{suffix}.cfg", (MULTIVIEW_CROP,), name, on_val)
     return settings
 
 

@@ -7,7 +7,7 @@ from leo_tf.classification.diagnostics import best_above
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import difference_over_seeds, seed_summary
 from leo_tf.reproduce import published
-from leo_tf.reproduce.plan import BASELINES, ROWS, SETTINGS, Cell
+from leo_tf.reproduce.plan import BASELINES, MULTIVIEW_CROP, ROWS, SETTINGS, Cell
 
 _SOURCES = {"paper": published.PAPER, "official README": published.OFFICIAL}
 _PUBLISHED_DATA = ("miniImageNet", "tieredImageNet")
@@ -103,7 +103,7 @@ def comparison_table(outcomes: Sequence[Outcome]) -> Table:
     for row, setting_name in dict.fromkeys((outcome.cell.row, outcome.cell.setting) for outcome in outcomes):
         setting, selected = SETTINGS[setting_name], select(outcomes, row, setting_name)
         if selected[0].report["dataset_name"] in _PUBLISHED_DATA:
-            sources = {"paper": published.MULTIVIEW} if setting.multiview else _SOURCES
+            sources = {"paper": published.MULTIVIEW} if MULTIVIEW_CROP in setting.flags else _SOURCES
             for source, accuracies in sources.items():
                 if number := accuracies.get(row, {}).get(setting.published):
                     expected = "{:.2f} +- {:.2f} %".format(*number)

@@ -33,20 +33,21 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string("study", "searches/leo", "folder of the study: trials, best.cfg, report", **where)
     about = "TOML file of the search space; empty: search/paper.toml of the configs that come with leo_tf"
     flags.DEFINE_string("space", "", about, **where)
-    flags.DEFINE_integer("trials", 40, "trials of the whole study", **where)
+    flags.DEFINE_integer("trials", 40, "trials of the whole study", lower_bound=1, **where)
     about = "random search, as in the paper, or Optuna's TPE"
     flags.DEFINE_enum("sampler", "random", ["random", "tpe"], about, **where)
     about = "asha stops trials whose validations are behind; none trains all to the end"
     flags.DEFINE_enum("pruner", "none", ["none", "asha"], about, **where)
     flags.DEFINE_string("objective", "", "accuracy; for regression, mse or crps; empty: the first of these", **where)
-    flags.DEFINE_integer("study_seed", 0, "seed of the sampler and of all trainings", **where)
+    flags.DEFINE_integer("study_seed", 0, "seed of the sampler and of all trainings", lower_bound=0, **where)
     about = "URL of a database for the study; empty: a file in its folder"
     flags.DEFINE_string("storage", "", about, **where)
     about = "train this many of the best trials again, with two fresh seeds each, to choose among them"
-    flags.DEFINE_integer("rerun_top", 3, about, **where)
+    flags.DEFINE_integer("rerun_top", 3, about, lower_bound=0, **where)
     about = "seeds to train the best and the base configuration with, for one evaluation on test tasks; empty: none"
     flags.DEFINE_list("final_seeds", [], about, **where)
-    flags.DEFINE_integer("num_tasks", None, "test tasks of that evaluation (default: as in evaluate.py)", **where)
+    about = "test tasks of that evaluation (default: as in evaluate.py)"
+    flags.DEFINE_integer("num_tasks", None, about, lower_bound=2, **where)
     where["module_name"] = "Run"
     flags.DEFINE_string("checkpoint_path", "", "unused, because the runs are in the study's folder", **where)
     define_execution_flags(values)
@@ -59,8 +60,7 @@ def run(values: Any = flags.FLAGS) -> int:
     from leo_tf.files import expanded
     from leo_tf.files.shipped_configs import shipped_configs
     from leo_tf.search.final_evaluation import run_final_evaluation
-    from leo_tf.search.objective import get_objective
-    from leo_tf.search.plan import Plan
+    from leo_tf.search.plan import Plan, get_objective
     from leo_tf.search.report import require_report, write_best, write_report
     from leo_tf.search.rerun_top import rerun_top
     from leo_tf.search.space import read_space
@@ -97,18 +97,6 @@ def run(values: Any = flags.FLAGS) -> int:
 
 
 def _final_seeds(values: Any) -> list[int]:
-    """Check numbers; return the final seeds."""
-    if values.trials < 1 or values.rerun_top < 0 or values.study_seed < 0:
-        raise InputError(
-            f"trials={values.trials} rerun_top={values.rerun_top} study_seed={values.study_seed} was given; "
-            "expected at least 1 trial, and at least 0 of the others.",
-            *("trials", "rerun_top", "study_seed"),
-        )
-    if values.num_tasks is not None and values.num_tasks < 2:
-        raise InputError(
-            f"num_tasks={values.num_tasks} was given; expected at least 2, which a confidence interval needs.",
-            "num_tasks",
-        )
     try:
         seeds = [int(seed) for seed in values.final_seeds]
     except ValueError:

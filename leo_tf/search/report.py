@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +33,19 @@ def write_best(study: Study, best: Candidate, command: str) -> Path:
     """Write best.cfg, a flagfile for train.py, and return its path."""
     plan, text = study.plan, study.plan.objective.text
     reruns = f", mean {text(best.score)} with {len(best.rerun_scores)} fresh seeds" if best.rerun_scores else ""
+    config = plan.base.with_settings(best.settings)
+    flags = [flag for flag in flags_of(config) if not flag.startswith("--seed=")]
     data = read_json(run_folder(study.folder, best.number) / "data.json", "the record of a run's data")
     lines = [
         f"# {command}",
         f"# Validation {plan.objective.name} of trial {best.number} of {len(study.trials)}: "
         f"{text(best.search_score)} in the search{reruns}.",
         f"# Data: {json.dumps(data)}",
-        *dict.fromkeys(_flags(plan, best.settings)),
+        *dict.fromkeys([*flags, *(f"--{name}={config.flat()[name]}" for name in best.settings)]),  # even at defaults
         f"--checkpoint_path=runs/{study.folder.resolve().name}",
     ]
     write_text(study.folder / _BEST, "\n".join(lines) + "\n")
     return study.folder / _BEST
-
-
-def _flags(plan: Plan, settings: Mapping[str, Any]) -> list[str]:
-    """Return the flags of a configuration: settings that are not at their default, and those that were searched."""
-    config = plan.base.with_settings(settings)
-    flags = [flag for flag in flags_of(config) if not flag.startswith("--seed=")]
-    values = {name: config.flat()[name] for name in settings}
-    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
-    return flags + [f"--{name}={text}" for name, text in texts.items()]
 
 
 def write_report(

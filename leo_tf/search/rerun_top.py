@@ -51,14 +51,10 @@ def rerun_top(study: Study, executor: Executor, num_trials: int, log: Callable[[
     }
     shown = {"measure": objective.measure, "higher_is_better": objective.higher_is_better}
     statuses = run_jobs(list(jobs.values()), executor, "run", log, text=objective.measure_text, **shown)
-    scores = {
-        key: objective.value(progress_of(run_folder(study.folder, *key)))
-        for key, job in jobs.items()
-        if statuses[job.name]["ok"]
-    }
     candidates = []
     for trial in best:
-        found = (scores.get((trial.number, rerun)) for rerun in reruns)
+        done = [rerun for rerun in reruns if statuses[jobs[trial.number, rerun].name]["ok"]]
+        found = (objective.value(progress_of(run_folder(study.folder, trial.number, rerun))) for rerun in done)
         rerun_scores = tuple(score for score in found if score is not None)
         if rerun_scores or not num_trials:
             candidates.append(Candidate(trial.number, trial.params, trial.values[0], rerun_scores))

@@ -36,7 +36,7 @@ class Study:
             (folder / "owners").mkdir(parents=True, exist_ok=True)
         self._lock = _file_lock(folder / "study.lock", _LOCK_TIMEOUT)
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        self._owner_lock = self._lock_of(self._owner)
+        self._owner_lock = _file_lock(folder / "owners" / self._owner)
         self._selection_lock = _file_lock(folder / "selection.lock")
         with self._locked():
             self.optuna_study = optuna.create_study(
@@ -65,9 +65,6 @@ class Study:
             yield
         finally:
             self._lock.release()
-
-    def _lock_of(self, owner: str) -> filelock.BaseFileLock:
-        return _file_lock(self.folder / "owners" / owner)
 
     def _require_same_plan(self) -> None:
         record = self.plan.record()
@@ -110,7 +107,7 @@ class Study:
             return False
         if owner is None or not (self.folder / "owners" / owner).exists():
             return True
-        lock = self._lock_of(owner)
+        lock = _file_lock(self.folder / "owners" / owner)
         try:
             lock.acquire()
         except filelock.Timeout:

@@ -12,7 +12,8 @@ import pytest
 from job_calls import calls
 
 from leo_tf import InputError, RunConfig
-from leo_tf.execution import ExecutionConfig, Job, ProgressDisplay, make_executor, run_jobs, runner, worker
+from leo_tf.execution import ExecutionConfig, Job, ProgressDisplay, make_executor, run_jobs, worker
+from leo_tf.execution.job import thread_variables
 
 
 def run(jobs, at_once=2, log=lambda line: None):
@@ -123,12 +124,12 @@ def test_threads_are_divided_among_jobs(job_of, monkeypatch):
     with make_executor(ExecutionConfig(threads_per_job=3)) as executor:
         run_jobs([job], executor, log=print)
     assert (job.folder / "threads").read_text() == "3"
-    assert runner.thread_variables(0) == {}
+    assert thread_variables(0) == {}
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"jobs": 0}, {"threads_per_job": -1}, {"executor": "slurm"}, {"gpus_per_job": -1.0}, {"ray_address": "auto"}],
+    [{"jobs": 0}, {"threads_per_job": -1}, {"gpus_per_job": -1.0}, {"ray_address": "auto"}],
 )
 def test_invalid_settings_are_refused(wrong):
     with pytest.raises(InputError, match=r"was given[; ]"):

@@ -4,8 +4,7 @@ import pytest
 
 from leo_tf import RunConfig
 from leo_tf.config import DataConfig, TrainingConfig
-from leo_tf.search.objective import get_objective
-from leo_tf.search.plan import Plan
+from leo_tf.search.plan import Plan, get_objective
 from leo_tf.search.space import read_space
 
 SPACE = """

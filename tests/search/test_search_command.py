@@ -62,7 +62,7 @@ def test_killed_search_resumes_to_the_numbers_of_an_undisturbed_one(tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--trials=0"], "trials=0 "),
+        (["--trials=0"], "flag --trials=0: 0 is not a positive integer"),
         (["--final_seeds=1,1"], "Got final_seeds=1,1; expected different whole numbers"),
         (["--objective=crps"], "Got objective=crps; expected accuracy"),
         (["--metavalid_tasks=0"], "metavalid_tasks=0 was given; a search compares trials"),

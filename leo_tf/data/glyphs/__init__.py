@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from leo_tf.data.layout import SPLITS
 from leo_tf.errors import InputError
 
-SPLITS = ("train", "val", "test")
 WEIGHTS = "network.npz"
 DESCRIPTION = "meta.json"
 

@@ -38,11 +38,7 @@ class Collectives:
     def __init__(self, cluster: Cluster, strategy: Any, timeout: float, hint: str = RESUME_HINT) -> None:
         self.cluster, self.strategy, self._timeout, self._hint = cluster, strategy, timeout, hint
         self._replicas_per_worker = len(strategy.extended.worker_devices)
-        self.count = len(cluster.addresses)
-
-    @property
-    def is_chief(self) -> bool:
-        return self.cluster.is_chief
+        self.count, self.is_chief = len(cluster.addresses), cluster.is_chief
 
     @contextlib.contextmanager
     def detect_lost_workers(self) -> Iterator[None]:

@@ -89,7 +89,9 @@ async def _serve(cluster: Cluster, own: Mapping[str, Any], timeout: float) -> li
 
     port = cluster.addresses[0].rpartition(":")[2]
     try:
-        listener = _listen(int(port), count)
+        dual = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if dual else socket.AF_INET
+        listener = socket.create_server(("", int(port)), family=family, dualstack_ipv6=dual, backlog=count)
     except OSError as error:
         return [f"{cluster.title(0)} cannot listen on port {port} ({error.strerror}); give it a free port.", "workers"]
     server = await asyncio.start_server(serve_worker, sock=listener, limit=_MAX_LINE_BYTES)
@@ -102,12 +104,6 @@ async def _serve(cluster: Cluster, own: Mapping[str, Any], timeout: float) -> li
             await asyncio.wait_for(_send(writer, answer), 5)
     server.close()
     return answer
-
-
-def _listen(port: int, backlog: int) -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog)
-    return socket.create_server(("", port), backlog=backlog)
 
 
 async def _send(writer: asyncio.StreamWriter, answer: list[str]) -> None:

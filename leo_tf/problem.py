@@ -175,17 +175,11 @@ class Problem:
         return Initialization()
 
     def make_sampler(self, learner: Any) -> Any:
-        """Return the sampler of meta-training tasks, `sample(seed, first_task, num_tasks) -> episode`.
-
-        Episodes hold features, as the initialised learner computes them. Call it in the strategy's scope.
-        """
+        """Return the sampler of meta-training episodes of features, `sample(seed, first_task, num_tasks)`."""
         raise NotImplementedError
 
     def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:
-        """Return a function that validates the initialized learner on fixed tasks; None if metavalid_tasks is 0.
-
-        The tasks are spread over the workers, all of which call the function.
-        """
+        """Return a function, called by all workers, that validates a learner on fixed tasks; None if there are none."""
         raise NotImplementedError
 
     def evaluation_settings(self, learner: Any) -> dict[str, Any]:

@@ -20,10 +20,7 @@ _NO_COST = 5e-4  # nats
 
 
 class Products(NamedTuple):
-    """Inner products that gradient steps on the support need: weights stay in its span.
-
-    Where a constant was appended to the features, for a bias, gram and cross are without it.
-    """
+    """Inner products that gradient steps on the support need; gram and cross are without the bias's constant."""
 
     gram: np.ndarray  # [tasks, support, support]
     cross: np.ndarray  # [tasks, queries, support]
@@ -35,10 +32,7 @@ class Products(NamedTuple):
 def products(
     support_x: np.ndarray, labels: np.ndarray, prototypes: np.ndarray, query_x: np.ndarray, has_bias: bool
 ) -> Products:
-    """Return the Products of tasks; with a bias, the last coordinate is a constant.
-
-    Support and query features are [tasks, examples, dim], labels [tasks, support], prototypes [tasks, ways, dim].
-    """
+    """Return the Products of features [tasks, examples, dim]; with a bias, the last coordinate is a constant."""
     moving_support = support_x[..., :-1] if has_bias else support_x
     moving_queries = query_x[..., :-1] if has_bias else query_x
     columns, classes = moving_support.transpose(0, 2, 1), prototypes.transpose(0, 2, 1)
@@ -46,10 +40,9 @@ def products(
 
 
 def fine_tuned(given: Products, scale: float, rate: float, bias_share: float, steps: int) -> np.ndarray:
-    """Return the logits of the queries [tasks, queries, ways] after gradient steps on the support.
+    """Return the logits of the queries [tasks, queries, ways] after steps from prototypes of this scale.
 
-    The steps start from prototypes of this scale; `rate` is for the cross-entropy summed over the support, and the
-    rate of the bias is `bias_share` of it.
+    `rate` is for the cross-entropy summed over the support; the rate of the bias is `bias_share` of it.
     """
     ways = given.support.shape[-1]
     targets, along = np.eye(ways, dtype=np.float32)[given.labels], np.zeros_like(given.support)

@@ -107,10 +107,7 @@ class ClassificationLearner(MetaLearner):
         return table
 
     def initialize(self, data: Any, previous: Initialization | None = None) -> Initialization:
-        """Fit the model to InitializationData before training, and choose its settings that are "auto".
-
-        `previous` is what was chosen when the run began; it is used, and nothing is chosen.
-        """
+        """Fit the model to InitializationData and choose its "auto" settings, unless `previous` has chosen them."""
         return Initialization()
 
     def episode_features(self, episode: Episode) -> Episode:

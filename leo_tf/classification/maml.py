@@ -1,7 +1,6 @@
-"""MAML and Meta-SGD on the linear classifier: descend from meta-learned weights, in the weights themselves.
+"""MAML and Meta-SGD on the linear classifier: the paper's tables call them "Meta-SGD (our features)".
 
-The same embeddings, inner loss, dropout, meta-objective and outer loop as LEO, without its latent space: what the
-paper's tables call "Meta-SGD (our features)".
+Embeddings, inner loss, dropout, meta-objective and outer loop are LEO's; there is no latent space.
 """
 
 from collections.abc import Callable

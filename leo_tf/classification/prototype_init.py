@@ -201,9 +201,6 @@ def _parts(
         gathered = features[rows[first : first + at_once]]
         support, queries = np.split(gathered, [shots], axis=2)
         labels = np.tile(np.repeat(np.arange(ways), shots), (len(gathered), 1))
-        yield _join(support), labels, prototype_classifier(support.mean(axis=2), bias).numpy(), _join(queries)
-
-
-def _join(examples: np.ndarray) -> np.ndarray:
-    """Join the axes of classes and examples: [tasks, ways, n, dim] -> [tasks, ways * n, dim]."""
-    return examples.reshape(len(examples), -1, examples.shape[-1])
+        prototypes = prototype_classifier(support.mean(axis=2), bias).numpy()
+        support, queries = (part.reshape(len(part), -1, part.shape[-1]) for part in (support, queries))
+        yield support, labels, prototypes, queries

@@ -48,10 +48,7 @@ class EvaluationResult(Result):
 
     @classmethod
     def from_scores(cls, scores: Any, baselines: Sequence[Any], tasks: Any, **model: Any) -> Self:
-        """Build the result of a model from Scores of it and of baselines on the same Tasks.
-
-        `model` has the fields `model_fingerprint`, `algorithm` and `seconds`.
-        """
+        """Build a result from Scores of a model and its baselines; `model` has fingerprint, algorithm and seconds."""
         names = ("ways", "shots", "queries", "seed", "stream", "data_digest")
         return cls(
             task_accuracy=scores.accuracy,

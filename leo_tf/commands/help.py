@@ -29,10 +29,7 @@ def command_line(subcommand: str, script: str) -> str:
 
 
 def help_text(about: str, usage: str, example: str, flag_values: flags.FlagValues, takes: str = "") -> str:
-    """Return the help of a command.
-
-    `usage` is how it is called, without flags ("python train.py"), `takes` its positional arguments ("IMAGES...").
-    """
+    """Return the help of a command; `usage` is its call ("python train.py"), `takes` its arguments ("IMAGES...")."""
     takes = f" {takes}" if takes else ""
     columns = min(_MOST_COLUMNS, shutil.get_terminal_size((_MOST_COLUMNS, 24)).columns)
     parts = [

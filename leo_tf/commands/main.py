@@ -47,7 +47,7 @@ def evaluate_main() -> None:
 def run_command(run: Callable[..., int], command: Command) -> None:
     """Parse the flags and run; a user's mistake ends in one message, printed last, and exit status 2.
 
-    `run` returns the exit status. It takes the positional arguments if `command.takes` says that there are some.
+    `run` returns the exit status; it takes the positional arguments, if `command.takes` some.
     """
     last_words: list[str] = []
     atexit.register(_print_all, last_words)  # before TensorFlow's, so that it comes after them

@@ -13,7 +13,6 @@ from leo_tf.evaluation import Result, compare, plots, seed_summary
 from leo_tf.files import write_json
 from leo_tf.files.reports import beside, versions
 from leo_tf.runs.results import result_of
-from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.events import write_result
 
 _logger = logging.getLogger("leo_tf")
@@ -74,7 +73,11 @@ def _calibrate(job: EvaluationJob) -> None:
 
 def _write_events(job: EvaluationJob, split: str, output: Path) -> None:
     """Write the result for TensorBoard, and the figures as PNG files too."""
-    result, events = job.report.result, _events(job.folder, split)
+    result, events = job.report.result, None
+    if os.access(job.folder.path, os.W_OK | os.X_OK):
+        events = job.folder.events(split)
+    else:  # a run of another user
+        _logger.warning("%s is not writable: TensorBoard will not show this evaluation.", job.folder.path)
     config, shots = job.evaluation.config, job.trained.episodes.num_tr_examples_per_class
     as_trained = (config.episodes, config.data) == (job.trained.episodes, job.trained.data)
     if events and as_trained and shots in result.shots_evaluated:
@@ -85,14 +88,6 @@ def _write_events(job: EvaluationJob, split: str, output: Path) -> None:
         numbers = beside(output, name)
         plots.save(figure, numbers.with_suffix(".png"), events, numbers.stem, job.step)
         print(f"see {numbers.with_suffix('.png')}")
-
-
-def _events(folder: RunDirectory, split: str) -> Path | None:
-    """Return the folder of the evaluation's TensorBoard events; None, with a warning, in a run of another user."""
-    if os.access(folder.path, os.W_OK | os.X_OK):
-        return folder.events(split)
-    _logger.warning("%s is not writable: TensorBoard will not show this evaluation.", folder.path)
-    return None
 
 
 def _comparisons(paths: Sequence[str], job: EvaluationJob, name: str) -> list[dict[str, Any]]:

@@ -14,10 +14,7 @@ _TEMPERATURES = 0.01, 100.0
 
 
 class Tallies(NamedTuple):
-    """Per-task sums from which all measures of calibration follow; bins divide [0, 1] into equal parts.
-
-    The confidence of a query is its highest probability.
-    """
+    """Per-task sums that measures of calibration are computed from, by equal bins of the confidence."""
 
     queries: np.ndarray  # [tasks, bins], number of queries whose confidence is in the bin
     confidence: np.ndarray  # [tasks, bins], sum of confidences
@@ -28,10 +25,7 @@ class Tallies(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Calibration over the queries of many tasks.
-
-    A bin is (low, high]; the confidence and accuracy of an empty bin are NaN.
-    """
+    """Calibration over the queries of many tasks; a bin is (low, high], and an empty one has NaN."""
 
     expected_error: float  # fraction, weighted by queries
     negative_log_likelihood: Interval  # nats, over tasks

@@ -38,10 +38,9 @@ class Comparison:
 
 
 def compare(first: Result, second: Result, shots: int | None = None) -> Comparison:
-    """Compare two models evaluated on the same tasks, at the number of shots or the first that was evaluated.
+    """Compare two models on the same tasks, at the number of shots or the first that `first` was evaluated at.
 
-    The difficulty of a task affects both models, so that the interval of the difference is narrower than the two
-    models' own intervals suggest.
+    A task is hard for both models, so that the interval of the difference is narrower than their own suggest.
 
     Raises:
       InputError: the results are of different tasks, or were not evaluated at this number of shots.

@@ -29,11 +29,7 @@ class SeedSummary(NamedTuple):
 
 
 def seed_summary(results: Iterable[Result], shots: int | None = None) -> SeedSummary:
-    """Summarise Results of at least 2 runs that differ only in the training seed.
-
-    Args:
-      results: on the same tasks.
-      shots: number of shots; by default the first that was evaluated.
+    """Summarise runs that differ only in the training seed, at a number of shots or the first that was evaluated.
 
     Raises:
       InputError: fewer than two runs, different tasks, the same model twice, or this number of shots was not evaluated.
@@ -55,9 +51,6 @@ def difference_over_seeds(pairs: Iterable[tuple[Result, Result]], shots: int | N
     Args:
       pairs: (Result, Result of the other setting) for each seed, all of the same tasks.
       shots: number of shots; by default the first that was evaluated.
-
-    Raises:
-      InputError: no pairs, different tasks, or this number of shots was not evaluated.
     """
     pairs = list(pairs)
     if not pairs:

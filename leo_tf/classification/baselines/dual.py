@@ -21,10 +21,7 @@ class DualProblem(NamedTuple):
     targets: tf.Tensor  # [tasks, ways, examples], 1 where the example is of the class
 
     def classifier(self, dual: tf.Tensor, bias: tf.Tensor, dtype: tf.DType) -> LinearClassifier:
-        """Return the LinearClassifier with weights sum_i dual[i] (x_i - mean).
-
-        `dual` is [tasks, ways, examples]; `bias` [tasks, ways] are the logits at the mean.
-        """
+        """Return weights sum_i dual[tasks, ways, i] (x_i - mean), and the bias of logits [tasks, ways] at the mean."""
         weights = tf.matmul(dual, self.centred)
         bias -= tf.linalg.matvec(weights, self.mean)
         return LinearClassifier(tf.cast(weights, dtype), tf.cast(bias, dtype))

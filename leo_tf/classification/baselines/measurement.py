@@ -35,10 +35,7 @@ class BaselineScores(NamedTuple):
 
 
 class Scoring:
-    """Scores of baselines on Tasks; each is scored once, however many models are compared with it.
-
-    `load_validation` returns the EmbeddingTable of the validation classes; it is called to choose a hyperparameter.
-    """
+    """Scores of baselines on Tasks, each measured once; `load_validation` returns the validation classes."""
 
     def __init__(self, table: EmbeddingTable, tasks: Tasks, batch_size: int, load_validation: Any = None) -> None:
         self._table, self._tasks, self._batch_size = table, tasks, batch_size

@@ -17,8 +17,5 @@ def nearest_class_mean(support_x: Any) -> LinearClassifier:
 
 
 def nearest_class_mean_by_cosine(support_x: Any) -> LinearClassifier:
-    """Return the classifier that picks the class whose support mean has the largest cosine with the query.
-
-    The query's length is left out, as it is the same for all classes.
-    """
+    """Return the classifier that picks the class whose support mean has the largest cosine with the query."""
     return LinearClassifier(tf.math.l2_normalize(tf.reduce_mean(support_x, axis=2), axis=-1))

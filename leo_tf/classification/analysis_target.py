@@ -24,8 +24,7 @@ _FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 class ClassificationTarget(AnalysisTarget):
     """See AnalysisTarget. Supports and queries are features, as the learner's transform makes them.
 
-    Raises:
-      InputError: the table does not fit the learner or the tasks, or the learner does not take this number of classes.
+    Raises InputError where table, tasks and learner do not fit each other.
     """
 
     measures = MappingProxyType(

@@ -21,10 +21,7 @@ class Influence(NamedTuple):
 
 
 def leave_one_out(target: ClassificationTarget) -> Influence:
-    """Adapt to a target's first 100 tasks, with 15 queries per class, leaving out each support example in turn.
-
-    Raises InputError for tasks of one shot.
-    """
+    """Adapt to a target's first 100 tasks of 2 shots or more, leaving out each support example in turn."""
     if target.tasks.shots < 2:
         raise InputError(
             "A class has no example left without its only one; expected 2 shots or more "

@@ -169,6 +169,9 @@ def test_display_shows_steps_and_best_validation(job_of, monkeypatch, tmp_path):
         display.refresh()
         assert "best 62.5%" in screen.text and "200/100000" in screen.text  # the last row is incomplete
         display.ended(job, "done")
+        early = Job("trial-2", tmp_path / "early", (), run=tmp_path / "none")
+        display.started(early)
+        display.ended(early, "FAILED")  # before its number of steps is known
     assert said and said[0].startswith("trial-1: done after 0 s; 2 of 4 trials, about ")
     monkeypatch.undo()
     monkeypatch.setattr("leo_tf.execution.progress_display._SECONDS_BETWEEN_LINES", 0.0)

@@ -456,7 +456,7 @@ def test_below_nearest_class_mean_is_logged_once(data, tmp_path, caplog):
     run = trainer(data, tmp_path, 8, outer_lr=1e-6, model={"finetuning_lr_init": 0.0, "inner_lr_init": 0.0})
     run.run()
     said = [record.message for record in caplog.records if "is below nearest class mean's" in record.message]
-    assert len(said) == 1 and "Few classes to learn from (8)" in said[0]
+    assert len(said) == 1 and "There are few classes to learn from (8)" in said[0]
     with open(tmp_path / "metrics.csv", newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     found = events(tmp_path / "nearest_class_mean")["accuracy"][-1][1]

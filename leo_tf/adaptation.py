@@ -21,12 +21,7 @@ class Trajectory(NamedTuple):
 
 
 def descend(
-    values: tf.Tensor,
-    loss_of: Loss,
-    learning_rate: Any,
-    steps: int,
-    first_order: bool = False,
-    norm_limit: float = 0.0,
+    values: tf.Tensor, loss_of: Loss, learning_rate: Any, steps: int, first_order: bool = False, norm_limit: float = 0.0
 ) -> list[tf.Tensor]:
     """Take gradient steps v <- v - learning_rate * dL/dv.
 

@@ -1,4 +1,4 @@
-"""Imports point one way, no room reaches into another's private names, and what must be quick needs no TensorFlow."""
+"""Imports point one way, packages keep their private names, and quick commands do not import TensorFlow."""
 
 import ast
 import subprocess
@@ -10,36 +10,24 @@ import pytest
 import leo_tf
 
 ROOT = Path(leo_tf.__file__).parent
-# From the ground up. A module may import from lower floors, from its own room and, on one floor, from none of the
-# others, but where a list says so: its rooms in that order.
-FLOORS = [
-    ["errors"],
-    [{"files", "config", "randomness"}],
-    [{"layers", "adaptation", "objective", "gradients"}],
-    [{"learners", "data", "evaluation"}],
-    ["subject", "problem"],
-    [{"classification", "regression"}],
-    ["runs", "analysis"],
-    ["training"],
-    ["commands"],
-    ["features"],
-    ["execution", "export"],
-    [{"search", "reproduce", "predict"}],
+# From the lowest layer to the highest. A module may import from lower layers and from its own package.
+LAYERS = [
+    {"errors"},
+    {"files", "config", "randomness"},
+    {"layers", "transforms", "adaptation", "objective", "gradients"},
+    {"learners", "data", "evaluation"},
+    {"analysis_target"},
+    {"problem"},
+    {"classification", "regression"},
+    {"runs"},
+    {"analysis"},
+    {"training"},
+    {"commands"},
+    {"features"},
+    {"execution", "export"},
+    {"search", "reproduce", "predict"},
 ]
-
-
-def heights():
-    """{room: (height, rooms beside it)}: a room may import from what is lower."""
-    found, height = {}, 0
-    for floor in FLOORS:
-        for place in floor:
-            height += 1
-            for room in {place} if isinstance(place, str) else place:
-                found[room] = height
-    return found
-
-
-HEIGHTS = heights()
+HEIGHTS = {package: height for height, layer in enumerate(LAYERS) for package in layer}
 
 
 def imports_of(path):
@@ -58,35 +46,35 @@ def imports_of(path):
 def test_imports_point_one_way():
     wrong = []
     for path in ROOT.rglob("*.py"):
-        room = path.relative_to(ROOT).with_suffix("").parts[0]
-        if room == "__init__" or path.name == "__main__.py":  # a script, above all rooms
+        package = path.relative_to(ROOT).with_suffix("").parts[0]
+        if package == "__init__" or path.name == "__main__.py":  # a script, above all packages
             continue
         for module, names in imports_of(path):
             other = module.split(".")[1]
             if other == "__version__":
                 continue
-            if other != room and HEIGHTS[other] >= HEIGHTS[room]:
+            if other != package and HEIGHTS[other] >= HEIGHTS[package]:
                 wrong.append(f"{path.relative_to(ROOT)} imports {module}")
-            if other != room and any(name.startswith("_") for name in names):
+            if other != package and any(name.startswith("_") for name in names):
                 wrong.append(f"{path.relative_to(ROOT)} imports a private name of {module}")
     assert not wrong
 
 
-def test_every_room_has_its_place():
-    rooms = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert rooms - {"__init__", "__pycache__"} <= HEIGHTS.keys()
+def test_every_package_has_a_layer():
+    packages = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert packages - {"__init__", "__main__", "__pycache__"} == HEIGHTS.keys()
 
 
 @pytest.mark.parametrize(
     "modules", ["leo_tf, leo_tf.config", "leo_tf.commands.main, leo_tf.commands.flags", "leo_tf.evaluation.plots"]
 )
-def test_what_must_be_quick_imports_no_tensorflow(modules):
+def test_quick_modules_do_not_import_tensorflow(modules):
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_commands_load_tensorflow_without_what_keras_alone_would_import():
-    """And leave it to be imported by whoever wants it."""
+def test_commands_load_tensorflow_without_the_optional_packages_of_keras():
+    """They can still be imported afterwards."""
     code = (
         "import sys; from absl import flags; from leo_tf.commands.logs import load_tensorflow; flags.FLAGS(['x']);"
         "load_tensorflow(); assert not {'sklearn', 'matplotlib'} & sys.modules.keys();"
@@ -114,6 +102,6 @@ def test_public_names_exist():
 @pytest.mark.parametrize(
     "name", ["leo_tf.evaluation.compare", "leo_tf.export.export", "leo_tf.regression.RegressionLEO"]
 )
-def test_rooms_are_there_after_import_of_the_package(name):
+def test_packages_are_attributes_of_leo_tf(name):
     code = f"import sys, leo_tf; assert 'tensorflow' not in sys.modules; {name}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

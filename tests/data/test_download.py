@@ -24,7 +24,7 @@ CLASSES = {
 
 
 class Server:
-    """Serves one body. `cut` has, per request, the number of bytes after which to hang up; `log` the requested ranges."""
+    """Serves one body. `cut` has, per request, the number of bytes to hang up after; `log` the requested ranges."""
 
     def __init__(self):
         self.body = b""

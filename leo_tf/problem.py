@@ -18,7 +18,7 @@ class Validation(NamedTuple):
     interval: Interval  # of the problem's measure
     others: Mapping[str, float] = MappingProxyType({})  # more numbers, those that the problem names
     figures: Mapping[str, Any] = MappingProxyType({})  # matplotlib figures by name
-    baselines: Mapping[str, float] = MappingProxyType({})  # the measure of what is to be beaten, on the same tasks
+    baselines: Mapping[str, float] = MappingProxyType({})  # their measure on the same tasks
     scores: Any = None  # the measure task by task, a NumPy array [tasks], where metavalid_at_start needs it
 
 

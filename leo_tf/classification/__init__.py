@@ -1,4 +1,4 @@
-"""Few-shot classification on embeddings (paper section 4.2), with what there is to compare with."""
+"""Few-shot classification on embeddings (paper section 4.2), and the baselines that models are compared with."""
 
 from leo_tf.classification.baselines import logistic_regression, nearest_class_mean
 from leo_tf.classification.evaluation import evaluate, evaluate_tasks

@@ -154,7 +154,7 @@ class ClassificationLearner(MetaLearner):
         }
 
     def training_queries(self, query_x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
-        """Return the queries [tasks, ways, queries, dim] after dropout, which there is in training."""
+        """Return the queries [tasks, ways, queries, dim] after dropout; without noise there is none."""
         return query_x if noise is None else dropout(query_x, noise.query_mask, self.config.dropout_rate)
 
     def support_logits(self, logits: tf.Tensor) -> tf.Tensor:

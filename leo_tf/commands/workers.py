@@ -20,11 +20,11 @@ _MAX_EXIT_SECONDS = 120
 def define_worker_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags that describe the workers of --distribution=multi_worker; they are not part of a run."""
     where: dict[str, Any] = {"flag_values": flag_values, "module_name": _GROUP}
-    about = "Comma-separated host:port of all workers; default: from TF_CONFIG or Slurm."
+    about = "comma-separated host:port of all workers; empty: from TF_CONFIG or Slurm"
     flags.DEFINE_string("workers", "", about, **where)
-    about = "Number of this worker; 0 is the chief, which alone writes files."
+    about = "number of this worker; 0 is the chief, which alone writes files"
     flags.DEFINE_integer("worker_index", None, about, **where)
-    about = "Connection and heartbeat timeout in seconds."
+    about = "connection and heartbeat timeout in seconds"
     flags.DEFINE_integer("worker_timeout", 60, about, lower_bound=2, upper_bound=86_400, **where)
 
 
@@ -103,7 +103,7 @@ def run_shared(
 
 
 def _check_and_load(cluster: Cluster, check: Callable[[], object]) -> list[str]:
-    """Load TensorFlow; return why the chief cannot start, [message, *settings], for all workers to print."""
+    """Load TensorFlow; return the chief's error, [message, *settings], which all workers print."""
     error: list[str] = []
     if cluster.is_chief:
         try:

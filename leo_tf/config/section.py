@@ -43,7 +43,7 @@ def weight(default: float, help_text: str, group: str = "") -> Any:
 
 
 def number_or_auto(help_text: str) -> Any:
-    """Declare a number above 0, or "auto", the default: chosen on validation tasks; annotate it `float | str`."""
+    """Declare a number above 0 or "auto", which is the default; the annotation is `float | str`."""
     return setting(AUTO, help_text, low=1e-6, high=1e6, expected="auto, or a number from 1e-06 to 1e+06")
 
 

@@ -122,11 +122,11 @@ class MetaLearner(keras.Model):
         raise NotImplementedError
 
     def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: Any) -> AdaptationOutput:
-        """Adapt to the support sets of features, with noise from `noise_from_bits`."""
+        """Adapt to support sets of features, with noise from `noise_from_bits`."""
         raise NotImplementedError
 
     def adapt_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
-        """Adapt to the support sets of features without noise; return the parameters [tasks, ...]."""
+        """Adapt to support sets of features without noise; return the parameters [tasks, ...]."""
         raise NotImplementedError
 
     def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:

@@ -1,4 +1,4 @@
-"""Few-shot regression of sinusoids and lines (paper section 4.1), with what there is to compare with."""
+"""Few-shot regression of sinusoids and lines (paper section 4.1), and the baselines that models are compared with."""
 
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.evaluation import evaluate

@@ -148,7 +148,7 @@ class Study:
         return derive_seed(self.plan.seed, number, rerun)
 
     def claim_selection(self) -> bool:
-        """Return whether all trials have ended and this command, and no other, is to select the best."""
+        """Return whether all trials have ended and no other command has begun to select the best."""
         if any(not trial.state.is_finished() for trial in self.trials):
             return False
         try:

@@ -9,7 +9,7 @@ from leo_tf.problem import Initialization, Validation
 
 
 class Work(Protocol):
-    """What is trained: a model with its optimizers, data and validation. MetaTraining is one, pre-training another.
+    """A model with its optimizers, data and validation, which the Trainer trains: meta-training or pre-training.
 
     With many workers, all of them call `initialize`, `step` and `validate`.
     """

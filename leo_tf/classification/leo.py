@@ -81,7 +81,7 @@ class LEO(LatentLearner, ClassificationLearner):
         return shots if self.config.codes_per_class == "example" else 1
 
     def initial_classifier(self, class_means: tf.Tensor) -> Any:
-        """Return the classifier that decoded weights are added to, from class means [tasks, ways, dim]; LEO has none."""
+        """Return the classifier that decoded weights are added to, given class means [tasks, ways, dim]; none here."""
         return 0.0
 
     def noise_spec(self, shots: int) -> NoiseSpec:

@@ -89,7 +89,7 @@ class LEO:
         def read(variables):
             return [np.array(v) for v in variables]
 
-        self.encoder = read(model.encoder.hidden.kernels), read(model.encoder.biases)
+        self.encoder = read([*model.encoder.hidden.kernels, model.encoder.kernel]), read(model.encoder.biases)
         self.relation = read(model.encoder.relation.kernels)
         self.relation[2:] = [np.concatenate(self.relation[2:], axis=1)]  # a mixture's further outputs
         self.decoder = read(model.decoder.kernels), read(model.decoder.biases)

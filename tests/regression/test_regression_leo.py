@@ -76,7 +76,7 @@ def arrays(episode, task):
 
 def test_layers_have_the_sizes_asked_for():
     model = make_model()
-    assert [tuple(k.shape) for k in model.encoder.hidden.kernels] == [(2, 6), (6, 6), (6, 3)]
+    assert [tuple(k.shape) for k in [*model.encoder.hidden.kernels, model.encoder.kernel]] == [(2, 6), (6, 6), (6, 3)]
     assert [tuple(k.shape) for k in model.encoder.relation.kernels] == [(6, 7), (7, 7), (7, 6)]
     assert [tuple(k.shape) for k in model.decoder.kernels] == [(3, 8), (8, 92)]
     assert [tuple(b.shape) for b in [*model.encoder.biases, *model.decoder.biases]] == [(6,), (6,), (3,), (8,), (92,)]

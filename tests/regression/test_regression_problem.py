@@ -106,7 +106,7 @@ def test_tensorboard(run):
                     if value.tag == "functions":
                         image = value.tensor.string_val
     names = "error/mse", "error/crps", "error/coverage_90", "functions", "rate/latent_learning_rate"
-    for name in (*names, "weights/latent_learning_rate", "weights/encoder/hidden/bias_2", "weights/decoder/kernel"):
+    for name in (*names, "weights/latent_learning_rate", "weights/encoder/bias", "weights/decoder/kernel"):
         assert tags["validation", name] == [4, 8], name
     for name in ("loss/query", "loss/encoder_penalty", "variable/gradient_norm/encoder/relation/second"):
         assert tags["train", name] == [2, 4, 6, 8], name

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
+pytestmark = pytest.mark.long
+
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "inside_leo.py"
 FIGURES = ["episode", "gaussians", "latent-steps", "probabilities", "steps"]
 

@@ -107,6 +107,7 @@ def test_report_with_all_analyses_of_leo(runs, analyse):
     assert (folder / "projector_config.pbtxt").exists() and len(list(folder.glob("events.*.analysis"))) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("of", ["leo", "regression"])
 def test_equal_seeds_give_equal_numbers_in_every_analysis(analyse, of):
 
@@ -122,6 +123,7 @@ def test_equal_seeds_give_equal_numbers_in_every_analysis(analyse, of):
     assert all(others[name] != found for name, found in first.items())
 
 
+@pytest.mark.long
 def test_report_of_meta_sgd(analyse):
     folder = analyse("--num_tr_examples_per_class=2", of="metasgd")
     found = json.loads((folder / "report.json").read_text())["analyses"]
@@ -131,6 +133,7 @@ def test_report_of_meta_sgd(analyse):
     assert "3-way 2-shot tasks of own" in (folder / "report.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("of", ["generator_only", "proto_leo"])
 def test_models_without_movement(analyse, of):
     """No steps, or a decoder of zeros, which has no gradient: the report has no NaN and says what is missing."""

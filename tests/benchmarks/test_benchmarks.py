@@ -14,6 +14,8 @@ from leo_tf import EpisodeSampler
 from leo_tf.classification import Evaluator
 from leo_tf.features.settings import NetworkConfig
 
+pytestmark = pytest.mark.long
+
 SETTING = cases.Setting(
     train_classes=3, test_classes=3, rows=8, ways=2, shots=1, queries=2, meta_batch=2, latent_steps=1
 )

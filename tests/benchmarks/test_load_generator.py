@@ -7,6 +7,8 @@ import load_generator
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.long
+
 KINDS = 6  # of malformed requests
 GOOD = {"support_y": np.array([[0, 1]])}
 

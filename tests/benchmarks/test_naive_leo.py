@@ -7,6 +7,8 @@ from naive_leo import NaiveLEO, NaivePipeline
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, LEOConfig
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def table():

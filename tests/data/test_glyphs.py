@@ -17,6 +17,8 @@ from render import render, render_class
 from leo_tf.data import glyphs
 from leo_tf.errors import InputError
 
+pytestmark = pytest.mark.long
+
 MEBIBYTE = 2**20
 
 

@@ -13,6 +13,8 @@ from leo_tf.data.readers import read_split
 from leo_tf.errors import InputError
 from leo_tf.files import npz
 
+pytestmark = pytest.mark.long
+
 MANY = 40_000
 
 

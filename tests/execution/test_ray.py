@@ -8,6 +8,8 @@ from job_calls import calls
 from leo_tf import InputError
 from leo_tf.execution import ExecutionConfig, make_executor, run_jobs
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def cluster():

@@ -13,6 +13,8 @@ import pytest
 import tensorflow as tf
 from grpc_server import serving
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "serving"
 
 

@@ -12,6 +12,8 @@ import tensorflow as tf
 from load_generator import RefusedError, in_process
 from serving_memory import DIM, HOSTILE, STATUS, request
 
+pytestmark = pytest.mark.long
+
 MOST = 40  # MB more than before, at any moment
 ROOT = Path(__file__).parents[2]
 REFUSALS = {

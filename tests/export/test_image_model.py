@@ -19,6 +19,8 @@ from leo_tf import ImageFewShotClassifier, InputError
 from leo_tf.export import read_description
 from leo_tf.export.image_model import export_fitted, export_images
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 CLASSES = ("c09", "c10", "c11")
 

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from grpc_server import serving
 
+pytestmark = pytest.mark.long
+
 CLIENT = Path(__file__).parents[2] / "examples" / "serving" / "grpc_client.py"
 
 

@@ -10,6 +10,8 @@ from run_states import state_of
 
 from leo_tf.runs.checkpoint_files import checkpoints_in
 
+pytestmark = pytest.mark.long
+
 DATA = ".data-00000-of-00001"
 
 

@@ -47,6 +47,7 @@ def weights(path):
     return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
+@pytest.mark.long
 def test_stopped_run_resumes_exactly(config, tmp_path):
     def stop(step, validation):
         if step == 4:
@@ -69,6 +70,7 @@ def test_stopped_run_resumes_exactly(config, tmp_path):
     assert record["classes"] == [f"c{n:02}" for n in range(6)] and record["num_classes"] == 24
 
 
+@pytest.mark.long
 def test_two_replicas_take_the_step_of_one(config):
     """To rounding: batch normalisation is over the whole batch; dropout and augmentation depend on the example."""
     runs = []
@@ -80,6 +82,7 @@ def test_two_replicas_take_the_step_of_one(config):
         np.testing.assert_allclose(one, two, atol=2e-4)
 
 
+@pytest.mark.long
 def test_it_learns(config):
     work = Pretraining(config(dropout_rate=0.0, augmentation="none", num_steps_limit=60, learning_rate=0.05))
     before = work.validate().interval.mean
@@ -91,6 +94,7 @@ def test_it_learns(config):
     assert validation.others["one_shot_accuracy"] > 0.6
 
 
+@pytest.mark.long
 def test_best_checkpoint_by_one_shot_accuracy(config):
     work = Pretraining(config(monitor="one_shot", heldout_fraction=0.0))
     assert work.measured.measure == "one_shot_accuracy" and work.measured.other_measures == ("five_shot_accuracy",)
@@ -99,6 +103,7 @@ def test_best_checkpoint_by_one_shot_accuracy(config):
     assert "accuracy" in both.measured.other_measures and "accuracy" in both.validate().others
 
 
+@pytest.mark.long
 def test_nan_step_changes_nothing(config):
     work = Pretraining(config(dropout_rate=0.0))
     work.step(1)
@@ -109,6 +114,7 @@ def test_nan_step_changes_nothing(config):
     assert np.isfinite(moved).all()
 
 
+@pytest.mark.long
 def test_mixed_precision_and_jit(config):
     work = Pretraining(config(precision="mixed_bfloat16"))
     assert np.isfinite(work.step(1)["loss"]) and work.model.get_layer("stem").compute_dtype == "bfloat16"

@@ -21,6 +21,8 @@ from leo_tf.evaluation import compare, seed_summary
 from leo_tf.features.images.archives import read_arrays
 from leo_tf.regression.results import RegressionResult
 
+pytestmark = pytest.mark.long
+
 MOST = 32e6  # bytes of memory
 ROWS = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 LABELS = np.array(["a", "b", "c"] * 4)

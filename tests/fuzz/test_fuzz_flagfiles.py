@@ -13,6 +13,8 @@ from leo_tf.commands.flags import define_run_flags, refuse_positional, run_confi
 from leo_tf.commands.main import parsed
 from leo_tf.errors import InputError
 
+pytestmark = pytest.mark.long
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ["num_latents", "outer_lr", "jit", "problem", "algorithm", "download", "data_path", "kl", "seed", "patience"]
 TEXTS = [

@@ -26,6 +26,8 @@ from leo_tf.features.images import Loader, Preprocessing, Source, inspect
 from leo_tf.features.images.decoding import squares_of
 from leo_tf.features.images.pixels import UnreadableError
 
+pytestmark = pytest.mark.long
+
 MOST = 300  # MB more than before, at any moment
 SIDE = 8
 STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -21,6 +21,8 @@ from leo_tf.features.settings import PretrainConfig
 from leo_tf.runs import RunDirectory
 from leo_tf.runs.registry import problem_of
 
+pytestmark = pytest.mark.long
+
 CONFIGS = [
     RunConfig(),
     RunConfig(LEOConfig(num_latents=4), DataConfig(dataset_name="glyphs")),

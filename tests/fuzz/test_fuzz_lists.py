@@ -12,6 +12,8 @@ from leo_tf.features.images import find_images
 from leo_tf.runs.metrics import progress_of
 from leo_tf.training import events, monitoring
 
+pytestmark = pytest.mark.long
+
 CELLS = [
     "a.png",
     "b.png",

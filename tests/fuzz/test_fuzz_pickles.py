@@ -18,6 +18,8 @@ from leo_tf.data.readers import read_split
 from leo_tf.data.safe_pickle import load_pickle
 from leo_tf.features.images.archives import read_cache
 
+pytestmark = pytest.mark.long
+
 FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 ROWS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 KEYS = [f"x-class{row % 3}-class{row % 3}_{row}" for row in range(6)]

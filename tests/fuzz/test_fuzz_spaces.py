@@ -10,6 +10,8 @@ from structures import changed, times, values
 from leo_tf import RunConfig
 from leo_tf.search.space import read_space
 
+pytestmark = pytest.mark.long
+
 SPACES = Path(__file__).parents[2] / "configs" / "search"
 ALGORITHMS = {"paper.toml": {}, "maml.toml": {"algorithm": "maml"}}
 DOCUMENT = {

@@ -15,6 +15,8 @@ from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML, RegressionMetaSGD
 from leo_tf.runs.registry import problem_of
 
+pytestmark = pytest.mark.long
+
 KINDS = [RegressionMAML, RegressionMetaSGD]
 CONFIG = MAMLConfig(maml_steps=3, maml_lr=0.02, dropout_rate=0.0, l2_penalty_weight=0.05)
 SIZES = RegressionConfig(network_units=4)

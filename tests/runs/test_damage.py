@@ -20,6 +20,8 @@ from leo_tf.runs.results import require_other_seeds
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.training.monitoring import Monitor
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

@@ -35,6 +35,7 @@ def rows(folder):
     return found
 
 
+@pytest.mark.long
 def test_killed_search_resumes_to_the_numbers_of_an_undisturbed_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):

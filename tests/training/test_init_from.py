@@ -13,6 +13,8 @@ from leo_tf.runs import RunDirectory
 from leo_tf.training import Interrupted, MetaTraining, Trainer
 from leo_tf.training.warm_start import named_variables
 
+pytestmark = pytest.mark.long
+
 MODEL = {"inner_unroll_length": 1, "finetuning_unroll_length": 0, "num_latents": 4, "dropout_rate": 0.0}
 SIZES = {
     **{"network_units": 5, "encoder_units": 6, "relation_units": 7, "decoder_units": 6, "weight_spread": 0.0},

@@ -6,6 +6,8 @@ from harness import rows_of
 from run_states import state_of
 from worker_processes import require_near
 
+pytestmark = pytest.mark.long
+
 STEPS = ("--checkpoint_steps=20", "--log_steps=2", "--outer_lr=1e-5")
 
 

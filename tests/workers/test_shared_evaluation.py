@@ -14,6 +14,8 @@ from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RegressionConfig
 from leo_tf.regression.results import RegressionResult
 from leo_tf.runs.registry import problem_of
 
+pytestmark = pytest.mark.long
+
 SMALL = {"inner_unroll_length": 1, "finetuning_unroll_length": 1, "num_latents": 2}
 
 

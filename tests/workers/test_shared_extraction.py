@@ -14,6 +14,8 @@ from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE
 from leo_tf.features.settings import NetworkConfig
 from leo_tf.features.wrn import wide_resnet
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):

@@ -3,6 +3,8 @@
 import pytest
 from harness import rows_of
 
+pytestmark = pytest.mark.long
+
 REGRESSION = (
     *("--problem=regression", "--dropout_rate=0", "--inner_lr_init=0.01", "--outer_lr=1e-5", "--jit=off"),
     *("--network_units=4", "--encoder_units=4", "--relation_units=4", "--decoder_units=4", "--num_latents=2"),

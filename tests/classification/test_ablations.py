@@ -250,7 +250,7 @@ def test_runs_from_before_the_ablations_load():
             {"codes_from": "prior", "stochastic": False},
             r"stochastic=False was given; expected true with codes_from",
         ),
-        ({"inner_unroll_length": -1}, r"inner_unroll_length=-1 was given; expected a whole number of at least 0"),
+        ({"inner_unroll_length": -1}, r"inner_unroll_length=-1 was given; expected a whole number from 0 to 1000"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message):

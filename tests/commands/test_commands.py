@@ -129,7 +129,9 @@ class TestTrainerRefuses:
                 ),
                 episodes=EpisodeConfig(num_val_examples_per_class=2, **episodes),
             )
-            return Trainer(MetaTraining(config), tmp_path / run)
+            work = MetaTraining(config)
+            work.initialize()
+            return Trainer(work, tmp_path / run)
 
         return make
 
@@ -161,7 +163,7 @@ class TestTrainerRefuses:
 
     def test_unwritable_run_directory(self, trainer, tmp_path):
         (tmp_path / "file").write_text("in the way")
-        with pytest.raises(InputError, match=r"Cannot write the run folder .*file/run"):
+        with pytest.raises(InputError, match=r"Cannot write the run directory .*file/run"):
             trainer((self.rows, self.labels), run="file/run").run()
 
     def test_malicious_pickle(self, tmp_path):

@@ -284,7 +284,7 @@ def test_two_replicas_agree_with_one(tmp_path, monkeypatch):
         ({"code_candidates": 2}, "code_candidates=2 was given; expected 1 without a candidate_temperature"),
         (
             {"candidate_temperature": 4.0, "noise_stddev": 0.0},
-            "candidate_temperature=4.0 was given; expected 0 where there is one candidate, or no noise_stddev",
+            "candidate_temperature=4.0 was given; expected 0 with one candidate, or with noise_stddev=0",
         ),
         ({"sampling_temperature": 2.0}, "sampling_temperature=2.0 was given; expected 0 without a candidate_temp"),
         (
@@ -300,7 +300,7 @@ def test_settings_that_do_not_go_together(settings, expected):
 
 def test_models_without_samples_take_the_papers_loss():
     regression = RegressionConfig(training_samples=4)
-    expected = r"training_samples=4 was given; expected 1 with models that sample nothing"
+    expected = r"training_samples=4 was given; expected 1 with deterministic models"
     for make in (
         lambda: RunConfig(MAMLConfig(dropout_rate=0.0), regression=regression, problem="regression", algorithm="maml"),
         lambda: RunConfig(LEOConfig(dropout_rate=0.0, stochastic=False), regression=regression, problem="regression"),

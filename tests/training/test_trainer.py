@@ -411,7 +411,7 @@ def test_validation_in_other_ways(data, tmp_path):
     with pytest.raises(
         InputError, match=r"val.* has 5 classes; validation in 7-way tasks needs 7. Give metavalid_ways=5"
     ):
-        trainer(data, tmp_path / "other", 4, metavalid_ways=7)
+        trainer(data, tmp_path / "other", 4, metavalid_ways=7).run()
 
 
 def test_training_in_more_ways(data, tmp_path):

@@ -180,7 +180,7 @@ def test_stochastic_pass(model, weights, make_episode, shots):
 
 @pytest.mark.parametrize(
     ("settings", "without"),
-    [({"dropout_rate": 0.0}, ["support_masks", "query_mask"]), ({"query_dropout": "none"}, ["query_mask"])],
+    [({"dropout_rate": 0.0}, ["support_masks", "query_mask"])],
 )
 def test_stochastic_pass_without_dropout(weights, make_episode, settings, without):
     episode, noise = make_episode(shots=3), make_noise(3)

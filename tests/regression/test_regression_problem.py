@@ -14,7 +14,7 @@ from leo_tf import InputError
 from leo_tf.commands import train
 from leo_tf.config import EpisodeConfig, LEOConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.problem import Validation
+from leo_tf.problem import Initialization, Validation
 from leo_tf.randomness import VALIDATION
 from leo_tf.regression import figure, metrics, problem
 from leo_tf.regression.leo import RegressionLEO
@@ -121,6 +121,8 @@ def validations(run, monkeypatch, values):
     def validate():
         return Validation(Interval(next(found), 0.1), {"crps": 1.0, "coverage_90": 0.5})
 
+    run.work.initialize()
+    monkeypatch.setattr(run.work, "initialize", lambda previous=None: Initialization())
     monkeypatch.setattr(run.work, "validate", validate)
 
 

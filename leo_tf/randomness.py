@@ -1,7 +1,7 @@
 """Counter-based random draws: every number is a function of (run seed, stream, task index, position in the task).
 
 The draws of task t start at a fixed place of one Philox sequence, so that any slice of tasks can be drawn alone: a
-meta-batch split over replicas, a resumed run and a run driven in larger chunks all see the same numbers, and there is
+meta-batch split over replicas, a resumed run and a run with more steps per call all see the same numbers, and there is
 no random state to save. Use one *stream* for each purpose.
 """
 

@@ -19,8 +19,8 @@ class Separation(NamedTuple):
 def separation(codes: np.ndarray, labels: np.ndarray, tasks: np.ndarray, rows: np.ndarray | None = None) -> Separation:
     """Measure how well codes [codes, num_latents] separate by label [codes].
 
-    tasks [codes]: neighbours are searched in other tasks. rows [codes, shots]: the examples of each code; codes that
-    share one are no neighbours. None if none can.
+    tasks [codes]: the task of each code; only codes of other tasks count as neighbours. rows [codes, shots]: the
+    examples behind each code; codes that share an example do not count either. None if no tasks share examples.
     """
     from sklearn.metrics import silhouette_score
 

@@ -52,9 +52,11 @@ def _reasons(known: Circumstances) -> list[str]:
         found.append(f"There are few classes to learn from ({known.train_classes}); more would help most.")
     shots, ways = known.trained.num_tr_examples_per_class, known.trained.num_classes
     if known.shots != shots:
-        found.append(f"It was trained with {shots} shots and evaluated with {known.shots}; train with as many.")
+        found.append(
+            f"It was trained on {shots}-shot tasks and evaluated on {known.shots}-shot tasks; train it on these."
+        )
     if known.ways != ways and not known.trained.metatrain_ways:  # whose ways differ on purpose
-        found.append(f"It was trained with {ways} ways and evaluated with {known.ways}.")
+        found.append(f"It was trained on {ways}-way tasks and evaluated on {known.ways}-way tasks.")
     last = known.best_step if known.last_step is None else known.last_step
     if last < _FEW_STEPS:
         found.append(f"Training may be too short: {last} steps so far.")

@@ -64,12 +64,14 @@ class Steps(NamedTuple):
 def choose(
     given: Products, labels: np.ndarray, scale: float, steps: int, has_bias: bool, fixed_scale: float | None = None
 ) -> Steps:
-    """Choose the initial values of fine-tuning by the least loss of the queries after it, at its own best temperature.
+    """Choose the initial values of fine-tuning by the least loss of the queries after it.
 
-    Prototypes at a share of `scale`, the best one for the queries, take steps on the support. The scale of the outcome
-    that suits the queries is fitted then, and becomes the temperature of the support: the whole path is longer by that
-    factor. Where steps do not help, as with one shot, they may after training: the rate is then the largest that costs
-    next to nothing. `labels` are those of the queries; with `fixed_scale` the prototypes' scale is not chosen.
+    Each candidate starts from prototypes at a share of `scale`, which is the best one without fine-tuning, and takes
+    steps on the support. A factor of the resulting logits is then fitted to the queries. Multiplying the scale by it,
+    the rate by its square, and dividing the support's logits by it gives the same steps at the scale that suits the
+    queries. If no candidate beats no fine-tuning, as with one shot, the rate is the largest that costs next to nothing,
+    because fine-tuning may help after meta-training. `labels` are those of the queries; with `fixed_scale` the
+    prototypes' scale is not chosen.
     """
 
     def fitted(share: float, rate: float, bias_share: float) -> tuple[float, Steps]:

@@ -93,11 +93,11 @@ class LEO(LatentLearner, ClassificationLearner):
     def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: Noise) -> AdaptationOutput:
         """Return AdaptationOutput with classifiers [tasks, ways, dim]; see MetaLearner.
 
-        Each class has one sampled code for each of its K support examples. The K weight vectors that they decode to are
-        averaged, which equals averaging their logits; each follows the gradient of that average, 1/K of the class's.
+        Each class has one sampled code for each of its K support examples. The K decoded weight vectors are
+        averaged, which is the same as averaging their logits, so that each receives 1/K of the gradient.
 
-        Differs from the paper: there, one code per class (codes_per_class="class"). This is what the official code
-        does, and the published hyperparameters belong to it.
+        Differs from the paper, which samples one code per class (codes_per_class="class"). K codes are the official
+        code's way, and the published hyperparameters were tuned with them.
 
         The paper leaves open what its ablations (table 2) do with the other terms. Here, the deterministic one samples
         nothing for the KL, which is zero, and keeps dropout and the encoder penalty. The one with codes from the prior

@@ -149,10 +149,13 @@ class Classification(Problem):
         table: Any = self._validation
         ways, shots = training.metavalid_ways or episodes.num_classes, episodes.num_tr_examples_per_class
         if ways > table.num_classes:
-            what = f"metavalid_ways={table.num_classes}" if table.num_classes > 1 else "metavalid_tasks=0, none,"
+            several = table.num_classes > 1
+            instead = (
+                f"metavalid_ways={table.num_classes}" if several else "metavalid_tasks=0 to train without validation"
+            )
             raise InputError(
-                f"{table.source} has {table.num_classes} classes; validation in {ways}-way tasks needs {ways}. Give "
-                f"{what} or add classes."
+                f"{table.source} has {table.num_classes} class{'es' * several}; {ways}-way validation tasks need "
+                f"{ways}. Give {instead}, or add classes."
             )
         return ways, shots
 

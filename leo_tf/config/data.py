@@ -16,7 +16,9 @@ class DataConfig(Section):
     )
     dataset_name: str = setting("miniImageNet", "miniImageNet, tieredImageNet, glyphs (built in), or your own folder")
     embedding_crop: str = setting(
-        "center", "image crop of a published data set's embeddings", choices=("center", "multiview")
+        "center",
+        "image crop of a published data set's embeddings: center, or multiview, the mean over ten crops",
+        choices=("center", "multiview"),
     )
     train_on_val: bool = setting(False, "train on the validation classes too")
     normalize_embeddings: bool = setting(True, "scale every embedding to unit L2 norm")
@@ -48,8 +50,8 @@ class EpisodeConfig(Section):
     )
     metatrain_ways: int = count(
         0,
-        "ways of meta-training tasks, if larger than num_classes, as far as the data and the meta-learner allow; 0: "
-        "num_classes",
+        "ways of meta-training tasks, if larger than num_classes and as far as there are classes; MAML and Meta-SGD "
+        "use num_classes; 0: num_classes",
         low=0,
         high=10_000,
     )

@@ -30,10 +30,13 @@ class RegressionConfig(Section):
     decoder_units: int = count(32, "hidden units of the decoder", high=_MOST_UNITS)
     decoder_layers: int = count(3, "layers of the decoder, including the output layer", high=_MOST_LAYERS)
     biases: bool = setting(
-        True, "use biases in encoder and decoder; the last one is the network that decoding starts from"
+        True,
+        "use biases in encoder and decoder; that of the decoder's last layer starts as a random network",
     )
     weight_spread: float = weight(0.1, "initial standard deviation of decoded weights, as a multiple of Glorot's")
-    code_spread: float = weight(1.0, "initial standard deviation of codes, where the encoder's raw output is 0")
+    code_spread: float = weight(
+        1.0, "initial standard deviation of codes, where the output of the encoder's last layer is 0"
+    )
     noise_stddev: float = weight(0.3, "standard deviation of the noise on the targets")
     training_loss: str = setting(
         "squared_error",
@@ -81,8 +84,9 @@ class RegressionConfig(Section):
         require(can_choose or not self.candidate_temperature, self, "candidate_temperature", what)
         what = "0 without a candidate_temperature"
         require(self.candidate_temperature or not self.sampling_temperature, self, "sampling_temperature", what)
-        what = f"at most {_MOST_CODES} codes per task, and each sample has {self.candidates}"
-        require(self.training_samples * self.candidates <= _MOST_CODES, self, "training_samples", what)
+        codes = self.training_samples * self.candidates
+        what = f"at most {_MOST_CODES} codes per task; with {self.candidates} per sample these settings need {codes}"
+        require(codes <= _MOST_CODES, self, "training_samples", what)
 
     @property
     def candidates(self) -> int:

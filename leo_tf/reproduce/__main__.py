@@ -39,7 +39,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_list("settings", [], about, **where)
     flags.DEFINE_list("seeds", ["0"], "training seeds", **where)
     flags.DEFINE_bool("quick", False, "the whole table at small scale, on the built-in letterforms", **where)
-    flags.DEFINE_string("output", "reproduction", "folder of the cells and the report", **where)
+    flags.DEFINE_string("output", "reproduction", "folder of the runs and the report", **where)
     flags.DEFINE_string("configs", "", "folder of the flagfiles; empty: those that come with leo_tf", **where)
     flags.DEFINE_string("data_path", "", "folder of the data sets; empty: as in the flagfiles", **where)
     about = "use this data set in all settings, with their hyperparameters"

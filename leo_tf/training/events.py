@@ -28,7 +28,10 @@ _TAGS = {
     "kl": ("loss/kl", "KL of the latent codes' posterior to N(0, I), nats per latent dimension, before its weight."),
     "encoder_penalty": ("loss/encoder_penalty", "Squared distance from initial to adapted codes, before its weight."),
     "regularization": ("loss/regularization", "L2 and orthogonality penalties, weighted."),
-    "nan_steps": ("speed/nan_steps", "Share of steps whose loss or gradient was NaN; their update is zero."),
+    "nan_steps": (
+        "speed/nan_steps",
+        "Fraction of steps with a NaN loss or gradient; they only pull the weights slightly towards zero.",
+    ),
     "steps_per_second": ("speed/steps_per_second", "Meta-training steps per second."),
     "gradient_norm": ("variable/gradient_norm", "Norm of the whole meta-gradient, before clipping."),
     "crps": ("error/crps", "Continuous ranked probability score of sampled functions."),

@@ -24,8 +24,8 @@ def test_no_advice_unless_below_a_baseline():
     [
         ({}, "The hyperparameters may not suit these data"),
         ({"train_classes": 18}, "There are few classes to learn from (18)"),
-        ({"shots": 5}, "It was trained with 1 shots and evaluated with 5"),
-        ({"ways": 20}, "It was trained with 5 ways and evaluated with 20"),
+        ({"shots": 5}, "It was trained on 1-shot tasks and evaluated on 5-shot tasks"),
+        ({"ways": 20}, "It was trained on 5-way tasks and evaluated on 20-way tasks"),
         ({"last_step": 9000}, "It may be over-trained: the best validation was at step 5000 of 9000"),
         ({"best_step": 60, "last_step": 60}, "Training may be too short: 60 steps"),
         ({"best_step": 60, "last_step": None}, "Training may be too short: 60 steps"),

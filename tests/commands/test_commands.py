@@ -154,7 +154,7 @@ class TestTrainerRefuses:
             trainer((self.rows[:18], self.labels[:18]))
 
     def test_more_ways_than_classes(self, trainer):
-        with pytest.raises(InputError, match=r"has 5 classes; validation in 6-way tasks needs 6"):
+        with pytest.raises(InputError, match=r"has 5 classes; 6-way validation tasks need 6"):
             trainer((self.rows, self.labels), num_classes=6)
 
     def test_splits_of_different_dims(self, trainer):

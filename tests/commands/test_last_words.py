@@ -13,7 +13,7 @@ def test_an_error_after_tensorflow_was_loaded_is_the_last_line(tmp_path):
     done = command(
         *("train.py", "--dataset_name=glyphs", "--num_classes=1000", f"--checkpoint_path={tmp_path / 'run'}"),
     )
-    assert_refused(done, "validation in 1000-way tasks needs 1000")
+    assert_refused(done, "1000-way validation tasks need 1000")
 
 
 @pytest.mark.parametrize("flag", ["--num_latents=100000000", "--metatrain_batch_size=9223372036854775808"])

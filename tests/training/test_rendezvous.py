@@ -117,7 +117,9 @@ def test_a_number_that_is_there_twice_is_refused():
         with connected() as client:
             client.sendall(json.dumps({"worker": 1, **SAME}).encode() + b"\n")
             time.sleep(0.5)
-            with pytest.raises(InputError, match=r"Worker 1 is there twice .* Give every worker its own worker_index"):
+            with pytest.raises(
+                InputError, match=r"worker_index=1 is already taken .* Give every worker its own worker_index"
+            ):
                 rendezvous(cluster_of(3, 1), SAME, 2)
         with pytest.raises(InputError, match="did not appear"):
             chief.result()

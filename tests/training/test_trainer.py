@@ -408,9 +408,7 @@ def test_without_validation_the_last_checkpoint_is_the_best(data, single, tmp_pa
 def test_validation_in_other_ways(data, tmp_path):
     run = trainer(data, tmp_path, 4, metavalid_ways=5)
     assert run.run() == 4
-    with pytest.raises(
-        InputError, match=r"val.* has 5 classes; validation in 7-way tasks needs 7. Give metavalid_ways=5"
-    ):
+    with pytest.raises(InputError, match=r"val.* has 5 classes; 7-way validation tasks need 7. Give metavalid_ways=5"):
         trainer(data, tmp_path / "other", 4, metavalid_ways=7).run()
 
 

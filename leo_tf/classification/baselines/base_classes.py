@@ -39,7 +39,9 @@ class BaseClasses:
             reasons.append(
                 f"{table.source} has sha256 {table.digest[:12]}..., the run was trained on {digest[:12]}...."
             )
-        _logger.warning("No whitening by the meta-training classes and no LDA: %s", reasons[0])
+        _logger.warning(
+            "Baselines fitted to the meta-training classes (whitened, PLDA, LDA) are left out: %s", reasons[0]
+        )
         return None
 
     @functools.cached_property
@@ -60,5 +62,5 @@ class BaseClasses:
         try:
             return fit(self.table)
         except InputError as error:
-            _logger.warning("No whitening by the meta-training classes: %s", error)
+            _logger.warning("A baseline fitted to the meta-training classes is left out: %s", error)
             return None

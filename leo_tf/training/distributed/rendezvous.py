@@ -76,8 +76,8 @@ async def _serve(cluster: Cluster, own: Mapping[str, Any], timeout: float) -> li
             number = received.pop("worker", None)
             if not isinstance(number, int) or not 0 < number < count or number in facts:
                 message = (
-                    f"Worker {number} is there twice or not among the workers; expected the numbers 0 to {count - 1}, "
-                    "each once. Give every worker its own worker_index."
+                    f"worker_index={number} is already taken or out of range; expected each of 0 to {count - 1} once. "
+                    "Give every worker its own worker_index."
                 )
                 await _send(writer, [message, "worker_index"])
                 return

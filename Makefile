@@ -8,6 +8,9 @@ RUNNABLE = $(VENV)/.runnable
 PIP_INSTALL = { test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } && \
   $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
+# Byte code is written, whatever the environment says: without it, every process would compile TensorFlow again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help quickstart notebook docs test test-all check lint types wheel-test constraints clean
 
 help:  ## list the targets

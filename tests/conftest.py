@@ -1,5 +1,7 @@
 """Shared by all tests: two logical CPU devices, parsed flags, quiet logs, a small table and small episodes."""
 
+import contextlib
+import ctypes
 import gc
 import os
 
@@ -20,6 +22,8 @@ tf.config.set_logical_device_configuration(
 )
 tf.get_logger().setLevel("ERROR")
 flags.FLAGS.mark_as_parsed()
+gc.collect()
+gc.freeze()  # what has been imported stays: the collections below need not look at it
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,6 +32,8 @@ def free_graphs():
     yield
     keras.backend.clear_session()
     gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # glibc alone gives memory back on request
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def class_clusters(rng, classes, examples, dim, spread=0.7):

@@ -196,6 +196,7 @@ def test_predict_answers_the_queries_of_episodes(dataset):
     assert answers.shape == (16, 20, 5)
 
 
+@pytest.mark.long
 def test_fit_compiles_with_xla_unless_told_otherwise(dataset):
     losses = {}
     for jit in (None, True, False):

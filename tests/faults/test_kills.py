@@ -20,6 +20,7 @@ def kill_at(runs, path, seed):
     assert process.wait() == -9, process.output
 
 
+@pytest.mark.long
 def test_sequence_of_faults(runs, reference, tmp_path):
     """Two simultaneous starts, a kill at a random moment and a kill inside a save, all in one run.
 

@@ -78,7 +78,7 @@ def mean_score(samples_of, targets, count, weights=None):
     return found.mean(), found.std() / np.sqrt(len(found))
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.long)])
 @pytest.mark.parametrize("points", [1, 10])
 def test_energy_score_is_best_at_the_true_stddev_with_few_samples_too(count, points):
     """Normal functions, constant over points: the score is least at the targets' own distribution, 0.4 +- 0.7."""

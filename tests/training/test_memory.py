@@ -34,6 +34,7 @@ print(megabytes_after(50) - before, steps.run.experimental_get_tracing_count(), 
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="needs Linux' /proc")
+@pytest.mark.long
 def test_memory_stays_flat_over_5000_steps():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

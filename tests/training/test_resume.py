@@ -80,7 +80,7 @@ def stop_after(kind, path, step, signum):
         process.kill()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["classification", pytest.param("regression", marks=pytest.mark.long)])
 def kind(request):
     return request.param
 
@@ -144,6 +144,7 @@ def test_other_configuration_is_refused_with_the_fields_named(kind, whole):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["classification"], indirect=True)
 def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
     path, more = tmp_path / "run", f"--num_steps_limit={STEPS + 40}"

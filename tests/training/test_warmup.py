@@ -60,7 +60,7 @@ def test_calls_of_any_length_give_the_same_state():
     assert metrics["gradient_norms"].shape == (len(whole.variables),)
 
 
-@pytest.mark.parametrize("stop", [2, 3, 4])
+@pytest.mark.parametrize("stop", [pytest.param(2, marks=pytest.mark.long), 3, pytest.param(4, marks=pytest.mark.long)])
 def test_a_run_stopped_around_the_end_of_warmup_resumes_bit_identically(tmp_path, stop):
     def train(name, limit):
         work = make_work(num_steps_limit=limit, checkpoint_steps=1, log_steps=1)

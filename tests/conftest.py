@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from tensorflow.python.framework.ops import gradient_registry
 
 from leo_tf.data import EmbeddingTable, Episode
 
@@ -22,6 +23,7 @@ tf.config.set_logical_device_configuration(
 )
 tf.get_logger().setLevel("ERROR")
 flags.FLAGS.mark_as_parsed()
+GRADIENTS = gradient_registry._registry
 gc.collect()
 gc.freeze()  # what has been imported stays: the collections below need not look at it
 
@@ -31,6 +33,8 @@ def free_graphs():
     """Free models and traced functions after every module: a process would grow to several GB."""
     yield
     keras.backend.clear_session()
+    for name in [name for name in GRADIENTS if name.startswith("CustomGradient")]:
+        del GRADIENTS[name]  # Keras' optimizers leave one for every step that is traced, and it holds the step's graph
     gc.collect()
     with contextlib.suppress(AttributeError, OSError):  # glibc alone gives memory back on request
         ctypes.CDLL(None).malloc_trim(0)

@@ -86,6 +86,7 @@ def test_model_checkpoint_kept_the_best(fitted, dataset):
     assert best == pytest.approx(min(history.history["val_loss"]), rel=1e-5)
 
 
+@pytest.mark.long
 def test_early_stopping_and_another_seed(fitted, dataset):
     patience, recorder = keras.callbacks.EarlyStopping(monitor="loss", patience=1, min_delta=1e9), Recorder()
     history = compiled(seed=1).fit(dataset.take(2), epochs=6, callbacks=[patience, recorder], verbose=0)
@@ -169,7 +170,7 @@ def test_a_loaded_model_trains_on(tmp_path):
     table = EmbeddingTable.from_arrays(generator.normal(size=(60, 8)), np.repeat(np.arange(6), 10))
     sampler = EpisodeSampler(table, ways=3, shots=1, queries=2)
     episodes = tf.data.Dataset.range(4).map(lambda i: sampler.sample(0, 2 * i, 2))
-    model = LEO(LEOConfig(num_latents=4), embedding_dim=8, seed=1)
+    model = LEO(LEOConfig(1, 1, num_latents=4), embedding_dim=8, seed=1)
     model.compile(keras.optimizers.Adam(0.01), seed=3, gradient_threshold=0.05)
     model.fit(episodes, verbose=0)
     model.save(tmp_path / "model.keras")

@@ -1,8 +1,10 @@
 """Diagonal Gaussians as tensorflow_probability distributions, which encoder and decoder return.
 
-The noise of training is drawn ahead, so a sample is the distribution's own bijector at that noise, and its log
+The noise of training is drawn ahead, so a sample is the distribution's own scale and location at that noise, and its log
 probability follows from the noise by the change of variables. Recovering the noise as (z - mean) / stddev would, at
 stddev 1e-10 in float32, return rounding errors and a gradient of differences of terms of size 1e10.
+
+`distribution.bijector` does the same, but its cache would keep the graph of every traced step for ever.
 
 Build distributions inside the gradient tape: made before it, they carry no gradient to their parameters.
 """
@@ -36,18 +38,18 @@ def prior_like(posterior: Any) -> Any:
 
 def sample_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
     """Return the reparametrised sample mean + stddev * noise of a `gaussian` at standard normal noise, [..., dim]."""
-    return distribution.bijector.forward(noise)
+    return distribution.scale.matvec(noise) + distribution.loc
 
 
 def log_prob_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
     """Return log q(z) at z = sample_at(distribution, noise), in nats, [...]; exact for any stddev."""
-    log_volume = distribution.bijector.forward_log_det_jacobian(noise, event_ndims=1)
-    return distribution.distribution.log_prob(noise) - log_volume
+    return distribution.distribution.log_prob(noise) - distribution.scale.log_abs_determinant()
 
 
 def sampled_kl(posterior: Any, noise: tf.Tensor) -> tf.Tensor:
     """Estimate KL(q || N(0, I)), in nats, from one sample: log q(z) - log p(z) at z = sample_at(posterior, noise)."""
-    return log_prob_at(posterior, noise) - prior_like(posterior).log_prob(sample_at(posterior, noise))
+    standard_normal = posterior.distribution  # that which scale and location are applied to
+    return log_prob_at(posterior, noise) - standard_normal.log_prob(sample_at(posterior, noise))
 
 
 def analytic_kl(posterior: Any) -> tf.Tensor:

@@ -180,6 +180,7 @@ def test_a_resumed_run_never_chooses_again(tmp_path, monkeypatch):
     assert (tmp_path / "run" / "initialization.json").read_text() == record
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", ["{", *(pytest.param(other, marks=pytest.mark.long) for other in (None, "[1]"))])
 def test_a_lost_or_corrupt_record_is_chosen_again(tmp_path, content):
     config = _config(within_class_shrinkage="auto", prototype_scale="auto")
@@ -214,6 +215,7 @@ def test_validation_shows_baselines_in_the_models_space():
     assert list(work.validate().baselines) == names
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("temperature", ["auto", 1.0])
 @pytest.mark.parametrize(("shots", "dropped"), [(1, False), (5, True)])
 def test_queries_are_dropped_out_only_where_prototypes_make_few_errors(glyphs, shots, dropped, temperature):

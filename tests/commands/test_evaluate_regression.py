@@ -108,6 +108,7 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     assert "ambiguous tasks (300; exact posterior" in output and f"{stem}-functions.png" in output
 
 
+@pytest.mark.long
 def test_comparing_with_maml(runs, evaluate_py, few, capsys):
     grid, stem = "--shots_grid=2,10", "evaluation-test-24tasks-2_10shot-6samples"
     maml = evaluate_py(*FLAGS, grid, run="maml")
@@ -146,6 +147,7 @@ def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypat
     assert all(baseline["tasks_digest"] == written["tasks_digest"] for baseline in written["baselines"].values())
 
 
+@pytest.mark.long
 def test_the_figure_shows_tasks_of_the_evaluated_split(runs, evaluate_py, monkeypatch):
     streams = []
     monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 2)
@@ -155,6 +157,7 @@ def test_the_figure_shows_tasks_of_the_evaluated_split(runs, evaluate_py, monkey
     assert streams == [(0.3, leo_tf.randomness.VALIDATION)]
 
 
+@pytest.mark.long
 def test_seed_runs_reuse_stored_results(few, runs, evaluate_py, capsys, monkeypatch):
     flags_given = *FLAGS, "--shots_grid=2,5"
     theirs = RegressionResult.load(
@@ -245,6 +248,7 @@ def test_the_fingerprint_depends_on_the_regression_settings():
     assert prints[0] == prints[1] != prints[2]
 
 
+@pytest.mark.long
 def test_too_little_noise_for_ambiguity_leaves_it_out(evaluate_py, monkeypatch, caplog):
     """As with --noise_stddev=0.001: the rest of the evaluation is written all the same."""
     from leo_tf.regression import ambiguous

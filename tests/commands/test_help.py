@@ -86,6 +86,7 @@ def test_an_error_lists_the_flags_of_its_settings_that_the_command_has():
     assert error_lines(InputError("No data.", "no_flag_of_train"), values) == ["Error: No data."]
 
 
+@pytest.mark.long
 def test_stderr_holds_only_our_own_lines(tmp_path):
     run = f"--checkpoint_path={tmp_path / 'run'}"
     small = ("--num_latents=2", "--inner_unroll_length=1", "--finetuning_unroll_length=1", "--jit=off")

@@ -21,6 +21,7 @@ def test_huge_sizes_are_refused(flag):
     assert_refused(command("train.py", flag), "Flags: " + flag.split("=")[0], "expected a whole number from 1 to")
 
 
+@pytest.mark.long
 def test_out_of_memory_names_what_to_lower():
     code = (
         "import tensorflow as tf; from leo_tf.commands.main import Command, run_command\n"

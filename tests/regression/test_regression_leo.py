@@ -385,6 +385,7 @@ def test_fit_learns(fitted):
     assert after["query_loss"] == pytest.approx(np.mean([o.query_loss for o in outcomes]), rel=1e-4)
 
 
+@pytest.mark.long
 def test_save_and_load_and_train_on(fitted, tmp_path):
     model, dataset, *_ = fitted
     episode = next(iter(dataset))

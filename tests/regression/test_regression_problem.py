@@ -150,6 +150,7 @@ def test_a_model_of_nan_validates_to_nan(run):
         bias.assign(before)
 
 
+@pytest.mark.long
 def test_two_replicas_agree_with_one(run, tmp_path):
     double = trainer(tmp_path, distribution="mirrored")
     double.run()

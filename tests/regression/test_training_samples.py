@@ -259,6 +259,7 @@ def train(path, steps, monkeypatch, **training):
     return [variable.numpy() for variable in made.work.learner.meta_variables]
 
 
+@pytest.mark.long
 def test_a_run_goes_on_exactly(tmp_path, monkeypatch):
     whole = train(tmp_path / "whole", 4, monkeypatch)
     train(tmp_path / "parts", 2, monkeypatch)
@@ -266,6 +267,7 @@ def test_a_run_goes_on_exactly(tmp_path, monkeypatch):
         np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.long
 def test_two_replicas_agree_with_one(tmp_path, monkeypatch):
     whole = train(tmp_path / "whole", 4, monkeypatch)
     double = train(tmp_path / "double", 4, monkeypatch, distribution="mirrored")

@@ -165,6 +165,7 @@ def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
     assert run(kind, path, more).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["classification"], indirect=True)
 def test_evaluation_needs_only_the_folder(whole):
     done = subprocess.run(

@@ -211,6 +211,7 @@ def test_training_is_in_the_chart_as_its_mean_since_the_last_validation(single):
     assert curves_of(single[0], "accuracy")["train"] == expected
 
 
+@pytest.mark.long
 def test_every_curve_ends_within_the_range_that_tensorboard_chooses(data, tmp_path):
     """It leaves out the lowest and the highest twentieth of all points, however they are shared among curves."""
     trainer(data, tmp_path, 40, log_steps=1).run()
@@ -412,6 +413,7 @@ def test_validation_in_other_ways(data, tmp_path):
         trainer(data, tmp_path / "other", 4, metavalid_ways=7).run()
 
 
+@pytest.mark.long
 def test_training_in_more_ways(data, tmp_path):
     """Equals a run whose num_classes are metatrain_ways, validated in num_classes ways."""
     expected = train(data, tmp_path / "five", 4, episodes={"num_classes": 5}, metavalid_ways=3)

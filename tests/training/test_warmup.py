@@ -49,6 +49,7 @@ def test_training_starts_from_scratch_after_warmup():
     assert moved.count(True) >= len(moved) - 4  # a decoder of zeros gives encoder and latent rate no gradient yet
 
 
+@pytest.mark.long
 def test_calls_of_any_length_give_the_same_state():
     whole, parts = make_work(), make_work()
     whole.step(3)
@@ -99,6 +100,7 @@ def test_warmup_ends_with_a_validation_and_does_not_count_toward_patience(tmp_pa
     assert seen == [2, 3, 4, 6, 8]  # warm-up ends at 3; 8 is the first that comes 2 * 2 steps or more after it
 
 
+@pytest.mark.long
 def test_scales_start_at_zero_in_a_run_that_is_initialised_from_another(tmp_path):
     other = make_work(num_steps_limit=2, checkpoint_steps=1)
     Trainer(ScoredWork(other, [0.1, 0.2]), tmp_path / "other").run()

@@ -148,6 +148,7 @@ def run(folder, data_path, steps=2):
     return leo_tf.load(folder)
 
 
+@pytest.mark.long
 def test_a_run_keeps_its_transform_which_is_fitted_to_training_classes_alone(tmp_path):
     write_splits(tmp_path / "a" / "own")
     write_splits(tmp_path / "b" / "own", seeds=(0, 3, 4))  # other validation and test classes

@@ -48,6 +48,7 @@ def test_two_workers_equal_one_device(one, two):
     require_near_rows(two, one)
 
 
+@pytest.mark.long
 def test_sigterm_to_one_stops_all_and_the_same_command_resumes(workers, two, tmp_path):
     path = tmp_path / "run"
     started = workers.start(path, *STEPS)

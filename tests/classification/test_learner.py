@@ -1,5 +1,8 @@
 """`adapt` takes labels in any order, and refuses what would be silently wrong."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -71,3 +74,14 @@ def test_support_that_is_not_finite_is_refused(model, make_episode, bad):
 def test_a_learner_of_the_other_algorithms_settings_is_refused():
     with pytest.raises(InputError, match=r"LEO got a MAMLConfig; expected a LEOConfig"):
         LEO(MAMLConfig())
+
+
+def test_the_graph_of_a_traced_loss_is_freed(make_episode):
+    """TFP's bijectors keep what they computed in a cache of all bijectors, with the graph that it belongs to."""
+    model = LEO(LEOConfig(1, 1, num_latents=4), 8, seed=0)
+    episode = make_episode(dtype="float32")
+    traced = tf.function(lambda: model.meta_loss(episode, training=True, seed=0).loss).get_concrete_function()
+    graph = weakref.ref(traced.graph)
+    del traced
+    gc.collect()
+    assert graph() is None

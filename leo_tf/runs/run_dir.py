@@ -49,9 +49,14 @@ class RunDirectory:
         return self.path / curve.replace(" ", "_")
 
     def refuse_other(self, config: Any) -> None:
-        """Raise InputError if the directory holds a run of another configuration, before anything is loaded."""
+        """Raise InputError if there is another run in the directory, or one without its configuration."""
         if self.config_file.exists():
             self._refuse(self.config().differences(config))
+        elif any(folder.is_dir() and any(folder.iterdir()) for folder in (self.latest, self.best)):
+            raise InputError(
+                f"{self.path} holds checkpoints, but {self.config_file.name} is missing; put it back from a copy, or "
+                "give another checkpoint_path."
+            )
 
     def resumed(self, config: Any) -> Any:
         """Return a configuration to resume the run with: settings that only a new run reads are as the run has them."""
@@ -68,16 +73,11 @@ class RunDirectory:
         Raises:
           InputError: the directory belongs to a run of another configuration or on other data.
         """
+        self.refuse_other(config)
         if self.config_file.exists():
-            self.refuse_other(config)
             before = self.data()
             differing = {name: value for name, value in data_record.items() if before.get(name) != value}
             self._refuse([f"data: {name} {before.get(name)!r} != {value!r}" for name, value in differing.items()])
-        elif any(folder.is_dir() and any(folder.iterdir()) for folder in (self.latest, self.best)):
-            raise InputError(
-                f"{self.path} holds checkpoints, but {self.config_file.name} is missing; put it back from a copy, or "
-                "give another checkpoint_path."
-            )
         else:
             write_json(self.data_file, data_record)
         if initialization and initialization.chosen:

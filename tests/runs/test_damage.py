@@ -357,7 +357,9 @@ def test_corrupt_metrics(data, run, content):
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "3", '{"embedding_dim": -1}'])
 def test_a_corrupt_data_record(data, run, text):
     run.data_file.write_text(text)
-    with pytest.raises(InputError, match=r"data\.json is .*corrupt|embedding_dim -1; expected a whole number of at"):
+    with pytest.raises(
+        InputError, match=r"data\.json is .*corrupt|embedding_dim -1; expected a whole number from 1 to"
+    ):
         leo_tf.load(run.path)
 
 

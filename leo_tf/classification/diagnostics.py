@@ -53,7 +53,8 @@ def _reasons(known: Circumstances) -> list[str]:
     shots, ways = known.trained.num_tr_examples_per_class, known.trained.num_classes
     if known.shots != shots:
         found.append(
-            f"It was trained on {shots}-shot tasks and evaluated on {known.shots}-shot tasks; train it on these."
+            f"It was trained on {shots}-shot tasks and evaluated on {known.shots}-shot tasks; train it on "
+            f"{known.shots}-shot tasks."
         )
     if known.ways != ways and not known.trained.metatrain_ways:  # whose ways differ on purpose
         found.append(f"It was trained on {ways}-way tasks and evaluated on {known.ways}-way tasks.")

@@ -4,6 +4,8 @@ The noise of training is drawn ahead, so a sample is the distribution's own loca
 log probability follows from the noise by the change of variables. Recovering the noise as (z - mean) / stddev would, at
 stddev 1e-10 in float32, return rounding errors and a gradient of differences of terms of size 1e10.
 `distribution.bijector` gives the same numbers, but its cache would keep the graph of every traced step for ever.
+
+Build distributions inside the gradient tape: made before it, they carry no gradient to their parameters.
 """
 
 import math

@@ -64,7 +64,7 @@ def training(setting: Setting, table: EmbeddingTable, jit: str) -> Case:
     model, optimizer = _model_and_optimizer(setting)
     sampler = EpisodeSampler(table, setting.ways, setting.shots, setting.queries)
     config = TrainingConfig(metatrain_batch_size=setting.meta_batch, jit=jit)
-    steps = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), config, model.meta_variables)
+    steps = MetaSteps(model, optimizer, [sampler], tf.distribute.get_strategy(), config)
 
     def run(count: int) -> None:
         steps.run(tf.constant(count))["loss"].numpy()

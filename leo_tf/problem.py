@@ -174,8 +174,11 @@ class Problem:
         """Fit a learner to the data, and choose its "auto" settings; `previous`, of a resumed run, is used as it is."""
         return Initialization()
 
-    def make_sampler(self, learner: Any) -> Any:
-        """Return the sampler of meta-training episodes of features, `sample(seed, first_task, num_tasks)`."""
+    def make_samplers(self, learner: Any) -> Sequence[Any]:
+        """Return samplers of meta-training episodes of features, `sample(seed, first_task, num_tasks)`.
+
+        Each step takes its tasks from one of them.
+        """
         raise NotImplementedError
 
     def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS, PRIOR_CODES, INITIAL_NETWORK, SAMPLES = range(8)  # streams
+# Streams.
+EPISODES, NOISE, VALIDATION, TEST, INITIAL_WEIGHTS, PRIOR_CODES, INITIAL_NETWORK, SAMPLES, TASK_SHAPES = range(9)
 IMAGE_ORDER, AUGMENTATION, FEATURE_DROPOUT = range(100, 103)  # of pre-training; the last and those after it, by layer
 
 _PHILOX = 1

@@ -72,6 +72,7 @@ def test_fits_first_batch_is_the_meta_loss_of_its_seed(fitted, dataset):
     assert fitted[2].losses[0] == pytest.approx(float(loss), rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_fit_repeats_by_seed(fitted, dataset):
     recorder = Recorder()
     compiled(seed=0).fit(dataset.take(3), callbacks=[recorder], verbose=0)
@@ -164,6 +165,7 @@ def test_bad_calls(make_episode):
         model.adapt(episode.support_x[0], episode.support_y[0])
 
 
+@pytest.mark.long
 def test_a_loaded_model_trains_on(tmp_path):
     """Optimizer state, seed and limits come back with a saved model: fitting on is the same as never having saved."""
     generator = np.random.default_rng(5)

@@ -51,12 +51,12 @@ def _reasons(known: Circumstances) -> list[str]:
     if known.train_classes is not None and known.train_classes < _FEW_CLASSES:
         found.append(f"There are few classes to learn from ({known.train_classes}); more would help most.")
     shots, ways = known.trained.num_tr_examples_per_class, known.trained.num_classes
-    if known.shots != shots:
+    if known.shots != shots and not known.trained.metatrain_shots:
         found.append(
             f"It was trained on {shots}-shot tasks and evaluated on {known.shots}-shot tasks; train it on "
             f"{known.shots}-shot tasks."
         )
-    if known.ways != ways and not known.trained.metatrain_ways:  # whose ways differ on purpose
+    if known.ways != ways and not known.trained.metatrain_ways:
         found.append(f"It was trained on {ways}-way tasks and evaluated on {known.ways}-way tasks.")
     last = known.best_step if known.last_step is None else known.last_step
     if last < _FEW_STEPS:

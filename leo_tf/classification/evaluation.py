@@ -12,6 +12,7 @@ from leo_tf import randomness
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.baselines import (
     BaseClasses,
+    Baseline,
     BaselineScores,
     FeatureSpace,
     Scoring,
@@ -92,7 +93,7 @@ def evaluate_tasks(model: Any, table: EmbeddingTable, tasks: Tasks, batch_size: 
     require_fits(model, table)
     model.require_ways(tasks.ways)
     scoring = Scoring(table, tasks, batch_size)
-    baselines = [scoring.measure(*each) for each in planned(model)]
+    baselines = [scoring.measure(*each) for each in planned()]
     return _evaluate(model, table, tasks, batch_size, baselines)
 
 
@@ -216,7 +217,7 @@ class ClassificationEvaluation(Evaluation):
         digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
         if self._requested:  # the validation classes may have too few examples: say so before the work
             digests["validation_digest"] = self._scoring.validation()[0].digest
-        baselines = list(planned(learner, self._requested, self._base_classes, self._plda))
+        baselines = list(planned(self._requested, self._base_classes, self._plda))
         # If one worker cannot read the training classes, all must hear of it before they wait for each other.
         titles = "; ".join(title_of(*each) for each in baselines)
         workers.assert_equal({**digests, "baselines": titles})
@@ -229,7 +230,7 @@ class ClassificationEvaluation(Evaluation):
             result, (), text, {"baseline_choices": {each.title: each.summary() for each in measured}}
         )
 
-    def _plda(self) -> FeatureSpace | None:
+    def _plda(self) -> list[tuple[Baseline, FeatureSpace]]:
         table, tasks = self._scoring.validation()
         return self._base_classes.plda(table, tasks.ways, tasks.shots)
 

@@ -62,7 +62,7 @@ def adapted_by(model: Any) -> Callable:
     return lambda support_x, support_y: metrics.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
 
 
-def sampler_of(table: EmbeddingTable, tasks: Tasks, model: Any = None) -> EpisodeSampler:
+def sampler_of(table: EmbeddingTable, tasks: Tasks, model: Any = None, embeddings: Any = None) -> EpisodeSampler:
     """Return the EpisodeSampler of a table for Tasks of it; with a model, of the table of its features."""
     if tasks.data_digest != table.digest:
         raise InputError(
@@ -71,7 +71,7 @@ def sampler_of(table: EmbeddingTable, tasks: Tasks, model: Any = None) -> Episod
             "tasks",
         )
     table = table if model is None else model.feature_table(table)
-    return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries)
+    return EpisodeSampler(table, tasks.ways, tasks.shots, tasks.queries, embeddings=embeddings)
 
 
 def require_fits(model: Any, table: EmbeddingTable) -> None:

@@ -74,7 +74,8 @@ class ClassificationLearner(MetaLearner):
     episode_type, outcome_type, metric_name = Episode, MetaLossOutput, "accuracy"
 
     needs_ways = False  # whether the constructor takes `ways`, the only number that it adapts to
-    feature_transform: Any = None  # the FeatureTransform that `features` applies, where there is one
+    learns_features = False  # whether meta-training changes what `features` computes
+    feature_transform: Any = None  # the layer that `features` applies, where there is one; with `fitted`, in NumPy
 
     def __init__(self, config: Any, embedding_dim: int, **kwargs: Any) -> None:
         super().__init__(config, **kwargs)
@@ -105,6 +106,10 @@ class ClassificationLearner(MetaLearner):
     def feature_table(self, table: Any) -> Any:
         """Return an EmbeddingTable with features in place of embeddings."""
         return table
+
+    def training_table(self, table: Any) -> Any:
+        """Return an EmbeddingTable of what `episode_features` makes of embeddings, for meta-training."""
+        return self.feature_table(table)
 
     def initialize(self, data: Any, previous: Initialization | None = None) -> Initialization:
         """Fit the model to InitializationData and choose its "auto" settings, unless `previous` has chosen them."""

@@ -48,6 +48,13 @@ class LEO(LatentLearner, ClassificationLearner):
 
     def __init__(self, config: Any = None, embedding_dim: int = 640, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(config, embedding_dim, **kwargs)
+        self.add_codes()
+        self.built = True
+        if seed is not None:
+            self.initialize_weights(seed)
+
+    def add_codes(self) -> None:
+        """Create encoder, decoder and learning rates."""
         latents, dim = self.config.num_latents, self.feature_dim
         self.encoder = None
         if self.config.codes_from == "encoder":
@@ -56,9 +63,6 @@ class LEO(LatentLearner, ClassificationLearner):
         self.decoder = StochasticDecoder(dim, name="decoder", dtype=self.dtype_policy)
         self.decoder.build((None, None, None, latents))
         self.add_learning_rates(dim)
-        self.built = True
-        if seed is not None:
-            self.initialize_weights(seed)
 
     def encode(self, support_x: Any) -> Any:
         """Encode support sets [tasks, ways, shots, embedding_dim]: q(z | D), event shape [num_latents] (equation 3).
@@ -80,8 +84,11 @@ class LEO(LatentLearner, ClassificationLearner):
         """Return the number of codes of a class of `shots` examples; see `adapt_in_training`."""
         return shots if self.config.codes_per_class == "example" else 1
 
-    def initial_classifier(self, class_means: tf.Tensor) -> Any:
-        """Return the classifier that decoded weights are added to, given class means [tasks, ways, dim]; none here."""
+    def initial_classifier(self, class_means: tf.Tensor, counts: Any) -> Any:
+        """Return the classifier that decoded weights are added to; none here.
+
+        Class means are [tasks, ways, dim]; the counts of examples a scalar, or [tasks, ways].
+        """
         return 0.0
 
     def noise_spec(self, shots: int) -> NoiseSpec:
@@ -105,7 +112,7 @@ class LEO(LatentLearner, ClassificationLearner):
         """
         config, codes = self.config, self.codes_per_class(support_x.shape[2])
         stddev_at_zero = distributions.glorot_stddev(support_x.shape[1], self.feature_dim)
-        start = self.initial_classifier(tf.reduce_mean(support_x, axis=2))
+        start = self.initial_classifier(tf.reduce_mean(support_x, axis=2), tf.shape(support_x)[2])
 
         def support(use: int) -> tf.Tensor:
             return dropout(support_x, noise.support_mask(use), config.dropout_rate)
@@ -145,7 +152,7 @@ class LEO(LatentLearner, ClassificationLearner):
 
     def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:
         trajectory = self._adapt_means(support_x, support_y)
-        start = self.initial_classifier(tf.reduce_mean(support_x, axis=2))
+        start = self.initial_classifier(tf.reduce_mean(support_x, axis=2), tf.shape(support_x)[2])
         decoded = [start + self.decoder.mean(latents) for latents in trajectory.latents[:-1]]
         return Trace(tf.stack(trajectory.latents), tf.stack([*decoded, *trajectory.parameters]))
 
@@ -156,7 +163,7 @@ class LEO(LatentLearner, ClassificationLearner):
             latents = self.prior_codes(tf.shape(support_x)[0], tf.shape(support_x)[1], rate)
         else:
             latents = self.encoder(support_x).mean()
-        start = self.initial_classifier(tf.reduce_mean(support_x, axis=2))
+        start = self.initial_classifier(tf.reduce_mean(support_x, axis=2), tf.shape(support_x)[2])
         return self._descend_means(latents, start, join_examples(support_x), join_examples(support_y), 1.0, rate)
 
     def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
@@ -171,7 +178,7 @@ class LEO(LatentLearner, ClassificationLearner):
         # With one code per class, `adapt` descends the sum over its K examples: K times their mean.
         scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
         weights = scale * tf.reduce_sum(membership, axis=1)
-        start = self.initial_classifier(tf.matmul(membership, support_x))
+        start = self.initial_classifier(tf.matmul(membership, support_x), counts[..., 0])
         return self._descend_means(latents, start, support_x, support_y, weights, 1.0).parameters[-1]
 
     def _descend_means(

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,25 +11,24 @@ from typing import Any
 import numpy as np
 
 from leo_tf import randomness
-from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, space_of_model
 from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.diagnostics import Circumstances, below_baselines, best_above, possessive
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
-from leo_tf.classification.evaluator import Evaluator, adapted_by, sampler_of
-from leo_tf.classification.prototype_init import InitializationData
+from leo_tf.classification.grid import grid_cells, task_shapes
+from leo_tf.classification.proto_leo_init import InitializationData
 from leo_tf.classification.tasks import Tasks, draw_from
+from leo_tf.classification.validation import Validator
 from leo_tf.config import learner_class
 from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
 from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE, find_extractor
 from leo_tf.errors import InputError
 from leo_tf.evaluation.calibration import reliability_diagram
-from leo_tf.evaluation.intervals import Interval, confidence_interval
+from leo_tf.evaluation.intervals import Interval
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Initialization, Problem, Validation
 
 _FIGURE_TASKS, _FIGURE_QUERIES = 200, 15
 _MOST_DIM = 1_000_000  # of embeddings: a corrupt record must not take all memory
-_MOST_NEWTON_COST = 10 * (10 * 10) ** 3  # per task; logistic regression of larger ones takes minutes
 
 
 class Classification(Problem):
@@ -93,54 +92,47 @@ class Classification(Problem):
         return kind(config.model, embedding_dim=dim, seed=seed, **options)
 
     def initialize(self, learner: Any, previous: Initialization | None = None) -> Initialization:
-        shots, within = self.config.episodes.num_tr_examples_per_class, self.config.episodes.tasks_within
-        ways = self._validation_shape[0] if self._validation else 0
-        return learner.initialize(InitializationData(self._train, self._validation, ways, shots, within), previous)
-
-    def make_sampler(self, learner: Any) -> EpisodeSampler:
         episodes = self.config.episodes
-        ways = episodes.num_classes
-        if learner.fixed_ways is None:
-            ways = max(ways, min(episodes.metatrain_ways, most_ways(self._train, ways, episodes.tasks_within)))
-        return EpisodeSampler(
-            learner.feature_table(self._train),
-            ways,
-            episodes.num_tr_examples_per_class,
-            episodes.num_val_examples_per_class,
-            within=episodes.tasks_within,
-        )
+        if self._validation:
+            _ = self._validation_shapes  # raises where there are too few classes, before anything is fitted
+        data = InitializationData(self._train, self._validation, episodes.num_classes, episodes.tasks_within)
+        return learner.initialize(data, previous)
+
+    def make_samplers(self, learner: Any) -> list[EpisodeSampler]:
+        episodes, table = self.config.episodes, learner.training_table(self._train)
+        queries, within = episodes.num_val_examples_per_class, episodes.tasks_within
+        if learner.fixed_ways is not None:
+            return [EpisodeSampler(table, episodes.num_classes, episodes.num_tr_examples_per_class, queries, within)]
+        few, many = episodes.ways_range
+        most = most_ways(table, min(few, episodes.num_classes), within)
+        shapes = task_shapes((min(few, most), min(many, most)), episodes.shots_range, table, queries)
+        first, *others = shapes
+        sampler = EpisodeSampler(table, *first, queries, within)
+        return [sampler, *(EpisodeSampler(table, *shape, queries, within, sampler.embeddings) for shape in others)]
 
     def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:
         training, table = self.config.training, self._validation
         if table is None:
             return None
-        learner.require_ways(self._validation_shape[0])
-        tasks = self._validation_tasks(table, training.metavalid_queries or None, training.metavalid_tasks)
-        batch_size = workers.batch_size(training.metavalid_tasks, training.metavalid_batch_size)
-        evaluator = Evaluator(adapted_by(learner), sampler_of(table, tasks, learner), batch_size)
-        scoring = Scoring(table, tasks, batch_size, lambda: table)
-        measured = [scoring.measure(*each, workers) for each in self._planned(learner, tasks)]
-        self._baselines = baselines = {each.title: float(each.accuracy.mean()) for each in measured}
-        draw = self._reliability(learner, table)
+        shapes = self._validation_shapes
+        for ways, _ in shapes:
+            learner.require_ways(ways)
+        counts = [len(each) for each in np.array_split(np.arange(training.metavalid_tasks), len(shapes))]
+        tasks = [
+            self._validation_tasks(table, *shape, training.metavalid_queries or None, count)
+            for shape, count in zip(shapes, counts, strict=True)
+        ]
+        validator = Validator(learner, table, tasks, training.metavalid_batch_size, workers)
+        self._baselines, draw = validator.baselines, self._reliability(learner, table)
+        return lambda: validator()._replace(figures=draw())
 
-        def validate() -> Validation:
-            scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
-            # A classifier of NaN classifies nothing correctly: it has no accuracy, rather than a bad one.
-            accuracy = np.where(np.isnan(scores.loss), np.nan, scores.accuracy)
-            others = {"loss": float(scores.loss.mean())}
-            return Validation(confidence_interval(accuracy), others, draw(), baselines, accuracy)
-
-        return validate
-
-    @staticmethod
-    def _planned(learner: Any, tasks: Tasks) -> Iterator[tuple[Any, Any]]:
-        """Yield (Baseline, FeatureSpace) of the baselines that are shown beside every validation."""
-        nearest, own = NEAREST_MEANS["nearest_class_mean"], space_of_model(learner)
-        yield nearest, RAW
-        if own:
-            yield nearest, own
-        if own and tasks.ways**4 * tasks.shots**3 <= _MOST_NEWTON_COST:
-            yield FITTED["logistic_regression"], own
+    @property
+    def _validation_shapes(self) -> list[tuple[int, int]]:
+        """Return (ways, shots) of the validation tasks."""
+        if not self.config.training.metavalid_grid:
+            return [self._validation_shape]
+        table: Any = self._validation
+        return [(cell.ways, cell.shots) for cell in grid_cells(table, self.config.episodes.num_classes)]
 
     @property
     def _validation_shape(self) -> tuple[int, int]:
@@ -159,8 +151,8 @@ class Classification(Problem):
             )
         return ways, shots
 
-    def _validation_tasks(self, table: EmbeddingTable, queries: int | None, count: int) -> Tasks:
-        sampler = EpisodeSampler(table, *self._validation_shape, queries, self.config.episodes.tasks_within)
+    def _validation_tasks(self, table: EmbeddingTable, ways: int, shots: int, queries: int | None, count: int) -> Tasks:
+        sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
         return draw_from(sampler, table.digest, count, self.config.training.validation_seed, randomness.VALIDATION)
 
     def _reliability(self, learner: Any, table: EmbeddingTable) -> Callable[[], dict[str, Any]]:
@@ -169,7 +161,7 @@ class Classification(Problem):
             return dict
         ways, shots = self._validation_shape
         queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
-        tasks = self._validation_tasks(table, queries, _FIGURE_TASKS)
+        tasks = self._validation_tasks(table, ways, shots, queries, _FIGURE_TASKS)
 
         def draw() -> dict[str, Any]:
             found = calibrate(learner, table, tasks)

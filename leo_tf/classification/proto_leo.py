@@ -1,4 +1,4 @@
-"""ProtoLEO: LEO that corrects a classifier of class prototypes, over transformed embeddings. Beyond the paper."""
+"""ProtoLEO: LEO that corrects the classifier of PLDA, for tasks of any ways and shots. Beyond the paper."""
 
 import dataclasses
 import math
@@ -7,28 +7,33 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from leo_tf.classification.learner import Noise
+from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
-from leo_tf.classification.prototype_init import InitializationData, choose
-from leo_tf.classification.prototypes import prototype_classifier
+from leo_tf.classification.plda_classifier import plda_classifier
+from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, corrected, fit_scale_at
 from leo_tf.config import AUTO, ProtoLEOConfig
+from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
+from leo_tf.learners import AdaptationOutput, Trace
 from leo_tf.problem import Initialization
-from leo_tf.transforms import fit_transform
-from leo_tf.transforms.layer import FeatureTransform
+from leo_tf.transforms import fit_plda, principal_scatter
+from leo_tf.transforms.layer import LearnedPlda
+
+_CORRECTION_PENALTY = 0.01  # factor of |M|^2 in the objective
+_SCALE, _SUPPORT_TEMPERATURE = 10.0, 8.0  # initial values
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
 class ProtoLEO(LEO):
-    """LEO whose initial classifier is made of class prototypes, the means of each class's support.
+    """LEO whose initial classifier is that of PLDA, which serves any number of classes and examples.
 
-    Embeddings are transformed (PLDA by default). The decoded weights, whose means start at zero, are added to the
-    scaled prototypes: LEO learns what to correct. Logits of the support are divided by a temperature in the inner
-    losses, because a support example is part of its own prototype: at the scale that suits queries, the support's
-    gradient would be next to nothing.
+    1. Embeddings are brought into the axes of PLDA; a correction of these axes is meta-learned.
+    2. `plda_classifier` gives each class its weights and bias, from the mean and the number of its examples.
+    3. With `latent_codes`, LEO's encoder, decoder and latent steps correct them. Decoded means start at zero.
+    4. Instead of fine-tuning steps, weights are added that minimise the support's loss under an L2 penalty, to
+       convergence. Meta-training leaves this out.
 
-    `initialize`, which train.py calls before training, fits the transform and chooses the settings that are "auto".
-    Until then the transform only scales to unit length, and these settings are 1.
+    `initialize`, which train.py calls before training, fits PLDA and chooses the settings that are "auto".
 
     Args:
       config: LEOConfig.
@@ -37,7 +42,7 @@ class ProtoLEO(LEO):
       seed: int, of the initial weights; None leaves them to Keras' global seed.
 
     References:
-      Proto-MAML (Triantafillou et al., ICLR 2020, section 3.3) starts MAML's classifier from prototypes.
+      Proto-MAML (Triantafillou et al., ICLR 2020, section 3.3) starts MAML's classifier from class means.
 
     Example:
       >>> table = leo_tf.EmbeddingTable.load("", "glyphs", "test")
@@ -48,6 +53,8 @@ class ProtoLEO(LEO):
     """
 
     algorithm = "ProtoLEO"
+    has_bias = True
+    learns_features = True
 
     def __init__(
         self,
@@ -60,34 +67,63 @@ class ProtoLEO(LEO):
         self.proto_config = proto_config or ProtoLEOConfig()
         if not isinstance(self.proto_config, ProtoLEOConfig):
             raise InputError(f"ProtoLEO got a {type(proto_config).__name__}; expected a ProtoLEOConfig.")
-        self.has_bias = self.proto_config.prototype_bias > 0
+        self.has_latents = self.proto_config.latent_codes
         super().__init__(config, embedding_dim, seed, **kwargs)
-        # Not the columns of the standard deviations: the orthogonality penalty has no gradient where a row is zero.
+        self.feature_transform = self.plda = LearnedPlda(embedding_dim, name="plda", dtype=self.dtype_policy)
+        self.log_scale = self._add_logarithm("log_scale", _SCALE)
+        if self.has_latents:
+            self.support_log_temperature = self._add_logarithm("support_log_temperature", _SUPPORT_TEMPERATURE)
+        self.fit_log_scales = self._add_logarithm("fit_log_scales", _SCALE, (len(FIT_SHOTS),), trainable=False)
+
+    def _add_logarithm(self, name: str, value: float, shape: tuple[int, ...] = (), trainable: bool = True) -> Any:
+        """Create a variable that is the logarithm of a number, so that a step of Adam changes it by a factor."""
+        initial = keras.initializers.Constant(math.log(value))
+        return self.add_weight(name=name, shape=shape, initializer=initial, trainable=trainable)
+
+    def add_codes(self) -> None:
+        if self.has_latents:
+            super().add_codes()
+            self._decode_to_zero_means()
+        else:
+            self.encoder = self.decoder = None
+
+    def initialize_weights(self, seed: int) -> None:
+        super().initialize_weights(seed)
+        if self.has_latents:
+            self._decode_to_zero_means()
+
+    def _decode_to_zero_means(self) -> None:
+        """Zero the decoder's means, not the standard deviations: the orthogonality penalty has no gradient at zero."""
         kernel = tf.convert_to_tensor(self.decoder.kernel)
         means = self.feature_dim
         self.decoder.kernel.assign(tf.concat([tf.zeros_like(kernel[:, :means]), kernel[:, means:]], axis=1))
-        proto = self.proto_config
-        self.feature_transform = FeatureTransform(
-            embedding_dim, proto.feature_transform, self.has_bias, name="feature_transform", dtype=self.dtype_policy
-        )
-        self.prototype_log_scale = self._add_logarithm("prototype_log_scale", _number(proto.prototype_scale))
-        self.dimension_log_scales = None
-        if proto.warmup_steps:
-            self.dimension_log_scales = self._add_logarithm("dimension_log_scales", 1.0, (embedding_dim,))
-        self.support_log_temperature = None
-        if proto.support_temperature != 1:
-            self.support_log_temperature = self._add_logarithm(
-                "support_log_temperature", _number(proto.support_temperature)
-            )
-        drops = proto.query_dropout != "none"
-        self.drops_queries = self.add_weight(
-            name="drops_queries", shape=(), initializer=keras.initializers.Constant(float(drops)), trainable=False
-        )
-        self._set_finetuning_rate(self.config.finetuning_lr_init)
 
-    def _add_logarithm(self, name: str, value: float, shape: tuple[int, ...] = ()) -> Any:
-        """Create a variable that is the logarithm of a number, so that a step of Adam changes it by a factor."""
-        return self.add_weight(name=name, shape=shape, initializer=keras.initializers.Constant(math.log(value)))
+    def add_learning_rates(self, num_parameters: int) -> None:
+        self.latent_learning_rate = self.add_learning_rate(
+            "latent_learning_rate", (self.config.num_latents,), self.config.inner_lr_init
+        )
+
+    @property
+    def learning_rates(self) -> list[Any]:
+        return [self.latent_learning_rate] if self.has_latents else []
+
+    @property
+    def regularized_weights(self) -> list[Any]:
+        return super().regularized_weights if self.has_latents else []
+
+    @property
+    def scales(self) -> list[Any]:
+        """The correction of PLDA and the logarithms of its variances, of the scale and of the support's temperature."""
+        scales = [self.plda.correction, self.plda.log_variances, self.log_scale]
+        return [*scales, self.support_log_temperature] if self.has_latents else scales
+
+    @property
+    def fixed_variables(self) -> list[Any]:
+        return [self.plda.mean, self.plda.axes, self.plda.metric, self.fit_log_scales]
+
+    @property
+    def inner_steps(self) -> tuple[int, int]:
+        return self.config.inner_unroll_length if self.has_latents else 0, 1
 
     @property
     def configs(self) -> list[Any]:
@@ -95,77 +131,111 @@ class ProtoLEO(LEO):
 
     @property
     def feature_dim(self) -> int:
-        return self.embedding_dim + self.has_bias
+        return self.embedding_dim + 1
 
     def features(self, embeddings: Any) -> tf.Tensor:
-        return self.feature_transform(embeddings)
+        return _with_one(self.plda(embeddings))
+
+    def episode_features(self, episode: Episode) -> Episode:
+        support, query = (_with_one(self.plda.fixed_part(x)) for x in (episode.support_x, episode.query_x))
+        return episode._replace(support_x=support, query_x=query)
+
+    def training_table(self, table: Any) -> Any:
+        rows = [_with_one(self.plda.fixed_part(tf.constant(part))) for part in _parts(table.embeddings)]
+        return dataclasses.replace(table, embeddings=tf.concat(rows, 0).numpy(), source=f"{table.source}, transformed")
 
     def feature_table(self, table: Any) -> Any:
-        """Return an EmbeddingTable of features; its digest stays that of the data."""
-        rows = self.feature_transform.apply(table.embeddings)
+        rows = _with_one(tf.constant(self.plda.fitted.apply(table.embeddings))).numpy()
         return dataclasses.replace(table, embeddings=rows, source=f"{table.source}, transformed")
 
-    @property
-    def fixed_variables(self) -> list[Any]:
-        return [self.feature_transform.mean, self.feature_transform.matrix, self.drops_queries]
-
-    @property
-    def scales(self) -> list[Any]:
-        """Logarithms of the prototype scale and, unless it is fixed at 1, of the support temperature."""
-        return [each for each in (self.prototype_log_scale, self.support_log_temperature) if each is not None]
-
-    @property
-    def warmup_steps(self) -> int:
-        return self.proto_config.warmup_steps
-
-    @property
-    def warmup_variables(self) -> list[Any]:
-        """Logarithms of per-dimension factors of the prototype scale."""
-        return [] if self.dimension_log_scales is None else [self.dimension_log_scales]
-
     def initialize(self, data: InitializationData, previous: Initialization | None = None) -> Initialization:
-        """Fit the transform and choose the settings that are "auto"; see `ClassificationLearner.initialize`."""
-        proto, codes = self.proto_config, self.codes_per_class(data.shots)
+        """Fit PLDA and choose the settings that are "auto"; see `ClassificationLearner.initialize`."""
         if previous is None:
-            found = Initialization(*choose(proto, data, self.config.finetuning_unroll_length, codes))
+            plda, *found = choose(self.proto_config, data)
+            previous = Initialization(*found)
         else:
-            found = previous
-        values = {**dataclasses.asdict(proto), **found.chosen}
-        within, between = (_number(values[f"{name}_class_shrinkage"]) for name in ("within", "between"))
-        training = data.training
-        self.feature_transform.set_fitted(
-            fit_transform(
-                proto.feature_transform, training.embeddings, training.class_sizes, within, between, data.shots
-            )
-        )
-        self.prototype_log_scale.assign(math.log(values["prototype_scale"]))
-        self.drops_queries.assign(float(values["query_dropout"] != "none"))
-        if self.support_log_temperature is not None:
-            self.support_log_temperature.assign(math.log(_number(values["support_temperature"])))
-        if "finetuning_lr_init" in found.chosen:
-            self._set_finetuning_rate(values["finetuning_lr_init"], values["bias_finetuning_lr_init"])
-        return found
+            values = {**dataclasses.asdict(self.proto_config), **previous.chosen}
+            scatter = principal_scatter(data.training.embeddings, data.training.class_sizes)
+            plda = fit_plda(scatter, values["within_class_shrinkage"], values["between_class_shrinkage"])
+        self.plda.set_fitted(plda)
+        fixed = self.proto_config.fit_scale
+        scale = _SCALE if fixed == AUTO else fixed
+        scales = [float(previous.chosen.get(fit_scale_at(shots), scale)) for shots in FIT_SHOTS]
+        self.fit_log_scales.assign([math.log(scale) for scale in scales])
+        return previous
 
-    def _set_finetuning_rate(self, rate: float, bias_rate: float = 0.0) -> None:
-        """Set the initial fine-tuning rates: of all dimensions, and of the bias, whose steps rarely help at first."""
-        self.finetuning_learning_rate.assign([rate] * self.embedding_dim + [bias_rate] * self.has_bias)
+    def meta_loss_on_features(self, episode: Episode, *args: Any, **kwargs: Any) -> Any:
+        support, query = (_with_one(self.plda.learned_part(x[..., :-1])) for x in (episode.support_x, episode.query_x))
+        return super().meta_loss_on_features(episode._replace(support_x=support, query_x=query), *args, **kwargs)
 
-    def initial_classifier(self, class_means: tf.Tensor) -> tf.Tensor:
-        """Return the classifier of scaled prototypes, from class means of features [tasks, ways, dim]."""
-        log_scale = tf.convert_to_tensor(self.prototype_log_scale)
-        if self.dimension_log_scales is not None:
-            log_scale += tf.convert_to_tensor(self.dimension_log_scales)
-        return prototype_classifier(class_means, self.proto_config.prototype_bias, tf.exp(log_scale))
+    def regularization(self) -> tf.Tensor:
+        correction = self.plda.correction_scale * tf.convert_to_tensor(self.plda.correction)
+        of_codes = super().regularization() if self.has_latents else 0.0
+        return of_codes + _CORRECTION_PENALTY * tf.reduce_sum(correction**2)
+
+    def initial_classifier(self, class_means: tf.Tensor, counts: Any) -> tf.Tensor:
+        metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
+        return plda_classifier(class_means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
 
     def support_logits(self, logits: tf.Tensor) -> tf.Tensor:
-        """Divide the support's logits by the temperature."""
-        if self.support_log_temperature is None:
-            return logits
+        """Divide by a temperature: a support example is part of its own class mean, and its loss next to nothing."""
         return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
 
-    def training_queries(self, query_x: tf.Tensor, noise: Noise | None) -> tf.Tensor:
-        dropped = super().training_queries(query_x, noise)
-        return dropped if noise is None else tf.where(tf.cast(self.drops_queries, tf.bool), dropped, query_x)
+    def fine_tune(self, parameters: tf.Tensor, loss: Any, rate_multiplier: Any = 1.0) -> list[tf.Tensor]:
+        return [parameters]  # what follows is not a loss's descent: see `_fit`
+
+    def noise_spec(self, shots: int) -> NoiseSpec:
+        spec = super().noise_spec(shots)
+        if not self.has_latents:
+            return spec._replace(num_latents=0, dropout_rate=0.0)
+        return spec._replace(codes_per_class=1, steps=self.config.inner_unroll_length)
+
+    def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: Noise) -> AdaptationOutput:
+        if self.has_latents:
+            return super().adapt_in_training(support_x, support_y, noise)
+        return self.without_penalties(self.initial_classifier(tf.reduce_mean(support_x, axis=2), support_x.shape[2]))
+
+    def adapt_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
+        return self.trace(support_x, support_y).parameters[-1]
+
+    def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:
+        shape = tf.shape(support_x)
+        if self.has_latents:
+            found = super().trace(support_x, support_y)
+        else:
+            found = Trace(None, self.initial_classifier(tf.reduce_mean(support_x, axis=2), shape[2])[tf.newaxis])
+        weights = tf.ones([shape[0], shape[1] * shape[2]], support_x.dtype)
+        examples, labels = join_examples(support_x), join_examples(support_y)
+        fitted = self._fit(found.parameters[-1], examples, labels, weights, tf.cast(shape[2], support_x.dtype))
+        return Trace(found.latents, tf.concat([found.parameters, fitted[tf.newaxis]], axis=0))
+
+    def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
+        members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
+        counts = tf.reduce_sum(members, axis=2)
+        if self.has_latents:
+            classifier = super().adapt_imbalanced_features(support_x, support_y, ways)
+        else:
+            means = tf.math.divide_no_nan(tf.matmul(members, support_x), counts[..., tf.newaxis])
+            classifier = self.initial_classifier(means, counts)
+        mean_count = tf.reduce_mean(counts, axis=1)
+        weights = tf.einsum("twe,tw->te", members, tf.math.divide_no_nan(mean_count[:, tf.newaxis], counts))
+        return self._fit(classifier, support_x, support_y, weights, mean_count)
+
+    def _fit(
+        self, classifier: tf.Tensor, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, shots: tf.Tensor
+    ) -> tf.Tensor:
+        """Add the weights that minimise the support's loss, in which each class counts as `shots` examples."""
+        if not self.proto_config.fit_penalty:
+            return classifier
+        x = tf.math.log(tf.reshape(shots, [-1, 1, 1]))
+        first, *others = tf.unstack(tf.convert_to_tensor(self.fit_log_scales))
+        log_scale = first  # interpolated, linear in the logarithms
+        for low, high, before, after in zip(FIT_SHOTS, FIT_SHOTS[1:], [first, *others], others, strict=False):
+            share = (x - math.log(low)) / math.log(high / low)
+            log_scale += tf.clip_by_value(share, 0.0, 1.0) * (after - before)
+        scaled = classifier * tf.exp(log_scale - tf.convert_to_tensor(self.log_scale))
+        targets = tf.one_hot(labels, tf.shape(classifier)[1], dtype=features.dtype)
+        return corrected(scaled, features[..., :-1], targets, weights, self.proto_config.fit_penalty)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "proto_config": dataclasses.asdict(self.proto_config)}
@@ -175,5 +245,10 @@ class ProtoLEO(LEO):
         return super().from_config({**config, "proto_config": ProtoLEOConfig(**config["proto_config"])})
 
 
-def _number(value: float | str) -> float:
-    return 1.0 if isinstance(value, str) and value == AUTO else float(value)
+def _with_one(features: tf.Tensor) -> tf.Tensor:
+    """Append a coordinate that is always 1, for the bias."""
+    return tf.concat([features, tf.ones_like(features[..., :1])], axis=-1)
+
+
+def _parts(rows: Any, at_once: int = 65_536) -> Any:
+    return (rows[first : first + at_once] for first in range(0, len(rows), at_once))

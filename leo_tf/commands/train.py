@@ -48,9 +48,6 @@ def train(work: Any, path: str | Path) -> int:
     log = logging.getLogger("leo_tf")
     log.info("%s", work.problem.summary())
     log.info("Computing on %s.", work.devices())
-    if work.warmup_steps >= work.settings.num_steps_limit:
-        text = "All %d steps are warm-up steps (warmup_steps=%d); raise num_steps_limit to train LEO too."
-        log.info(text, work.settings.num_steps_limit, work.warmup_steps)
     if not work.settings.metavalid_tasks:
         log.info("No validation (metavalid_tasks=0): the last checkpoint counts as the best.")
     try:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from leo_tf.config.section import Section, count, require, setting
 
+_MOST = 10_000  # ways or shots
+
 
 @dataclass(frozen=True)
 class DataConfig(Section):
@@ -48,10 +50,38 @@ class EpisodeConfig(Section):
         "group: draw the classes of a task from one group; alphabet/character belongs to group alphabet",
         choices=("all", "group"),
     )
-    metatrain_ways: int = count(
-        0,
-        "ways of meta-training tasks, if larger than num_classes and as far as there are classes; MAML and Meta-SGD "
-        "use num_classes; 0: num_classes",
-        low=0,
-        high=10_000,
+    metatrain_ways: str = setting(
+        "",
+        "ways of meta-training tasks, a number or a range such as 5-20, as far as there are classes; MAML and Meta-SGD "
+        "use num_classes; empty: num_classes",
     )
+    metatrain_shots: str = setting(
+        "",
+        "shots of meta-training tasks, a number or a range such as 1-20, as far as classes have examples; tasks of "
+        "more shots have fewer ways; empty: num_tr_examples_per_class",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.ways_range, self.shots_range  # they raise
+
+    @property
+    def ways_range(self) -> tuple[int, int]:
+        """Smallest and largest number of ways of meta-training tasks."""
+        return _range(self, "metatrain_ways", 2) or (self.num_classes, self.num_classes)
+
+    @property
+    def shots_range(self) -> tuple[int, int]:
+        """Smallest and largest number of shots of meta-training tasks."""
+        shots = self.num_tr_examples_per_class
+        return _range(self, "metatrain_shots", 1) or (shots, shots)
+
+
+def _range(episodes: EpisodeConfig, name: str, least: int) -> tuple[int, int] | None:
+    text = getattr(episodes, name)
+    if not text:
+        return None
+    numbers = [int(each) if each.isascii() and each.isdigit() else -1 for each in text.split("-")]
+    expected = f"a number, or a range such as 5-20, from {least} to {_MOST}"
+    require(len(numbers) <= 2 and least <= numbers[0] <= numbers[-1] <= _MOST, episodes, name, expected)
+    return numbers[0], numbers[-1]

@@ -2,63 +2,37 @@
 
 from dataclasses import dataclass, fields
 
-from leo_tf.config.section import AUTO, Section, count, number_or_auto, setting, weight
-
-TRANSFORMS = ("none", "center", "whiten", "plda")
+from leo_tf.config.section import AUTO, Section, number_or_auto, setting, weight
 
 
 @dataclass(frozen=True)
 class ProtoLEOConfig(Section):
-    """Settings of what ProtoLEO adds to LEO: the feature transform, class prototypes, warm-up.
+    """Settings of what ProtoLEO adds to LEO: PLDA, its correction by training, and the fit to the support.
 
-    Settings that are "auto" are chosen on validation tasks before training (`Problem.initialize`). Every combination
-    of values is valid; one that does not apply, such as a shrinkage without a transform that uses it, has no effect.
+    Settings that are "auto" are chosen on validation tasks before training (`Problem.initialize`).
 
     Example:
-      >>> leo_tf.ProtoLEOConfig(prototype_scale=10).auto_settings
-      ('within_class_shrinkage', 'between_class_shrinkage', 'support_temperature', 'query_dropout')
+      >>> leo_tf.ProtoLEOConfig(between_class_shrinkage=1).auto_settings
+      ('within_class_shrinkage', 'fit_scale')
     """
 
     group = "ProtoLEO"
 
-    feature_transform: str = setting(
-        "plda",
-        "transform of the embeddings, fitted on the meta-training classes: center; whiten within classes; plda, which "
-        "also weights directions by how much classes differ along them",
-        choices=TRANSFORMS,
-    )
     within_class_shrinkage: float | str = number_or_auto(
-        "whiten and plda add this share of the mean within-class variance to every direction's variance"
+        "PLDA adds this share of the mean within-class variance to every direction's variance"
     )
     between_class_shrinkage: float | str = number_or_auto(
-        "plda adds this share of the mean between-class variance to every direction's variance"
+        "PLDA adds this share of the mean between-class variance to every axis"
     )
-    prototype_scale: float | str = number_or_auto("initial scale of the class prototypes (meta-learned)")
-    prototype_bias: float = weight(
-        0.75,
-        "share of the bias -|prototype|^2 / 2: with 1 the initial classifier is nearest class mean by Euclidean "
-        "distance, with 0 it compares directions only and there is no bias",
+    fit_scale: float | str = number_or_auto(
+        "scale of the initial classifier's logits in the convex fit to the support; auto: chosen for 1, 5 and 20 "
+        "shots, and interpolated between them"
     )
-    support_temperature: float | str = number_or_auto(
-        "temperature that divides the support's logits in the inner loops (meta-learned unless 1); auto also chooses "
-        "the initial fine-tuning rate"
-    )
-    warmup_steps: int = count(
-        500,
-        "warm-up steps that train only the per-dimension prototype scales; LEO then trains from scratch, and the best "
-        "state on validation tasks is kept",
-        low=0,
-    )
-    query_dropout: str = setting(
-        AUTO,
-        "apply dropout to queries too during meta-training; auto: only where the prototypes alone classify 97 % of "
-        "validation queries correctly",
-        choices=(AUTO, "all", "none"),
-    )
+    fit_penalty: float = weight(0.05, "factor of half the squared norm of the convex fit's weights; 0: no convex fit")
+    latent_codes: bool = setting(False, "correct the classifier of PLDA by latent codes too, as LEO does")
 
     @property
     def auto_settings(self) -> tuple[str, ...]:
         """Names of the settings that are chosen on validation tasks."""
-        unused: tuple[str, ...] = () if self.feature_transform == "plda" else ("between_class_shrinkage",)
-        unused += ("within_class_shrinkage",) if self.feature_transform in ("none", "center") else ()
+        unused = () if self.fit_penalty else ("fit_scale",)
         return tuple(each.name for each in fields(self) if getattr(self, each.name) == AUTO and each.name not in unused)

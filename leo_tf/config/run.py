@@ -79,7 +79,8 @@ class RunConfig:
         require(ALGORITHMS[self.algorithm].regression, self, "algorithm", expected)
         no_classes = "with problem=regression, whose tasks have no classes"
         require(self.episodes.tasks_within == "all", self.episodes, "tasks_within", f"all {no_classes}")
-        require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", f"0 {no_classes}")
+        require(not self.episodes.metatrain_ways, self.episodes, "metatrain_ways", f"none {no_classes}")
+        require(not self.episodes.metatrain_shots, self.episodes, "metatrain_shots", f"none {no_classes}")
         see = "with problem=regression, see configs/regression.cfg"
         require(self.model.dropout_rate == 0, self.model, "dropout_rate", f"0 {see}")
         if getattr(self.model, "stochastic", False):

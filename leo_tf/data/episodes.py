@@ -49,6 +49,7 @@ class EpisodeSampler:
       queries: query examples per class; None takes all remaining examples of the smallest class.
       within: "all", or "group": draw one group of classes for every task, uniformly, and all classes of the task from
         it; see `EmbeddingTable.class_groups`. Groups of fewer than `ways` classes are not used.
+      embeddings: those of another sampler of this table, to share its memory.
 
     Raises:
       InputError: the table, or every group, has fewer classes than `ways`, or a class has too few examples.
@@ -60,7 +61,13 @@ class EpisodeSampler:
     """
 
     def __init__(
-        self, table: EmbeddingTable, ways: int, shots: int, queries: int | None = None, within: str = "all"
+        self,
+        table: EmbeddingTable,
+        ways: int,
+        shots: int,
+        queries: int | None = None,
+        within: str = "all",
+        embeddings: Any = None,
     ) -> None:
         smallest = int(np.argmin(table.class_sizes))
         size = int(table.class_sizes[smallest])
@@ -91,7 +98,7 @@ class EpisodeSampler:
         self.largest_class = int(table.class_sizes.max())
         self.class_sizes = tf.constant(table.class_sizes, tf.int32)
         self.class_offsets = tf.constant(table.class_offsets, tf.int32)
-        self.embeddings = _place(table.embeddings)
+        self.embeddings = _place(table.embeddings) if embeddings is None else embeddings
         self._group_of_class = _groups(table, ways) if within == "group" else None
 
     def rows(

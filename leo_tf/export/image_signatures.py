@@ -8,7 +8,7 @@ import tensorflow as tf
 from leo_tf.export.fitted_classifier import FittedClassifier
 from leo_tf.export.signatures import Signatures
 from leo_tf.features.images.decoding import squares_of
-from leo_tf.transforms.layer import FeatureTransform
+from leo_tf.transforms.layer import FixedTransform
 
 _IMAGES = "encoded JPEG or PNG, upright, 8-bit, without CMYK and transparency"
 DOCUMENTATION = {
@@ -72,11 +72,9 @@ class FittedSignatures:
     def __init__(self, extractor: Any, fitted: FittedClassifier, classes: Sequence[object]) -> None:
         self._extractor, self._fitted = extractor, fitted
         self._classes = [str(name) for name in classes]
-        self._transform: FeatureTransform | None = None
+        self._transform: FixedTransform | None = None
         if fitted.transform is not None:
-            dim = len(fitted.transform.mean)
-            self._transform = FeatureTransform(dim, add_constant=fitted.weights.shape[1] > dim)
-            self._transform.set_fitted(fitted.transform)
+            self._transform = FixedTransform(fitted.transform)
         self.layers = [extractor.model, *([self._transform] if self._transform else [])]
         self.functions = {"serving_default": (self.serve, [tf.TensorSpec([None], tf.string, "images")])}
 
@@ -98,7 +96,11 @@ class FittedSignatures:
             features = tf.math.l2_normalize(features, axis=-1)  # in float32: LiteRT has no products of float64
         if self._transform is not None:
             features = self._transform(features)
-        scores = tf.matmul(features, tf.constant(self._fitted.weights, tf.float32), transpose_b=True)
+        weights = tf.constant(self._fitted.weights, tf.float32)
+        dim = features.shape[-1]
+        scores = tf.matmul(features, weights[:, :dim], transpose_b=True)
+        if weights.shape[1] > dim:
+            scores += weights[:, dim]
         return tf.nn.softmax(scores / self._fitted.temperature)
 
 

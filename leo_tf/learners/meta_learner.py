@@ -90,16 +90,6 @@ class MetaLearner(keras.Model):
         return [*self.regularized_weights, *self.learning_rates, *self.scales]
 
     @property
-    def warmup_steps(self) -> int:
-        """Warm-up steps, which train only `warmup_variables`; all others then train from scratch."""
-        return 0
-
-    @property
-    def warmup_variables(self) -> list[Any]:
-        """Variables that the warm-up trains; zero before it, and zero again during training."""
-        return []
-
-    @property
     def fixed_variables(self) -> list[Any]:
         """Variables that are fitted to the data before meta-training and then stay as they are."""
         return []
@@ -272,7 +262,7 @@ class MetaLearner(keras.Model):
         return list(self._fit_metrics.values()) if self.compiled else []
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Take one meta-training step on a batch of tasks; there is no warm-up in `fit`."""
+        """Take one meta-training step on a batch of tasks."""
         step = tf.cast(self.optimizer.iterations, tf.int64)
         episode = self.episode_features(self.episode_type(*data))
         bits = self.draw_bits(episode, self._fit_seed, step * episode.support_x.shape[0])

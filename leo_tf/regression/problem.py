@@ -60,9 +60,9 @@ class Regression(Problem):
         kind = learner_class(self.config.algorithm, "regression")
         return kind(self.config.model, self.config.regression, seed=seed)
 
-    def make_sampler(self, learner: Any) -> RegressionSampler:
+    def make_samplers(self, learner: Any) -> list[RegressionSampler]:
         episodes, noise = self.config.episodes, self.config.regression.noise_stddev
-        return RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)
+        return [RegressionSampler(episodes.num_tr_examples_per_class, episodes.num_val_examples_per_class, noise)]
 
     def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:
         training, noise = self.config.training, self.config.regression.noise_stddev

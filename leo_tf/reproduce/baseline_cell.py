@@ -45,7 +45,7 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple[Any, dict[st
     Returns the EvaluationResult and further contents of the evaluation's JSON.
     """
     from leo_tf.classification import draw_tasks
-    from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_of, whitened_by
+    from leo_tf.classification.baselines import FITTED, NEAREST_MEANS, RAW, Scoring, lda_of, plda_space, whitened_by
     from leo_tf.classification.evaluation import load_table
     from leo_tf.classification.results import EvaluationResult
 
@@ -56,7 +56,7 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple[Any, dict[st
     if name.endswith(_WHITENED):
         space = whitened_by(load_table(config.data, "train"))
     elif name.endswith(_PLDA):
-        space = plda_of(load_table(config.data, "train"), scoring.validation()[0], tasks.ways, tasks.shots)
+        _, space = plda_space(load_table(config.data, "train"), scoring.validation()[0], tasks.ways, tasks.shots)
     baseline = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
     found = scoring.measure(baseline, space)
     others = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]

@@ -53,7 +53,7 @@ _FIGURES = {
 # alphabetical order, and shows only the first five by default. Leading spaces sort first, and are not visible.
 _FIRST = (
     *("num_classes", "num_tr_examples_per_class", "outer_lr", "dropout_rate", "kl_weight", "num_latents"),
-    *("feature_transform", "prototype_scale", "maml_lr", "maml_steps", "dataset_name", "algorithm"),
+    *("within_class_shrinkage", "maml_lr", "maml_steps", "dataset_name", "algorithm"),
 )
 _LAST = frozenset(
     {

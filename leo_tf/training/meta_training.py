@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from leo_tf.config import RunConfig, TrainingConfig
@@ -15,7 +14,6 @@ from leo_tf.runs.registry import problem_of
 from leo_tf.training.step import MetaSteps, compiles, terms_of
 from leo_tf.training.strategy import describe, make_strategy
 from leo_tf.training.warm_start import named_variables, start_from
-from leo_tf.training.warmup import WarmUp
 from leo_tf.training.work import Work
 
 
@@ -48,16 +46,9 @@ class MetaTraining(Work):
         )
         with self._strategy.scope():
             self.learner = self.problem.build_learner(self.data_record, self.settings.seed)
-            # Without validation nothing could tell whether the warmed-up state is better.
-            self.warmup_steps = self.learner.warmup_steps if self.settings.metavalid_tasks else 0
-            self.optimizer = keras.optimizers.Adam(
-                _learning_rate(self.settings, self.warmup_steps), epsilon=ADAM_EPSILON
-            )
+            self.optimizer = keras.optimizers.Adam(_learning_rate(self.settings), epsilon=ADAM_EPSILON)
             self.optimizer.build(self.learner.meta_variables)
-            self._warmup = WarmUp(self.learner, self.settings) if self.warmup_steps else None
         self.state = {"model": self.learner, "optimizer": self.optimizer}
-        if self._warmup:
-            self.state["warmup_optimizer"] = self._warmup.optimizer
         self.columns, self.validates_at_start = terms_of(self.learner), self.settings.metavalid_at_start
         self._steps: MetaSteps | None = None
 
@@ -68,13 +59,8 @@ class MetaTraining(Work):
         chosen = self._workers.broadcast(previous.record() if previous else None)
         initialization = previous or self.problem.initialize(self.learner, Initialization(**chosen))
         with self._strategy.scope():
-            sampler = self.problem.make_sampler(self.learner)
-        variables = self.learner.meta_variables
-        self._steps = MetaSteps(
-            self.learner, self.optimizer, sampler, self._strategy, self.settings, variables, self.warmup_steps
-        )
-        if self._warmup:
-            self._warmup.prepare(sampler, self._strategy)
+            samplers = self.problem.make_samplers(self.learner)
+        self._steps = MetaSteps(self.learner, self.optimizer, samplers, self._strategy, self.settings)
         self.validate = self.problem.make_validator(self.learner, self._workers)
         return initialization
 
@@ -100,8 +86,7 @@ class MetaTraining(Work):
 
     @property
     def steps_taken(self) -> int:
-        warmup_steps = self._warmup.steps_taken if self._warmup else 0
-        return warmup_steps + int(self.optimizer.iterations.numpy())
+        return int(self.optimizer.iterations.numpy())
 
     def warm_start(self) -> bool:
         """Take over the weights of the run that `init_from` names; return whether it names one."""
@@ -111,26 +96,16 @@ class MetaTraining(Work):
         return True
 
     def step(self, count: int) -> dict[str, Any]:
-        """Take steps, of which all or none are warm-up steps; see Work."""
+        """Take steps; see Work."""
         if self._steps is None:
             self.initialize()
         assert self._steps is not None  # for mypy
-        if self._warmup and self.steps_taken < self.warmup_steps:
-            steps = self._warmup.steps
-        else:
-            steps = self._steps
-            if self._warmup and self.optimizer.iterations == 0:
-                self._warmup.reset()
-        metrics = steps.run(tf.constant(count))
-        every = self.variables.values()
-        norms = np.zeros(len(every), np.float32)
-        norms[[any(each is trained for trained in steps.variables) for each in every]] = metrics.pop("gradient_norms")
+        metrics = self._steps.run(tf.constant(count))
+        norms = metrics.pop("gradient_norms").numpy()
         return {**{name: float(value) for name, value in metrics.items()}, "gradient_norms": norms}
 
 
-def _learning_rate(training: TrainingConfig, warmup_steps: int) -> Any:
+def _learning_rate(training: TrainingConfig) -> Any:
     if training.outer_lr_schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            training.outer_lr, max(1, training.num_steps_limit - warmup_steps)
-        )
+        return keras.optimizers.schedules.CosineDecay(training.outer_lr, max(1, training.num_steps_limit))
     return training.outer_lr

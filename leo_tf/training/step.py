@@ -4,12 +4,13 @@ A step samples its tasks in-graph and draws its noise as a function of (seed, gl
 one call runs, how many replicas share a meta-batch, or where a run was interrupted changes nothing.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from leo_tf import gradients
+from leo_tf import gradients, randomness
 from leo_tf.config import TrainingConfig
 from leo_tf.learners import JIT_BY_DEFAULT
 
@@ -22,29 +23,24 @@ class MetaSteps:
     Args:
       learner: MetaLearner.
       optimizer: Keras optimizer, built for the variables; its `iterations` count the steps.
-      sampler: EpisodeSampler or RegressionSampler.
+      samplers: EpisodeSamplers or RegressionSamplers; each step draws one of them, and all its tasks from it.
       strategy: tf.distribute.Strategy.
       training: TrainingConfig.
-      variables: the variables to train, for which the optimizer was built.
-      first_step: step of the run at which the optimizer's first step is.
     """
 
     def __init__(
         self,
         learner: Any,
         optimizer: Any,
-        sampler: Any,
+        samplers: Sequence[Any],
         strategy: Any,
         training: TrainingConfig,
-        variables: Sequence[Any],
-        first_step: int = 0,
     ) -> None:
-        self._learner, self._optimizer, self._sampler = learner, optimizer, sampler
+        self._learner, self._optimizer, self._samplers = learner, optimizer, samplers
         self._strategy, self._config = strategy, training
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
-        self.variables = variables
-        self._num_regularized = sum(any(each is other for other in learner.regularized_weights) for each in variables)
-        self._first_step = first_step
+        self._variables = learner.meta_variables
+        self._num_regularized = len(learner.regularized_weights)
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
         jit = compiles(training.jit)
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and gives other numbers.
@@ -59,19 +55,32 @@ class MetaSteps:
           Dict of float32 scalars averaged over the steps (`gradient_norms`: one for each variable).
         """
         totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._learner)}
-        totals["gradient_norms"] = tf.zeros([len(self.variables)], tf.float32)
+        totals["gradient_norms"] = tf.zeros([len(self._variables)], tf.float32)
         for _ in tf.range(steps):
-            outcome = self._strategy.run(self._step)  # equal on all replicas
-            outcome = {name: self._strategy.experimental_local_results(v)[0] for name, v in outcome.items()}
+            outcome = self._step_on_replicas()
             totals = {name: totals[name] + outcome[name] for name in totals}
         return {name: value / tf.cast(steps, tf.float32) for name, value in totals.items()}
 
-    def _step(self) -> dict[str, tf.Tensor]:
+    def _step_on_replicas(self) -> dict[str, tf.Tensor]:
+        """Take one step on tasks of the sampler that the step draws."""
+
+        def with_sampler(sampler: Any) -> dict[str, tf.Tensor]:
+            outcome = self._strategy.run(self._step, args=(sampler,))  # equal on all replicas
+            return {name: self._strategy.experimental_local_results(v)[0] for name, v in outcome.items()}
+
+        if len(self._samplers) == 1:
+            return with_sampler(self._samplers[0])
+        seed = randomness.stream_seed(self._config.seed, randomness.TASK_SHAPES)
+        number = randomness.uniform(randomness.integers(seed, self._optimizer.iterations, 1, 1))[0, 0]
+        index = tf.cast(number * len(self._samplers), tf.int32)
+        return tf.switch_case(index, [functools.partial(with_sampler, each) for each in self._samplers])
+
+    def _step(self, sampler: Any) -> dict[str, tf.Tensor]:
         context = tf.distribute.get_replica_context()
-        step = self._first_step + tf.cast(self._optimizer.iterations, tf.int64)
+        step = tf.cast(self._optimizer.iterations, tf.int64)
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         first_task = step * self._config.metatrain_batch_size + replica * self._tasks
-        episode = self._sampler.sample(self._config.seed, first_task, self._tasks)
+        episode = sampler.sample(self._config.seed, first_task, self._tasks)
         bits = self._learner.draw_bits(episode, self._config.seed, first_task)
         replicas = self._strategy.num_replicas_in_sync
         if replicas == 1:
@@ -81,18 +90,18 @@ class MetaSteps:
         *values, terms = _mean(context, [*values, tf.stack(list(metrics.values()))])
         metrics = dict(zip(metrics, tf.unstack(terms), strict=True))
         update = gradients.apply(
-            self._optimizer, self.variables, self._num_regularized, metrics["loss"], values, self._limits, replicas
+            self._optimizer, self._variables, self._num_regularized, metrics["loss"], values, self._limits, replicas
         )
         return metrics | update
 
     def _whole_step(self, episode: Any, bits: Any) -> dict[str, tf.Tensor]:
         outcome, update = gradients.meta_step(
-            lambda: self._loss(episode, bits), self._optimizer, self.variables, self._num_regularized, self._limits
+            lambda: self._loss(episode, bits), self._optimizer, self._variables, self._num_regularized, self._limits
         )
         return _averaged(outcome) | update
 
     def _gradient(self, episode: Any, bits: Any) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-        outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self.variables)
+        outcome, values = gradients.meta_gradient(lambda: self._loss(episode, bits), self._variables)
         return _averaged(outcome), values
 
     def _loss(self, episode: Any, bits: Any) -> Any:

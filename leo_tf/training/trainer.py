@@ -97,7 +97,7 @@ class Trainer:
     def is_out_of_patience(self) -> bool:
         """Whether early stopping ends the run at this step: `patience` validations without improvement."""
         settings, step = self.work.settings, self.checkpoints.step
-        waited = step - max(self.work.warmup_steps, self.checkpoints.best[1])
+        waited = step - max(0, self.checkpoints.best[1])
         return 0 < settings.patience * settings.checkpoint_steps <= waited and step % settings.checkpoint_steps == 0
 
     def _keep_best(self, validation: Validation | None) -> None:
@@ -134,14 +134,12 @@ class Trainer:
         """Take all steps; return how many were NaN, and whether a validation was a number (or there is none)."""
         nan_steps, validated = 0, self.work.validate is None
         every, log_every = self.work.settings.checkpoint_steps, self.work.settings.log_steps
-        warmup_steps = self.work.warmup_steps
         is_due = step % every == 0 if step else self.work.validates_at_start
         if is_due and not validated and not monitor.has_validation:
             validated = self._validate(step, monitor)
         while step < last:
             # Rows end at the same steps whether or not the run was interrupted.
             until = min(last, step - step % log_every + log_every, step - step % every + every)
-            until = min(until, warmup_steps) if step < warmup_steps else until
             start = time.perf_counter()
             metrics = self.work.step(until - step)
             steps_per_second = (until - step) / (time.perf_counter() - start)
@@ -149,7 +147,7 @@ class Trainer:
             step = until
             with writing(self.folder.path):
                 monitor.steps(step, metrics, steps_per_second)
-            if step % every == 0 or step in (last, warmup_steps):
+            if step % every == 0 or step == last:
                 validated |= self._validate(step, monitor)
                 if self.is_out_of_patience:
                     break

@@ -11,22 +11,18 @@ _logger = logging.getLogger("leo_tf")
 
 
 def named_variables(learner: Any) -> dict[str, Any]:
-    """Return the trained variables of a learner by name; those of the warm-up are the last."""
-    variables = [*learner.meta_variables, *learner.warmup_variables]
-    return {variable.path.removeprefix(f"{learner.name}/"): variable for variable in variables}
+    """Return the trained variables of a learner by name."""
+    return {variable.path.removeprefix(f"{learner.name}/"): variable for variable in learner.meta_variables}
 
 
 def start_from(learner: Any, config: RunConfig) -> None:
     """Copy the best weights of the run that `init_from` names into a learner; log which variables that run lacks.
 
     Those keep their values, such as the second component of a mixture of codes if the other run has only one. Variables
-    that only the other run has are not used. Fixed variables and those of the warm-up stay as they are.
+    that only the other run has are not used. Fixed variables stay as they are.
     """
     folder = run_to_init_from(config)
     mine, theirs = named_variables(learner), named_variables(load(folder.path))
-    for name in list(mine)[len(learner.meta_variables) :]:  # of the warm-up
-        mine.pop(name)
-        theirs.pop(name, None)
     shared = [name for name in mine if name in theirs]
     for name in shared:
         ours, found = tuple(mine[name].shape), tuple(theirs[name].shape)

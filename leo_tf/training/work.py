@@ -22,7 +22,6 @@ class Work(Protocol):
     state: Mapping[str, Any]  # what checkpoints hold
     columns: tuple[str, ...]  # names of what `step` returns
     validates_at_start: bool = False  # the settings then have metavalid_tasks
-    warmup_steps: int = 0  # they end with a validation and do not count toward patience
     signal: int = 0  # number of a signal that reached another worker; it ends the run like one of its own
     validate: Callable[[], Validation] | None = None  # validate the current state; None without validation
 

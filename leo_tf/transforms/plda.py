@@ -1,47 +1,57 @@
-"""Probabilistic linear discriminant analysis: weights of directions by how well they separate unseen classes.
+"""Probabilistic linear discriminant analysis: a model of classes that serves any number of examples.
 
-The model of two covariances (Ioffe, 2006): after whitening within classes, class means are spread as N(0, B), examples
-about their class mean as N(0, I). In the principal axes of B, where class means have variance b, the posterior of a
-class mean from K examples and the density of a new example under it give the log-likelihood, up to what all classes
-share, as a product of example and mean with the weight K b / (1 + (K + 1) b) for each axis.
+The model of two covariances (Ioffe, 2006): class means are spread as N(0, diag(v)) about the origin, and examples as
+N(0, I) about their class mean, in the axes of `fit_plda`. The posterior of a class mean, given K examples of mean m, is
+
+    N(K v / (1 + K v) m, diag(v / (1 + K v))),   so that a new example is   N(K v / (1 + K v) m, diag(s)),
+    s = (1 + (K + 1) v) / (1 + K v).
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from leo_tf.transforms.scatter import PrincipalScatter
 
-class Spread(NamedTuple):
-    """Between-class variances of whitened class means; directions that are left out have variance 0."""
-
-    variances: np.ndarray  # [n], n at most the number of classes
-    directions: np.ndarray  # [dim, n], in columns, orthonormal
-
-    @property
-    def mean_variance(self) -> float:
-        """The mean variance over all directions."""
-        return self.variances.sum() / len(self.directions)
+_SMALLEST_VARIANCE = 1e-6  # where the training classes show no difference at all
 
 
-def spread_of(class_means: np.ndarray, class_sizes: np.ndarray) -> Spread:
-    """Estimate the Spread of the true class means from those of samples, [classes, dim], whitened within classes."""
-    centred = class_means - class_means.mean(axis=0)
-    _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
-    measured = lengths**2 / max(1, len(class_means) - 1)
-    return Spread(np.maximum(measured - np.mean(1.0 / class_sizes), 0.0), directions.T)
+class Plda(NamedTuple):
+    """The model in NumPy: x - mean, multiplied by `axes`, has within-class covariance I and between-class diag(v)."""
+
+    mean: np.ndarray  # [dim], of embeddings of unit length
+    axes: np.ndarray  # [dim, dim], in columns
+    variances: np.ndarray  # v, [dim], descending up to the shrinkage
 
 
-def scaling(spread: Spread, between_class_shrinkage: float, shots: int) -> np.ndarray:
-    """Return the symmetric matrix [dim, dim] whose square holds the weights of all axes, for K = `shots`.
+def fit_plda(scatter: PrincipalScatter, within_class_shrinkage: float, between_class_shrinkage: float) -> Plda:
+    """Fit PLDA to the scatter of the training classes.
 
-    The shrinkage is the share of the mean variance that is added to every direction's: new classes may differ in
-    directions in which the few training classes happen not to.
+    Args:
+      scatter: PrincipalScatter of embeddings of unit length.
+      within_class_shrinkage: share of the mean within-class variance that is added to every direction's variance. It
+        keeps directions of little or no variance from being blown up, also with fewer rows than dimensions.
+      between_class_shrinkage: share of the mean between-class variance that is added to every axis: new classes may
+        differ in directions in which the few training classes happen not to.
     """
-    added = between_class_shrinkage * spread.mean_variance
+    deviations = scatter.deviations(within_class_shrinkage)
+    means = (scatter.class_means - scatter.mean) @ scatter.directions / deviations
+    _, lengths, rotation = np.linalg.svd(means, full_matrices=True)
+    measured = np.zeros(len(rotation))
+    measured[: len(lengths)] = lengths**2 / max(1, len(means) - 1)
+    within = rotation**2 @ (scatter.variances / deviations**2)  # what the shrinkage leaves of 1, by axis
+    variances = np.maximum(measured - within * np.mean(1.0 / scatter.class_sizes), 0.0)
+    variances += between_class_shrinkage * variances.mean()
+    return Plda(
+        scatter.mean,
+        (scatter.directions / deviations) @ rotation.T,
+        np.maximum(variances, _SMALLEST_VARIANCE),
+    )
 
-    def root(variances: Any) -> Any:
-        return np.sqrt(shots * variances / (1.0 + (shots + 1.0) * variances))
 
-    others = root(np.float64(added))
-    seen = spread.directions * (root(spread.variances + added) - others)
-    return others * np.eye(len(spread.directions)) + seen @ spread.directions.T
+def gain(variances: Any, shots: float) -> Any:
+    """Return sqrt(K v / (1 + (K + 1) v)): in axes scaled by it, a logit is the product of example and class mean.
+
+    That is the log-density under the model up to terms that all classes share, and up to the class's bias.
+    """
+    return np.sqrt(shots * variances / (1.0 + (shots + 1.0) * variances))

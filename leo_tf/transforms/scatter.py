@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from leo_tf.errors import InputError
-from leo_tf.transforms import plda
 
 
 def unit_length(rows: np.ndarray) -> np.ndarray:
@@ -47,11 +46,6 @@ class PrincipalScatter(NamedTuple):
     def deviations(self, shrinkage: float) -> np.ndarray:
         """Return standard deviations [dim] with this share of the mean variance added to every direction's variance."""
         return np.sqrt(self.variances + shrinkage * self.variances.mean())
-
-    def class_mean_spread(self, shrinkage: float) -> plda.Spread:
-        """Return the spread of class means in principal directions, after whitening with this shrinkage."""
-        means = (self.class_means - self.mean) @ self.directions / self.deviations(shrinkage)
-        return plda.spread_of(means, self.class_sizes)
 
 
 def principal_scatter(embeddings: np.ndarray, class_sizes: np.ndarray) -> PrincipalScatter:

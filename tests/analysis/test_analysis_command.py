@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
     save_run(root / "leo", RunConfig(learner(), data, episodes), record)
     save_run(root / "generator", RunConfig(learner(steps=0), data, episodes), record)
     save_run(root / "generator_only", RunConfig(learner(steps=0, finetuning=0), data, episodes), record)
-    added = ProtoLEOConfig("none", prototype_scale=1.0, support_temperature=1.0, query_dropout="all")
+    added = ProtoLEOConfig(1.0, 1.0, fit_scale=1.0, latent_codes=True)
     zero = RunConfig(learner(), data, episodes, proto_leo=added, algorithm="proto_leo")
     save_run(root / "proto_leo", zero, record)
     two_way = RunConfig(MAMLConfig(maml_steps=2), data, EpisodeConfig(num_classes=2), algorithm="metasgd")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, ProtoLEO, ProtoLEOConfig
+from leo_tf import EmbeddingTable, EpisodeSampler, InputError, ProtoLEOConfig
 from leo_tf.classification.baselines import (
     FITTED,
     NEAREST_MEANS,
@@ -17,16 +17,18 @@ from leo_tf.classification.baselines import (
     model_selection,
     nearest_class_mean_by_cosine,
     planned,
-    plda_of,
+    plda_space,
     requested,
     ridge,
     whitened_by,
 )
+from leo_tf.classification.baselines.plda import plda_baselines
 from leo_tf.classification.evaluator import Evaluator
+from leo_tf.classification.grid import Cell
 from leo_tf.classification.metrics import LinearClassifier, Scores
-from leo_tf.classification.prototype_init import InitializationData, choose
+from leo_tf.classification.proto_leo_init import InitializationData, choose
 from leo_tf.classification.tasks import draw_tasks
-from leo_tf.transforms import fit_transform
+from leo_tf.transforms import plda_transform, principal_scatter, whitening
 
 DIM = 8
 
@@ -108,8 +110,8 @@ def test_validation_tasks_have_at_most_as_many_ways_as_classes():
         model_selection.validation_tasks(table_of(3, classes=1, source="one"), 5, 2)
 
 
-def fitted(kind, table=TRAIN, *arguments):
-    return fit_transform(kind, table.embeddings, table.class_sizes, *arguments)
+def whitened(table=TRAIN):
+    return whitening(principal_scatter(table.embeddings, table.class_sizes))
 
 
 def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
@@ -118,7 +120,7 @@ def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
     found = scoring.measure(FITTED["ridge"], space)
     assert found.title == "ridge, whitened" and found.hyperparameter == "penalty"
     validation, test = (
-        dataclasses.replace(table, embeddings=fitted("whiten").apply(table.embeddings)) for table in (VALIDATION, TEST)
+        dataclasses.replace(table, embeddings=whitened().apply(table.embeddings)) for table in (VALIDATION, TEST)
     )
     tasks = model_selection.validation_tasks(VALIDATION, 3, 2)
     chosen = model_selection.choose(ridge, FITTED["ridge"].candidates, validation, tasks)
@@ -133,28 +135,19 @@ def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
     assert scoring.measure(FITTED["ridge"], whitened_by(TRAIN)) is found
 
 
-def test_baselines_of_a_model_in_the_order_of_the_report():
-    def titles(model, names=(), base_classes=None):
-        return [f"{kind.title} {space.adjective}".strip() for kind, space in planned(model, names, base_classes)]
-
-    def proto(kind):
-        return ProtoLEO(LEOConfig(num_latents=2), ProtoLEOConfig(feature_transform=kind), DIM)
+def test_baselines_in_the_order_of_the_report():
+    def titles(names=(), base_classes=None, load_plda=None):
+        return [f"{kind.title} {space.adjective}".strip() for kind, space in planned(names, base_classes, load_plda)]
 
     means = [kind.title for kind in NEAREST_MEANS.values()]
-    plain, own = LEO(LEOConfig(num_latents=2), DIM), proto("center")
     base_classes = BaseClasses(TRAIN.digest, [lambda: TRAIN])
-    assert titles(plain) == titles(proto("none")) == means
-    assert titles(plain, (), base_classes) == [*means, *(f"{name} whitened" for name in means)]
-    assert titles(own, requested(["lda", "ridge"]), base_classes) == [
-        *(*means, *(f"{name} centred" for name in means)),
-        *("ridge", "ridge centred", "LDA"),
-    ]
-    space = plda_of(TRAIN, VALIDATION, 3, 2)
-    found = [(kind.title, each.adjective) for kind, each in planned(own, ["plda"], base_classes, lambda: space)]
-    assert found[4:] == [(name, "PLDA") for name in means] and len(found) == 6
-    assert len(list(planned(plain, ["plda"], base_classes, lambda: None))) == 4
-    unused = planned(proto("plda"), ["plda"], base_classes, lambda: pytest.fail("the model's own is the same"))
-    assert len(list(unused)) == 4
+    assert titles() == means
+    first = [*means, *(f"{name} whitened" for name in means)]
+    assert titles((), base_classes) == first
+    assert titles(requested(["lda", "ridge"]), base_classes) == [*first, "ridge", "ridge whitened", "LDA"]
+    of_plda = [*means, "logistic regression", "predictive classifier", "predictive classifier + logistic regression"]
+    found = titles(["plda"], base_classes, lambda: base_classes.plda(VALIDATION, 3, 2))
+    assert found == [*first, *(f"{name} PLDA" for name in of_plda)]
     assert requested(["all"]) == requested(["plda", "lda", "ridge", "logistic_regression"])
     with pytest.raises(InputError, match=r"Got baselines=svm; expected all, or some of logistic_regression, ridge, l"):
         requested(["ridge", "svm"])
@@ -165,7 +158,7 @@ def test_only_the_recorded_base_classes_are_fitted_to(caplog):
         raise InputError("No file.")
 
     found = BaseClasses(TRAIN.digest, [missing, lambda: TEST, lambda: TRAIN])
-    for values, expected in zip(found.whitened.transform, fitted("whiten"), strict=True):
+    for values, expected in zip(found.whitened.transform, whitened(), strict=True):
         np.testing.assert_array_equal(values, expected)
     assert found.lda is not None and not caplog.records
     for digest, loaders, reason in (
@@ -186,7 +179,6 @@ def test_only_the_recorded_base_classes_are_fitted_to(caplog):
 def test_other_validation_and_test_classes_change_neither_spaces_nor_covariance():
     """Scores of a task do not depend on the other classes in its table."""
     base_classes = BaseClasses(TRAIN.digest, [lambda: TRAIN])
-    model = SimpleNamespace(feature_transform=None)
     more = EmbeddingTable.from_arrays(
         np.concatenate([TEST.embeddings, 5 + np.random.default_rng(9).normal(size=(48, DIM))]),
         np.repeat(np.arange(11), 24),
@@ -195,18 +187,29 @@ def test_other_validation_and_test_classes_change_neither_spaces_nor_covariance(
     tasks = SimpleNamespace(**{n: getattr(TASKS, n) for n in ("class_ids", "support_rows", "query_rows", "queries")})
     same = type(TASKS)(**vars(tasks), data_digest=more.digest)
     first, second = Scoring(TEST, TASKS, 20, lambda: VALIDATION), Scoring(more, same, 20, lambda: more_validation)
-    for kind, space in planned(model, ["lda"], base_classes):
+    for kind, space in planned(["lda"], base_classes):
         pinned = kind if not kind.candidates else type(kind)(kind.title, lambda x, y, _, fit=kind.fit: fit(x, y, 0.3))
         np.testing.assert_array_equal(first.measure(pinned, space).accuracy, second.measure(pinned, space).accuracy)
         assert space is RAW or space.digest == whitened_by(TRAIN).digest
 
 
 def test_plda_is_fitted_to_base_classes_and_chosen_on_validation_classes():
-    space = plda_of(TRAIN, VALIDATION, 3, 2)
-    settings = ProtoLEOConfig(prototype_bias=1.0, support_temperature=1.0)
-    chosen, _ = choose(settings, InitializationData(TRAIN, VALIDATION, 3, 2, "all"), finetuning_steps=0)
-    shrinkages = chosen["within_class_shrinkage"], chosen["between_class_shrinkage"]
-    np.testing.assert_array_equal(space.transform.matrix, fitted("plda", TRAIN, *shrinkages, 2).matrix)
-    classes = BaseClasses(TRAIN.digest, [lambda: TRAIN])
-    assert classes.plda(VALIDATION, 3, 2).digest == space.digest
-    assert BaseClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) is None
+    plda, space = plda_space(TRAIN, VALIDATION, 3, 2)
+    data = InitializationData(TRAIN, VALIDATION, 3, "all")
+    expected, chosen, _ = choose(ProtoLEOConfig(fit_penalty=0.0), data, [Cell(3, 2, 200)])
+    assert list(chosen) == ["within_class_shrinkage", "between_class_shrinkage"]
+    np.testing.assert_array_equal(space.transform.matrix, plda_transform(expected, 2).matrix)
+    np.testing.assert_array_equal(plda.variances, expected.variances)
+    assert BaseClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) == []
+
+
+def test_the_predictive_classifier_is_better_than_raw_class_means():
+    pairs = {f"{kind.title} {each.adjective}": (kind, each) for kind, each in plda_baselines(TRAIN, VALIDATION, 3, 2)}
+    scoring = Scoring(TEST, TASKS, 20, lambda: VALIDATION)
+    alone, fitted = (
+        scoring.measure(*pairs[f"predictive classifier{added} PLDA"]) for added in ("", " + logistic regression")
+    )
+    raw = scoring.measure(NEAREST_MEANS["nearest_class_mean"], RAW)
+    assert alone.accuracy.mean() > raw.accuracy.mean() + 0.05
+    assert fitted.hyperparameter == "scale" and fitted.accuracy.mean() > raw.accuracy.mean() + 0.05
+    assert not np.array_equal(alone.accuracy, fitted.accuracy)

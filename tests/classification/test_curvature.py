@@ -51,8 +51,9 @@ def test_spectra_of_leo_in_both_spaces(table, prototypes, temperature):
     config = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, finetuning_lr_init=0.5)
     model = LEO(config, 8, seed=1, dtype="float64")
     if prototypes:
-        added = ProtoLEOConfig(feature_transform="none", prototype_scale=1.0, support_temperature=temperature)
+        added = ProtoLEOConfig(latent_codes=True, fit_penalty=0.0)
         model = ProtoLEO(config, added, 8, seed=1, dtype="float64")
+        model.support_log_temperature.assign(np.log(temperature))
         model.decoder.kernel.assign(np.random.default_rng(0).normal(size=model.decoder.kernel.shape))
     target = ClassificationTarget(model, table, draw_tasks(table, 3, 1, 5, 2))
     support = tuple(tf.cast(each, "float64") if each.dtype.is_floating else each for each in next(target.supports()))

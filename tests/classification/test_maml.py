@@ -146,7 +146,7 @@ def test_the_training_step_learns(table, kind):
     optimizer = keras.optimizers.Adam(0.02)
     optimizer.build(model.meta_variables)
     config = TrainingConfig(jit="off", outer_lr=0.02)
-    step = MetaSteps(model, optimizer, sampler, tf.distribute.get_strategy(), config, model.meta_variables)
+    step = MetaSteps(model, optimizer, [sampler], tf.distribute.get_strategy(), config)
     episode = sampler.sample(99, 0, 100)
     before = model.meta_loss(episode, False)
     step.run(tf.constant(150))

@@ -83,14 +83,17 @@ def test_baselines(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch):
     written = json.loads(files["evaluation-test-12tasks.json"].read_text())
     means = ["nearest class mean", "nearest class mean, cosine"]
     fitted = ["logistic regression", "logistic regression, whitened", "ridge", "ridge, whitened", "LDA"]
-    fitted += [f"{name}, PLDA" for name in means]
+    predictive = ["predictive classifier", "predictive classifier + logistic regression"]
+    fitted += [f"{name}, PLDA" for name in [*means, "logistic regression", *predictive]]
     names = [*means, *(f"{name}, whitened" for name in means), *fitted]
     assert list(written["baselines"]) == list(written["baseline_choices"]) == names
     output = capsys.readouterr().out
     for name in names:
-        assert re.search(rf"^  {name} +{100 * written['baselines'][name]['mean']:.2f} ", output, re.MULTILINE), name
+        assert re.search(
+            rf"^  {re.escape(name)} +{100 * written['baselines'][name]['mean']:.2f} ", output, re.MULTILINE
+        ), name
     saved = EvaluationResult.load(files["evaluation-test-12tasks.npz"])
-    assert saved.baseline_names.tolist() == names and saved.task_baselines.shape == (11, TASKS)
+    assert saved.baseline_names.tolist() == names and saved.task_baselines.shape == (14, TASKS)
     best = max(names, key=lambda name: written["baselines"][name]["mean"])
     assert written["difference_to_best_baseline"].keys() == {"name", "mean", "half_width"}
     assert written["difference_to_best_baseline"]["name"] == best

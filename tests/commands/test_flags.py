@@ -14,7 +14,7 @@ REGRESSION = f"--flagfile={CONFIGS / 'regression.cfg'}"
 BEYOND = [f"--flagfile={CONFIGS / name}.cfg" for name in ("regression_wide", "regression_samples")]
 RUNS = {
     "leo": ["--outer_lr=0.002", "--nostochastic", "--seed=3"],
-    "proto_leo": ["--algorithm=proto_leo", "--within_class_shrinkage=0.3", "--query_dropout=all"],
+    "proto_leo": ["--algorithm=proto_leo", "--within_class_shrinkage=0.3", "--latent_codes=true"],
     "maml": ["--algorithm=maml", "--maml_lr=0.5"],
     "metasgd": ["--algorithm=metasgd", "--maml_lr=37.5", "--dropout_rate=0.1", "--num_classes=3"],
     "regression": [REGRESSION, "--network_units=20"],
@@ -70,11 +70,11 @@ def test_workers_without_multi_worker_are_refused(given, monkeypatch):
 
 @pytest.mark.parametrize(("given", "value"), [("auto", "auto"), ("0.5", 0.5), ("2", 2.0)])
 def test_a_setting_chosen_on_validation_tasks_takes_a_number_or_auto(given, value):
-    config = parsed(["--algorithm=proto_leo", f"--prototype_scale={given}"])
-    assert config.proto_leo.prototype_scale == value
+    config = parsed(["--algorithm=proto_leo", f"--fit_scale={given}"])
+    assert config.proto_leo.fit_scale == value
     assert parsed(flags_of(config)) == config
 
 
 def test_a_setting_that_takes_a_number_or_auto_refuses_other_texts():
-    with pytest.raises(flags.IllegalFlagValueError, match="prototype_scale=most: expected a number or auto"):
-        parsed(["--algorithm=proto_leo", "--prototype_scale=most"])
+    with pytest.raises(flags.IllegalFlagValueError, match="fit_scale=most: expected a number or auto"):
+        parsed(["--algorithm=proto_leo", "--fit_scale=most"])

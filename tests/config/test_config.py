@@ -85,6 +85,6 @@ def test_other_problems_and_algorithms_differ_by_name():
 
 
 def test_tasks_of_regression_have_no_classes():
-    episodes = EpisodeConfig(metatrain_ways=5)
-    with pytest.raises(InputError, match=r"metatrain_ways=5 was given; expected 0 with problem=regression"):
+    episodes = EpisodeConfig(metatrain_ways="5")
+    with pytest.raises(InputError, match=r"metatrain_ways='5' was given; expected none with problem=regression"):
         RunConfig(LEOConfig(dropout_rate=0.0), episodes=episodes, problem="regression")

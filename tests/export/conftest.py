@@ -106,6 +106,4 @@ def all_cases(make_request):
 @pytest.fixture(scope="session")
 def image_run(tmp_path_factory):
     """The folder of a ProtoLEO run on drawn images, with its extractor."""
-    return make_image_run(
-        tmp_path_factory.mktemp("images"), proto_leo=ProtoLEOConfig("whiten", prototype_bias=0.0, warmup_steps=0)
-    )
+    return make_image_run(tmp_path_factory.mktemp("images"), proto_leo=ProtoLEOConfig(latent_codes=True))

@@ -16,25 +16,27 @@ from leo_tf.config import ProtoLEOConfig
 from leo_tf.export import export, read_description
 from leo_tf.problem import Initialization
 from leo_tf.runs.run_dir import RunDirectory
-from leo_tf.transforms import FittedTransform
+from leo_tf.transforms import Plda
 
-CHOSEN = Initialization({"within_class_shrinkage": 0.1, "prototype_scale": 7.0}, {"accuracy": 0.5})
+CHOSEN = Initialization({"within_class_shrinkage": 0.1, "fit_scale_1_shot": 7.0}, {"accuracy": 0.5})
 MODEL = LEOConfig(num_latents=8, inner_unroll_length=2, finetuning_unroll_length=2)
 DIM, WAYS, SHOTS, QUERIES = 16, 3, 2, 5
 
 
-def proto_leo(prototype_bias):
-    """Return a ProtoLEO in which transform, prototypes and decoder all matter."""
+def proto_leo(latent_codes):
+    """Return a ProtoLEO in which PLDA, its correction, the fit and the decoder all matter."""
     rng = np.random.default_rng(3)
-    model = ProtoLEO(MODEL, ProtoLEOConfig(prototype_bias=prototype_bias), DIM, seed=2)
-    model.feature_transform.set_fitted(FittedTransform(0.2 * rng.normal(size=DIM), rng.normal(size=(DIM, DIM))))
-    model.prototype_log_scale.assign(np.log(7.0))
-    model.decoder.kernel.assign(0.3 * rng.normal(size=model.decoder.kernel.shape))
-    model.finetuning_learning_rate.assign(np.full(model.finetuning_learning_rate.shape, 0.2))
+    model = ProtoLEO(MODEL, ProtoLEOConfig(latent_codes=latent_codes), DIM, seed=2)
+    model.plda.set_fitted(Plda(0.2 * rng.normal(size=DIM), rng.normal(size=(DIM, DIM)), rng.uniform(0.1, 2, size=DIM)))
+    model.plda.correction.assign(rng.normal(size=(DIM, DIM)))
+    model.log_scale.assign(np.log(7.0))
+    model.fit_log_scales.assign(np.log([9.0, 5.0, 2.0]))
+    if latent_codes:
+        model.decoder.kernel.assign(0.3 * rng.normal(size=model.decoder.kernel.shape))
     return model
 
 
-@pytest.fixture(scope="module", params=[0.75, 0.0], ids=["bias", "no bias"])
+@pytest.fixture(scope="module", params=[False, True], ids=["PLDA", "codes"])
 def proto_run(request, tmp_path_factory):
     """The folder of a run whose best checkpoint is a ProtoLEO."""
     folder, model = RunDirectory(tmp_path_factory.mktemp("run")), proto_leo(request.param)
@@ -93,7 +95,7 @@ def test_saved_model(version, task, expected):
 
 def test_the_transform_matters(proto_run, task, expected):
     learner = leo_tf.load(proto_run)
-    learner.feature_transform.set_fitted(FittedTransform(np.zeros(DIM), np.eye(DIM)))
+    learner.plda.set_fitted(Plda(np.zeros(DIM), np.eye(DIM), np.ones(DIM)))
     other = FewShotClassifier(learner).fit(*labelled(task[0])).predict_proba(task[1])
     assert np.abs(other - expected).max() > 0.01
 
@@ -101,12 +103,12 @@ def test_the_transform_matters(proto_run, task, expected):
 def test_the_description_has_the_settings_and_the_chosen_values(version):
     description = read_description(version)
     assert description["initialization"] == CHOSEN.record()
-    assert description["algorithm"] == "ProtoLEO" and description["model"]["feature_transform"] == "plda"
-    bias = description["model"]["prototype_bias"] > 0
-    assert description["classifier_dim"] == DIM + bias and description["has_transform"] is True
+    assert description["algorithm"] == "ProtoLEO" and description["model"]["fit_scale"] == "auto"
+    assert description["classifier_dim"] == DIM + 1 and description["has_transform"] is True
     json.dumps(description)
 
 
+@pytest.mark.long
 def test_a_missing_transform_is_refused(proto_run, tmp_path):
     version = export(proto_run, tmp_path)
     (version / "assets.extra" / "transform.npz").unlink()
@@ -114,6 +116,7 @@ def test_a_missing_transform_is_refused(proto_run, tmp_path):
         FewShotClassifier.load(version)
 
 
+@pytest.mark.long
 def test_warmup_requests_have_the_classifiers_dim(version):
     path = Path(__file__).parents[2] / "examples" / "serving" / "write_warmup.py"
     specification = importlib.util.spec_from_file_location("write_warmup", path)

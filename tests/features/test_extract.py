@@ -55,6 +55,7 @@ def extracted(features_run, split_folder, tmp_path_factory):
     return data, done
 
 
+@pytest.mark.long
 def test_batch_size_does_not_change_the_bits(extractor, inspected, tmp_path):
     whole = Extraction(extractor, tmp_path / "a", batch_size=64).run(inspected["train"], "train").embeddings
     for batch_size in (1, 7, 36):
@@ -165,6 +166,7 @@ def test_metadata_describe_the_extractor_and_the_images(extracted, extractor):
     assert "trained on" not in done.stderr  # the extractor was not trained on test classes
 
 
+@pytest.mark.long
 def test_command_is_reproducible_to_the_byte(extracted, features_run, split_folder, tmp_path):
     done = extract(f"--extractor={features_run}", f"--images={split_folder}", f"--output={tmp_path}", "--batch_size=5")
     assert done.returncode == 0, done.stderr

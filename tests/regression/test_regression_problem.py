@@ -126,6 +126,7 @@ def validations(run, monkeypatch, values):
     monkeypatch.setattr(run.work, "validate", validate)
 
 
+@pytest.mark.long
 def test_the_best_has_the_least_error_and_is_a_number(tmp_path, monkeypatch):
     made = trainer(tmp_path, checkpoint_steps=1, num_steps_limit=5)
     assert not made.checkpoints.offer_best(math.nan) and made.checkpoints.best == (math.inf, -1)

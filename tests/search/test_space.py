@@ -59,16 +59,14 @@ def test_errors_are_named_before_any_trial(tmp_path, text, message):
 
 def test_settings_that_are_auto_take_ranges_and_choices(tmp_path):
     config = RunConfig(algorithm="proto_leo")
-    text = (
-        "[prototype_scale]\nlow=5\nhigh=20\n[support_temperature]\nchoices=['auto', 2.0]\n[warmup_steps]\nlow=0\nhigh=9"
-    )
+    text = "[within_class_shrinkage]\nlow=5\nhigh=20\n[fit_scale]\nchoices=['auto', 2.0]\n[fit_penalty]\nlow=0\nhigh=9"
     space = read(tmp_path, text, config)
-    assert space.types == {"prototype_scale": float, "support_temperature": float, "warmup_steps": int}
-    assert config.with_settings({"prototype_scale": 7.5}).proto_leo.prototype_scale == 7.5
-    with pytest.raises(InputError, match=r"\[query_dropout\] with 0, which a run refuses"):
-        read(tmp_path, "[query_dropout]\nlow=0\nhigh=1", config)
-    with pytest.raises(InputError, match=r"\[prototype_scale\], which is not a setting to search"):
-        read(tmp_path, text)  # LEO has no prototypes
+    assert space.types == {"within_class_shrinkage": float, "fit_scale": float, "fit_penalty": float}
+    assert config.with_settings({"fit_scale": 7.5}).proto_leo.fit_scale == 7.5
+    with pytest.raises(InputError, match=r"\[latent_codes\] with a range; expected choices"):
+        read(tmp_path, "[latent_codes]\nlow=0\nhigh=1", config)
+    with pytest.raises(InputError, match=r"\[within_class_shrinkage\], which is not a setting to search"):
+        read(tmp_path, text)  # LEO has no PLDA
 
 
 def test_missing_space_is_an_input_error(tmp_path):

@@ -19,8 +19,8 @@ model = LEO(LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_le
 optimizer = keras.optimizers.Adam(1e-4)
 optimizer.build(model.meta_variables)
 steps = MetaSteps(
-    model, optimizer, EpisodeSampler(table, 3, 1, 4), tf.distribute.get_strategy(),
-    TrainingConfig(metatrain_batch_size=2), model.meta_variables,
+    model, optimizer, [EpisodeSampler(table, 3, 1, 4)], tf.distribute.get_strategy(),
+    TrainingConfig(metatrain_batch_size=2),
 )
 
 def megabytes_after(calls):

@@ -33,16 +33,15 @@ TRAINING = TrainingConfig(metatrain_batch_size=4, outer_lr=0.01, seed=7, jit="of
 class Run:
     """A small run from its first step."""
 
-    def __init__(self, table, distribution="none", make_model=LEO, **training):
+    def __init__(self, table, distribution="none", make_model=LEO, shapes=((3, 2),), **training):
         self.training = dataclasses.replace(TRAINING, **training)
         self.strategy = make_strategy(distribution, self.training.metatrain_batch_size)
         with self.strategy.scope():
-            self.sampler = EpisodeSampler(table, 3, 2, 4)
+            self.samplers = [EpisodeSampler(table, *shape, 4) for shape in shapes]
             self.model = make_model(MODEL, table.dim, seed=self.training.seed)
             self.optimizer = keras.optimizers.Adam(self.training.outer_lr, epsilon=ADAM_EPSILON)
             self.optimizer.build(self.model.meta_variables)
-        variables = self.model.meta_variables
-        self.trainer = MetaSteps(self.model, self.optimizer, self.sampler, self.strategy, self.training, variables)
+        self.trainer = MetaSteps(self.model, self.optimizer, self.samplers, self.strategy, self.training)
 
     def steps(self, number):
         return {name: value.numpy() for name, value in self.trainer.run(tf.constant(number)).items()}
@@ -112,7 +111,7 @@ def test_a_step_by_hand(table):
     metrics = run.steps(1)
     model = LEO(MODEL, table.dim, seed=7)
     with tf.GradientTape() as tape:
-        outcome = model.meta_loss(run.sampler.sample(7, 0, 4), True, seed=7)
+        outcome = model.meta_loss(run.samplers[0].sample(7, 0, 4), True, seed=7)
     values = tape.gradient(outcome.loss, [variable.value for variable in model.meta_variables])
     for name in ("loss", "query_loss", "accuracy", "kl", "encoder_penalty", "regularization"):
         np.testing.assert_allclose(metrics[name], np.mean(getattr(outcome, name)), rtol=1e-5, err_msg=name)
@@ -128,7 +127,7 @@ def test_a_step_by_hand(table):
 def test_the_second_step_takes_the_next_tasks(table, chunks):
     run, metrics = Run(table), chunks[1]
     run.steps(3)
-    outcome = run.model.meta_loss(run.sampler.sample(7, 12, 4), True, seed=7, first_task=12)
+    outcome = run.model.meta_loss(run.samplers[0].sample(7, 12, 4), True, seed=7, first_task=12)
     np.testing.assert_allclose(metrics[1]["loss"], outcome.loss, rtol=1e-5)
     np.testing.assert_allclose(metrics[1]["accuracy"], np.mean(outcome.accuracy), rtol=1e-6)
 
@@ -142,6 +141,20 @@ def test_two_replicas_agree_with_one(table, whole):
         np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
     for first, second in run.replicas():
         np.testing.assert_array_equal(first, second)
+
+
+def test_steps_of_several_shapes(table):
+    """Each step's shape depends on its number: not on how many steps a call takes, nor on the replicas."""
+    shapes = ((4, 1), (3, 2), (2, 3))
+    whole, halves, two = Run(table, shapes=shapes), Run(table, shapes=shapes), Run(table, "mirrored", shapes=shapes)
+    losses = [halves.steps(1)["loss"] for _ in range(8)]
+    assert whole.steps(8)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    for first, second in zip(whole.weights(), halves.weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    two.steps(8)
+    assert_near(two.weights(), whole.weights(), 2e-4)
+    alone = [Run(table, shapes=[shape]).steps(1)["loss"] for shape in shapes]
+    assert any(losses[0] == pytest.approx(loss, rel=1e-6) for loss in alone)
 
 
 def test_compilation_changes_rounding_only(table, whole):

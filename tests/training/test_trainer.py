@@ -80,6 +80,7 @@ def half(halves, tmp_path):
     return tmp_path / "run"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("then", [("mirrored", "none"), ("none", "mirrored"), ("mirrored", "mirrored")])
 def test_a_checkpoint_moves_between_one_replica_and_two(data, single, halves, tmp_path, then):
     shutil.copytree(halves[then[0]], tmp_path / "run")
@@ -346,6 +347,7 @@ def validate_with(run, validate):
     return run
 
 
+@pytest.mark.long
 def test_the_initial_state_is_replaced_only_by_a_significant_gain(data, tmp_path):
     """By 0.03 on each of 20 tasks, give or take 0.1, which may be chance; then by 0.08; after that any gain counts."""
     noise = 0.1 * np.tile([1.0, -1.0], 10)
@@ -371,6 +373,7 @@ def test_patience_ends_the_run_and_more_patience_resumes_it(data, tmp_path):
     assert again.run() == 4 and again.checkpoints.best == (0.7, 20)
 
 
+@pytest.mark.long
 def test_an_interrupted_run_is_as_patient(data, single, tmp_path):
     run = find(trainer(data, tmp_path, 10, patience=2))
     assert run.run() == 10  # ends between two validations
@@ -378,6 +381,7 @@ def test_an_interrupted_run_is_as_patient(data, single, tmp_path):
     assert again.run() == 6 and again.is_out_of_patience
 
 
+@pytest.mark.long
 def test_steps_between_rows_and_validations_may_change(data, single, half):
     run = trainer(data, half, 8, log_steps=1, checkpoint_steps=2)
     assert run.run() == 4
@@ -417,7 +421,7 @@ def test_validation_in_other_ways(data, tmp_path):
 def test_training_in_more_ways(data, tmp_path):
     """Equals a run whose num_classes are metatrain_ways, validated in num_classes ways."""
     expected = train(data, tmp_path / "five", 4, episodes={"num_classes": 5}, metavalid_ways=3)
-    found = train(data, tmp_path / "three", 4, episodes={"metatrain_ways": 5})
+    found = train(data, tmp_path / "three", 4, episodes={"metatrain_ways": "5"})
     for variable, value in zip(found, expected, strict=True):
         np.testing.assert_array_equal(variable, value)
     files = [tmp_path / name / "metrics.csv" for name in ("three", "five")]
@@ -428,11 +432,10 @@ def test_training_in_more_ways(data, tmp_path):
 @pytest.mark.parametrize(
     ("episodes", "algorithm", "expected"),
     [
-        ({"metatrain_ways": 100}, "leo", 8),  # all there are
-        ({"metatrain_ways": 2}, "leo", 3),  # never fewer than asked for
-        ({"metatrain_ways": 100, "tasks_within": "group", "num_classes": 2}, "leo", 3),  # no group is left out
-        ({"metatrain_ways": 100, "tasks_within": "group", "num_classes": 4}, "leo", 5),
-        ({"metatrain_ways": 6}, "maml", 3),
+        ({"metatrain_ways": "100"}, "leo", 8),  # all there are
+        ({"metatrain_ways": "100", "tasks_within": "group", "num_classes": 2}, "leo", 3),  # no group is left out
+        ({"metatrain_ways": "100", "tasks_within": "group", "num_classes": 4}, "leo", 5),
+        ({"metatrain_ways": "6"}, "maml", 3),
     ],
 )
 def test_ways_of_meta_training_tasks(tmp_path, episodes, algorithm, expected):
@@ -448,7 +451,8 @@ def test_ways_of_meta_training_tasks(tmp_path, episodes, algorithm, expected):
             algorithm=algorithm,
         )
     )
-    assert problem.make_sampler(problem.build_learner(problem.data_record)).ways == expected
+    (sampler,) = problem.make_samplers(problem.build_learner(problem.data_record))
+    assert sampler.ways == expected
 
 
 def test_below_nearest_class_mean_is_logged_once(data, tmp_path, caplog):

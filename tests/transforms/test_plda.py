@@ -1,72 +1,85 @@
-"""PLDA as a transform: its weights against the densities of the two-covariance model."""
+"""PLDA: its axes and variances against what they are made from, and its classifier against the densities."""
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from scipy import stats
 
-from leo_tf.transforms import fit_transform, plda, principal_scatter
+from leo_tf.classification.plda_classifier import plda_classifier
+from leo_tf.transforms import Plda, fit_plda, gain, plda_transform, principal_scatter, unit_length, whitening
 
-DIM, CLASSES = 5, 4
-
-
-def _covariance(spread, between):
-    added = between * spread.mean_variance * np.eye(DIM)
-    return spread.directions @ np.diag(spread.variances) @ spread.directions.T + added
+DIM = 5
 
 
-@pytest.mark.parametrize("shots", [1, 4])
-def test_weights_equal_those_of_the_predictive_density(shots):
-    rng = np.random.default_rng(0)
-    spread = plda.spread_of(2 * rng.normal(size=(CLASSES, DIM)), np.full(CLASSES, 50))
-    covariance, unit = _covariance(spread, 0.3), np.eye(DIM)
-    # Class mean ~ N(0, B), measured from `shots` examples; a new example, given that, ~ N(posterior, remaining + I).
-    posterior = covariance @ np.linalg.inv(covariance + unit / shots)
-    remaining = np.linalg.inv(np.linalg.inv(covariance) + shots * unit)
-    weights = np.linalg.inv(unit + remaining) @ posterior
-    matrix = plda.scaling(spread, 0.3, shots)
-    np.testing.assert_allclose(matrix @ matrix, weights, atol=1e-12)
-    np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
-
-
-def test_spread_estimates_the_true_class_means():
-    rng = np.random.default_rng(1)
-    deviations, size = np.array([3.0, 1.0, 0.0]), 4
-    means = deviations * rng.normal(size=(4000, 3))
-    spread = plda.spread_of(means + rng.normal(size=means.shape) / np.sqrt(size), np.full(4000, size))
-    np.testing.assert_allclose(spread.variances, deviations**2, rtol=0.06, atol=0.02)
-    assert spread.mean_variance == pytest.approx(10 / 3, rel=0.05)
-    few = plda.spread_of(np.eye(6)[:2], np.array([3, 5]))
-    assert few.directions.shape == (6, 2) and few.mean_variance == pytest.approx((1 - (1 / 3 + 1 / 5) / 2) / 6)
-
-
-def _classes(classes, seed, size=20):
-    """(embeddings, class sizes) of classes that differ in two of twelve dimensions, and scatter alike in all."""
+def classes(count, seed, size=40, dim=DIM):
+    """(embeddings, class sizes) of classes that differ in two dimensions, and scatter alike in all."""
     rng = np.random.default_rng(seed)
-    centres = np.concatenate([rng.normal(size=(classes, 2)), np.zeros((classes, 10))], axis=1)
-    return np.repeat(centres, size, axis=0) + 0.5 * rng.normal(size=(classes * size, 12)), np.full(classes, size)
+    centres = np.concatenate([rng.normal(size=(count, 2)), np.zeros((count, dim - 2))], axis=1)
+    return np.repeat(centres, size, axis=0) + 0.3 * rng.normal(size=(count * size, dim)), np.full(count, size)
+
+
+def test_in_its_axes_classes_scatter_as_i_and_class_means_as_the_variances():
+    embeddings, sizes = classes(30, 0)
+    plda = fit_plda(principal_scatter(embeddings, sizes), 0.0, 0.0)
+    rows = ((unit_length(embeddings) - plda.mean) @ plda.axes).reshape(30, 40, DIM)
+    means = rows.mean(axis=1)
+    within = np.einsum("cni,cnj->ij", rows - means[:, None], rows - means[:, None]) / (30 * 39)
+    np.testing.assert_allclose(within, np.eye(DIM), atol=1e-9)
+    between = np.cov(means, rowvar=False)
+    np.testing.assert_allclose(between, np.diag(np.diag(between)), atol=1e-9)
+    np.testing.assert_allclose(plda.variances, np.maximum(np.diag(between) - 1 / 40, 1e-6), atol=1e-9)
+
+
+def test_shrinkage_adds_a_share_of_the_mean():
+    scatter = principal_scatter(*classes(30, 0))
+    plain, shrunk = (fit_plda(scatter, 0.1, share) for share in (0.0, 0.5))
+    added = 0.5 * np.maximum(plain.variances - 1e-6, 0).mean()
+    np.testing.assert_allclose(shrunk.variances - plain.variances, added, rtol=1e-3, atol=2e-6)
+    np.testing.assert_array_equal(shrunk.axes, plain.axes)
+
+
+def test_with_fewer_classes_than_dimensions_the_axes_are_complete():
+    plda = fit_plda(principal_scatter(*classes(3, 0)), 0.3, 0.3)
+    assert plda.axes.shape == (DIM, DIM) and np.linalg.matrix_rank(plda.axes) == DIM
+    assert (plda.variances > 0).all()
+
+
+def log_densities(queries, support, counts, variances):
+    """Predictive log-densities [queries, ways] of the model, with the covariance at the mean count."""
+    mean_count = np.mean(counts)
+    spread = (1 + (mean_count + 1) * variances) / (1 + mean_count * variances)
+    columns = []
+    for rows, count in zip(support, counts, strict=True):
+        expected = count * variances / (1 + count * variances) * rows[:count].mean(axis=0)
+        columns.append(stats.multivariate_normal(expected, np.diag(spread)).logpdf(queries))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1], [4, 4, 4], [1, 3, 6]])
+def test_the_classifier_gives_the_predictive_densities(counts):
+    rng = np.random.default_rng(2)
+    variances, metric = rng.uniform(0.1, 3, size=DIM), rng.uniform(0.5, 2, size=DIM)
+    support, queries = rng.normal(size=(3, 6, DIM)), rng.normal(size=(7, DIM))
+    means = np.stack([rows[:count].mean(axis=0) for rows, count in zip(support, counts, strict=True)])
+    classifier = plda_classifier((metric * means)[None], [counts], variances, metric, 1.0)[0].numpy()
+    logits = (metric * queries) @ classifier[:, :-1].T + classifier[:, -1]
+    expected = log_densities(queries, support, counts, variances)
+    relative = [each - each.mean(axis=1, keepdims=True) for each in (logits, expected)]
+    np.testing.assert_allclose(*relative, atol=1e-9)
+
+
+def test_golden_numbers_of_the_classifier():
+    """By hand: v = 1, K = 2: a mean of 3 shrinks to 2, s = 4/3; weight 2 / (4/3) = 1.5, bias -2 * 1.5 / 2."""
+    np.testing.assert_allclose(plda_classifier(tf.constant([[[3.0]]]), 2, 1.0, 1.0, 1.0), [[[1.5, -1.5]]])
+
+
+def test_gain_is_the_square_root_of_the_weight_of_an_axis():
+    np.testing.assert_allclose(gain(np.array([1.0, 3.0]), 2) ** 2, [2 / 4, 6 / 10])
 
 
 def test_directions_without_class_differences_get_little_weight():
-    training, (new, _) = _classes(60, 0), _classes(30, 1)
-    share = {}
-    for kind in ("whiten", "plda"):
-        rows = fit_transform(kind, *training, 0.1, 0.1).apply(new)
-        share[kind] = float((rows[:, :2] ** 2).sum() / (rows**2).sum())
-    assert share["plda"] > 0.7 > 0.5 > share["whiten"]
-
-
-def test_infinite_shrinkage_between_classes_is_whitening():
-    training = _classes(60, 0)
-    mean, whitening = fit_transform("whiten", *training)
-    same, matrix = fit_transform("plda", *training, between_class_shrinkage=1e9)
-    assert np.array_equal(mean, same)
-    # Every direction has the weight K / (K + 1).
-    np.testing.assert_allclose(matrix, whitening * np.sqrt(0.5), rtol=1e-4, atol=1e-4)
-
-
-def test_matrix_is_whitening_times_scaling_in_principal_directions():
-    training = _classes(9, 2)
-    scatter = principal_scatter(*training)
-    _, matrix = fit_transform("plda", *training, 0.2, 0.5, shots=3)
-    _, whitening = fit_transform("whiten", *training, 0.2)
-    scaling = scatter.directions @ plda.scaling(scatter.class_mean_spread(0.2), 0.5, 3) @ scatter.directions.T
-    np.testing.assert_allclose(matrix, whitening @ scaling, atol=1e-9)
+    scatter, (new, _) = principal_scatter(*classes(60, 0, dim=12)), classes(30, 1, dim=12)
+    of_plda, of_whitening = plda_transform(fit_plda(scatter, 0.1, 0.1)), whitening(scatter, 0.1)
+    assert isinstance(fit_plda(scatter, 0.1, 0.1), Plda)
+    ratios = [np.sort((each.apply(new) ** 2).mean(axis=0))[-2:].sum() for each in (of_plda, of_whitening)]
+    assert ratios[0] > 0.75 > 0.6 > ratios[1]

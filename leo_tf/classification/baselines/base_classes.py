@@ -5,7 +5,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from leo_tf.classification.baselines.feature_spaces import FeatureSpace, plda_of, whitened_by
+from leo_tf.classification.baselines.feature_spaces import FeatureSpace, whitened_by
+from leo_tf.classification.baselines.plda import plda_baselines
 from leo_tf.classification.baselines.registry import Baseline, lda_of
 from leo_tf.data import EmbeddingTable
 from leo_tf.errors import InputError
@@ -52,9 +53,9 @@ class BaseClasses:
     def lda(self) -> Baseline | None:
         return self._fitted(lda_of)
 
-    def plda(self, validation: EmbeddingTable, ways: int, shots: int) -> FeatureSpace | None:
-        """Return the FeatureSpace of their PLDA, chosen on tasks of the validation classes, or None."""
-        return self._fitted(lambda table: plda_of(table, validation, ways, shots))
+    def plda(self, validation: EmbeddingTable, ways: int, shots: int) -> list[tuple[Baseline, FeatureSpace]]:
+        """Return the baselines of their PLDA, chosen on validation tasks; none if it cannot be fitted."""
+        return self._fitted(lambda table: list(plda_baselines(table, validation, ways, shots))) or []
 
     def _fitted(self, fit: Callable[[EmbeddingTable], _Fitted]) -> _Fitted | None:
         if self.table is None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from leo_tf.classification.baselines.base_classes import BaseClasses
-from leo_tf.classification.baselines.feature_spaces import RAW, FeatureSpace, space_of_model
+from leo_tf.classification.baselines.feature_spaces import RAW, FeatureSpace
 from leo_tf.classification.baselines.model_selection import Choice, choose, validation_tasks
 from leo_tf.classification.baselines.registry import FITTED, NEAREST_MEANS, Baseline
 from leo_tf.classification.evaluator import Evaluator, sampler_of
@@ -88,18 +88,16 @@ def title_of(baseline: Baseline, space: FeatureSpace) -> str:
 
 
 def planned(
-    model: Any,
     names: Sequence[str] = (),
     base_classes: BaseClasses | None = None,
-    load_plda: Callable[[], FeatureSpace | None] | None = None,
+    load_plda: Callable[[], Sequence[tuple[Baseline, FeatureSpace]]] | None = None,
 ) -> Iterator[tuple[Baseline, FeatureSpace]]:
-    """Yield the (Baseline, FeatureSpace) pairs that a model is compared with, in the order of the report.
+    """Yield the (Baseline, FeatureSpace) pairs that models are compared with, in the order of the report.
 
-    Nearest class means always; on raw embeddings, and in the space of the model's own transform or else whitened by the
-    base classes. `names`, of ON_REQUEST, add others; `load_plda` returns PLDA's space, or None.
+    Nearest class means always, on raw embeddings and whitened by the base classes. `names`, of ON_REQUEST, add others;
+    `load_plda` returns those of PLDA.
     """
-    own = space_of_model(model)
-    transformed = own or (base_classes and base_classes.whitened)
+    transformed = base_classes and base_classes.whitened
     spaces = [RAW, transformed] if transformed else [RAW]
     for space in spaces:
         yield from ((nearest, space) for nearest in NEAREST_MEANS.values())
@@ -108,6 +106,5 @@ def planned(
             yield from ((FITTED[name], space) for space in spaces)
         elif name == "lda" and base_classes and base_classes.lda:
             yield base_classes.lda, RAW
-        elif name == "plda" and load_plda and not (own and own.adjective == "PLDA"):
-            plda = load_plda()
-            yield from ((nearest, plda) for nearest in NEAREST_MEANS.values() if plda)
+        elif name == "plda" and load_plda:
+            yield from load_plda()

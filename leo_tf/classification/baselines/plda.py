@@ -1,0 +1,67 @@
+"""Baselines of PLDA: nearest class means in its axes; its predictive classifier, alone and fitted to the support."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from leo_tf.classification.baselines.feature_spaces import FeatureSpace
+from leo_tf.classification.baselines.registry import FITTED, NEAREST_MEANS, Baseline
+from leo_tf.classification.grid import Cell
+from leo_tf.classification.metrics import LinearClassifier
+from leo_tf.classification.plda_classifier import plda_classifier
+from leo_tf.classification.proto_leo_init import FIT_SCALES, InitializationData, choose, corrected
+from leo_tf.config import ProtoLEOConfig
+from leo_tf.data import EmbeddingTable
+from leo_tf.transforms import Plda, gain, plda_transform
+
+_TASKS = 200  # of the validation classes, on which the shrinkages are chosen
+_PENALTY = ProtoLEOConfig().fit_penalty
+
+
+def plda_baselines(
+    table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots: int
+) -> Iterator[tuple[Baseline, FeatureSpace]]:
+    """Yield the (Baseline, FeatureSpace) pairs of PLDA fitted to the base classes."""
+    plda, space = plda_space(table, validation, ways, shots)
+    yield from ((nearest, space) for nearest in NEAREST_MEANS.values())
+    yield FITTED["logistic_regression"], space
+    yield from ((each, space) for each in _predictive(plda, shots))
+
+
+def plda_space(table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots: int) -> tuple[Plda, FeatureSpace]:
+    """Return PLDA fitted to the base classes, and its FeatureSpace.
+
+    Its shrinkages are chosen on validation tasks of these ways and shots.
+    """
+    data = InitializationData(table, validation, ways, "all")
+    cell = Cell(min(ways, validation.num_classes), shots, _TASKS)
+    plda, *_ = choose(ProtoLEOConfig(fit_penalty=0.0), data, [cell])
+    return plda, FeatureSpace("PLDA", plda_transform(plda, shots))
+
+
+def _predictive(plda: Plda, shots: int) -> Iterator[Baseline]:
+    """Yield PLDA's classifier, and the same fitted to the support, of features in the space of `plda_transform`."""
+    variances = plda.variances.astype(np.float32)
+    metric = gain(variances, shots)
+
+    def initial(support_x: tf.Tensor) -> tf.Tensor:
+        return plda_classifier(tf.reduce_mean(support_x, axis=2), support_x.shape[2], variances, metric, 1.0)
+
+    def fitted(support_x: tf.Tensor, support_y: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        tasks, ways, shots, dim = support_x.shape
+        examples = tf.reshape(support_x, [tasks, ways * shots, dim])
+        targets = tf.one_hot(tf.reshape(support_y, [tasks, -1]), ways, dtype=examples.dtype)
+        classifier = tf.cast(scale, examples.dtype) * initial(support_x)
+        return corrected(classifier, examples, targets, tf.ones_like(examples[..., 0]), _PENALTY)
+
+    def split(classifier: tf.Tensor) -> LinearClassifier:
+        return LinearClassifier(classifier[..., :-1], classifier[..., -1])
+
+    yield Baseline("predictive classifier", lambda x, y, _: split(initial(x)))
+    yield Baseline(
+        "predictive classifier + logistic regression",
+        lambda x, y, scale: split(fitted(x, y, scale)),
+        "scale",
+        FIT_SCALES,
+    )

@@ -1,0 +1,56 @@
+"""The grid of ways and shots on which a model for any task is chosen and validated."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from leo_tf.data import EmbeddingTable
+from leo_tf.errors import InputError
+
+WAYS, SHOTS = 15, (1, 5, 20)  # the most ways, beside those of the run
+_SUPPORT_BUDGET, _FEWEST_TASKS, _MOST_TASKS = 5_000, 30, 150
+_FEWEST_QUERIES = 5
+
+
+class Cell(NamedTuple):
+    """Tasks of one shape."""
+
+    ways: int
+    shots: int
+    tasks: int  # number of them
+
+
+def grid_cells(table: EmbeddingTable, ways: int) -> list[Cell]:
+    """Return the cells that the classes of a table allow: few and many ways, 1, 5 and 20 shots."""
+    several = sorted({min(ways, table.num_classes), min(WAYS, table.num_classes)})
+    smallest = int(table.class_sizes.min())
+    shots = [number for number in SHOTS if number + _FEWEST_QUERIES <= smallest] or [1]
+    if smallest < 2:
+        name = table.class_names[int(table.class_sizes.argmin())]
+        raise InputError(
+            f"Class {name!r} of {table.source} has {smallest} example; validation tasks need at least 2. Add examples, "
+            "or remove the class."
+        )
+    return [
+        Cell(each, number, max(_FEWEST_TASKS, min(_MOST_TASKS, _SUPPORT_BUDGET // (each * number))))
+        for each in several
+        for number in shots
+    ]
+
+
+def task_shapes(
+    ways: tuple[int, int], shots: tuple[int, int], table: EmbeddingTable, queries: int
+) -> list[tuple[int, int]]:
+    """Return (ways, shots) of the tasks of meta-training, a few for ranges of ways and shots.
+
+    Each shape is compiled on its own, so that there are few: 1, 2, 5, 10, 20, 50 ... shots within the range and within
+    what classes have beside their queries. With many shots go few ways, so that all steps take about as long.
+    """
+    few, many = shots
+    most = max(few, min(many, int(table.class_sizes.min()) - queries))
+    between = [int(digit * 10**power) for power in range(5) for digit in (1, 2, 5)]
+    numbers = sorted({few, most, *(number for number in between if few < number < most)})
+    if len(numbers) == 1:
+        numbers *= 1 if ways[0] == ways[1] else 3
+    several = np.geomspace(ways[1], ways[0], len(numbers)).round().astype(int)
+    return list(dict.fromkeys((int(each), number) for each, number in zip(several, numbers, strict=True)))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leo_tf.data import EmbeddingTable
+from leo_tf.data import EmbeddingTable, most_ways
 from leo_tf.errors import InputError
 
 WAYS, SHOTS = 15, (1, 5, 20)  # the most ways, beside those of the run
@@ -20,17 +20,24 @@ class Cell(NamedTuple):
     tasks: int  # number of them
 
 
-def grid_cells(table: EmbeddingTable, ways: int) -> list[Cell]:
-    """Return the cells that the classes of a table allow: few and many ways, 1, 5 and 20 shots."""
-    several = sorted({min(ways, table.num_classes), min(WAYS, table.num_classes)})
+def grid_cells(table: EmbeddingTable, ways: int, within: str = "all") -> list[Cell]:
+    """Return the cells that a table allows: few ways and many, within one group or among all classes; 1, 5, 20 shots.
+
+    Raises:
+      InputError: the table has fewer than two classes, or a class has one example.
+    """
     smallest = int(table.class_sizes.min())
-    shots = [number for number in SHOTS if number + _FEWEST_QUERIES <= smallest] or [1]
-    if smallest < 2:
+    if table.num_classes < 2 or smallest < 2:
         name = table.class_names[int(table.class_sizes.argmin())]
         raise InputError(
-            f"Class {name!r} of {table.source} has {smallest} example; validation tasks need at least 2. Add examples, "
-            "or remove the class."
+            f"{table.source} has {table.num_classes} class{'es' * (table.num_classes > 1)}, and class {name!r} "
+            f"{smallest} example{'s' * (smallest > 1)}; validation tasks need at least 2 of each. Give "
+            "metavalid_tasks=0 to train without validation, or add classes or examples.",
+            "metavalid_tasks",
         )
+    ways = min(ways, table.num_classes)
+    several = sorted({ways, min(WAYS, most_ways(table, ways, within))})
+    shots = [number for number in SHOTS if number + _FEWEST_QUERIES <= smallest] or [1]
     return [
         Cell(each, number, max(_FEWEST_TASKS, min(_MOST_TASKS, _SUPPORT_BUDGET // (each * number))))
         for each in several

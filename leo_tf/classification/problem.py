@@ -119,7 +119,7 @@ class Classification(Problem):
             learner.require_ways(ways)
         counts = [len(each) for each in np.array_split(np.arange(training.metavalid_tasks), len(shapes))]
         tasks = [
-            self._validation_tasks(table, *shape, training.metavalid_queries or None, count)
+            self._validation_tasks(table, *shape, self._validation_queries(table, shape[1]), count)
             for shape, count in zip(shapes, counts, strict=True)
         ]
         validator = Validator(learner, table, tasks, training.metavalid_batch_size, workers)
@@ -132,7 +132,13 @@ class Classification(Problem):
         if not self.config.training.metavalid_grid:
             return [self._validation_shape]
         table: Any = self._validation
-        return [(cell.ways, cell.shots) for cell in grid_cells(table, self.config.episodes.num_classes)]
+        episodes = self.config.episodes
+        return [(cell.ways, cell.shots) for cell in grid_cells(table, episodes.num_classes, episodes.tasks_within)]
+
+    def _validation_queries(self, table: EmbeddingTable, shots: int) -> int | None:
+        """Return the queries per class; of a grid, whose shots differ, as many as the smallest class has left."""
+        queries, left = self.config.training.metavalid_queries, int(table.class_sizes.min()) - shots
+        return min(queries, left) if queries and self.config.training.metavalid_grid else queries or None
 
     @property
     def _validation_shape(self) -> tuple[int, int]:

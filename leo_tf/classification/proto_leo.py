@@ -10,7 +10,8 @@ import tensorflow as tf
 from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.plda_classifier import plda_classifier
-from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, corrected, fit_scale_at
+from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, fit_scale_at
+from leo_tf.classification.softmax_fit import corrected
 from leo_tf.config import AUTO, ProtoLEOConfig
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
@@ -156,7 +157,7 @@ class ProtoLEO(LEO):
         else:
             values = {**dataclasses.asdict(self.proto_config), **previous.chosen}
             scatter = principal_scatter(data.training.embeddings, data.training.class_sizes)
-            plda = fit_plda(scatter, values["within_class_shrinkage"], values["between_class_shrinkage"])
+            plda = fit_plda(scatter, values["within_class_shrinkage"]).shrunk(values["between_class_shrinkage"])
         self.plda.set_fitted(plda)
         fixed = self.proto_config.fit_scale
         scale = _SCALE if fixed == AUTO else fixed

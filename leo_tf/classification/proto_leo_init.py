@@ -3,6 +3,7 @@
 The tasks are those of a grid of ways and shots, so that one model serves them all.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf import randomness
-from leo_tf.classification.grid import Cell, grid_cells
+from leo_tf.classification.grid import SHOTS, Cell, grid_cells
 from leo_tf.classification.plda_classifier import plda_classifier
-from leo_tf.classification.softmax_fit import fit_softmax
+from leo_tf.classification.softmax_fit import corrected
 from leo_tf.classification.tasks import draw_from
 from leo_tf.config import AUTO, ProtoLEOConfig
 from leo_tf.data import EmbeddingTable, EpisodeSampler
@@ -24,7 +25,7 @@ from leo_tf.transforms.scatter import PrincipalScatter
 WITHIN_CLASS_SHRINKAGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 BETWEEN_CLASS_SHRINKAGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FIT_SCALES = (1.0, 2.0, 5.0, 10.0, 20.0)
-FIT_SHOTS = (1, 5, 20)  # the numbers of shots that a scale is chosen for
+FIT_SHOTS = SHOTS  # the numbers of shots that a scale is chosen for: those of the grid
 _MOST_QUERIES, _SEED = 15, 0
 _MOST_FLOATS = 2**24  # of gathered features at a time
 _SUPPORT_BUDGET = 15_000  # support examples of all tasks of a cell, for choosing the fit
@@ -58,7 +59,8 @@ def choose(
     scatter = principal_scatter(data.training.embeddings, data.training.class_sizes)
     names = proto.auto_settings
     if not names:
-        return fit_plda(scatter, float(proto.within_class_shrinkage), float(proto.between_class_shrinkage)), {}, {}
+        plda = fit_plda(scatter, float(proto.within_class_shrinkage))
+        return plda.shrunk(float(proto.between_class_shrinkage)), {}, {}
     if data.validation is None:
         raise InputError(
             f"{', '.join(names)} {'are' if len(names) > 1 else 'is'} auto, to be chosen on validation tasks, but "
@@ -66,17 +68,17 @@ def choose(
             *names,
         )
     embeddings, drawn = _draw(data, cells)
-    search = _Search(scatter, embeddings, drawn)
     within = _values(proto.within_class_shrinkage, WITHIN_CLASS_SHRINKAGES)
     between = _values(proto.between_class_shrinkage, BETWEEN_CLASS_SHRINKAGES)
-    plda, best = search.best(within, between)
-    chosen = dict(zip(("within_class_shrinkage", "between_class_shrinkage"), search.chosen, strict=True))
+    shares, accuracy = _best_shrinkages(scatter, embeddings, drawn, within, between)
+    plda = fit_plda(scatter, shares[0]).shrunk(shares[1])
+    chosen = dict(zip(("within_class_shrinkage", "between_class_shrinkage"), shares, strict=True))
     found = {name: chosen[name] for name in names if name in chosen}
     if "fit_scale" in names:
-        rows = (embeddings - plda.mean.astype(np.float32)) @ plda.axes.astype(np.float32)
-        scales = _choose_fit_scales(_features(rows, plda.variances), plda, drawn, proto.fit_penalty)
+        features = _features(_in_axes(embeddings, plda), plda.variances)
+        scales = _choose_fit_scales(features, plda, drawn, proto.fit_penalty)
         found |= {fit_scale_at(shots): scale for shots, scale in zip(FIT_SHOTS, scales, strict=True)}
-    return plda, found, {"plda_accuracy": float(best)}
+    return plda, found, {"plda_accuracy": accuracy}
 
 
 def fit_scale_at(shots: int) -> str:
@@ -84,33 +86,39 @@ def fit_scale_at(shots: int) -> str:
     return f"fit_scale_{shots}_shot"
 
 
-class _Search:
-    """Search for the shrinkages of the highest accuracy, averaged over the cells of the grid: one after the other."""
+def _best_shrinkages(
+    scatter: PrincipalScatter,
+    embeddings: np.ndarray,
+    drawn: list[Drawn],
+    within: Sequence[float],
+    between: Sequence[float],
+) -> tuple[tuple[float, float], float]:
+    """Return the shrinkages, within and between the classes, of the highest accuracy, and the accuracy.
 
-    def __init__(self, scatter: PrincipalScatter, embeddings: np.ndarray, drawn: list[Drawn]) -> None:
-        self._scatter, self._embeddings, self._drawn = scatter, embeddings, drawn
-        self._accuracies: dict[tuple[float, float], float] = {}
-        self.chosen = 0.0, 0.0
+    That is averaged over the cells of the grid. One shrinkage is chosen after the other, and both once more.
+    """
 
-    def best(self, within: Sequence[float], between: Sequence[float]) -> tuple[Plda, float]:
-        """Return the Plda and its accuracy; `chosen` are then its shrinkages, within and between the classes."""
-        self.chosen = self._better([(each, between[len(between) // 2]) for each in within])
-        for _ in range(2):
-            self.chosen = self._better([(self.chosen[0], each) for each in between])
-            place = within.index(self.chosen[0])
-            self.chosen = self._better([(each, self.chosen[1]) for each in within[max(0, place - 1) : place + 2]])
-        return fit_plda(self._scatter, *self.chosen), self._accuracies[self.chosen]
+    @functools.lru_cache(maxsize=1)
+    def in_axes(share: float) -> tuple[Plda, np.ndarray]:
+        plda = fit_plda(scatter, share)
+        return plda, _in_axes(embeddings, plda)
 
-    def _better(self, candidates: list[tuple[float, float]]) -> tuple[float, float]:
-        for candidate in candidates:
-            if candidate not in self._accuracies:
-                self._accuracies[candidate] = self._accuracy(*candidate)
-        return max(candidates, key=self._accuracies.__getitem__)
+    @functools.cache
+    def accuracy(shares: tuple[float, float]) -> float:
+        plda, rows = in_axes(shares[0])
+        variances = plda.shrunk(shares[1]).variances
+        return float(np.mean([_accuracy(rows, variances, each) for each in drawn]))
 
-    def _accuracy(self, within: float, between: float) -> float:
-        plda = fit_plda(self._scatter, within, between)
-        rows = (self._embeddings - plda.mean.astype(np.float32)) @ plda.axes.astype(np.float32)
-        return float(np.mean([_accuracy(rows, plda.variances, each) for each in self._drawn]))
+    best = max(((share, between[len(between) // 2]) for share in within), key=accuracy)
+    for _ in range(2):
+        best = max(((best[0], share) for share in between), key=accuracy)
+        place = within.index(best[0])
+        best = max(((share, best[1]) for share in within[max(0, place - 1) : place + 2]), key=accuracy)
+    return best, accuracy(best)
+
+
+def _in_axes(embeddings: np.ndarray, plda: Plda) -> np.ndarray:
+    return (embeddings - plda.mean.astype(np.float32)) @ plda.axes.astype(np.float32)
 
 
 def _values(setting: float | str, candidates: tuple[float, ...]) -> tuple[float, ...]:
@@ -121,7 +129,7 @@ def _draw(data: InitializationData, cells: Sequence[Cell] | None) -> tuple[np.nd
     """Draw tasks of every cell; return the embeddings that occur in one, of unit length, and the tasks."""
     table: Any = data.validation
     tasks = []
-    for cell in cells or grid_cells(table, data.ways):
+    for cell in cells or grid_cells(table, data.ways, data.within):
         queries = min(_MOST_QUERIES, int(table.class_sizes.min()) - cell.shots)
         sampler = EpisodeSampler(table, cell.ways, cell.shots, queries, data.within)
         found = draw_from(sampler, table.digest, cell.tasks, _SEED, randomness.VALIDATION)
@@ -194,15 +202,3 @@ def _fit(support: tf.Tensor, classifier: tf.Tensor, penalty: tf.Tensor) -> tf.Te
     examples = tf.reshape(support, [tasks, ways * shots, dim])
     targets = tf.repeat(tf.eye(ways), shots, axis=0)[tf.newaxis] * tf.ones([tasks, 1, 1])
     return corrected(classifier, examples, targets, tf.ones([tasks, ways * shots]), penalty)
-
-
-def corrected(
-    classifier: tf.Tensor, examples: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, penalty: Any
-) -> tf.Tensor:
-    """Add to a classifier [tasks, ways, dim + 1] the weights that fit the support best, given it and a penalty.
-
-    See `fit_softmax` for the rest.
-    """
-    offset = tf.matmul(examples, classifier[..., :-1], transpose_b=True) + classifier[:, tf.newaxis, :, -1]
-    fitted = fit_softmax(examples, targets, penalty, weights, offset, tolerance=1e-3, most_steps=60)
-    return classifier + tf.pad(fitted.weights, [[0, 0], [0, 0], [0, 1]])

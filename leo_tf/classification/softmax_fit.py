@@ -81,7 +81,10 @@ def fit_softmax(
         logits = tf.zeros([tasks, count, ways], bound.dtype)
         one = tf.ones([tasks, 1, 1], bound.dtype)
         start = tf.constant(0), u, b, logits, one, (u, b, logits), tf.ones([tasks], bound.dtype)
-        unfinished = lambda number, *state: tf.logical_and(number < most_steps, tf.reduce_any(state[-1] > tolerance))  # noqa: E731
+
+        def unfinished(number: Any, *state: Any) -> tf.Tensor:
+            return tf.logical_and(number < most_steps, tf.reduce_any(state[-1] > tolerance))
+
         _, u, b, *_, error = tf.while_loop(unfinished, step, start)
         return u, b, error
 
@@ -102,3 +105,15 @@ def fit_softmax(
         weights, bias, error = by_examples() if examples.shape[1] <= examples.shape[2] else by_dimensions()
     bias = bias[:, 0] - tf.linalg.matvec(weights, mean[:, 0])
     return SoftmaxFit(weights, bias, error)
+
+
+def corrected(
+    classifier: tf.Tensor, examples: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, penalty: Any
+) -> tf.Tensor:
+    """Add to a classifier [tasks, ways, dim + 1] the weights that fit the support best, given it and a penalty.
+
+    See `fit_softmax` for the rest.
+    """
+    offset = tf.matmul(examples, classifier[..., :-1], transpose_b=True) + classifier[:, tf.newaxis, :, -1]
+    fitted = fit_softmax(examples, targets, penalty, weights, offset, tolerance=1e-3, most_steps=60)
+    return classifier + tf.pad(fitted.weights, [[0, 0], [0, 0], [0, 1]])

@@ -47,8 +47,8 @@ class TrainingConfig(Section):
     metavalid_ways: int = count(0, "ways of validation tasks; 0: num_classes", low=0, high=10_000)
     metavalid_grid: bool = setting(
         False,
-        "validate on tasks of few and many ways and of 1, 5 and 20 shots, as far as the data allow; they "
-        "share metavalid_tasks",
+        "validate on tasks of few and many ways and of 1, 5 and 20 shots, as far as the data allow, in place "
+        "of metavalid_ways; they share metavalid_tasks",
     )
     metavalid_at_start: bool = setting(
         False,

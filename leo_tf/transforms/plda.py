@@ -21,18 +21,24 @@ class Plda(NamedTuple):
 
     mean: np.ndarray  # [dim], of embeddings of unit length
     axes: np.ndarray  # [dim, dim], in columns
-    variances: np.ndarray  # v, [dim], descending up to the shrinkage
+    variances: np.ndarray  # v, [dim]
+
+    def shrunk(self, share: float) -> "Plda":
+        """Add this share of the mean between-class variance to every axis.
+
+        New classes may differ in directions in which the few training classes happen not to.
+        """
+        variances = self.variances + share * self.variances.mean()
+        return self._replace(variances=np.maximum(variances, _SMALLEST_VARIANCE))
 
 
-def fit_plda(scatter: PrincipalScatter, within_class_shrinkage: float, between_class_shrinkage: float) -> Plda:
-    """Fit PLDA to the scatter of the training classes.
+def fit_plda(scatter: PrincipalScatter, within_class_shrinkage: float) -> Plda:
+    """Fit PLDA to the scatter of the training classes, with between-class variances as measured; see `Plda.shrunk`.
 
     Args:
       scatter: PrincipalScatter of embeddings of unit length.
       within_class_shrinkage: share of the mean within-class variance that is added to every direction's variance. It
         keeps directions of little or no variance from being blown up, also with fewer rows than dimensions.
-      between_class_shrinkage: share of the mean between-class variance that is added to every axis: new classes may
-        differ in directions in which the few training classes happen not to.
     """
     deviations = scatter.deviations(within_class_shrinkage)
     means = (scatter.class_means - scatter.mean) @ scatter.directions / deviations
@@ -41,12 +47,7 @@ def fit_plda(scatter: PrincipalScatter, within_class_shrinkage: float, between_c
     measured[: len(lengths)] = lengths**2 / max(1, len(means) - 1)
     within = rotation**2 @ (scatter.variances / deviations**2)  # what the shrinkage leaves of 1, by axis
     variances = np.maximum(measured - within * np.mean(1.0 / scatter.class_sizes), 0.0)
-    variances += between_class_shrinkage * variances.mean()
-    return Plda(
-        scatter.mean,
-        (scatter.directions / deviations) @ rotation.T,
-        np.maximum(variances, _SMALLEST_VARIANCE),
-    )
+    return Plda(scatter.mean, (scatter.directions / deviations) @ rotation.T, variances)
 
 
 def gain(variances: Any, shots: float) -> Any:

@@ -54,8 +54,7 @@ def principal_scatter(embeddings: np.ndarray, class_sizes: np.ndarray) -> Princi
     if not np.trace(covariance) > 0:
         raise InputError(
             "No meta-training class has two different embeddings; whitening needs the scatter within classes. Give "
-            "more examples, or feature_transform=center.",
-            "feature_transform",
+            "more examples of each class."
         )
     variances, directions = np.linalg.eigh(covariance)
     variances = np.maximum(variances, 0.0)  # rounding leaves some slightly below 0

@@ -1,5 +1,7 @@
 """The grid of validation tasks, the shapes of meta-training tasks, and validation of features that change."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,8 +32,18 @@ def test_the_grid_is_as_large_as_the_data_allow():
     assert shapes_of(8, 12) == [(5, 1), (5, 5), (8, 1), (8, 5)]
     assert shapes_of(3, 3) == [(3, 1)]
     assert shapes_of(20, 30, ways=2)[0] == (2, 1)
-    with pytest.raises(InputError, match=r"of arrays has 1 example; validation tasks need at least 2"):
-        grid_cells(table_of(3, 1), 5)
+    for classes, rows in ((3, 1), (1, 30)):
+        with pytest.raises(
+            InputError, match=r"arrays has . class.*validation tasks need at least 2 of each\. Give meta"
+        ):
+            grid_cells(table_of(classes, rows), 5)
+
+
+def test_within_groups_there_are_as_many_ways_as_the_smallest_group_has():
+    table = table_of(20, 30)
+    names = tuple(f"{'first' if number < 8 else 'second'}/{number}" for number in range(20))
+    cells = grid_cells(dataclasses.replace(table, class_names=names), 5, "group")
+    assert sorted({cell.ways for cell in cells}) == [5, 8]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +83,8 @@ def test_validation_sees_what_training_changes():
     np.testing.assert_array_equal(changed.scores, fresh.scores)
 
 
-def test_a_run_validates_on_the_grid(tmp_path):
+@pytest.mark.parametrize("queries", [5, 15])  # 5 shots leave 7 of 12 examples
+def test_a_run_validates_on_the_grid(tmp_path, queries):
     for split, seed in (("train", 0), ("val", 1)):
         table = table_of(8, 12, seed)
         (tmp_path / "own").mkdir(exist_ok=True)
@@ -80,7 +93,7 @@ def test_a_run_validates_on_the_grid(tmp_path):
     config = RunConfig(
         data=DataConfig(data_path=str(tmp_path), dataset_name="own", cache_dir=str(tmp_path)),
         episodes=EpisodeConfig(5, 1, 3, metatrain_shots="1-2", metatrain_ways="2-8"),
-        training=TrainingConfig(metavalid_tasks=10, metavalid_queries=5, metavalid_grid=True),
+        training=TrainingConfig(metavalid_tasks=10, metavalid_queries=queries, metavalid_grid=True),
         proto_leo=ProtoLEOConfig(0.3, 0.3, 5.0),
         algorithm="proto_leo",
     )

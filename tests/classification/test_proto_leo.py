@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from leo_tf import LEO, EmbeddingTable, EpisodeSampler, InputError, LEOConfig, ProtoLEO, ProtoLEOConfig, RunConfig
 from leo_tf.classification.plda_classifier import plda_classifier
-from leo_tf.classification.proto_leo_init import InitializationData, corrected
+from leo_tf.classification.proto_leo_init import InitializationData
+from leo_tf.classification.softmax_fit import corrected
 from leo_tf.evaluation import fingerprint
 from leo_tf.transforms import fit_plda, gain, principal_scatter
 
@@ -51,7 +52,7 @@ def make_episode(shots, queries=4):
 
 def numpy_features(model, rows):
     """Features of embeddings in NumPy, step by step."""
-    plda = fit_plda(principal_scatter(TRAINING.training.embeddings, TRAINING.training.class_sizes), 0.3, 0.3)
+    plda = fit_plda(principal_scatter(TRAINING.training.embeddings, TRAINING.training.class_sizes), 0.3).shrunk(0.3)
     z = (np.asarray(rows, np.float64) - plda.mean) @ plda.axes
     scaled = (z + 0.1 * z @ model.plda.correction.numpy()) * gain(plda.variances, 1)
     return scaled / np.linalg.norm(scaled, axis=-1, keepdims=True), plda

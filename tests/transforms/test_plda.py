@@ -20,7 +20,7 @@ def classes(count, seed, size=40, dim=DIM):
 
 def test_in_its_axes_classes_scatter_as_i_and_class_means_as_the_variances():
     embeddings, sizes = classes(30, 0)
-    plda = fit_plda(principal_scatter(embeddings, sizes), 0.0, 0.0)
+    plda = fit_plda(principal_scatter(embeddings, sizes), 0.0).shrunk(0.0)
     rows = ((unit_length(embeddings) - plda.mean) @ plda.axes).reshape(30, 40, DIM)
     means = rows.mean(axis=1)
     within = np.einsum("cni,cnj->ij", rows - means[:, None], rows - means[:, None]) / (30 * 39)
@@ -32,14 +32,14 @@ def test_in_its_axes_classes_scatter_as_i_and_class_means_as_the_variances():
 
 def test_shrinkage_adds_a_share_of_the_mean():
     scatter = principal_scatter(*classes(30, 0))
-    plain, shrunk = (fit_plda(scatter, 0.1, share) for share in (0.0, 0.5))
+    plain, shrunk = (fit_plda(scatter, 0.1).shrunk(share) for share in (0.0, 0.5))
     added = 0.5 * np.maximum(plain.variances - 1e-6, 0).mean()
     np.testing.assert_allclose(shrunk.variances - plain.variances, added, rtol=1e-3, atol=2e-6)
     np.testing.assert_array_equal(shrunk.axes, plain.axes)
 
 
 def test_with_fewer_classes_than_dimensions_the_axes_are_complete():
-    plda = fit_plda(principal_scatter(*classes(3, 0)), 0.3, 0.3)
+    plda = fit_plda(principal_scatter(*classes(3, 0)), 0.3).shrunk(0.3)
     assert plda.axes.shape == (DIM, DIM) and np.linalg.matrix_rank(plda.axes) == DIM
     assert (plda.variances > 0).all()
 
@@ -79,7 +79,7 @@ def test_gain_is_the_square_root_of_the_weight_of_an_axis():
 
 def test_directions_without_class_differences_get_little_weight():
     scatter, (new, _) = principal_scatter(*classes(60, 0, dim=12)), classes(30, 1, dim=12)
-    of_plda, of_whitening = plda_transform(fit_plda(scatter, 0.1, 0.1)), whitening(scatter, 0.1)
-    assert isinstance(fit_plda(scatter, 0.1, 0.1), Plda)
+    of_plda, of_whitening = plda_transform(fit_plda(scatter, 0.1).shrunk(0.1)), whitening(scatter, 0.1)
+    assert isinstance(fit_plda(scatter, 0.1).shrunk(0.1), Plda)
     ratios = [np.sort((each.apply(new) ** 2).mean(axis=0))[-2:].sum() for each in (of_plda, of_whitening)]
     assert ratios[0] > 0.75 > 0.6 > ratios[1]

@@ -63,7 +63,7 @@ def test_layers_equal_numpy():
     fitted = whitening(scatter_of(table_of(0)))
     np.testing.assert_allclose(FixedTransform(fitted)(table.embeddings), fitted.apply(table.embeddings), atol=1e-6)
     layer = LearnedPlda(DIM)
-    layer.set_fitted(fit_plda(scatter_of(table_of(0)), 0.3, 0.3))
+    layer.set_fitted(fit_plda(scatter_of(table_of(0)), 0.3).shrunk(0.3))
     layer.correction.assign(np.random.default_rng(0).normal(size=(DIM, DIM)))
     rows = layer.fitted.apply(table.embeddings)
     np.testing.assert_allclose(layer(table.embeddings), rows, atol=1e-5)
@@ -122,7 +122,7 @@ def test_a_run_is_fitted_to_training_classes_alone_and_resumes_exactly(tmp_path)
     write_splits(tmp_path / "a" / "own")
     write_splits(tmp_path / "b" / "own", seeds=(0, 3, 4))  # other validation and test classes
     first, second = (run(tmp_path / f"run{name}", tmp_path / name) for name in "ab")
-    plda = fit_plda(scatter_of(EmbeddingTable.load(str(tmp_path / "a"), "own", "train")), 0.3, 0.3)
+    plda = fit_plda(scatter_of(EmbeddingTable.load(str(tmp_path / "a"), "own", "train")), 0.3).shrunk(0.3)
     for model in (first, second):
         np.testing.assert_array_equal(model.plda.axes.numpy(), plda.axes.astype(np.float32))
         assert np.abs(model.plda.correction.numpy()).max() > 0

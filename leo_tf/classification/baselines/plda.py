@@ -10,7 +10,8 @@ from leo_tf.classification.baselines.registry import FITTED, NEAREST_MEANS, Base
 from leo_tf.classification.grid import Cell
 from leo_tf.classification.metrics import LinearClassifier
 from leo_tf.classification.plda_classifier import plda_classifier
-from leo_tf.classification.proto_leo_init import FIT_SCALES, InitializationData, choose, corrected
+from leo_tf.classification.proto_leo_init import FIT_SCALES, InitializationData, choose
+from leo_tf.classification.softmax_fit import corrected
 from leo_tf.config import ProtoLEOConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.transforms import Plda, gain, plda_transform

@@ -59,6 +59,12 @@ class Classification(Problem):
             )
         return table
 
+    @functools.cached_property
+    def _task_table(self) -> EmbeddingTable | None:
+        """The table that validation tasks are drawn from; for a grid without duplicates, as for ProtoLEO's settings."""
+        table = self._validation
+        return table.without_duplicates(at_least=2) if table and self.config.training.metavalid_grid else table
+
     @property
     def data_record(self) -> dict[str, Any]:
         train, validation = self._train, self._validation
@@ -111,7 +117,7 @@ class Classification(Problem):
         return [sampler, *(EpisodeSampler(table, *shape, queries, within, sampler.embeddings) for shape in others)]
 
     def make_validator(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Callable[[], Validation] | None:
-        training, table = self.config.training, self._validation
+        training, table = self.config.training, self._task_table
         if table is None:
             return None
         shapes = self._validation_shapes
@@ -123,7 +129,7 @@ class Classification(Problem):
             for shape, count in zip(shapes, counts, strict=True)
         ]
         validator = Validator(learner, table, tasks, training.metavalid_batch_size, workers)
-        self._baselines, draw = validator.baselines, self._reliability(learner, table)
+        self._baselines, draw = validator.baselines, self._reliability(learner)
         return lambda: validator()._replace(figures=draw())
 
     @property
@@ -131,7 +137,7 @@ class Classification(Problem):
         """Return (ways, shots) of the validation tasks."""
         if not self.config.training.metavalid_grid:
             return [self._validation_shape]
-        table: Any = self._validation
+        table: Any = self._task_table
         episodes = self.config.episodes
         return [(cell.ways, cell.shots) for cell in grid_cells(table, episodes.num_classes, episodes.tasks_within)]
 
@@ -161,11 +167,12 @@ class Classification(Problem):
         sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
         return draw_from(sampler, table.digest, count, self.config.training.validation_seed, randomness.VALIDATION)
 
-    def _reliability(self, learner: Any, table: EmbeddingTable) -> Callable[[], dict[str, Any]]:
+    def _reliability(self, learner: Any) -> Callable[[], dict[str, Any]]:
         """Return a function that draws a reliability diagram; without matplotlib it draws nothing."""
         if importlib.util.find_spec("matplotlib") is None:
             return dict
         ways, shots = self._validation_shape
+        table: Any = self._validation
         queries = min(_FIGURE_QUERIES, int(table.class_sizes.min()) - shots)
         tasks = self._validation_tasks(table, ways, shots, queries, _FIGURE_TASKS)
 

@@ -150,7 +150,11 @@ class ProtoLEO(LEO):
         return dataclasses.replace(table, embeddings=rows, source=f"{table.source}, transformed")
 
     def initialize(self, data: InitializationData, previous: Initialization | None = None) -> Initialization:
-        """Fit PLDA and choose the settings that are "auto"; see `ClassificationLearner.initialize`."""
+        """Fit PLDA and choose the settings that are "auto"; see `ClassificationLearner.initialize`.
+
+        Duplicate rows of a class count once.
+        """
+        data = data.without_duplicates()
         if previous is None:
             plda, *found = choose(self.proto_config, data)
             previous = Initialization(*found)

@@ -4,6 +4,7 @@ The tasks are those of a grid of ways and shots, so that one model serves them a
 """
 
 import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,8 @@ _MOST_QUERIES, _SEED = 15, 0
 _MOST_FLOATS = 2**24  # of gathered features at a time
 _SUPPORT_BUDGET = 15_000  # support examples of all tasks of a cell, for choosing the fit
 
+_logger = logging.getLogger("leo_tf")
+
 
 class InitializationData(NamedTuple):
     """Data that a learner is initialised on."""
@@ -38,6 +41,22 @@ class InitializationData(NamedTuple):
     validation: EmbeddingTable | None
     ways: int  # of the run's own tasks
     within: str  # "all" or "group", as EpisodeSampler's
+
+    def without_duplicates(self, shots: int = 1) -> "InitializationData":
+        """Return the data with one of each duplicate row of a class; see `EmbeddingTable.without_duplicates`.
+
+        A query whose copy is in the support says nothing about new examples: settings chosen on such tasks favour
+        whatever memorises the support. Validation classes keep enough rows for tasks of `shots` and one query.
+        """
+        training, validation = self.training.without_duplicates(), self.validation
+        left_out = self.training.num_rows - training.num_rows
+        if validation is not None:
+            left_out += validation.num_rows
+            validation = validation.without_duplicates(at_least=shots + 1)
+            left_out -= validation.num_rows
+        if left_out:
+            _logger.info("Left %d duplicate rows of classes out of PLDA and the choice of settings.", left_out)
+        return self._replace(training=training, validation=validation)
 
 
 class Drawn(NamedTuple):
@@ -180,8 +199,11 @@ def _choose_fit_scales(features: np.ndarray, plda: Plda, drawn: list[Drawn], pen
     chosen: list[float] = []
     for shots in FIT_SHOTS:
         cells = [each for each in drawn if each.cell.shots == shots]
+        if not cells:  # no class has so many examples
+            chosen.append(chosen[-1])
+            continue
         losses = {s: np.mean([_loss(fit, features, plda, c, s, penalty) for c in cells]) for s in FIT_SCALES}
-        chosen.append(min(losses, key=losses.__getitem__) if cells else chosen[-1])
+        chosen.append(min(losses, key=losses.__getitem__))
     return chosen
 
 

@@ -94,6 +94,23 @@ class EmbeddingTable:
         source = f"{self.source}, {len(classes)} classes"
         return type(self)(rows, names, self.class_sizes[classes], digest, source, self.normalized)
 
+    def without_duplicates(self, at_least: int = 1) -> "EmbeddingTable":
+        """Return a table in which the rows of a class are distinct: of equal ones the first; itself if all are.
+
+        Equal rows of different classes stay.
+
+        Args:
+          at_least: number of rows that every class keeps if it has them, with duplicates where it must.
+        """
+        blocks = np.split(self.embeddings, self.class_offsets[1:])
+        kept = [_distinct(rows, at_least) for rows in blocks]
+        chosen, sizes = np.concatenate(kept), np.array([each.sum() for each in kept], np.int64)
+        if chosen.all():
+            return self
+        digest = join_digests([self.digest, *(f"{row}" for row in np.flatnonzero(~chosen))])
+        source = f"{self.source}, without duplicates"
+        return type(self)(self.embeddings[chosen], self.class_names, sizes, digest, source, self.normalized)
+
     def summary(self) -> str:
         """Return one line for the log."""
         smallest, largest = int(self.class_sizes.min()), int(self.class_sizes.max())
@@ -217,3 +234,14 @@ class EmbeddingTable:
     def _of_groups(cls, rows: GroupedEmbeddings, source: str, normalized: bool) -> "EmbeddingTable":
         sizes = np.array(rows.class_sizes, np.int64)
         return cls(rows.embeddings, rows.class_names, sizes, rows.digest, source, normalized)
+
+
+def _distinct(rows: np.ndarray, at_least: int) -> np.ndarray:
+    """Return which rows [rows, dim] are the first of their kind, and the first others up to `at_least`, bool [rows]."""
+    first: dict[bytes, int] = {}
+    for number, row in enumerate(rows):
+        first.setdefault(row.tobytes(), number)
+    kept = np.zeros(len(rows), bool)
+    kept[list(first.values())] = True
+    kept[np.flatnonzero(~kept)[: max(0, at_least - len(first))]] = True
+    return kept

@@ -83,13 +83,13 @@ def test_validation_sees_what_training_changes():
     np.testing.assert_array_equal(changed.scores, fresh.scores)
 
 
-@pytest.mark.parametrize("queries", [5, 15])  # 5 shots leave 7 of 12 examples
-def test_a_run_validates_on_the_grid(tmp_path, queries):
+def run_on_the_grid(tmp_path, queries, copies=1):
+    """A Classification with classes of 12 rows, of which there are this many copies each."""
     for split, seed in (("train", 0), ("val", 1)):
-        table = table_of(8, 12, seed)
-        (tmp_path / "own").mkdir(exist_ok=True)
-        labels = [f"{split}{n}" for n in np.repeat(np.arange(8), 12)]
-        np.savez(tmp_path / "own" / f"{split}.npz", embeddings=table.embeddings, labels=labels)
+        rows = np.repeat(table_of(8, 12, seed).embeddings, copies, axis=0)
+        (tmp_path / "own").mkdir(parents=True, exist_ok=True)
+        labels = [f"{split}{n}" for n in np.repeat(np.arange(8), 12 * copies)]
+        np.savez(tmp_path / "own" / f"{split}.npz", embeddings=rows, labels=labels)
     config = RunConfig(
         data=DataConfig(data_path=str(tmp_path), dataset_name="own", cache_dir=str(tmp_path)),
         episodes=EpisodeConfig(5, 1, 3, metatrain_shots="1-2", metatrain_ways="2-8"),
@@ -97,7 +97,24 @@ def test_a_run_validates_on_the_grid(tmp_path, queries):
         proto_leo=ProtoLEOConfig(0.3, 0.3, 5.0),
         algorithm="proto_leo",
     )
-    problem = Classification(config)
+    return Classification(config)
+
+
+def validated(problem):
+    learner = problem.build_learner(problem.data_record, seed=0)
+    problem.initialize(learner)
+    return problem.make_validator(learner)()
+
+
+def test_duplicates_do_not_change_validation_on_the_grid(tmp_path):
+    expected, found = (validated(run_on_the_grid(tmp_path / name, 15, len(name))) for name in ("a", "bb"))
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert found.baselines == expected.baselines
+
+
+@pytest.mark.parametrize("queries", [5, 15])  # 5 shots leave 7 of 12 examples
+def test_a_run_validates_on_the_grid(tmp_path, queries):
+    problem = run_on_the_grid(tmp_path, queries)
     learner = problem.build_learner(problem.data_record, seed=0)
     problem.initialize(learner)
     assert [(each.ways, each.shots) for each in problem.make_samplers(learner)] == [(8, 1), (2, 2)]

@@ -168,6 +168,34 @@ def test_settings_are_chosen_on_validation_tasks_once():
         ProtoLEO(CONFIG, ProtoLEOConfig(), DIM).initialize(TRAINING)
 
 
+def doubled(table):
+    labels = np.repeat(table.class_names, 2 * table.class_sizes)
+    return EmbeddingTable.from_arrays(np.repeat(table.embeddings, 2, axis=0), labels, normalize=False)
+
+
+def table_of_small_classes(seed, copies):
+    """Close classes of 12 rows in 20 dimensions, of which there are this many copies each."""
+    rng = np.random.default_rng(seed)
+    rows = 0.3 * rng.normal(size=(CLASSES, 1, 20)) + rng.normal(size=(CLASSES, 12, 20))
+    labels = np.repeat(np.arange(CLASSES), 12 * copies)
+    return EmbeddingTable.from_arrays(np.repeat(rows.reshape(-1, 20), copies, axis=0), labels)
+
+
+def test_duplicates_change_nothing(caplog):
+    """A query whose copy is in the support would favour another shrinkage, one that memorises the support."""
+    caplog.set_level("INFO")
+
+    def initialized(copies, previous=None):
+        data = InitializationData(*(table_of_small_classes(seed, copies) for seed in (0, 2)), WAYS, "all")
+        model = ProtoLEO(CONFIG, ProtoLEOConfig(), 20, seed=0)
+        return model.initialize(data, previous), fingerprint(model)
+
+    expected, found = initialized(1), initialized(2)
+    assert found == expected
+    assert initialized(2, found[0]) == expected  # a resumed run
+    assert [line.startswith("Left 120 duplicate rows") for line in caplog.messages] == [True, True]
+
+
 def test_it_is_saved_and_loaded_by_keras(tmp_path):
     model, episode = make_model(), make_episode(2)
     model.save(tmp_path / "model.keras")

@@ -53,6 +53,19 @@ def test_sorts_rows_by_class_and_scales_them():
     check_sorted(EmbeddingTable.from_dict({"cat": EMBEDDINGS[[0, 3]], "ant": EMBEDDINGS[1:3], "bee": EMBEDDINGS[4:]}))
 
 
+def test_duplicates_within_a_class_are_left_out():
+    rows = np.eye(4, dtype=np.float32)[[0, 1, 0, 2, 0, 1, 3, 3, 3]]
+    table = EmbeddingTable.from_arrays(rows, list("aaaabbccc"))
+    found = table.without_duplicates()
+    np.testing.assert_array_equal(found.class_sizes, [3, 2, 1])
+    np.testing.assert_array_equal(found.embeddings, np.eye(4)[[0, 1, 2, 0, 1, 3]])
+    assert found.digest != table.digest and found.source == "arrays, without duplicates"
+    assert found.without_duplicates() is found
+    kept = table.without_duplicates(at_least=2)  # the third class has no two different rows
+    np.testing.assert_array_equal(kept.class_sizes, [3, 2, 2])
+    assert table.without_duplicates(at_least=4).class_sizes.tolist() == [4, 2, 3]
+
+
 def test_keeps_lengths_on_request():
     table = EmbeddingTable.from_arrays(EMBEDDINGS, LABELS, normalize=False)
     np.testing.assert_array_equal(table.embeddings, EMBEDDINGS[[1, 2, 4, 0, 3]])

@@ -35,7 +35,7 @@ def plda_space(table: EmbeddingTable, validation: EmbeddingTable, ways: int, sho
 
     Its shrinkages are chosen on validation tasks of these ways and shots.
     """
-    data = InitializationData(table, validation, ways, "all")
+    data = InitializationData(table, validation, ways, "all").without_duplicates(shots)
     cell = Cell(min(ways, validation.num_classes), shots, _TASKS)
     plda, *_ = choose(ProtoLEOConfig(fit_penalty=0.0), data, [cell])
     return plda, FeatureSpace("PLDA", plda_transform(plda, shots))

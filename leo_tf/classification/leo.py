@@ -45,6 +45,7 @@ class LEO(LatentLearner, ClassificationLearner):
     """
 
     exportable = True
+    weights_stddev = staticmethod(distributions.shifted_exponential)  # of the decoder; see StochasticDecoder
 
     def __init__(self, config: Any = None, embedding_dim: int = 640, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(config, embedding_dim, **kwargs)
@@ -60,7 +61,7 @@ class LEO(LatentLearner, ClassificationLearner):
         if self.config.codes_from == "encoder":
             self.encoder = StochasticEncoder(latents, name="encoder", dtype=self.dtype_policy)
             self.encoder.build((None, None, None, dim))
-        self.decoder = StochasticDecoder(dim, name="decoder", dtype=self.dtype_policy)
+        self.decoder = StochasticDecoder(dim, to_stddev=self.weights_stddev, name="decoder", dtype=self.dtype_policy)
         self.decoder.build((None, None, None, latents))
         self.add_learning_rates(dim)
 

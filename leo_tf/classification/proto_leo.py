@@ -15,6 +15,7 @@ from leo_tf.classification.softmax_fit import corrected
 from leo_tf.config import AUTO, ProtoLEOConfig
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
+from leo_tf.layers import distributions
 from leo_tf.learners import AdaptationOutput, Trace
 from leo_tf.problem import Initialization
 from leo_tf.transforms import fit_plda, principal_scatter
@@ -56,6 +57,8 @@ class ProtoLEO(LEO):
     algorithm = "ProtoLEO"
     has_bias = True
     learns_features = True
+    # Latent steps move codes to where noise happens to fit the support; expm1 would let its spread grow without bound.
+    weights_stddev = staticmethod(distributions.bounded_exponential)
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 _SMALLEST_STDDEV = 1e-10
+_LARGEST_LOG_FACTOR = math.log(10.0)
 
 
 def gaussian(mean: tf.Tensor, stddev: tf.Tensor) -> Any:
@@ -67,6 +68,11 @@ def shifted_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:
 def scaled_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:
     """Map a raw output u to a standard deviation: at_zero * exp(u), which keeps its gradient however small it is."""
     return at_zero * tf.exp(raw)
+
+
+def bounded_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:
+    """Map a raw output u to a standard deviation: about at_zero * exp(u), and always within a factor 10 of at_zero."""
+    return at_zero * tf.exp(_LARGEST_LOG_FACTOR * tf.tanh(raw / _LARGEST_LOG_FACTOR))
 
 
 def glorot_stddev(fan_in: int, fan_out: int) -> float:

@@ -138,6 +138,14 @@ def test_the_decoder_starts_at_zero_means():
     np.testing.assert_allclose(*adapted, atol=1e-6)
 
 
+def test_the_spread_of_weights_is_bounded_however_far_codes_move():
+    model = ProtoLEO(LEOConfig(), PROTO, DIM, seed=0)
+    far = 1e4 * np.random.default_rng(0).normal(size=(1, WAYS, 64)).astype(np.float32)
+    near, stddev = (model.decode(codes).stddev().numpy() for codes in (0 * far, far))
+    assert np.all(np.abs(np.log10(stddev / near)) <= 1 + 1e-6)
+    assert not np.all(np.isfinite(LEO(LEOConfig(), DIM, seed=0).decode(far).stddev()))
+
+
 def test_variables():
     assert len(LEO(LEOConfig(), DIM).meta_variables) == 7
     assert [len(make_model(latent_codes=codes).meta_variables) for codes in (True, False)] == [10, 3]

@@ -75,6 +75,15 @@ def test_a_scaled_exponential_spread_keeps_its_gradient(u):
     assert float(tape.gradient(stddev, raw)) == pytest.approx(float(stddev), rel=1e-6)
 
 
+def test_a_bounded_spread_stays_within_a_factor_of_ten():
+    raw = tf.constant([-1e6, -0.01, 0.0, 0.01, 1e6])
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        stddev = distributions.bounded_exponential(raw, 0.5)
+    np.testing.assert_allclose(stddev, 0.5 * np.array([0.1, np.exp(-0.01), 1, np.exp(0.01), 10]), rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(stddev, raw), [0, *stddev[1:4], 0], rtol=1e-4)
+
+
 def test_layers_return_distributions():
     encoder, decoder = StochasticEncoder(4), StochasticDecoder(8)
     encoder.build((2, 3, 2, 8))

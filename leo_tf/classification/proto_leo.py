@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from leo_tf.classification.by_shots import interpolate_by_shots
 from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.plda_classifier import plda_classifier
@@ -228,12 +229,7 @@ class ProtoLEO(LEO):
         """Add the weights that minimise the support's loss, in which each class counts as `shots` examples."""
         if not self.proto_config.fit_penalty:
             return classifier
-        x = tf.math.log(tf.reshape(shots, [-1, 1, 1]))
-        first, *others = tf.unstack(tf.convert_to_tensor(self.fit_log_scales))
-        log_scale = first  # interpolated, linear in the logarithms
-        for low, high, before, after in zip(FIT_SHOTS, FIT_SHOTS[1:], [first, *others], others, strict=False):
-            share = (x - math.log(low)) / math.log(high / low)
-            log_scale += tf.clip_by_value(share, 0.0, 1.0) * (after - before)
+        log_scale = interpolate_by_shots(tf.reshape(shots, [-1, 1, 1]), FIT_SHOTS, self.fit_log_scales)
         scaled = classifier * tf.exp(log_scale - tf.convert_to_tensor(self.log_scale))
         targets = tf.one_hot(labels, tf.shape(classifier)[1], dtype=features.dtype)
         return corrected(scaled, features[..., :-1], targets, weights, self.proto_config.fit_penalty)

@@ -65,10 +65,9 @@ def _calibrate(job: EvaluationJob) -> None:
     found = job.evaluation.calibrate(job.learner)
     write_json(job.folder.calibration_file, {"step": job.step, **found})
     before, after = (f"{100 * found[when]['expected_calibration_error']:.2f} %" for when in ("before", "after"))
-    print(
-        f"calibration temperature {found['temperature']:.3f}; expected calibration error on validation tasks "
-        f"{before} -> {after}"
-    )
+    of_shots = zip(found["temperatures"], found["shots"], strict=True)
+    temperatures = ", ".join(f"{temperature:.3f} at {shots} shot" for temperature, shots in of_shots)
+    print(f"calibration temperature {temperatures}; expected calibration error on validation tasks {before} -> {after}")
 
 
 def _write_events(job: EvaluationJob, split: str, output: Path) -> None:

@@ -9,7 +9,7 @@ from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import MAX_EXAMPLES, export
-from leo_tf.export.versions import LITERT_FILE, read_description
+from leo_tf.export.versions import LITERT_FILE, read_calibration, read_description
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     flags.DEFINE_integer(
         "max_examples", MAX_EXAMPLES, "maximum number of support examples per request, in all of its tasks; 0: no limit"
     )
-    flags.DEFINE_bool("calibrated", False, "use the temperature that evaluate.py --calibrate fitted")
+    flags.DEFINE_bool("calibrated", False, "use the temperatures that evaluate.py --calibrate fitted")
     flags.DEFINE_bool("images", False, "include the run's feature extractor: requests contain encoded JPEG or PNG")
     flags.DEFINE_string(
         "support",
@@ -65,7 +65,7 @@ def _export_images(values: Any) -> Path:
 def report(path: Path) -> str:
     """Return the text that describes the SavedModel in `path`, which was exported from a run."""
     description = read_description(path)
-    best, temperature = description["best"], description["temperature"]
+    best, calibration = description["best"], read_calibration(path)
     if "extractor" in description:
         classes = f", fitted to {len(description['classes'])} classes" if "classes" in description else ""
         what = f"with its feature extractor {description['extractor']['name']}{classes}"
@@ -76,8 +76,10 @@ def report(path: Path) -> str:
         f"Exported to {path}: {description['algorithm']} at step {best['step']}, validation accuracy "
         f"{100 * best['validation_accuracy']:.2f} %, {what}."
     ]
-    if temperature != 1:
-        lines.append(f"  probabilities: calibrated, at temperature {temperature:.3f}")
+    if calibration:
+        of_shots = zip(calibration.temperatures, calibration.shots, strict=True)
+        temperatures = ", ".join(f"{temperature:.3f} at {shots} shot" for temperature, shots in of_shots)
+        lines.append(f"  probabilities: calibrated, temperature {temperatures}")
     if (path / LITERT_FILE).is_file():
         lines.append(f"  LiteRT model of decoded pixels: {path / LITERT_FILE}")
     signatures = description["signatures"]

@@ -17,7 +17,6 @@ class FittedClassifier(NamedTuple):
     weights: np.ndarray  # [ways, dim] float32, or [ways, dim + 1] with the bias in the last column
     normalize: bool  # whether embeddings are scaled to unit length first
     transform: FittedTransform | None
-    temperature: float  # divides the scores of probabilities
 
     def scores(self, embeddings: np.ndarray) -> np.ndarray:
         """Return the logits [examples, ways] of embeddings [examples, dim]."""
@@ -31,9 +30,7 @@ class FittedClassifier(NamedTuple):
         return scores + self.weights[:, dim] if self.weights.shape[1] > dim else scores
 
 
-def fit(
-    adapter: "Adapter", embeddings: np.ndarray, labels: Any, temperature: float
-) -> tuple[FittedClassifier, np.ndarray]:
+def fit(adapter: "Adapter", embeddings: np.ndarray, labels: Any) -> tuple[FittedClassifier, np.ndarray]:
     """Adapt to embeddings float32 [examples, dim] with any labels [examples]; return the classifier and its classes."""
     import tensorflow as tf
 
@@ -57,4 +54,4 @@ def fit(
     except tf.errors.InvalidArgumentError as error:
         raise InputError(reason_of(error)) from None
     weights = adapted["classifier"].numpy()[0]
-    return FittedClassifier(weights, adapter.normalize, adapter.transform, temperature), classes
+    return FittedClassifier(weights, adapter.normalize, adapter.transform), classes

@@ -11,6 +11,7 @@ from scipy import special
 from leo_tf.errors import InputError
 from leo_tf.export.fitted_classifier import FittedClassifier, fit
 from leo_tf.files import expanded, npz, writing
+from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
 
@@ -24,7 +25,7 @@ class ImageFewShotClassifier:
 
     Args:
       model: the folder of a run that was trained on embeddings by `leo_tf.features.extract`, or one that `save` wrote.
-      calibrated: whether probabilities use the temperature that `evaluate.py --calibrate` fitted.
+      calibrated: whether `fit` makes probabilities use the temperatures that `evaluate.py --calibrate` fitted.
 
     Attributes:
       classes_: [ways] the labels, sorted; None before `fit`.
@@ -80,7 +81,7 @@ class ImageFewShotClassifier:
         embeddings = self.embed(images)
         from leo_tf.export.adapter import load_adapter
 
-        self._fitted, self.classes_ = fit(load_adapter(self.folder.path), embeddings, labels, self.temperature)
+        self._fitted, self.classes_ = fit(load_adapter(self.folder.path, self._calibrated), embeddings, labels)
         return self
 
     def fit_folder(self, folder: str | Path) -> "ImageFewShotClassifier":
@@ -101,7 +102,7 @@ class ImageFewShotClassifier:
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Return the probabilities [images, ways] of `classes_`; images as for `fit`."""
-        return special.softmax(self._scores(images) / self.fitted.temperature, axis=1)
+        return special.softmax(self._scores(images), axis=1)
 
     def embed(self, images: Any) -> np.ndarray:
         """Return the embeddings [images, dim] of images as for `fit`, as the extractor returns them."""
@@ -136,9 +137,9 @@ class ImageFewShotClassifier:
             npz.write(folder / _FITTED, classes=self.classes_, mean=mean, matrix=matrix, **fields)
 
     @property
-    def temperature(self) -> float:
-        """Temperature that divides the scores of probabilities; 1 if not calibrated."""
-        return self.folder.temperature() if self._calibrated else 1.0
+    def calibration(self) -> RunCalibration | None:
+        """Calibration of the run, if `calibrated` asked for it; InputError if the run has none."""
+        return self.folder.calibration() if self._calibrated else None
 
     @property
     def fitted(self) -> FittedClassifier:
@@ -171,7 +172,7 @@ class ImageFewShotClassifier:
         return fitted.scores(self.embed(images))
 
     def _read_fitted(self) -> None:
-        expected = {"classes": ("Uiufb", 1), "weights": ("f", 2), "normalize": ("b", 0), "temperature": ("f", 0)}
+        expected = {"classes": ("Uiufb", 1), "weights": ("f", 2), "normalize": ("b", 0)}
         what = "the classes and classifier that ImageFewShotClassifier.save writes"
         fields = npz.read(self.folder.path / _FITTED, what, **expected, mean=("f", 1), matrix=("f", 2))
         self.classes_, mean, matrix = (fields.pop(name) for name in ("classes", "mean", "matrix"))

@@ -23,12 +23,13 @@ def export_images(
     """
     output = require_new_version(output, version, max_examples)
     classifier = ImageFewShotClassifier(run, calibrated)
-    temperature, extractor = classifier.temperature, classifier.extractor
+    calibration, extractor = classifier.calibration, classifier.extractor
     model, normalize, description = load_source(classifier.folder.path)
     from leo_tf.export.image_signatures import DOCUMENTATION, ImageSignatures
 
-    details = {"max_examples": max_examples, "temperature": temperature, "signatures": DOCUMENTATION}
-    functions = ImageSignatures(model, extractor, normalize, max_examples, temperature).functions
+    details = {"max_examples": max_examples, "calibration": calibration and calibration.record()}
+    details["signatures"] = DOCUMENTATION
+    functions = ImageSignatures(model, extractor, normalize, max_examples, calibration).functions
 
     def write(folder: Path) -> None:
         write_functions(functions, [model, extractor.model], folder)
@@ -49,8 +50,7 @@ def export_fitted(
     *_, description = load_source(classifier.folder.path)
     from leo_tf.export.image_signatures import FITTED_DOCUMENTATION, FittedSignatures
 
-    details = {"temperature": float(fitted.temperature), "signatures": FITTED_DOCUMENTATION}
-    details["classes"] = [str(name) for name in classes]
+    details = {"classes": [str(name) for name in classes], "signatures": FITTED_DOCUMENTATION}
     signatures = FittedSignatures(extractor, fitted, classes)
 
     def write(folder: Path) -> None:

@@ -36,8 +36,8 @@ FITTED_DOCUMENTATION = {
 class ImageSignatures:
     """`Signatures` of encoded images; a request has one task, its tensors are as in DOCUMENTATION."""
 
-    def __init__(self, model: Any, extractor: Any, normalize: bool, max_examples: int, temperature: float) -> None:
-        self._of_embeddings = Signatures(model, normalize, max_examples, temperature)
+    def __init__(self, model: Any, extractor: Any, normalize: bool, max_examples: int, calibration: Any) -> None:
+        self._of_embeddings = Signatures(model, normalize, max_examples, calibration)
         self._extractor = extractor
         support_images = tf.TensorSpec([None], tf.string, "support_images")
         support_y = tf.TensorSpec([None], tf.int32, "support_y")
@@ -101,7 +101,7 @@ class FittedSignatures:
         scores = tf.matmul(features, weights[:, :dim], transpose_b=True)
         if weights.shape[1] > dim:
             scores += weights[:, dim]
-        return tf.nn.softmax(scores / self._fitted.temperature)
+        return tf.nn.softmax(scores)
 
 
 def _first_task(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

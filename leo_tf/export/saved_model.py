@@ -10,6 +10,7 @@ from leo_tf.evaluation.progress import Progress
 from leo_tf.export.versions import EXTRA, require_new_version, write_version
 from leo_tf.files import npz
 from leo_tf.files.reports import versions
+from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
@@ -36,7 +37,7 @@ def export(
         `EmbeddingTable` does by default (default True).
       max_examples: maximum number of support examples per request, in all of its tasks; the time of adaptation grows
         with the square of a task's examples. 0 for no limit.
-      calibrated: for a run: whether probabilities use the temperature that `evaluate.py --calibrate` fitted.
+      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted.
 
     Returns:
       Folder of the version.
@@ -49,15 +50,15 @@ def export(
       PosixPath('served/leo/1')
     """
     output = require_new_version(output, version, max_examples)
-    temperature = _temperature_of(model) if calibrated else 1.0
+    calibration = _calibration_of(model) if calibrated else None
     trained, normalize, description = load_source(model, normalize)
     from leo_tf.export.signatures import DOCUMENTATION, Signatures
 
     plain = copy_of(trained)
-    functions = Signatures(plain, normalize, max_examples, temperature).functions
+    functions = Signatures(plain, normalize, max_examples, calibration).functions
     details = {
         "max_examples": max_examples,
-        "temperature": temperature,
+        "calibration": calibration and calibration.record(),
         "has_transform": plain.feature_transform is not None,
         "signatures": DOCUMENTATION,
     }
@@ -132,13 +133,13 @@ def write_functions(
         progress.add()
 
 
-def _temperature_of(model: Any) -> float:
+def _calibration_of(model: Any) -> RunCalibration:
     if not isinstance(model, str | Path):
         raise InputError(
-            "calibrated=True was given with a model; expected the folder of a run, which has a temperature.",
+            "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
             "calibrated",
         )
-    return RunDirectory(model).temperature()
+    return RunDirectory(model).calibration()
 
 
 def _description(model: Any, normalize: bool) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Signatures of an exported model: functions of raw embeddings, dynamic in tasks, ways, examples and queries."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from leo_tf.classification.by_shots import interpolate_by_shots
 from leo_tf.export.validation import checked_classifier, checked_query, checked_support
+from leo_tf.runs.calibration import RunCalibration
 
 DOCUMENTATION = {
     "serving_default": "support_x, support_y, query_x -> probabilities, predicted_label, classifier",
@@ -27,15 +30,24 @@ def unit_length(embeddings: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.math.divide_no_nan(wide, tf.norm(wide, axis=-1, keepdims=True)), embeddings.dtype)
 
 
+def temperature_at(mean_count: tf.Tensor, calibration: RunCalibration) -> tf.Tensor:
+    """Return the temperature for tasks of this mean number of examples per class, a scalar."""
+    logs = [math.log(each) for each in calibration.temperatures]
+    return tf.exp(interpolate_by_shots(mean_count, calibration.shots, logs))
+
+
 class Signatures:
     """Functions of an exportable learner on raw embeddings, with the specifications of their inputs.
 
-    With `normalize`, embeddings are scaled to unit length first; the other arguments are as for `export`.
+    With `normalize`, embeddings are scaled to unit length first; `max_examples` is as for `export`. With a calibration,
+    `adapt` divides classifiers by the temperature for their number of examples per class.
     """
 
-    def __init__(self, model: Any, normalize: bool, max_examples: int = 0, temperature: float = 1.0) -> None:
+    def __init__(
+        self, model: Any, normalize: bool, max_examples: int = 0, calibration: RunCalibration | None = None
+    ) -> None:
         self._model, self._normalize, self._max_examples = model, normalize, max_examples
-        self._temperature = temperature
+        self._calibration = calibration
         dim = model.embedding_dim
         support_x = tf.TensorSpec([None, None, dim], tf.float32, "support_x")
         support_y = tf.TensorSpec([None, None], tf.int32, "support_y")
@@ -58,7 +70,11 @@ class Signatures:
         dim = self._model.embedding_dim
         support_x, support_y, ways = checked_support(support_x, support_y, dim, self._max_examples)
         support_x = tf.cast(self._normalized(support_x), self._model.compute_dtype)
-        return {"classifier": tf.cast(self._model.adapt_imbalanced(support_x, support_y, ways), tf.float32)}
+        classifier = self._model.adapt_imbalanced(support_x, support_y, ways)
+        if self._calibration is not None:
+            mean_count = tf.cast(tf.shape(support_y)[1] / ways, classifier.dtype)
+            classifier /= temperature_at(mean_count, self._calibration)
+        return {"classifier": tf.cast(classifier, tf.float32)}
 
     def predict(self, classifier: tf.Tensor, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return {"probabilities", "predicted_label"} of queries, with classifiers from `adapt`."""
@@ -68,7 +84,7 @@ class Signatures:
     def _probabilities(self, classifier: tf.Tensor, query_x: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = self._model.classify(self._normalized(query_x), classifier)
         return {
-            "probabilities": tf.nn.softmax(logits / self._temperature),
+            "probabilities": tf.nn.softmax(logits),
             "predicted_label": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 

@@ -16,7 +16,7 @@ from leo_tf.files.html_report import require_html_report
 def main() -> None:
     flags.DEFINE_string("model", "", "folder of a run, or of a saved ImageFewShotClassifier")
     flags.DEFINE_string("support", "", "folder with one folder of images per class; empty: use the saved classes")
-    flags.DEFINE_bool("calibrated", False, "use the temperature that evaluate.py --calibrate fitted")
+    flags.DEFINE_bool("calibrated", False, "use the temperatures that evaluate.py --calibrate fitted")
     flags.DEFINE_bool("json", False, "print JSON with the probabilities of all classes")
     flags.DEFINE_string("html", "", "write an HTML report with examples and predictions to this file")
     flags.FLAGS.set_gnu_getopt()  # flags may follow the images

@@ -3,22 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from leo_tf import randomness
 from leo_tf.classification.calibration import answers, calibration_of
 from leo_tf.classification.grid import Cell, grid_cells
 from leo_tf.classification.tasks import Tasks, draw_from
+from leo_tf.classification.unknown import fit_unknown
+from leo_tf.classification.unknown_tasks import UnknownTasks, query_log_ratios
 from leo_tf.config import RunConfig
-from leo_tf.data import EmbeddingTable, EpisodeSampler
+from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
 from leo_tf.evaluation.calibration import fit_temperature
 from leo_tf.evaluation.fingerprint import fingerprint
 
-_QUERIES, _TASKS = 15, 300  # per class, at most; of a learner for one number of ways
+_QUERIES = 15  # per class, at most
+_TASKS = 300  # of a learner with a fixed number of ways
 
 
 def fit_calibration(learner: Any, table: EmbeddingTable, trained: RunConfig) -> dict[str, Any]:
-    """Fit a temperature for every number of shots of the grid, over its numbers of ways together.
+    """Fit temperatures, and an unknown class where the learner has one, for every number of shots of the grid.
 
-    A learner with a fixed number of ways gets the temperature for tasks of its own shape.
+    Tasks of few and of many ways count alike. A learner with a fixed number of ways gets the temperature for tasks of
+    its own shape.
 
     Args:
       learner: ClassificationLearner.
@@ -26,8 +32,8 @@ def fit_calibration(learner: Any, table: EmbeddingTable, trained: RunConfig) -> 
       trained: RunConfig that the learner was trained with.
 
     Returns:
-      Plain dict, for JSON: `shots`, `temperatures`, and how well calibrated the learner is before and after, over all
-      tasks.
+      Plain dict, for JSON: the fields of a `runs.calibration.RunCalibration`, and how well calibrated the learner is
+      before and after, over all tasks.
 
     Raises:
       InputError: the table has too few classes or examples.
@@ -35,16 +41,18 @@ def fit_calibration(learner: Any, table: EmbeddingTable, trained: RunConfig) -> 
     cells = _cells(learner, table, trained)
     tasks = [_draw(table, cell, trained) for cell in cells]
     answered = [answers(learner, table, each) for each in tasks]
-    shots = sorted({cell.shots for cell in cells})
-    of_shots = {
-        number: fit_temperature(*(each for each, cell in zip(answered, cells, strict=True) if cell.shots == number))[0]
-        for number in shots
+    temperatures = {
+        shots: fit_temperature(*(each for each, cell in zip(answered, cells, strict=True) if cell.shots == shots))[0]
+        for shots in sorted({cell.shots for cell in cells})
     }
+    unknown = _fit_unknown(learner, table, cells, trained)
     before = calibration_of(answered, [1.0] * len(cells))
-    after = calibration_of(answered, [of_shots[cell.shots] for cell in cells])
+    after = calibration_of(answered, [temperatures[cell.shots] for cell in cells])
     return {
-        "shots": shots,
-        "temperatures": list(of_shots.values()),
+        "shots": list(temperatures),
+        "temperatures": list(temperatures.values()),
+        "unknown_temperatures": [temperature for temperature, _ in unknown],
+        "unknown_thresholds": [threshold for _, threshold in unknown],
         "model_fingerprint": fingerprint(learner),
         "validation_tasks": [_shape(each) for each in tasks],
         "before": before.summary(),
@@ -69,3 +77,27 @@ def _draw(table: EmbeddingTable, cell: Cell, trained: RunConfig) -> Tasks:
 
 def _shape(tasks: Tasks) -> dict[str, int]:
     return {"ways": tasks.ways, "shots": tasks.shots, "queries": tasks.queries, "num_tasks": len(tasks)}
+
+
+def _fit_unknown(
+    learner: Any, table: EmbeddingTable, cells: Sequence[Cell], trained: RunConfig
+) -> list[tuple[float, float]]:
+    """Return the temperature and threshold for every number of shots; none without PLDA or with too few classes.
+
+    As many classes are shown as are not.
+    """
+    seed, within = trained.training.validation_seed, trained.episodes.tasks_within
+    most = most_ways(table, 2, within) // 2
+    if not learner.has_unknown or most < 2:
+        return []
+    fitted = []
+    for shots in sorted({cell.shots for cell in cells}):
+        several = {min(cell.ways, most): cell.tasks for cell in cells if cell.shots == shots}
+        found = []
+        for ways, num_tasks in several.items():
+            tasks = UnknownTasks(ways, shots, num_tasks, seed, within, randomness.VALIDATION)
+            parts = [(query_log_ratios(learner, each), shown) for each, shown in tasks.episodes(learner, table)]
+            ratios = np.concatenate([ratios for ratios, _ in parts]).reshape(-1, ways)
+            found.append((ratios, np.concatenate([np.tile(shown, len(each)) for each, shown in parts])))
+        fitted.append(fit_unknown(*found))
+    return fitted

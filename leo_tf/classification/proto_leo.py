@@ -10,7 +10,7 @@ import tensorflow as tf
 from leo_tf.classification.by_shots import interpolate_by_shots
 from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
-from leo_tf.classification.plda_classifier import plda_classifier
+from leo_tf.classification.plda_classifier import plda_classifier, plda_log_ratios
 from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, fit_scale_at
 from leo_tf.classification.softmax_fit import corrected
 from leo_tf.config import AUTO, ProtoLEOConfig
@@ -57,6 +57,7 @@ class ProtoLEO(LEO):
     algorithm = "ProtoLEO"
     has_bias = True
     learns_features = True
+    has_unknown = True
 
     def __init__(
         self,
@@ -179,6 +180,12 @@ class ProtoLEO(LEO):
         metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
         return plda_classifier(class_means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
 
+    def log_ratios(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
+        """Return `plda_log_ratios` of a support set of features; arguments as for `adapt_imbalanced_features`."""
+        _, counts, means = _classes(support_x, support_y, ways)
+        metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
+        return plda_log_ratios(means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
+
     def support_logits(self, logits: tf.Tensor) -> tf.Tensor:
         """Divide by a temperature: a support example is part of its own class mean, and its loss next to nothing."""
         return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
@@ -212,12 +219,10 @@ class ProtoLEO(LEO):
         return Trace(found.latents, tf.concat([found.parameters, fitted[tf.newaxis]], axis=0))
 
     def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
-        members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
-        counts = tf.reduce_sum(members, axis=2)
+        members, counts, means = _classes(support_x, support_y, ways)
         if self.has_latents:
             classifier = super().adapt_imbalanced_features(support_x, support_y, ways)
         else:
-            means = tf.math.divide_no_nan(tf.matmul(members, support_x), counts[..., tf.newaxis])
             classifier = self.initial_classifier(means, counts)
         mean_count = tf.reduce_mean(counts, axis=1)
         weights = tf.einsum("twe,tw->te", members, tf.math.divide_no_nan(mean_count[:, tf.newaxis], counts))
@@ -240,6 +245,13 @@ class ProtoLEO(LEO):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ProtoLEO":
         return super().from_config({**config, "proto_config": ProtoLEOConfig(**config["proto_config"])})
+
+
+def _classes(support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the members [tasks, ways, examples], their counts [tasks, ways] and their means [tasks, ways, dim]."""
+    members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)
+    counts = tf.reduce_sum(members, axis=2)
+    return members, counts, tf.math.divide_no_nan(tf.matmul(members, support_x), counts[..., tf.newaxis])
 
 
 def _with_one(features: tf.Tensor) -> tf.Tensor:

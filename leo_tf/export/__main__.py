@@ -27,6 +27,7 @@ def main() -> None:
         "folder with one folder of images per class: export a classifier fitted to these images, which returns class "
         "names",
     )
+    flags.DEFINE_bool("unknown_class", False, "with support: one more class, for images of none of the classes")
     flags.DEFINE_bool("litert", False, "with support: also write a LiteRT model of decoded pixels")
     about = "Export a run's best checkpoint as a SavedModel, the next version in --output."
     usage = "python -m leo_tf.export"
@@ -40,6 +41,12 @@ def _export() -> int:
     if values.litert and not values.support:
         raise InputError(
             "litert=True was given without support; expected the folder of the images to fit to.", "litert", "support"
+        )
+    if values.unknown_class and not values.support:
+        raise InputError(
+            "unknown_class=True was given without support; leave it out: with calibrated, the SavedModel of a ProtoLEO "
+            "returns the probability of an unknown class anyway.",
+            *("unknown_class", "support"),
         )
     load_tensorflow()
     if values.images or values.support:
@@ -58,7 +65,8 @@ def _export_images(values: Any) -> Path:
     version = values.version or None
     if not values.support:
         return export_images(values.checkpoint_path, values.output, version, values.max_examples, values.calibrated)
-    classifier = ImageFewShotClassifier.load(values.checkpoint_path, values.calibrated).fit_folder(values.support)
+    classifier = ImageFewShotClassifier(values.checkpoint_path, values.calibrated, values.unknown_class)
+    classifier.fit_folder(values.support)
     return export_fitted(classifier, values.output, version, values.litert)
 
 

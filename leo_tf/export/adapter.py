@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from leo_tf.config import learner_class
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import copy_of, read_transform, require_exportable
 from leo_tf.export.signatures import Signatures
@@ -25,6 +26,7 @@ class Adapter(NamedTuple):
 
     embedding_dim: int
     adapt: Callable  # (support_x, support_y) -> {"classifier"}; tensors as in `signatures.DOCUMENTATION`
+    has_unknown: bool  # whether classifiers have the log-ratios of an unknown class
     normalize: bool  # whether embeddings are scaled to unit length first
     transform: FittedTransform | None  # of the embeddings
 
@@ -33,37 +35,57 @@ _copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # learner: its
 _lock = threading.RLock()  # threads that start together wait for one copy
 
 
-def load_adapter(model: Any, calibrated: bool = False) -> Adapter:
+def load_adapter(model: Any, calibrated: bool = False, unknown_class: bool = False) -> Adapter:
     """Return the Adapter of a learner, or of the folder of a run, a SavedModel or SavedModel versions.
 
-    It is cached as long as the weights on disk stay the same. Its classifiers are calibrated if `calibrated` asks for
-    it, and if the SavedModel is.
+    It is cached as long as the weights on disk stay the same. Its classifiers are calibrated if `calibrated` or
+    `unknown_class` asks for it, and if the SavedModel is.
     """
     with _lock:
-        if isinstance(model, MetaLearner):
-            if calibrated:
-                raise _uncalibrated(model)
-            return _of_learner(model)
-        folder = RunDirectory(model)
-        version = newest_version(folder.path)
-        if version is not None:
-            if calibrated and read_calibration(version) is None:
-                raise _uncalibrated(version)
-            return _of_saved_model(version.resolve())
-        if not folder.config_file.exists():
-            raise InputError(
-                f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
-                "of leo_tf.export.",
-                "checkpoint_path",
-            )
-        calibration = folder.calibration() if calibrated else None
-        return _of_run(folder.path.resolve(), str(folder.best_checkpoint()), calibration)
+        adapter = _find_adapter(model, calibrated or unknown_class, unknown_class)
+    if unknown_class and not adapter.has_unknown:
+        raise _without_unknown(model)
+    return adapter
+
+
+def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
+    if isinstance(model, MetaLearner):
+        if unknown_class and not model.has_unknown:
+            raise _without_unknown(model)
+        if calibrated:
+            raise _uncalibrated(model)
+        return _of_learner(model)
+    folder = RunDirectory(model)
+    version = newest_version(folder.path)
+    if version is not None:
+        if calibrated and read_calibration(version) is None:
+            raise _uncalibrated(version)
+        return _of_saved_model(version.resolve())
+    if not folder.config_file.exists():
+        raise InputError(
+            f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
+            "of leo_tf.export.",
+            "checkpoint_path",
+        )
+    config = folder.config()
+    if unknown_class and not learner_class(config.algorithm, config.problem).has_unknown:
+        raise _without_unknown(model)  # before it is said that it is not calibrated, which would not help
+    calibration = folder.calibration() if calibrated else None
+    return _of_run(folder.path.resolve(), str(folder.best_checkpoint()), calibration)
 
 
 def _uncalibrated(model: Any) -> InputError:
     return InputError(
-        f"calibrated=True was given with {model}, which is not calibrated; expected the folder of a run, or a "
-        "SavedModel exported with calibrated=True."
+        f"calibrated=True or unknown_class=True was given with {model}, which is not calibrated; expected the folder "
+        "of a run, or a SavedModel exported with calibrated=True."
+    )
+
+
+def _without_unknown(model: Any) -> InputError:
+    return InputError(
+        f"unknown_class=True was given with {model}, which has no unknown class; expected a ProtoLEO that was "
+        "calibrated on at least four validation classes. Train one (configs/proto_leo.cfg) and calibrate it "
+        "(evaluate.py --calibrate), or leave unknown_class out."
     )
 
 
@@ -101,7 +123,8 @@ def _of_saved_model(path: Path) -> Adapter:
     def keep_alive(**tensors: tf.Tensor) -> Any:  # a signature alone does not keep its variables alive
         return loaded and adapt(**tensors)
 
-    return Adapter(dim, keep_alive, *read_preparation(path))
+    calibration = read_calibration(path)
+    return Adapter(dim, keep_alive, calibration is not None and calibration.has_unknown, *read_preparation(path))
 
 
 def read_preparation(path: Path) -> tuple[bool, FittedTransform | None]:
@@ -117,9 +140,10 @@ def read_preparation(path: Path) -> tuple[bool, FittedTransform | None]:
 
 
 def _adapter(model: Any, normalize: bool, calibration: RunCalibration | None = None) -> Adapter:
-    function, specs = Signatures(model, normalize, calibration=calibration).functions["adapt"]
+    signatures = Signatures(model, normalize, calibration=calibration)
+    function, specs = signatures.functions["adapt"]
     adapt = tf.function(function, input_signature=specs, autograph=False)
-    return Adapter(model.embedding_dim, adapt, normalize, _transform_of(model))
+    return Adapter(model.embedding_dim, adapt, signatures.has_unknown, normalize, _transform_of(model))
 
 
 def _transform_of(model: Any) -> FittedTransform | None:

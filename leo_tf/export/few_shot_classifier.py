@@ -29,11 +29,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         embeddings of unit length. With a path, the estimator is small to copy and to pickle.
       calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. For a
         SavedModel, this was decided by the export.
+      unknown_class: whether there is one more class, for embeddings of none of the classes that it is fitted to; with a
+        calibrated ProtoLEO. Probabilities are calibrated then, assuming that every other embedding is of that class.
 
     A fitted classifier predicts without the model, for example unpickled on a machine without TensorFlow.
 
     Attributes:
-      classes_: [ways] the labels, sorted.
+      classes_: [ways] the labels, sorted. With `unknown_class`, one more: "unknown", or -1 where labels are numbers.
       n_features_in_: int, dimensions of an embedding.
       classifier_: FittedClassifier, the adapted linear classifier with all that it needs to predict.
 
@@ -46,8 +48,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       (3, 2)
     """
 
-    def __init__(self, model: Any, calibrated: bool = False) -> None:
-        self.model, self.calibrated = model, calibrated
+    def __init__(self, model: Any, calibrated: bool = False, unknown_class: bool = False) -> None:
+        self.model, self.calibrated, self.unknown_class = model, calibrated, unknown_class
 
     @classmethod
     def load(cls, path: str | Path) -> "FewShotClassifier":
@@ -71,12 +73,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
           self.
 
         Raises:
-          InputError: embeddings of another dim than the model's, or of only one class; or the model is not calibrated.
+          InputError: embeddings of another dim than the model's, or of only one class; or the model is not calibrated,
+            or has no unknown class.
           ValueError: scikit-learn refuses the data, for example NaN or a different number of labels.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
-        self.classifier_, self.classes_ = fit(self._adapter(), X, y)
+        self.classifier_, self.classes_ = fit(self._adapter(), X, y, self.unknown_class)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -95,4 +98,4 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def _adapter(self) -> "Adapter":
         from leo_tf.export.adapter import load_adapter
 
-        return load_adapter(self.model, self.calibrated)
+        return load_adapter(self.model, self.calibrated, self.unknown_class)

@@ -25,14 +25,18 @@ def export_images(
     classifier = ImageFewShotClassifier(run, calibrated)
     calibration, extractor = classifier.calibration, classifier.extractor
     model, normalize, description = load_source(classifier.folder.path)
-    from leo_tf.export.image_signatures import DOCUMENTATION, ImageSignatures
+    from leo_tf.export.image_signatures import ImageSignatures
 
-    details = {"max_examples": max_examples, "calibration": calibration and calibration.record()}
-    details["signatures"] = DOCUMENTATION
-    functions = ImageSignatures(model, extractor, normalize, max_examples, calibration).functions
+    signatures = ImageSignatures(model, extractor, normalize, max_examples, calibration)
+    details = {
+        "max_examples": max_examples,
+        "calibration": calibration and calibration.record(),
+        "classifier_dim": signatures.classifier_dim,
+        "signatures": signatures.documentation,
+    }
 
     def write(folder: Path) -> None:
-        write_functions(functions, [model, extractor.model], folder)
+        write_functions(signatures.functions, [model, extractor.model], folder)
 
     return write_version(output, version, write, description | details | extractor.description())
 

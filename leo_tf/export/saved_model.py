@@ -37,7 +37,8 @@ def export(
         `EmbeddingTable` does by default (default True).
       max_examples: maximum number of support examples per request, in all of its tasks; the time of adaptation grows
         with the square of a task's examples. 0 for no limit.
-      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted.
+      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. The
+        SavedModel of a ProtoLEO then also returns the probability of an unknown class.
 
     Returns:
       Folder of the version.
@@ -52,19 +53,20 @@ def export(
     output = require_new_version(output, version, max_examples)
     calibration = _calibration_of(model) if calibrated else None
     trained, normalize, description = load_source(model, normalize)
-    from leo_tf.export.signatures import DOCUMENTATION, Signatures
+    from leo_tf.export.signatures import Signatures
 
     plain = copy_of(trained)
-    functions = Signatures(plain, normalize, max_examples, calibration).functions
+    signatures = Signatures(plain, normalize, max_examples, calibration)
     details = {
         "max_examples": max_examples,
         "calibration": calibration and calibration.record(),
         "has_transform": plain.feature_transform is not None,
-        "signatures": DOCUMENTATION,
+        "classifier_dim": signatures.classifier_dim,
+        "signatures": signatures.documentation,
     }
 
     def write(folder: Path) -> None:
-        write_functions(functions, [plain], folder)
+        write_functions(signatures.functions, [plain], folder)
         if plain.feature_transform is not None:
             npz.write(folder / _TRANSFORM, **plain.feature_transform.fitted._asdict())
 
@@ -149,7 +151,6 @@ def _description(model: Any, normalize: bool) -> dict[str, Any]:
         "algorithm": model.algorithm,
         "model": settings,
         "embedding_dim": model.embedding_dim,
-        "classifier_dim": model.feature_dim,
         "normalize_embeddings": normalize,
         "versions": versions(),
     }

@@ -6,26 +6,35 @@ from typing import Any, NamedTuple, Self
 
 
 class RunCalibration(NamedTuple):
-    """Temperatures that divide the classifiers of a run; between numbers of shots they are interpolated."""
+    """Numbers that were fitted on validation tasks for some numbers of shots, and are interpolated between them."""
 
     shots: tuple[int, ...]  # rising
-    temperatures: tuple[float, ...]
+    temperatures: tuple[float, ...]  # of classifiers
+    unknown_temperatures: tuple[float, ...] = ()  # of the unknown class; empty if the model has none
+    unknown_thresholds: tuple[float, ...] = ()
+
+    @property
+    def has_unknown(self) -> bool:
+        """Whether an unknown class was fitted."""
+        return bool(self.unknown_thresholds)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self | None:
-        """Return the calibration in a JSON object of fields of these names, or None where there is no valid one."""
-        shots: Any = record.get("shots")
-        temperatures: Any = record.get("temperatures")
-        if not _numbers(shots, int) or not _numbers(temperatures, float) or len(shots) != len(temperatures):
+        """Return the calibration in a JSON object with fields of these names, or None where there is no valid one."""
+        values = [record.get(name) for name in cls._fields]
+        if not all(isinstance(each, list) for each in values):
             return None
-        if min(shots) < 1 or sorted(set(shots)) != shots or min(temperatures) <= 0:
+        shots, temperatures, unknown_temperatures, unknown_thresholds = fields = [tuple(each or ()) for each in values]
+        numbers = [*temperatures, *unknown_temperatures, *unknown_thresholds]
+        if not all(type(each) is int for each in shots) or not all(type(each) is float for each in numbers):
             return None
-        return cls(tuple(shots), tuple(temperatures))
+        if not shots or min(shots) < 1 or list(shots) != sorted(set(shots)) or len(temperatures) != len(shots):
+            return None
+        if len(unknown_temperatures) != len(unknown_thresholds) or len(unknown_thresholds) not in (0, len(shots)):
+            return None
+        positive = min([*temperatures, *unknown_temperatures]) > 0
+        return cls(*fields) if positive and all(map(math.isfinite, numbers)) else None
 
-    def record(self) -> dict[str, Any]:
-        """Return the JSON object of `from_record`."""
+    def record(self) -> dict[str, list[Any]]:
+        """Return the JSON object that `from_record` reads."""
         return {name: list(values) for name, values in self._asdict().items()}
-
-
-def _numbers(values: Any, kind: type) -> bool:
-    return isinstance(values, list) and bool(values) and all(type(n) is kind and math.isfinite(n) for n in values)

@@ -1,4 +1,4 @@
-"""The unknown class: whether a query belongs to one of the classes that a model was shown, or to none of them.
+"""The unknown class: whether a query belongs to a class that the model was shown, or to none (open-set recognition).
 
 PLDA has a density for an example of any other class. Its log-ratios to the densities of the shown classes are those of
 `plda_log_ratios`; here they become log-odds. Features have unit length, which the densities do not know, so that a

@@ -68,6 +68,8 @@ def _calibrate(job: EvaluationJob) -> None:
     of_shots = zip(found["temperatures"], found["shots"], strict=True)
     temperatures = ", ".join(f"{temperature:.3f} at {shots} shot" for temperature, shots in of_shots)
     print(f"calibration temperature {temperatures}; expected calibration error on validation tasks {before} -> {after}")
+    if found["unknown_thresholds"]:
+        print("fitted an unknown class too, for FewShotClassifier(..., unknown_class=True) and exports")
 
 
 def _write_events(job: EvaluationJob, split: str, output: Path) -> None:

@@ -30,7 +30,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. For a
         SavedModel, this was decided by the export.
       unknown_class: whether there is one more class, for embeddings of none of the classes that it is fitted to; with a
-        calibrated ProtoLEO. Probabilities are calibrated then, assuming that every other embedding is of that class.
+        calibrated ProtoLEO. Probabilities are calibrated then, assuming that half of the embeddings are of that class.
 
     A fitted classifier predicts without the model, for example unpickled on a machine without TensorFlow.
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+_MOST_SHOTS = 1_000_000
+
 
 class RunCalibration(NamedTuple):
     """Numbers that were fitted on validation tasks for some numbers of shots, and are interpolated between them."""
@@ -21,16 +23,18 @@ class RunCalibration(NamedTuple):
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self | None:
         """Return the calibration in a JSON object with fields of these names, or None where there is no valid one."""
-        values = [record.get(name) for name in cls._fields]
+        values = [record.get(name, []) for name in cls._fields]
         if not all(isinstance(each, list) for each in values):
             return None
-        shots, temperatures, unknown_temperatures, unknown_thresholds = fields = [tuple(each or ()) for each in values]
+        shots, temperatures, unknown_temperatures, unknown_thresholds = fields = [tuple(each) for each in values]
         numbers = [*temperatures, *unknown_temperatures, *unknown_thresholds]
         if not all(type(each) is int for each in shots) or not all(type(each) is float for each in numbers):
             return None
-        if not shots or min(shots) < 1 or list(shots) != sorted(set(shots)) or len(temperatures) != len(shots):
+        if not shots or list(shots) != sorted(set(shots)) or not 1 <= shots[0] <= shots[-1] <= _MOST_SHOTS:
             return None
-        if len(unknown_temperatures) != len(unknown_thresholds) or len(unknown_thresholds) not in (0, len(shots)):
+        if len(temperatures) != len(shots) or len(unknown_temperatures) != len(unknown_thresholds):
+            return None
+        if len(unknown_thresholds) not in (0, len(shots)):
             return None
         positive = min([*temperatures, *unknown_temperatures]) > 0
         return cls(*fields) if positive and all(map(math.isfinite, numbers)) else None

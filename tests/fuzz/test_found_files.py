@@ -177,6 +177,8 @@ def test_numbers_of_thousands_of_digits(tmp_path):
             '{"step": 7, "shots": [5, 1], "temperatures": [1.0, 2.0]}',
         ),
         *('{"step": 7, "shots": [1, 5], "temperatures": [1.0]}', '{"step": 7, "shots": [], "temperatures": []}'),
+        '{"step": 7, "shots": [1], "temperatures": [1.0], "unknown_temperatures": [1.0], "unknown_thresholds": []}',
+        '{"step": 7, "shots": [1], "temperatures": [1.0], "unknown_temperatures": 3, "unknown_thresholds": 3}',
     ],
 )
 def test_invalid_calibrations(tmp_path, text, monkeypatch):

@@ -118,7 +118,15 @@ FILES = {
     "data.json": (data, [DATA]),
     "calibration.json": (
         calibration,
-        [{"step": 7, "shots": [1, 5], "temperatures": [1.5, 0.5], "before": {}, "after": {}}],
+        [
+            {
+                "step": 7,
+                "shots": [1, 5],
+                "temperatures": [1.5, 0.5],
+                "unknown_temperatures": [1.5, 0.5],
+                "unknown_thresholds": [-1.0, 0.5],
+            }
+        ],
     ),
     "extractor.json": (extractor_metadata, [EXTRACTOR]),
     "extractor": (extractor, [EXTRACTOR]),

@@ -69,7 +69,7 @@ def _cells(learner: Any, table: EmbeddingTable, trained: RunConfig) -> Sequence[
 
 
 def _draw(table: EmbeddingTable, cell: Cell, trained: RunConfig) -> Tasks:
-    queries = min(_QUERIES, int(table.class_sizes.min()) - cell.shots)
+    queries = max(1, min(_QUERIES, int(table.class_sizes.min()) - cell.shots))
     sampler = EpisodeSampler(table, cell.ways, cell.shots, queries, trained.episodes.tasks_within)
     seed = trained.training.validation_seed
     return draw_from(sampler, table.digest, cell.tasks, seed, randomness.VALIDATION)

@@ -39,12 +39,13 @@ class UnknownTasks(NamedTuple):
         """
         classes = min(2 * self.ways, most_ways(table, self.ways, self.within))
         if classes <= self.ways:
+            there = min(classes, table.num_classes)
             raise InputError(
-                f"{table.source} has {classes} classes for a task; expected more than ways={self.ways}, to have "
-                "queries of a class that is not shown. Lower ways (num_classes), or add classes.",
+                f"{table.source} has {there} classes for a task; expected more than ways={self.ways}, to have queries "
+                "of a class that is not shown. Lower ways (num_classes), or add classes.",
                 "num_classes",
             )
-        queries = min(_QUERIES, int(table.class_sizes.min()) - self.shots)
+        queries = max(1, min(_QUERIES, int(table.class_sizes.min()) - self.shots))
         sampler = EpisodeSampler(table, classes, self.shots, queries, self.within)
         tasks = draw_from(sampler, table.digest, self.num_tasks, self.seed, self.stream)
         of_features = sampler_of(table, tasks, model)

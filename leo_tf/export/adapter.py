@@ -53,13 +53,13 @@ def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
         if unknown_class and not model.has_unknown:
             raise _without_unknown(model)
         if calibrated:
-            raise _uncalibrated(model)
+            raise _uncalibrated(model, unknown_class)
         return _of_learner(model)
     folder = RunDirectory(model)
     version = newest_version(folder.path)
     if version is not None:
         if calibrated and read_calibration(version) is None:
-            raise _uncalibrated(version)
+            raise _uncalibrated(version, unknown_class)
         return _of_saved_model(version.resolve())
     if not folder.config_file.exists():
         raise InputError(
@@ -74,10 +74,11 @@ def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
     return _of_run(folder.path.resolve(), str(folder.best_checkpoint()), calibration)
 
 
-def _uncalibrated(model: Any) -> InputError:
+def _uncalibrated(model: Any, unknown_class: bool) -> InputError:
+    given = "unknown_class" if unknown_class else "calibrated"
     return InputError(
-        f"calibrated=True or unknown_class=True was given with {model}, which is not calibrated; expected the folder "
-        "of a run, or a SavedModel exported with calibrated=True."
+        f"{given}=True was given with {model}, which is not calibrated; expected the folder of a run, or a SavedModel "
+        "exported with calibrated=True."
     )
 
 

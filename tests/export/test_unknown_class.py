@@ -1,8 +1,11 @@
 """The unknown class: the same probabilities from FewShotClassifier and from the SavedModel, and its labels."""
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +140,9 @@ def test_images(image_run, tmp_path):
     answer = served.signatures["serving_default"](images=contents)
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
     assert answer["classes"][0, -1].numpy() == b"unknown"
+    command = [sys.executable, "-m", "leo_tf.predict", f"--model={folder}", f"--support={files[0].parents[1]}"]
+    command += ["--unknown_class", "--json", str(files[1])]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout)[0]["probabilities"]) == classifier.classes_.tolist()

@@ -62,10 +62,9 @@ def fit_calibration(learner: Any, table: EmbeddingTable, trained: RunConfig) -> 
 
 def _cells(learner: Any, table: EmbeddingTable, trained: RunConfig) -> Sequence[Cell]:
     episodes = trained.episodes
-    ways = trained.training.metavalid_ways or episodes.num_classes
     if learner.fixed_ways is not None:
-        return [Cell(ways, episodes.num_tr_examples_per_class, _TASKS)]
-    return grid_cells(table, ways, episodes.tasks_within)
+        return [Cell(learner.fixed_ways, episodes.num_tr_examples_per_class, _TASKS)]
+    return grid_cells(table, trained.training.metavalid_ways or episodes.num_classes, episodes.tasks_within)
 
 
 def _draw(table: EmbeddingTable, cell: Cell, trained: RunConfig) -> Tasks:

@@ -85,9 +85,7 @@ def report(path: Path) -> str:
         f"{100 * best['validation_accuracy']:.2f} %, {what}."
     ]
     if calibration:
-        of_shots = zip(calibration.temperatures, calibration.shots, strict=True)
-        temperatures = ", ".join(f"{temperature:.3f} at {shots} shot" for temperature, shots in of_shots)
-        lines.append(f"  probabilities: calibrated, temperature {temperatures}")
+        lines.append(f"  probabilities: calibrated, temperature {calibration}")
     if (path / LITERT_FILE).is_file():
         lines.append(f"  LiteRT model of decoded pixels: {path / LITERT_FILE}")
     signatures = description["signatures"]

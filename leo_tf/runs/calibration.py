@@ -15,6 +15,9 @@ class RunCalibration(NamedTuple):
     unknown_temperatures: tuple[float, ...] = ()  # of the unknown class; empty if the model has none
     unknown_thresholds: tuple[float, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{', '.join(f'{each:.3f}' for each in self.temperatures)} at {', '.join(map(str, self.shots))} shots"
+
     @property
     def has_unknown(self) -> bool:
         """Whether an unknown class was fitted."""

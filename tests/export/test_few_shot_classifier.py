@@ -200,7 +200,7 @@ def test_calibrated_probabilities(make_run, data16, tmp_path):
     expected = special.softmax(4 * np.log(plain.predict_proba(X)), axis=1)
     np.testing.assert_allclose(calibrated.predict_proba(X), expected, rtol=1e-4)
     version = export(path, tmp_path / "calibrated", calibrated=True)
-    assert "\n  probabilities: calibrated, temperature 0.125 at 1 shot, 0.500 at 9 shot\n" in report(version)
+    assert "\n  probabilities: calibrated, temperature 0.125, 0.500 at 1, 9 shots\n" in report(version)
     served = FewShotClassifier(str(version)).fit(X, y)
     np.testing.assert_allclose(served.predict_proba(X), expected, rtol=1e-4)
     loaded = tf.saved_model.load(str(version))

@@ -118,7 +118,10 @@ class Evaluation:
         return ""
 
     def calibrate(self, learner: Any) -> Mapping[str, Any]:
-        """Fit a calibration temperature on validation tasks; return `temperature` and how it was found, for JSON."""
+        """Fit calibration temperatures on validation tasks; return them and how they were found, for JSON.
+
+        See `classification.calibration_fit`.
+        """
         raise NotImplementedError
 
     def analysis_target(self, learner: Any) -> AnalysisTarget:

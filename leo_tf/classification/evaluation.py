@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from leo_tf import randomness
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.baselines import (
     BaseClasses,
@@ -21,7 +20,7 @@ from leo_tf.classification.baselines import (
     title_of,
 )
 from leo_tf.classification.baselines.model_selection import VALIDATION_TASKS
-from leo_tf.classification.calibration import calibrate, temperature_of
+from leo_tf.classification.calibration_fit import fit_calibration
 from leo_tf.classification.diagnostics import Circumstances, below_baselines
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
@@ -35,7 +34,7 @@ from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, EvaluationReport
 
 _logger = logging.getLogger("leo_tf")
-_NUM_TASKS, _CALIBRATION_TASKS = 10_000, 1000
+_NUM_TASKS = 10_000
 
 
 def evaluate(
@@ -192,20 +191,7 @@ class ClassificationEvaluation(Evaluation):
         return below_baselines(result.algorithm, result.accuracy.mean, baselines, circumstances)
 
     def calibrate(self, learner: Any) -> dict[str, Any]:
-        table, episodes, training = load_table(self.config.data, "val"), self.trained.episodes, self.trained.training
-        ways, shots = training.metavalid_ways or episodes.num_classes, episodes.num_tr_examples_per_class
-        queries = min(episodes.num_val_examples_per_class, int(table.class_sizes.min()) - shots)
-        sampler = EpisodeSampler(table, ways, shots, queries, episodes.tasks_within)
-        tasks = draw_from(sampler, table.digest, _CALIBRATION_TASKS, training.validation_seed, randomness.VALIDATION)
-        temperature = temperature_of(learner, table, tasks)
-        before, after = (calibrate(learner, table, tasks, temperature=each) for each in (1.0, temperature))
-        return {
-            "temperature": temperature,
-            "model_fingerprint": fingerprint(learner),
-            "validation_tasks": {"ways": ways, "shots": shots, "queries": queries, "num_tasks": len(tasks)},
-            "before": before.summary(),
-            "after": after.summary(),
-        }
+        return fit_calibration(learner, load_table(self.config.data, "val"), self.trained)
 
     def evaluate(self, learner: Any, workers: Any = SINGLE_PROCESS) -> EvaluationResult:
         return self.run(learner, workers=workers).result

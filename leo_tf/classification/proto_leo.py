@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from leo_tf.classification.by_shots import interpolate_by_shots
 from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
-from leo_tf.classification.plda_classifier import plda_classifier
+from leo_tf.classification.plda_classifier import plda_classifier, plda_log_ratios
 from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, fit_scale_at
 from leo_tf.classification.softmax_fit import corrected
 from leo_tf.config import AUTO, ProtoLEOConfig
@@ -57,6 +58,7 @@ class ProtoLEO(LEO):
     algorithm = "ProtoLEO"
     has_bias = True
     learns_features = True
+    has_unknown = True
     # Latent steps move codes to where noise happens to fit the support; expm1 would let its spread grow without bound.
     weights_stddev = staticmethod(distributions.bounded_exponential)
 
@@ -185,6 +187,12 @@ class ProtoLEO(LEO):
         metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
         return plda_classifier(class_means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
 
+    def log_ratios(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
+        """Return `plda_log_ratios` of a support set of features; arguments as for `adapt_imbalanced_features`."""
+        _, counts, means = _classes(support_x, support_y, ways)
+        metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
+        return plda_log_ratios(means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
+
     def support_logits(self, logits: tf.Tensor) -> tf.Tensor:
         """Divide by a temperature: a support example is part of its own class mean, and its loss next to nothing."""
         return logits * tf.exp(-tf.convert_to_tensor(self.support_log_temperature))
@@ -218,12 +226,10 @@ class ProtoLEO(LEO):
         return Trace(found.latents, tf.concat([found.parameters, fitted[tf.newaxis]], axis=0))
 
     def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
-        members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
-        counts = tf.reduce_sum(members, axis=2)
+        members, counts, means = _classes(support_x, support_y, ways)
         if self.has_latents:
             classifier = super().adapt_imbalanced_features(support_x, support_y, ways)
         else:
-            means = tf.math.divide_no_nan(tf.matmul(members, support_x), counts[..., tf.newaxis])
             classifier = self.initial_classifier(means, counts)
         mean_count = tf.reduce_mean(counts, axis=1)
         weights = tf.einsum("twe,tw->te", members, tf.math.divide_no_nan(mean_count[:, tf.newaxis], counts))
@@ -235,12 +241,7 @@ class ProtoLEO(LEO):
         """Add the weights that minimise the support's loss, in which each class counts as `shots` examples."""
         if not self.proto_config.fit_penalty:
             return classifier
-        x = tf.math.log(tf.reshape(shots, [-1, 1, 1]))
-        first, *others = tf.unstack(tf.convert_to_tensor(self.fit_log_scales))
-        log_scale = first  # interpolated, linear in the logarithms
-        for low, high, before, after in zip(FIT_SHOTS, FIT_SHOTS[1:], [first, *others], others, strict=False):
-            share = (x - math.log(low)) / math.log(high / low)
-            log_scale += tf.clip_by_value(share, 0.0, 1.0) * (after - before)
+        log_scale = interpolate_by_shots(tf.reshape(shots, [-1, 1, 1]), FIT_SHOTS, self.fit_log_scales)
         scaled = classifier * tf.exp(log_scale - tf.convert_to_tensor(self.log_scale))
         targets = tf.one_hot(labels, tf.shape(classifier)[1], dtype=features.dtype)
         return corrected(scaled, features[..., :-1], targets, weights, self.proto_config.fit_penalty)
@@ -251,6 +252,13 @@ class ProtoLEO(LEO):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ProtoLEO":
         return super().from_config({**config, "proto_config": ProtoLEOConfig(**config["proto_config"])})
+
+
+def _classes(support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the members [tasks, ways, examples], their counts [tasks, ways] and their means [tasks, ways, dim]."""
+    members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)
+    counts = tf.reduce_sum(members, axis=2)
+    return members, counts, tf.math.divide_no_nan(tf.matmul(members, support_x), counts[..., tf.newaxis])
 
 
 def _with_one(features: tf.Tensor) -> tf.Tensor:

@@ -216,7 +216,7 @@ def _loss(fit: Callable, features: np.ndarray, plda: Plda, drawn: Drawn, scale: 
         found.append(_logits(queries, fit(tf.constant(support), tf.constant(classifier), tf.constant(penalty)).numpy()))
     logits = np.concatenate(found)
     labels = np.repeat(np.arange(cell.ways), drawn.rows.shape[2] - cell.shots)
-    return fit_temperature(logits, np.tile(labels, (len(logits), 1)))[1]
+    return fit_temperature((logits, np.tile(labels, (len(logits), 1))))[1]
 
 
 def _fit(support: tf.Tensor, classifier: tf.Tensor, penalty: tf.Tensor) -> tf.Tensor:

@@ -50,7 +50,7 @@ def _define_output_flags(values: flags.FlagValues) -> None:
     define("compare_to", [], "compare in pairs with other runs: their directories, or their evaluation-*.npz")
     about = "directories of runs that differ only in the seed; reports mean and standard deviation over all seeds"
     define("seed_runs", [], about)
-    about = "fit a calibration temperature on validation tasks; store it in the run for exports and FewShotClassifier"
+    about = "fit calibration temperatures on validation tasks; store them in the run for exports and FewShotClassifier"
     flags.DEFINE_bool("calibrate", False, about, flag_values=values, module_name="Output")
     define_text = functools.partial(flags.DEFINE_string, flag_values=values, module_name="Output")
     define_text("write_tasks", "", "write the tasks to this npz file, for --tasks")

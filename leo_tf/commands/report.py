@@ -12,6 +12,7 @@ from leo_tf.commands.evaluation_job import EvaluationJob
 from leo_tf.evaluation import Result, compare, plots, seed_summary
 from leo_tf.files import write_json
 from leo_tf.files.reports import beside, versions
+from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.results import result_of
 from leo_tf.training.events import write_result
 
@@ -65,10 +66,10 @@ def _calibrate(job: EvaluationJob) -> None:
     found = job.evaluation.calibrate(job.learner)
     write_json(job.folder.calibration_file, {"step": job.step, **found})
     before, after = (f"{100 * found[when]['expected_calibration_error']:.2f} %" for when in ("before", "after"))
-    print(
-        f"calibration temperature {found['temperature']:.3f}; expected calibration error on validation tasks "
-        f"{before} -> {after}"
-    )
+    calibration = RunCalibration.from_record(found)
+    print(f"calibration temperature {calibration}; expected calibration error on validation tasks {before} -> {after}")
+    if calibration and calibration.has_unknown:
+        print("fitted an unknown class too, for FewShotClassifier(..., unknown_class=True) and exports")
 
 
 def _write_events(job: EvaluationJob, split: str, output: Path) -> None:

@@ -92,17 +92,19 @@ def calibration(tallies: Tallies) -> Calibration:
     )
 
 
-def fit_temperature(logits: Any, labels: Any) -> tuple[float, float]:
+def fit_temperature(*answers: tuple[Any, Any]) -> tuple[float, float]:
     """Return the temperature T, from 0.01 to 100, of the least loss of softmax(logits / T), and that loss in nats.
 
-    Logits are [tasks, queries, ways], labels [tasks, queries]; see Guo et al. (ICML 2017), section 4.2.
+    Answers are pairs of logits [tasks, queries, ways] and labels [tasks, queries], one for each number of ways; the
+    loss is the mean of theirs. See Guo et al. (ICML 2017), section 4.2.
     """
-    logits = np.asarray(logits, np.float64)
-    labels = np.asarray(labels)[..., np.newaxis]
+    wide = [(np.asarray(logits, np.float64), np.asarray(labels)[..., np.newaxis]) for logits, labels in answers]
 
     def loss(log_temperature: float) -> float:
-        logs = special.log_softmax(logits / np.exp(log_temperature), axis=-1)
-        return -np.take_along_axis(logs, labels, axis=-1).mean()
+        logs = [special.log_softmax(logits / np.exp(log_temperature), axis=-1) for logits, _ in wide]
+        return -np.mean(
+            [np.take_along_axis(each, labels, axis=-1).mean() for each, (_, labels) in zip(logs, wide, strict=True)]
+        )
 
     found = optimize.minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
     return float(np.exp(found.x)), float(found.fun)

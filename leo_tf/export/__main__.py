@@ -9,7 +9,7 @@ from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import MAX_EXAMPLES, export
-from leo_tf.export.versions import LITERT_FILE, read_description
+from leo_tf.export.versions import LITERT_FILE, read_calibration, read_description
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     flags.DEFINE_integer(
         "max_examples", MAX_EXAMPLES, "maximum number of support examples per request, in all of its tasks; 0: no limit"
     )
-    flags.DEFINE_bool("calibrated", False, "use the temperature that evaluate.py --calibrate fitted")
+    flags.DEFINE_bool("calibrated", False, "use the temperatures that evaluate.py --calibrate fitted")
     flags.DEFINE_bool("images", False, "include the run's feature extractor: requests contain encoded JPEG or PNG")
     flags.DEFINE_string(
         "support",
@@ -27,6 +27,7 @@ def main() -> None:
         "folder with one folder of images per class: export a classifier fitted to these images, which returns class "
         "names",
     )
+    flags.DEFINE_bool("unknown_class", False, "with support: one more class, for images of none of the classes")
     flags.DEFINE_bool("litert", False, "with support: also write a LiteRT model of decoded pixels")
     about = "Export a run's best checkpoint as a SavedModel, the next version in --output."
     usage = "python -m leo_tf.export"
@@ -40,6 +41,12 @@ def _export() -> int:
     if values.litert and not values.support:
         raise InputError(
             "litert=True was given without support; expected the folder of the images to fit to.", "litert", "support"
+        )
+    if values.unknown_class and not values.support:
+        raise InputError(
+            "unknown_class=True was given without support; leave it out: with calibrated, the SavedModel of a ProtoLEO "
+            "returns the probability of an unknown class anyway.",
+            *("unknown_class", "support"),
         )
     load_tensorflow()
     if values.images or values.support:
@@ -58,14 +65,15 @@ def _export_images(values: Any) -> Path:
     version = values.version or None
     if not values.support:
         return export_images(values.checkpoint_path, values.output, version, values.max_examples, values.calibrated)
-    classifier = ImageFewShotClassifier.load(values.checkpoint_path, values.calibrated).fit_folder(values.support)
+    classifier = ImageFewShotClassifier(values.checkpoint_path, values.calibrated, values.unknown_class)
+    classifier.fit_folder(values.support)
     return export_fitted(classifier, values.output, version, values.litert)
 
 
 def report(path: Path) -> str:
     """Return the text that describes the SavedModel in `path`, which was exported from a run."""
     description = read_description(path)
-    best, temperature = description["best"], description["temperature"]
+    best, calibration = description["best"], read_calibration(path)
     if "extractor" in description:
         classes = f", fitted to {len(description['classes'])} classes" if "classes" in description else ""
         what = f"with its feature extractor {description['extractor']['name']}{classes}"
@@ -76,8 +84,8 @@ def report(path: Path) -> str:
         f"Exported to {path}: {description['algorithm']} at step {best['step']}, validation accuracy "
         f"{100 * best['validation_accuracy']:.2f} %, {what}."
     ]
-    if temperature != 1:
-        lines.append(f"  probabilities: calibrated, at temperature {temperature:.3f}")
+    if calibration:
+        lines.append(f"  probabilities: calibrated, temperature {calibration}")
     if (path / LITERT_FILE).is_file():
         lines.append(f"  LiteRT model of decoded pixels: {path / LITERT_FILE}")
     signatures = description["signatures"]

@@ -1,7 +1,6 @@
 """Adaptation in this process with the model of a run, a SavedModel or a learner."""
 
 import functools
-import math
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,11 +9,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from leo_tf.config import learner_class
 from leo_tf.errors import InputError
 from leo_tf.export.saved_model import copy_of, read_transform, require_exportable
 from leo_tf.export.signatures import Signatures
-from leo_tf.export.versions import newest_version, read_description
+from leo_tf.export.versions import newest_version, read_calibration, read_description
 from leo_tf.learners import MetaLearner
+from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
@@ -25,8 +26,8 @@ class Adapter(NamedTuple):
 
     embedding_dim: int
     adapt: Callable  # (support_x, support_y) -> {"classifier"}; tensors as in `signatures.DOCUMENTATION`
+    has_unknown: bool  # whether classifiers have the log-ratios of an unknown class
     normalize: bool  # whether embeddings are scaled to unit length first
-    temperature: float  # of the probabilities
     transform: FittedTransform | None  # of the embeddings
 
 
@@ -34,25 +35,59 @@ _copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # learner: its
 _lock = threading.RLock()  # threads that start together wait for one copy
 
 
-def load_adapter(model: Any) -> Adapter:
+def load_adapter(model: Any, calibrated: bool = False, unknown_class: bool = False) -> Adapter:
     """Return the Adapter of a learner, or of the folder of a run, a SavedModel or SavedModel versions.
 
-    It is cached as long as the weights on disk stay the same.
+    It is cached as long as the weights on disk stay the same. Its classifiers are calibrated if `calibrated` or
+    `unknown_class` asks for it, and if the SavedModel is.
     """
     with _lock:
-        if isinstance(model, MetaLearner):
-            return _of_learner(model)
-        folder = RunDirectory(model)
-        version = newest_version(folder.path)
-        if version is not None:
-            return _of_saved_model(version.resolve())
-        if not folder.config_file.exists():
-            raise InputError(
-                f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
-                "of leo_tf.export.",
-                "checkpoint_path",
-            )
-        return _of_run(folder.path.resolve(), str(folder.best_checkpoint()))
+        adapter = _find_adapter(model, calibrated or unknown_class, unknown_class)
+    if unknown_class and not adapter.has_unknown:
+        raise _without_unknown(model)
+    return adapter
+
+
+def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
+    if isinstance(model, MetaLearner):
+        if unknown_class and not model.has_unknown:
+            raise _without_unknown(model)
+        if calibrated:
+            raise _uncalibrated(model, unknown_class)
+        return _of_learner(model)
+    folder = RunDirectory(model)
+    version = newest_version(folder.path)
+    if version is not None:
+        if calibrated and read_calibration(version) is None:
+            raise _uncalibrated(version, unknown_class)
+        return _of_saved_model(version.resolve())
+    if not folder.config_file.exists():
+        raise InputError(
+            f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
+            "of leo_tf.export.",
+            "checkpoint_path",
+        )
+    config = folder.config()
+    if unknown_class and not learner_class(config.algorithm, config.problem).has_unknown:
+        raise _without_unknown(model)  # before it is said that it is not calibrated, which would not help
+    calibration = folder.calibration() if calibrated else None
+    return _of_run(folder.path.resolve(), str(folder.best_checkpoint()), calibration)
+
+
+def _uncalibrated(model: Any, unknown_class: bool) -> InputError:
+    given = "unknown_class" if unknown_class else "calibrated"
+    return InputError(
+        f"{given}=True was given with {model}, which is not calibrated; expected the folder of a run, or a SavedModel "
+        "exported with calibrated=True."
+    )
+
+
+def _without_unknown(model: Any) -> InputError:
+    return InputError(
+        f"unknown_class=True was given with {model}, which has no unknown class; expected a ProtoLEO that was "
+        "calibrated on at least four validation classes. Train one (configs/proto_leo.cfg) and calibrate it "
+        "(evaluate.py --calibrate), or leave unknown_class out."
+    )
 
 
 def _of_learner(model: Any) -> Adapter:
@@ -66,12 +101,12 @@ def _of_learner(model: Any) -> Adapter:
 
 
 @functools.lru_cache(maxsize=4)
-def _of_run(path: Path, checkpoint: str) -> Adapter:
+def _of_run(path: Path, checkpoint: str, calibration: RunCalibration | None) -> Adapter:
     """Load the best checkpoint; its name distinguishes the states of a run in the cache."""
     del checkpoint
     model = load(path)
     require_exportable(model)
-    return _adapter(model, RunDirectory(path).config().data.normalize_embeddings)
+    return _adapter(model, RunDirectory(path).config().data.normalize_embeddings, calibration)
 
 
 @functools.lru_cache(maxsize=4)
@@ -89,28 +124,27 @@ def _of_saved_model(path: Path) -> Adapter:
     def keep_alive(**tensors: tf.Tensor) -> Any:  # a signature alone does not keep its variables alive
         return loaded and adapt(**tensors)
 
-    return Adapter(dim, keep_alive, *read_preparation(path))
+    calibration = read_calibration(path)
+    return Adapter(dim, keep_alive, calibration is not None and calibration.has_unknown, *read_preparation(path))
 
 
-def read_preparation(path: Path) -> tuple[bool, float, FittedTransform | None]:
-    """Return an exported model's (normalize, temperature, transform), as in Adapter."""
+def read_preparation(path: Path) -> tuple[bool, FittedTransform | None]:
+    """Return an exported model's (normalize, transform), as in Adapter."""
     description: Any = read_description(path)
-    names = ("normalize_embeddings", "has_transform", "temperature")
-    normalize, has_transform, temperature = (description.get(name) for name in names)
-    is_temperature = type(temperature) in (int, float) and 0 < temperature < math.inf
-    if not isinstance(normalize, bool) or not isinstance(has_transform, bool) or not is_temperature:
+    normalize, has_transform = (description.get(name) for name in ("normalize_embeddings", "has_transform"))
+    if not isinstance(normalize, bool) or not isinstance(has_transform, bool):
         raise InputError(
-            f"The description of the SavedModel in {path} has normalize_embeddings {normalize!r:.80}, has_transform "
-            f"{has_transform!r:.80} and temperature {temperature!r:.80}; expected what leo_tf.export wrote. Export the "
-            "model again."
+            f"The description of the SavedModel in {path} has normalize_embeddings {normalize!r:.80} and has_transform "
+            f"{has_transform!r:.80}; expected what leo_tf.export wrote. Export the model again."
         )
-    return normalize, float(temperature), read_transform(path) if has_transform else None
+    return normalize, read_transform(path) if has_transform else None
 
 
-def _adapter(model: Any, normalize: bool) -> Adapter:
-    function, specs = Signatures(model, normalize, max_examples=0).functions["adapt"]
+def _adapter(model: Any, normalize: bool, calibration: RunCalibration | None = None) -> Adapter:
+    signatures = Signatures(model, normalize, calibration=calibration)
+    function, specs = signatures.functions["adapt"]
     adapt = tf.function(function, input_signature=specs, autograph=False)
-    return Adapter(model.embedding_dim, adapt, normalize, 1.0, _transform_of(model))
+    return Adapter(model.embedding_dim, adapt, signatures.has_unknown, normalize, _transform_of(model))
 
 
 def _transform_of(model: Any) -> FittedTransform | None:

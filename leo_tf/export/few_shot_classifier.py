@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from leo_tf.errors import InputError, require_package
+from leo_tf.errors import require_package
 from leo_tf.export.fitted_classifier import fit
 
 require_package("sklearn", "FewShotClassifier")
@@ -27,13 +27,15 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Args:
       model: the folder of a run or of a SavedModel by `leo_tf.export`, or a LEO or ProtoLEO that was trained on
         embeddings of unit length. With a path, the estimator is small to copy and to pickle.
-      calibrated: for a run: whether probabilities use the temperature that `evaluate.py --calibrate` fitted. For a
+      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. For a
         SavedModel, this was decided by the export.
+      unknown_class: whether there is one more class, for embeddings of none of the classes that it is fitted to; with a
+        calibrated ProtoLEO. Probabilities are calibrated then, assuming that half of the embeddings are of that class.
 
     A fitted classifier predicts without the model, for example unpickled on a machine without TensorFlow.
 
     Attributes:
-      classes_: [ways] the labels, sorted.
+      classes_: [ways] the labels, sorted. With `unknown_class`, one more: "unknown", or -1 where labels are numbers.
       n_features_in_: int, dimensions of an embedding.
       classifier_: FittedClassifier, the adapted linear classifier with all that it needs to predict.
 
@@ -46,8 +48,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
       (3, 2)
     """
 
-    def __init__(self, model: Any, calibrated: bool = False) -> None:
-        self.model, self.calibrated = model, calibrated
+    def __init__(self, model: Any, calibrated: bool = False, unknown_class: bool = False) -> None:
+        self.model, self.calibrated, self.unknown_class = model, calibrated, unknown_class
 
     @classmethod
     def load(cls, path: str | Path) -> "FewShotClassifier":
@@ -71,18 +73,18 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
           self.
 
         Raises:
-          InputError: embeddings of another dim than the model's, or of only one class.
+          InputError: embeddings of another dim than the model's, or of only one class; or the model is not calibrated,
+            or has no unknown class.
           ValueError: scikit-learn refuses the data, for example NaN or a different number of labels.
         """
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
-        adapter = self._adapter()
-        self.classifier_, self.classes_ = fit(adapter, X, y, self._temperature(adapter))
+        self.classifier_, self.classes_ = fit(self._adapter(), X, y, self.unknown_class)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities [examples, ways] of `classes_` for embeddings [examples, dim]."""
-        return special.softmax(self._scores(X) / self.classifier_.temperature, axis=1)
+        return special.softmax(self._scores(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class [examples] of embeddings [examples, dim]."""
@@ -93,19 +95,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.classifier_.scores(validate_data(self, X, dtype=np.float32, reset=False))
 
-    def _temperature(self, adapter: "Adapter") -> float:
-        if not self.calibrated or adapter.temperature != 1:
-            return adapter.temperature
-        from leo_tf.runs.run_dir import RunDirectory
-
-        if not isinstance(self.model, str | Path) or not RunDirectory(self.model).config_file.exists():
-            raise InputError(
-                f"calibrated=True was given with {self.model}, which has no temperature; expected the folder of a run, "
-                "or a SavedModel exported with calibrated=True."
-            )
-        return RunDirectory(self.model).temperature()
-
     def _adapter(self) -> "Adapter":
         from leo_tf.export.adapter import load_adapter
 
-        return load_adapter(self.model)
+        return load_adapter(self.model, self.calibrated, self.unknown_class)

@@ -11,6 +11,7 @@ from scipy import special
 from leo_tf.errors import InputError
 from leo_tf.export.fitted_classifier import FittedClassifier, fit
 from leo_tf.files import expanded, npz, writing
+from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
 
@@ -24,10 +25,11 @@ class ImageFewShotClassifier:
 
     Args:
       model: the folder of a run that was trained on embeddings by `leo_tf.features.extract`, or one that `save` wrote.
-      calibrated: whether probabilities use the temperature that `evaluate.py --calibrate` fitted.
+      calibrated: whether `fit` makes probabilities use the temperatures that `evaluate.py --calibrate` fitted.
+      unknown_class: whether `fit` adds a class for images of none of the classes, as FewShotClassifier's.
 
     Attributes:
-      classes_: [ways] the labels, sorted; None before `fit`.
+      classes_: [ways] the labels, sorted, the unknown class last; None before `fit`.
       folder: RunDirectory that it was loaded from.
 
     Raises:
@@ -41,8 +43,8 @@ class ImageFewShotClassifier:
       No run in runs/birds: ... expected the checkpoint_path of a run made by train.py.
     """
 
-    def __init__(self, model: str | Path, calibrated: bool = False) -> None:
-        self.folder, self._calibrated = RunDirectory(model), calibrated
+    def __init__(self, model: str | Path, calibrated: bool = False, unknown_class: bool = False) -> None:
+        self.folder, self._calibrated, self._unknown_class = RunDirectory(model), calibrated, unknown_class
         self.folder.config()
         if not (self.folder.path / _EXTRACTOR).is_dir():
             raise InputError(
@@ -54,9 +56,9 @@ class ImageFewShotClassifier:
         self.classes_: Any = None
 
     @classmethod
-    def load(cls, path: str | Path, calibrated: bool = False) -> "ImageFewShotClassifier":
+    def load(cls, path: str | Path, calibrated: bool = False, unknown_class: bool = False) -> "ImageFewShotClassifier":
         """Return the unfitted classifier of a run's folder, or the classifier that `save` wrote, fitted or not."""
-        classifier = cls(path, calibrated)
+        classifier = cls(path, calibrated, unknown_class)
         if (classifier.folder.path / _FITTED).is_file():
             classifier._read_fitted()
         return classifier
@@ -80,7 +82,8 @@ class ImageFewShotClassifier:
         embeddings = self.embed(images)
         from leo_tf.export.adapter import load_adapter
 
-        self._fitted, self.classes_ = fit(load_adapter(self.folder.path), embeddings, labels, self.temperature)
+        adapter = load_adapter(self.folder.path, self._calibrated, self._unknown_class)
+        self._fitted, self.classes_ = fit(adapter, embeddings, labels, self._unknown_class)
         return self
 
     def fit_folder(self, folder: str | Path) -> "ImageFewShotClassifier":
@@ -101,7 +104,7 @@ class ImageFewShotClassifier:
 
     def predict_proba(self, images: Any) -> np.ndarray:
         """Return the probabilities [images, ways] of `classes_`; images as for `fit`."""
-        return special.softmax(self._scores(images) / self.fitted.temperature, axis=1)
+        return special.softmax(self._scores(images), axis=1)
 
     def embed(self, images: Any) -> np.ndarray:
         """Return the embeddings [images, dim] of images as for `fit`, as the extractor returns them."""
@@ -132,13 +135,15 @@ class ImageFewShotClassifier:
                 shutil.copyfile(file, target)
         if self._fitted is not None:
             fields = self._fitted._asdict()
-            mean, matrix = fields.pop("transform") or (np.zeros(0), np.zeros((0, 0)))
-            npz.write(folder / _FITTED, classes=self.classes_, mean=mean, matrix=matrix, **fields)
+            fields["mean"], fields["matrix"] = fields.pop("transform") or (np.zeros(0), np.zeros((0, 0)))
+            if fields["log_ratios"] is None:
+                fields["log_ratios"] = np.zeros((0, 0))
+            npz.write(folder / _FITTED, classes=self.classes_, **fields)
 
     @property
-    def temperature(self) -> float:
-        """Temperature that divides the scores of probabilities; 1 if not calibrated."""
-        return self.folder.temperature() if self._calibrated else 1.0
+    def calibration(self) -> RunCalibration | None:
+        """Calibration of the run, if `calibrated` asked for it; InputError if the run has none."""
+        return self.folder.calibration() if self._calibrated else None
 
     @property
     def fitted(self) -> FittedClassifier:
@@ -171,11 +176,14 @@ class ImageFewShotClassifier:
         return fitted.scores(self.embed(images))
 
     def _read_fitted(self) -> None:
-        expected = {"classes": ("Uiufb", 1), "weights": ("f", 2), "normalize": ("b", 0), "temperature": ("f", 0)}
+        expected = {"classes": ("Uiufb", 1), "weights": ("f", 2), "normalize": ("b", 0), "log_ratios": ("f", 2)}
         what = "the classes and classifier that ImageFewShotClassifier.save writes"
         fields = npz.read(self.folder.path / _FITTED, what, **expected, mean=("f", 1), matrix=("f", 2))
         self.classes_, mean, matrix = (fields.pop(name) for name in ("classes", "mean", "matrix"))
-        self._fitted = FittedClassifier(**fields, transform=FittedTransform(mean, matrix) if mean.size else None)
+        transform, log_ratios = FittedTransform(mean, matrix) if mean.size else None, fields.pop("log_ratios")
+        self._fitted = FittedClassifier(
+            **fields, transform=transform, log_ratios=log_ratios if log_ratios.size else None
+        )
 
 
 def _as_list(images: Any) -> Sequence[Any]:

@@ -23,15 +23,20 @@ def export_images(
     """
     output = require_new_version(output, version, max_examples)
     classifier = ImageFewShotClassifier(run, calibrated)
-    temperature, extractor = classifier.temperature, classifier.extractor
+    calibration, extractor = classifier.calibration, classifier.extractor
     model, normalize, description = load_source(classifier.folder.path)
-    from leo_tf.export.image_signatures import DOCUMENTATION, ImageSignatures
+    from leo_tf.export.image_signatures import ImageSignatures
 
-    details = {"max_examples": max_examples, "temperature": temperature, "signatures": DOCUMENTATION}
-    functions = ImageSignatures(model, extractor, normalize, max_examples, temperature).functions
+    signatures = ImageSignatures(model, extractor, normalize, max_examples, calibration)
+    details = {
+        "max_examples": max_examples,
+        "calibration": calibration and calibration.record(),
+        "classifier_dim": signatures.classifier_dim,
+        "signatures": signatures.documentation,
+    }
 
     def write(folder: Path) -> None:
-        write_functions(functions, [model, extractor.model], folder)
+        write_functions(signatures.functions, [model, extractor.model], folder)
 
     return write_version(output, version, write, description | details | extractor.description())
 
@@ -49,8 +54,7 @@ def export_fitted(
     *_, description = load_source(classifier.folder.path)
     from leo_tf.export.image_signatures import FITTED_DOCUMENTATION, FittedSignatures
 
-    details = {"temperature": float(fitted.temperature), "signatures": FITTED_DOCUMENTATION}
-    details["classes"] = [str(name) for name in classes]
+    details = {"classes": [str(name) for name in classes], "signatures": FITTED_DOCUMENTATION}
     signatures = FittedSignatures(extractor, fitted, classes)
 
     def write(folder: Path) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from leo_tf.classification.unknown import shown_log_odds
 from leo_tf.export.fitted_classifier import FittedClassifier
-from leo_tf.export.signatures import Signatures
+from leo_tf.export.signatures import Signatures, documentation
 from leo_tf.features.images.decoding import squares_of
 from leo_tf.transforms.layer import FixedTransform
 
@@ -19,7 +20,7 @@ DOCUMENTATION = {
     "support_images": f"string [examples]: {_IMAGES}",
     "support_y": "int32 [examples]: their labels, 0..ways-1; every class at least once, any number per class",
     "query_images": "string [queries]: images to classify",
-    "classifier": "float32 [ways, dim]: the adapted linear classifier; dim + 1 columns if the model has a bias",
+    "classifier": "float32 [ways, classifier_dim]: the adapted classifier",
     "probabilities": "float32 [queries, ways]",
     "predicted_label": "int32 [queries]: the most probable label; of equally probable ones the lowest",
     "embeddings": "float32 [images, dim], as the extractor returns them",
@@ -36,13 +37,15 @@ FITTED_DOCUMENTATION = {
 class ImageSignatures:
     """`Signatures` of encoded images; a request has one task, its tensors are as in DOCUMENTATION."""
 
-    def __init__(self, model: Any, extractor: Any, normalize: bool, max_examples: int, temperature: float) -> None:
-        self._of_embeddings = Signatures(model, normalize, max_examples, temperature)
+    def __init__(self, model: Any, extractor: Any, normalize: bool, max_examples: int, calibration: Any) -> None:
+        self._of_embeddings = Signatures(model, normalize, max_examples, calibration)
         self._extractor = extractor
         support_images = tf.TensorSpec([None], tf.string, "support_images")
         support_y = tf.TensorSpec([None], tf.int32, "support_y")
         query_images = tf.TensorSpec([None], tf.string, "query_images")
-        classifier = tf.TensorSpec([None, model.feature_dim], tf.float32, "classifier")
+        self.classifier_dim = self._of_embeddings.classifier_dim
+        self.documentation = documentation(DOCUMENTATION, "[queries]" if self._of_embeddings.has_unknown else "")
+        classifier = tf.TensorSpec([None, self.classifier_dim], tf.float32, "classifier")
         self.functions: dict[str, tuple[Callable, list[tf.TensorSpec]]] = {
             "serving_default": (self.serve, [support_images, support_y, query_images]),
             "adapt": (self.adapt, [support_images, support_y]),
@@ -101,7 +104,13 @@ class FittedSignatures:
         scores = tf.matmul(features, weights[:, :dim], transpose_b=True)
         if weights.shape[1] > dim:
             scores += weights[:, dim]
-        return tf.nn.softmax(scores / self._fitted.temperature)
+        if self._fitted.log_ratios is not None:
+            log_ratios = tf.constant(self._fitted.log_ratios, tf.float32)
+            with_one = tf.pad(features, [[0, 0], [0, 1]], constant_values=1.0)
+            log_odds = shown_log_odds(with_one[tf.newaxis], log_ratios[tf.newaxis])[0]
+            unknown = tf.reduce_logsumexp(scores, axis=-1) - log_odds
+            scores = tf.concat([scores, unknown[:, tf.newaxis]], axis=-1)
+        return tf.nn.softmax(scores)
 
 
 def _first_task(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

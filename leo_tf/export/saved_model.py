@@ -10,6 +10,7 @@ from leo_tf.evaluation.progress import Progress
 from leo_tf.export.versions import EXTRA, require_new_version, write_version
 from leo_tf.files import npz
 from leo_tf.files.reports import versions
+from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
@@ -36,7 +37,8 @@ def export(
         `EmbeddingTable` does by default (default True).
       max_examples: maximum number of support examples per request, in all of its tasks; the time of adaptation grows
         with the square of a task's examples. 0 for no limit.
-      calibrated: for a run: whether probabilities use the temperature that `evaluate.py --calibrate` fitted.
+      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. The
+        SavedModel of a ProtoLEO then also returns the probability of an unknown class.
 
     Returns:
       Folder of the version.
@@ -49,21 +51,22 @@ def export(
       PosixPath('served/leo/1')
     """
     output = require_new_version(output, version, max_examples)
-    temperature = _temperature_of(model) if calibrated else 1.0
+    calibration = _calibration_of(model) if calibrated else None
     trained, normalize, description = load_source(model, normalize)
-    from leo_tf.export.signatures import DOCUMENTATION, Signatures
+    from leo_tf.export.signatures import Signatures
 
     plain = copy_of(trained)
-    functions = Signatures(plain, normalize, max_examples, temperature).functions
+    signatures = Signatures(plain, normalize, max_examples, calibration)
     details = {
         "max_examples": max_examples,
-        "temperature": temperature,
+        "calibration": calibration and calibration.record(),
         "has_transform": plain.feature_transform is not None,
-        "signatures": DOCUMENTATION,
+        "classifier_dim": signatures.classifier_dim,
+        "signatures": signatures.documentation,
     }
 
     def write(folder: Path) -> None:
-        write_functions(functions, [plain], folder)
+        write_functions(signatures.functions, [plain], folder)
         if plain.feature_transform is not None:
             npz.write(folder / _TRANSFORM, **plain.feature_transform.fitted._asdict())
 
@@ -132,13 +135,13 @@ def write_functions(
         progress.add()
 
 
-def _temperature_of(model: Any) -> float:
+def _calibration_of(model: Any) -> RunCalibration:
     if not isinstance(model, str | Path):
         raise InputError(
-            "calibrated=True was given with a model; expected the folder of a run, which has a temperature.",
+            "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
             "calibrated",
         )
-    return RunDirectory(model).temperature()
+    return RunDirectory(model).calibration()
 
 
 def _description(model: Any, normalize: bool) -> dict[str, Any]:
@@ -148,7 +151,6 @@ def _description(model: Any, normalize: bool) -> dict[str, Any]:
         "algorithm": model.algorithm,
         "model": settings,
         "embedding_dim": model.embedding_dim,
-        "classifier_dim": model.feature_dim,
         "normalize_embeddings": normalize,
         "versions": versions(),
     }

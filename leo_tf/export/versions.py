@@ -9,6 +9,7 @@ from typing import Any
 
 from leo_tf.errors import InputError
 from leo_tf.files import expanded, read_json
+from leo_tf.runs.calibration import RunCalibration
 
 EXTRA = Path("assets.extra")  # a folder that TensorFlow Serving leaves to the user
 LITERT_FILE = EXTRA / "model.tflite"
@@ -67,6 +68,12 @@ def read_description(path: str | Path) -> dict[str, Any]:
     if not (path / _DESCRIPTION).is_file():
         raise InputError(f"No {_DESCRIPTION} in {path}; expected {expected}.")
     return read_json(path / _DESCRIPTION, expected)
+
+
+def read_calibration(path: str | Path) -> RunCalibration | None:
+    """Return the calibration of the model in the SavedModel in `path`; None if it was exported without."""
+    record = read_description(path).get("calibration")
+    return RunCalibration.from_record(record) if isinstance(record, dict) else None
 
 
 def newest_version(path: str | Path) -> Path | None:

@@ -53,6 +53,7 @@ class MetaLearner(keras.Model):
 
     has_latents = False  # whether it adapts latent codes
     has_bias = False  # whether the last column of its classifiers is a bias
+    has_unknown = False  # whether it has `log_ratios`, by which queries of classes that it was not shown are recognised
     exportable = False  # whether it can be exported as a SavedModel
     fixed_ways: int | None = None  # the only number of ways that it adapts to, if there is one
 

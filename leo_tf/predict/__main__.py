@@ -16,7 +16,10 @@ from leo_tf.files.html_report import require_html_report
 def main() -> None:
     flags.DEFINE_string("model", "", "folder of a run, or of a saved ImageFewShotClassifier")
     flags.DEFINE_string("support", "", "folder with one folder of images per class; empty: use the saved classes")
-    flags.DEFINE_bool("calibrated", False, "use the temperature that evaluate.py --calibrate fitted")
+    flags.DEFINE_bool("calibrated", False, "use the temperatures that evaluate.py --calibrate fitted")
+    flags.DEFINE_bool(
+        "unknown_class", False, "with support: one more class, unknown, for images of none of the classes"
+    )
     flags.DEFINE_bool("json", False, "print JSON with the probabilities of all classes")
     flags.DEFINE_string("html", "", "write an HTML report with examples and predictions to this file")
     flags.FLAGS.set_gnu_getopt()  # flags may follow the images
@@ -38,7 +41,13 @@ def _predict(images: Sequence[str]) -> int:
     load_tensorflow()
     from leo_tf.export.image_classifier import ImageFewShotClassifier
 
-    classifier = ImageFewShotClassifier.load(values.model, values.calibrated)
+    if values.unknown_class and not values.support:
+        raise InputError(
+            "unknown_class=True was given without support, with which the classifier is fitted; give support, or leave "
+            "unknown_class out: a saved classifier has the classes that it was fitted to.",
+            *("unknown_class", "support"),
+        )
+    classifier = ImageFewShotClassifier.load(values.model, values.calibrated, values.unknown_class)
     if values.support:
         classifier.fit_folder(values.support)
     elif classifier.classes_ is None:

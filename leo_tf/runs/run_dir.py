@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.files import expanded, read_json, write_bytes, write_json, write_text, writing
+from leo_tf.runs.calibration import RunCalibration
 
 _logger = logging.getLogger("leo_tf")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # a system or disk without them: trains all the same
@@ -201,18 +201,17 @@ class RunDirectory:
 
         return step_of(self.best_checkpoint())
 
-    def temperature(self) -> float:
-        """Return the calibration temperature of the best checkpoint, which divides its logits."""
+    def calibration(self) -> RunCalibration:
+        """Return the calibration of the best checkpoint; raise InputError if there is none."""
         what = "the calibration that evaluate.py --calibrate writes there"
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
-        step = self.best_step()
-        temperature = record.get("temperature")
-        if record.get("step") != step or not isinstance(temperature, float) or not 0 < temperature < math.inf:
+        step, found = self.best_step(), RunCalibration.from_record(record)
+        if record.get("step") != step or found is None:
             raise InputError(
                 f"The best checkpoint of {self.path}, of step {step}, is not calibrated; run python evaluate.py "
                 f"--checkpoint_path={self.path} --calibrate first."
             )
-        return temperature
+        return found
 
     def latest_step(self) -> int | None:
         """Return the step of the latest checkpoint; None if there is none."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from leo_tf import LEO, EpisodeSampler, InputError, LEOConfig
-from leo_tf.classification.calibration import calibrate, temperature_of
+from leo_tf.classification.calibration import answers, calibrate
 from leo_tf.classification.evaluation import evaluate_tasks
 from leo_tf.classification.tasks import draw_tasks
 from leo_tf.evaluation.calibration import Tallies, calibration, fit_temperature, tally
@@ -78,14 +78,17 @@ def test_fitted_temperature_recovers_the_scale_of_logits():
     logits = 2 * rng.normal(size=(40, 500, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     labels = (probabilities.cumsum(axis=-1) < rng.random((40, 500, 1))).sum(axis=-1)
-    assert fit_temperature(3 * logits, labels)[0] == pytest.approx(3, rel=0.05)
-    assert fit_temperature(logits / 5, labels)[0] == pytest.approx(1 / 5, rel=0.05)
+    assert fit_temperature((3 * logits, labels))[0] == pytest.approx(3, rel=0.05)
+    assert fit_temperature((logits / 5, labels))[0] == pytest.approx(1 / 5, rel=0.05)
+    half = logits[:, :250], labels[:, :250]
+    both = fit_temperature(half, (logits[:, 250:], labels[:, 250:]))
+    np.testing.assert_allclose(both, fit_temperature((logits, labels)), rtol=1e-4)
 
 
 def test_fitted_temperature_lowers_the_loss_of_a_model(uneven_table):
     model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
     tasks = draw_tasks(uneven_table, 3, 2, None, 20)
-    temperature = temperature_of(model, uneven_table, tasks)
+    temperature = fit_temperature(answers(model, uneven_table, tasks))[0]
     before, after = (calibrate(model, uneven_table, tasks, temperature=t) for t in (1.0, temperature))
     assert after.negative_log_likelihood.mean < before.negative_log_likelihood.mean
     assert abs(np.log(temperature)) > 0.01

@@ -1,5 +1,6 @@
 """FewShotClassifier gives the numbers of LEO, takes any labels and passes scikit-learn's own checks."""
 
+import json
 import pickle
 import shutil
 import subprocess
@@ -193,25 +194,35 @@ def test_calibrated_probabilities(make_run, data16, tmp_path):
     X, y = data16
     with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated; run .* --calibrate"):
         FewShotClassifier(str(path), calibrated=True).fit(X, y)
-    (path / "calibration.json").write_text('{"step": 1200, "temperature": 0.25}')
+    calibration = {"step": 1200, "shots": [1, 9], "temperatures": [0.125, 0.5]}  # at 3 shots between them, 0.25
+    (path / "calibration.json").write_text(json.dumps(calibration))
     plain, calibrated = (FewShotClassifier(str(path), calibrated=each).fit(X, y) for each in (False, True))
     expected = special.softmax(4 * np.log(plain.predict_proba(X)), axis=1)
     np.testing.assert_allclose(calibrated.predict_proba(X), expected, rtol=1e-4)
     version = export(path, tmp_path / "calibrated", calibrated=True)
-    assert "\n  probabilities: calibrated, at temperature 0.250\n" in report(version)
+    assert "\n  probabilities: calibrated, temperature 0.125, 0.500 at 1, 9 shots\n" in report(version)
     served = FewShotClassifier(str(version)).fit(X, y)
     np.testing.assert_allclose(served.predict_proba(X), expected, rtol=1e-4)
     loaded = tf.saved_model.load(str(version))
     answer = loaded.signatures["predict"](classifier=served.classifier_.weights[None], query_x=X[None])
     np.testing.assert_allclose(answer["probabilities"][0], expected, rtol=1e-4)
-    (path / "calibration.json").write_text('{"step": 1000, "temperature": 0.25}')
+    few = FewShotClassifier(str(path), calibrated=True).fit(X[:3], y[:3])
+    plain = FewShotClassifier(str(path)).fit(X[:3], y[:3])
+    np.testing.assert_allclose(few.classifier_.weights, 8 * plain.classifier_.weights, rtol=1e-4)
+    (path / "calibration.json").write_text(json.dumps({**calibration, "step": 1000}))
     with pytest.raises(InputError, match="is not calibrated"):
         export(path, tmp_path / "calibrated", calibrated=True)
 
 
 def test_refuses_calibrated_with_a_learner(model, data, tmp_path):
-    with pytest.raises(InputError, match=r"calibrated=True was given with .*, which has no temperature"):
+    with pytest.raises(
+        InputError, match=r"calibrated=True was given with .*, which is not calibrated; expected the folder"
+    ):
         FewShotClassifier(model, calibrated=True).fit(*data)
+    with pytest.raises(
+        InputError, match=r"calibrated=True was given with .*, which is not calibrated; expected the folder"
+    ):
+        FewShotClassifier(str(export(model, tmp_path)), calibrated=True).fit(*data)
     with pytest.raises(InputError, match="calibrated=True was given with a model; expected the folder of a run"):
         export(model, tmp_path, calibrated=True)
 

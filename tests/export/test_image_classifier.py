@@ -121,7 +121,7 @@ def test_a_prediction_imports_no_more_than_it_needs(classifier, files, tmp_path)
 def test_calibrated_probabilities(image_run, classifier, files):
     step = int(next((image_run / "best").glob("*.index")).stem.rpartition("-")[2])
     note = image_run / "calibration.json"
-    note.write_text(json.dumps({"step": step, "temperature": 0.5}))
+    note.write_text(json.dumps({"step": step, "shots": [1], "temperatures": [0.5]}))
     try:
         sharper = ImageFewShotClassifier.load(image_run, calibrated=True).fit(*files[:2])
         expected = special.softmax(2 * np.log(classifier.predict_proba(files[2])), axis=1)

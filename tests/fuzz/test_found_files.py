@@ -169,14 +169,24 @@ def test_numbers_of_thousands_of_digits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "3", '{"step": 7, "temperature": Infinity}', '{"step": 7, "temperature": -1.0}']
+    "text",
+    [
+        *("[]", "3", '{"step": 7}', '{"step": 7, "shots": [1], "temperatures": [Infinity]}'),
+        *(
+            '{"step": 7, "shots": [1], "temperatures": [-1.0]}',
+            '{"step": 7, "shots": [5, 1], "temperatures": [1.0, 2.0]}',
+        ),
+        *('{"step": 7, "shots": [1, 5], "temperatures": [1.0]}', '{"step": 7, "shots": [], "temperatures": []}'),
+        '{"step": 7, "shots": [1], "temperatures": [1.0], "unknown_temperatures": [1.0], "unknown_thresholds": []}',
+        '{"step": 7, "shots": [1], "temperatures": [1.0], "unknown_temperatures": 3, "unknown_thresholds": 3}',
+    ],
 )
 def test_invalid_calibrations(tmp_path, text, monkeypatch):
     monkeypatch.setattr(RunDirectory, "best_step", lambda self: 7)
     run = RunDirectory(tmp_path)
     run.calibration_file.write_text(text)
     with pytest.raises(InputError, match=r"is corrupt|is not calibrated"):
-        run.temperature()
+        run.calibration()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '"x"', '{"a": ' + DIGITS + "}"])

@@ -16,6 +16,7 @@ from leo_tf.data.extractor_metadata import overlap_warning, read_extractor_metad
 from leo_tf.data.readers import read_split
 from leo_tf.execution.job import Job
 from leo_tf.export import adapter
+from leo_tf.export.versions import read_calibration
 from leo_tf.features.extractor import Extractor
 from leo_tf.features.settings import PretrainConfig
 from leo_tf.runs import RunDirectory
@@ -41,7 +42,7 @@ DESCRIPTION = {
     "embedding_dim": 8,
     "normalize_embeddings": True,
     "has_transform": False,
-    "temperature": 1.5,
+    "calibration": {"shots": [1, 5], "temperatures": [1.5, 0.5]},
     "signatures": {"adapt": "a"},
 }
 
@@ -66,13 +67,13 @@ def data(folder):
         problem_of(RunConfig(LEOConfig(num_latents=4))).build_learner(record)
 
 
-def temperature(folder):
-    """Read the temperature of a run whose best step is 7."""
+def calibration(folder):
+    """Read the calibration of a run whose best step is 7."""
     (folder / "config.json").write_text(RunConfig().to_json())
     run = RunDirectory(folder)
     run.best_step = lambda: 7
-    found = run.temperature()
-    assert isinstance(found, float) and math.isfinite(found) and found > 0
+    found = run.calibration()
+    assert all(0 < each < math.inf for each in found.temperatures) and len(found.shots) == len(found.temperatures)
 
 
 def extractor_metadata(folder):
@@ -87,8 +88,9 @@ def extractor(folder):
 
 def description(folder):
     """Read the description of a SavedModel."""
-    normalize, temperature, _ = adapter.read_preparation(folder)
-    assert isinstance(normalize, bool) and math.isfinite(temperature) and temperature > 0
+    normalize, _ = adapter.read_preparation(folder)
+    assert isinstance(normalize, bool)
+    read_calibration(folder)
 
 
 def finished(folder):
@@ -114,7 +116,18 @@ def downloaded(folder):
 FILES = {
     "config.json": (config, [json.loads(each.to_json()) for each in CONFIGS]),
     "data.json": (data, [DATA]),
-    "calibration.json": (temperature, [{"step": 7, "temperature": 1.5, "before": {}, "after": {}}]),
+    "calibration.json": (
+        calibration,
+        [
+            {
+                "step": 7,
+                "shots": [1, 5],
+                "temperatures": [1.5, 0.5],
+                "unknown_temperatures": [1.5, 0.5],
+                "unknown_thresholds": [-1.0, 0.5],
+            }
+        ],
+    ),
     "extractor.json": (extractor_metadata, [EXTRACTOR]),
     "extractor": (extractor, [EXTRACTOR]),
     "leo.json": (description, [DESCRIPTION]),

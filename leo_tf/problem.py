@@ -148,6 +148,7 @@ class Problem:
     higher_is_better = True
     other_measures: tuple[str, ...] = ()  # names in Validation.others
     evaluation_type: Any = None  # an Evaluation
+    grid_type: Any = None  # an Evaluation of tasks of many shapes; None if there is none
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config

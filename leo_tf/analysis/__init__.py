@@ -10,7 +10,6 @@ _NAMES = {
     "leo_tf.analysis.adaptation": ("Adaptation", "measure_adaptation", "with_steps"),
     "leo_tf.analysis.geometry": ("Geometry", "check_claims", "measure_geometry"),
     "leo_tf.analysis.latent_space": ("LatentSpace", "measure_latent_space"),
-    "leo_tf.analysis.shape_grid": ("shape_grid",),
     "leo_tf.classification.calibration": ("calibrate",),
     "leo_tf.classification.failures": ("find_failures",),
     "leo_tf.classification.influence": ("leave_one_out",),

@@ -18,7 +18,7 @@ _USAGE = "python -m leo_tf.analysis"
 _MIN_TASKS = 10
 _OF_CLASSIFICATION = (  # flags that apply to classification only
     *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "tasks_within"),
-    *("images", "ways_grid", "shots_grid"),
+    "images",
 )
 
 
@@ -48,14 +48,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     names(
         "analyses",
         [],
-        "some of latent_space, curvature, adaptation, leave_one_out, failures, calibration, grid, and of a regression "
+        "some of latent_space, curvature, adaptation, leave_one_out, failures, calibration, and of a regression "
         "run interpolation; empty: all that exist for the run",
     )
     text("output", "", "directory of the report; empty: analysis in the run directory")
     text("highlight", "", "class to show alone in the latent space; empty: the first")
     text("images", "", "directory of the images behind the embeddings, to show those that fail")
-    names("ways_grid", [], "numbers of ways in the grid; empty: 5, 10, 20 as far as there are classes")
-    names("shots_grid", [], "numbers of shots in the grid; empty: 1, 5 as far as there are examples")
     split, number = (define(kind, "Tasks") for kind in (flags.DEFINE_enum, flags.DEFINE_integer))
     split(
         "split", None, ["train", "val", "test"], "classes of the tasks; default val for the latent space, else test"
@@ -80,7 +78,6 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
             f"{folder.path} is a {trained.problem} run, to which {', '.join(given)} does not apply; leave it out.",
             *given,
         )
-    ways, shots = (_whole_numbers(name, values) for name in ("ways_grid", "shots_grid"))
     config, others = override(trained, values), [RunDirectory(path) for path in values.compare_to]
     for other in others:
         found = other.config().problem
@@ -116,8 +113,6 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
         seed=values.seed,
         highlight=values.highlight,
         images=values.images,
-        ways=ways,
-        shots=shots,
     )
     names = registry.select(values.analyses, config, learner)
     registry.require_analysable(names, context)
@@ -132,14 +127,6 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
     page = write_report(output, about, sections, f"{_USAGE} {shlex.join(sys.argv[1:])}")
     print(f"See {page}, and: tensorboard --logdir={output}")
     return 0
-
-
-def _whole_numbers(name: str, values: flags.FlagValues) -> tuple[int, ...]:
-    given: list[str] = values[name].value or []
-    try:
-        return tuple(int(number) for number in given)
-    except ValueError:
-        raise InputError(f"{name}={','.join(given)} was given; expected whole numbers, such as 1,5.", name) from None
 
 
 if __name__ == "__main__":

@@ -20,8 +20,6 @@ class AnalysisContext:
     seed: int
     highlight: str  # label to show alone; empty for the first
     images: str  # folder of the images behind the embeddings; empty for none
-    ways: tuple[int, ...]  # of tasks in the grid; empty for the default, as are shots
-    shots: tuple[int, ...]
 
     @property
     def name(self) -> str:

@@ -12,7 +12,6 @@ from leo_tf.analysis import (
     influence_section,
     latent_section,
     regression_sections,
-    shape_grid,
 )
 from leo_tf.analysis.context import AnalysisContext, model_name
 from leo_tf.analysis.section import Section
@@ -39,7 +38,6 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         ),
         "failures": classification_sections.failures,
         "calibration": classification_sections.calibration,
-        "grid": shape_grid.section,
     },
     "regression": {
         "latent_space": latent_section.section,
@@ -59,8 +57,6 @@ _USED_BY = {  # {field of AnalysisContext: (setting, the analysis that uses it)}
     "others": ("compare_to", "curvature"),
     "highlight": ("highlight", "latent_space"),
     "images": ("images", "failures"),
-    "ways": ("ways_grid", "grid"),
-    "shots": ("shots_grid", "grid"),
 }
 
 
@@ -121,8 +117,6 @@ def require_analysable(names: Sequence[str], context: AnalysisContext) -> None:
         latent_section.find_highlight(context.target("val"), context.highlight)
     if "failures" in names:
         classification_sections.load_images(context)
-    if "grid" in names:
-        shape_grid.checked_shapes(context)
 
 
 def _require_tasks(names: Sequence[str], context: AnalysisContext) -> None:

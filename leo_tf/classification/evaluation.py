@@ -19,7 +19,6 @@ from leo_tf.classification.baselines import (
     requested,
     title_of,
 )
-from leo_tf.classification.baselines.model_selection import VALIDATION_TASKS
 from leo_tf.classification.calibration_fit import fit_calibration
 from leo_tf.classification.diagnostics import Circumstances, below_baselines
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
@@ -34,7 +33,7 @@ from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, EvaluationReport
 
 _logger = logging.getLogger("leo_tf")
-_NUM_TASKS = 10_000
+_SUPPORT_FLOATS = 2**25  # of the embeddings of a batch of support sets
 
 
 def evaluate(
@@ -106,7 +105,7 @@ def _evaluate(
 ) -> EvaluationResult:
     start = time.perf_counter()
     batch_size = workers.batch_size(len(tasks), batch_size)
-    evaluator = Evaluator(adapted_by(model), sampler_of(table, tasks, model), batch_size)
+    evaluator = Evaluator(adapted_by(model, tasks.unequal), sampler_of(table, tasks, model), batch_size)
     scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
     seconds = time.perf_counter() - start
     return EvaluationResult.from_scores(
@@ -117,13 +116,14 @@ def _evaluate(
 class ClassificationEvaluation(Evaluation):
     """Accuracy on the tasks of a split; see Evaluation."""
 
-    result_type = EvaluationResult
+    result_type: Any = EvaluationResult
+    default_tasks = 10_000
 
     def _set_up(self) -> None:
         config, request = self.config, self.request
         self._requested = requested(request.baselines)
         self.title = f"{config.data.dataset_name} {request.split}: "
-        self._num_tasks = _NUM_TASKS if request.num_tasks is None else request.num_tasks
+        self._num_tasks = self.default_tasks if request.num_tasks is None else request.num_tasks
         seen = {"train", "val"} if self.trained.data.train_on_val else {"train"}
         if request.split in seen and config.data.dataset_name == self.trained.data.dataset_name:
             _logger.warning(
@@ -145,7 +145,7 @@ class ClassificationEvaluation(Evaluation):
             yield f"within-{episodes.tasks_within}"
         if request.queries:
             yield f"{request.queries}queries"
-        if self._num_tasks != _NUM_TASKS:
+        if self._num_tasks != self.default_tasks:
             yield f"{self._num_tasks}tasks"
         if request.seed:
             yield f"seed{request.seed}"
@@ -197,33 +197,34 @@ class ClassificationEvaluation(Evaluation):
         return self.run(learner, workers=workers).result
 
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
-        """See Evaluation; the report adds the hyperparameters that were chosen for the baselines."""
+        return self.run_on(self.tasks, learner, workers)
+
+    def run_on(self, tasks: Tasks, learner: Any, workers: Any) -> EvaluationReport:
+        """Evaluate on Tasks of this table; the report adds the hyperparameters that were chosen for the baselines."""
         require_fits(learner, self.table)
-        learner.require_ways(self.tasks.ways)
-        digests = {"data_digest": self.table.digest, "tasks_digest": self.tasks.digest}
+        learner.require_ways(tasks.ways)
+        digests = {"data_digest": self.table.digest, "tasks_digest": tasks.digest}
+        largest = max(1, _SUPPORT_FLOATS // (tasks.ways * tasks.shots * self.table.dim))
+        batch_size = min(self.config.training.metatest_batch_size, largest)
+        scoring = Scoring(self.table, tasks, batch_size, functools.partial(load_table, self.config.data, "val"))
         if self._requested:  # the validation classes may have too few examples: say so before the work
-            digests["validation_digest"] = self._scoring.validation()[0].digest
-        baselines = list(planned(self._requested, self._base_classes, self._plda))
+            digests["validation_digest"] = scoring.validation()[0].digest
+
+        def plda() -> list[tuple[Baseline, FeatureSpace]]:
+            table, _ = scoring.validation()
+            return self._base_classes.plda(table, tasks.ways, round(tasks.mean_shots))
+
+        baselines = list(planned(self._requested, self._base_classes, plda))
         # If one worker cannot read the training classes, all must hear of it before they wait for each other.
         titles = "; ".join(title_of(*each) for each in baselines)
         workers.assert_equal({**digests, "baselines": titles})
-        measured = [self._scoring.measure(*each, workers) for each in baselines]
-        batch_size = self.config.training.metatest_batch_size
-        result = _evaluate(learner, self.table, self.tasks, batch_size, measured, workers)
+        measured = [scoring.measure(*each, workers) for each in baselines]
+        result = _evaluate(learner, self.table, tasks, batch_size, measured, workers)
         chosen = [f"{each.title} {each.hyperparameter}={each.choice.value:g}" for each in measured if each.choice]
-        text = f"chosen on {VALIDATION_TASKS} validation tasks: {'; '.join(chosen)}" if chosen else ""
+        text = f"chosen on validation tasks: {'; '.join(chosen)}" if chosen else ""
         return EvaluationReport(
             result, (), text, {"baseline_choices": {each.title: each.summary() for each in measured}}
         )
-
-    def _plda(self) -> list[tuple[Baseline, FeatureSpace]]:
-        table, tasks = self._scoring.validation()
-        return self._base_classes.plda(table, tasks.ways, tasks.shots)
-
-    @functools.cached_property
-    def _scoring(self) -> Scoring:
-        batch_size = self.config.training.metatest_batch_size
-        return Scoring(self.table, self.tasks, batch_size, lambda: load_table(self.config.data, "val"))
 
     @functools.cached_property
     def _base_classes(self) -> BaseClasses:

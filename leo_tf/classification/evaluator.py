@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification import metrics
+from leo_tf.classification.learner import join_examples
 from leo_tf.classification.tasks import Tasks
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import Episode, EpisodeSampler
@@ -20,7 +21,8 @@ class Evaluator:
     """Scores of linear classifiers on tasks.
 
     Args:
-      make_classifier: function from support_x [tasks, ways, shots, dim] and support_y to LinearClassifier.
+      make_classifier: function from support_x [tasks, ways, shots, dim] and support_y [tasks, ways, shots] to
+        LinearClassifier. The label is -1 where a class of unequal tasks has fewer than `shots` examples.
       sampler: EpisodeSampler of the tasks' shape.
       batch_size: tasks per batch; changes speed and memory only.
     """
@@ -31,6 +33,11 @@ class Evaluator:
     def run_on(self, tasks: Tasks, name: str = "") -> metrics.Scores:
         """Return the Scores, NumPy arrays [num_tasks], of Tasks of the sampler's shape; progress shows `name`."""
         whole_classes, batches = self._reads_blocks and self._sampler.takes_all, []
+        if self._reads_blocks and tasks.unequal:
+            raise InputError(
+                f"Got {tasks.queries} queries per class with unequal numbers of support examples; expected fewer than "
+                f"{_BLOCKS_FROM_QUERIES}."
+            )
         with Progress(f"evaluating {name}".rstrip(), len(tasks), "tasks") as progress:
             for first in range(0, len(tasks), self._batch_size):
                 # The last batch repeats its last task, so that one graph serves all batches.
@@ -47,19 +54,26 @@ class Evaluator:
     @tf.function(reduce_retracing=True)
     def _score(self, class_ids: tf.Tensor, rows: tf.Tensor) -> metrics.Scores:
         sampler, tasks = self._sampler, self._batch_size
-        support_y = sampler.labels(tasks, sampler.shots)
+        support_rows = rows[:, :, : sampler.shots]
+        support_y = tf.where(support_rows < 0, -1, sampler.labels(tasks, sampler.shots))
+        support_x = tf.gather(sampler.embeddings, tf.maximum(support_rows, 0))
         if self._reads_blocks:
-            support_x = tf.gather(sampler.embeddings, rows[:, :, : sampler.shots])
             return metrics.score_class_blocks(self._make_classifier(support_x, support_y), sampler, class_ids, rows)
-        parts = tf.split(rows, [sampler.shots, sampler.queries], axis=2)
-        support_x, query_x = (tf.gather(sampler.embeddings, part) for part in parts)
+        query_x = tf.gather(sampler.embeddings, rows[:, :, sampler.shots :])
         episode = Episode(support_x, support_y, query_x, sampler.labels(tasks, sampler.queries))
         return metrics.score_episode(self._make_classifier(support_x, support_y), episode)
 
 
-def adapted_by(model: Any) -> Callable:
-    """Return the `make_classifier` of a classification.ClassificationLearner."""
-    return lambda support_x, support_y: metrics.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
+def adapted_by(model: Any, unequal: bool = False) -> Callable:
+    """Return the `make_classifier` of a classification.ClassificationLearner, for unequal tasks or for others."""
+
+    def make_classifier(support_x: tf.Tensor, support_y: tf.Tensor) -> metrics.LinearClassifier:
+        if not unequal:
+            return metrics.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
+        examples, labels = join_examples(support_x), join_examples(support_y)
+        return metrics.LinearClassifier(model.adapt_imbalanced_features(examples, labels, support_x.shape[1]))
+
+    return make_classifier
 
 
 def sampler_of(table: EmbeddingTable, tasks: Tasks, model: Any = None, embeddings: Any = None) -> EpisodeSampler:

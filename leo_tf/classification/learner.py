@@ -243,7 +243,7 @@ class ClassificationLearner(MetaLearner):
         return self.adapt_imbalanced_features(support_x, labels, ways)
 
     def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
-        """Adapt as `adapt_imbalanced`, to features [tasks, examples, dim]."""
+        """Adapt as `adapt_imbalanced`, to features [tasks, examples, dim]; an example of label -1 counts as absent."""
         raise NotImplementedError
 
     def logits(self, features: tf.Tensor, classifier: tf.Tensor) -> tf.Tensor:

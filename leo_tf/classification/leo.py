@@ -180,7 +180,8 @@ class LEO(LatentLearner, ClassificationLearner):
         scale = tf.reduce_mean(counts / codes, axis=[1, 2])[:, tf.newaxis]
         weights = scale * tf.reduce_sum(membership, axis=1)
         start = self.initial_classifier(tf.matmul(membership, support_x), counts[..., 0])
-        return self._descend_means(latents, start, support_x, support_y, weights, 1.0).parameters[-1]
+        labels = tf.maximum(support_y, 0)  # absent examples have no weight, but a label that exists
+        return self._descend_means(latents, start, support_x, labels, weights, 1.0).parameters[-1]
 
     def _descend_means(
         self, latents: tf.Tensor, start: Any, features: tf.Tensor, labels: tf.Tensor, weights: Any, rate: Any

@@ -56,8 +56,10 @@ class MAML(DescentLearner, ClassificationLearner):
         members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
         weights = tf.reduce_sum(tf.math.divide_no_nan(members, tf.reduce_sum(members, axis=2, keepdims=True)), axis=1)
 
+        labels = tf.maximum(support_y, 0)  # absent examples have no weight, but a label that exists
+
         def loss(classifier: tf.Tensor, step: int) -> tf.Tensor:
-            return tf.reduce_sum(weights * objective.cross_entropy(self.logits(support_x, classifier), support_y))
+            return tf.reduce_sum(weights * objective.cross_entropy(self.logits(support_x, classifier), labels))
 
         return self.descend(tf.shape(support_x)[0], loss)[-1]
 

@@ -15,6 +15,7 @@ from leo_tf.classification.calibration import calibrate
 from leo_tf.classification.diagnostics import Circumstances, below_baselines, best_above, possessive
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.grid import grid_cells, task_shapes
+from leo_tf.classification.grid_evaluation import GridEvaluation
 from leo_tf.classification.proto_leo_init import InitializationData
 from leo_tf.classification.tasks import Tasks, draw_from
 from leo_tf.classification.validation import Validator
@@ -39,6 +40,7 @@ class Classification(Problem):
     measure = "accuracy"
     other_measures = ("loss",)
     evaluation_type = ClassificationEvaluation
+    grid_type = GridEvaluation
 
     @functools.cached_property
     def _train(self) -> EmbeddingTable:

@@ -16,6 +16,7 @@ from leo_tf.errors import InputError
 from leo_tf.files import npz
 
 _DRAWN_AT_ONCE = 200
+_COUNTS = 4  # the random sequence of the numbers of support examples
 _WHAT = "a task file written by evaluate.py --write_tasks"
 
 
@@ -24,7 +25,7 @@ class Tasks:
     """Classes and rows of every task; rows count from the start of the table."""
 
     class_ids: np.ndarray  # [tasks, ways] int32
-    support_rows: np.ndarray  # [tasks, ways, shots] int32
+    support_rows: np.ndarray  # [tasks, ways, shots] int32; -1 where a class of unequal tasks has fewer examples
     query_rows: np.ndarray | None  # [tasks, ways, queries] int32; None if every other row of a class is a query
     queries: int  # per class
     data_digest: str  # of the table
@@ -45,6 +46,16 @@ class Tasks:
     @property
     def shots(self) -> int:
         return self.support_rows.shape[2]
+
+    @functools.cached_property
+    def unequal(self) -> bool:
+        """Whether classes have different numbers of support examples, at most `shots`."""
+        return bool((self.support_rows < 0).any())
+
+    @property
+    def mean_shots(self) -> float:
+        """Mean number of support examples per class."""
+        return float((self.support_rows >= 0).sum(axis=2).mean())
 
     @functools.cached_property
     def digest(self) -> str:
@@ -153,6 +164,18 @@ def draw_from(
     )
     queries = None if sampler.takes_all else rows[:, :, sampler.shots :]
     return Tasks(class_ids, rows[:, :, : sampler.shots], queries, sampler.queries, data_digest, seed, stream)
+
+
+def draw_unequal(
+    sampler: EpisodeSampler, data_digest: str, num_tasks: int, seed: int, stream: int = randomness.TEST
+) -> Tasks:
+    """Draw tasks as `draw_from` does, and for each of their classes a number of support examples, 1 to `shots`."""
+    tasks = draw_from(sampler, data_digest, num_tasks, seed, stream)
+    draws = randomness.integers(randomness.stream_seed(seed, stream), 0, num_tasks, tasks.ways, sequence=_COUNTS)
+    counts = 1 + np.floor(randomness.uniform(draws).numpy() * tasks.shots)
+    rows, queries = np.split(tasks.rows(sampler), [tasks.shots], axis=2)
+    rows = np.where(np.arange(tasks.shots) < counts[..., np.newaxis], rows, np.int32(-1))
+    return dataclasses.replace(tasks, support_rows=rows, query_rows=queries)
 
 
 def _fault(

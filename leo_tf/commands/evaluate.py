@@ -34,11 +34,21 @@ def _define_task_flags(values: flags.FlagValues) -> None:
 
     about = "classes of the tasks: those held out for testing, or those of training or validation"
     define(flags.DEFINE_enum, "split", "test", ["train", "val", "test"], about)
-    define(flags.DEFINE_integer, "num_tasks", None, "number of tasks (default: 10,000; for regression 1,000)")
+    define(
+        flags.DEFINE_integer,
+        "num_tasks",
+        None,
+        "number of tasks (default: 10,000; of each shape of a grid, and for regression, 1,000)",
+    )
     define(flags.DEFINE_integer, "queries", 0, "query examples per class; 0 takes all remaining ones")
     define(flags.DEFINE_integer, "seed", 0, "seed of the tasks; every model gets the same tasks from the same seed")
     define(flags.DEFINE_string, "tasks", "", "evaluate on exactly the tasks of this file, written by --write_tasks")
-    about = "more baselines: all, or some of logistic_regression, ridge, lda, plda; for regression gaussian_process"
+    about = "evaluate on tasks of 5 and 15 ways and of 1 to 50 shots, and of unequal shots, beside the best baseline"
+    define(flags.DEFINE_bool, "grid", False, about)
+    about = (
+        "more baselines: all, or some of logistic_regression, ridge, lda, plda; for regression gaussian_process; "
+        "a grid has all of them by default"
+    )
     define(flags.DEFINE_list, "baselines", [], about)
     define(flags.DEFINE_integer, "samples", 100, "functions sampled per task", group="Regression")
     about = "numbers of shots to evaluate at; empty: 1, 2, 3, 5, 10, 20"

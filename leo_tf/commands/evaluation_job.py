@@ -19,10 +19,11 @@ from leo_tf.runs.run_dir import RunDirectory
 _OF_ONE_PROBLEM = {
     "classification": (
         *("data_path", "dataset_name", "embedding_crop", "num_classes", "num_tr_examples_per_class", "tasks_within"),
-        *("queries", "tasks", "write_tasks", "calibrate"),
+        *("queries", "tasks", "write_tasks", "calibrate", "grid"),
     ),
     "regression": ("samples", "shots_grid"),
 }
+_OF_ONE_SHAPE = ("num_tr_examples_per_class", "queries", "tasks", "write_tasks", "compare_to", "seed_runs")
 _FIXED_BY_TASKS = ("num_classes", "num_tr_examples_per_class", "tasks_within", "queries", "num_tasks", "seed")
 
 
@@ -46,7 +47,8 @@ def evaluate_run(values: flags.FlagValues, workers: Any) -> EvaluationJob:
     trained = RunConfig.from_json(config)
     problem = problem_of(override(trained, values))
     _require_flags(values, folder, problem.config.problem)
-    evaluation = problem.evaluation_type(problem.config, _request(values), trained, record)
+    kind = problem.grid_type if values.grid else problem.evaluation_type
+    evaluation = kind(problem.config, _request(values), trained, record)
     output, step = None, -1
     if workers.is_chief:
         output = _output(values, folder, evaluation)
@@ -75,6 +77,9 @@ def _require_flags(values: flags.FlagValues, folder: RunDirectory, problem: str)
         raise InputError(
             f"{folder.path} is a {problem} run, to which {', '.join(given)} does not apply; leave it out.", *given
         )
+    given = [flag for flag in _OF_ONE_SHAPE if values.grid and values[flag].present]
+    if given:
+        raise InputError(f"Got grid beside {', '.join(given)}, for tasks of one shape; leave one out.", "grid", *given)
     given = [flag for flag in _FIXED_BY_TASKS if values.tasks and values[flag].present]
     if given:
         raise InputError(f"tasks={values.tasks} fixes the tasks; leave out {', '.join(given)}.", "tasks", *given)

@@ -89,7 +89,7 @@ def test_report_with_all_analyses_of_leo(runs, analyse):
     )
     report = json.loads((folder / "report.json").read_text())
     found = report["analyses"]
-    expected = ["latent_space", "curvature", "adaptation", "leave_one_out", "failures", "calibration", "grid"]
+    expected = ["latent_space", "curvature", "adaptation", "leave_one_out", "failures", "calibration"]
     assert list(found) == expected and report["model"] == "LEO" and report["step"] == 7
     assert list(found["curvature"]["models"]) == ["LEO", "generator + fine-tuning", "Meta-SGD"]
     assert len(found["curvature"]["claims"]) == 3
@@ -127,8 +127,7 @@ def test_equal_seeds_give_equal_numbers_in_every_analysis(analyse, of):
 def test_report_of_meta_sgd(analyse):
     folder = analyse("--num_tr_examples_per_class=2", of="metasgd")
     found = json.loads((folder / "report.json").read_text())["analyses"]
-    assert list(found) == ["curvature", "adaptation", "leave_one_out", "failures", "calibration", "grid"]
-    assert {cell["ways"] for cell in found["grid"]["cells"]} == {3}
+    assert list(found) == ["curvature", "adaptation", "leave_one_out", "failures", "calibration"]
     assert found["curvature"]["claims"] == []
     assert "3-way 2-shot tasks of own" in (folder / "report.md").read_text()
 
@@ -186,6 +185,7 @@ def test_an_unreadable_image_is_refused(runs, analyse):
         analyse(f"--images={runs / 'broken'}", "--analyses=failures")
 
 
+@pytest.mark.long
 def test_report_of_regression(analyse):
     folder = analyse(of="regression")
     found = json.loads((folder / "report.json").read_text())["analyses"]
@@ -199,11 +199,6 @@ def test_report_of_regression(analyse):
 @pytest.mark.parametrize(
     "arguments, of, message",
     [
-        (["--ways_grid=3"], "regression", "is a regression run, to which ways_grid does not apply"),
-        (["--shots_grid=3", "--analyses=failures"], "leo", "Got shots_grid, which only the analysis grid uses"),
-        (["--analyses=grid", "--ways_grid=5,many"], "leo", "ways_grid=5,many was given; expected whole numbers"),
-        (["--analyses=grid", "--ways_grid=3,7"], "leo", "7-way tasks need 7 classes"),
-        (["--analyses=grid", "--ways_grid=4"], "metasgd", "3 classes; got tasks of 4"),
         (
             ["--analyses=everything"],
             "leo",
@@ -215,7 +210,7 @@ def test_report_of_regression(analyse):
             r"leave_one_out \(leave_one_out needs 2 shots or more\); expected some of ",
         ),
         (["--analyses=latent_space"], "metasgd", r"needs an encoder\); expected some of curvature, adap"),
-        (["--analyses=grid"], "regression", "this regression run of LEO"),
+        (["--analyses=calibration"], "regression", "this regression run of LEO"),
         (["--compare_to={runs}/two_way"], "leo", "The Meta-SGD of compare_to does not take .* those of 2 classes"),
         (
             ["--compare_to={runs}/metasgd", "--analyses=failures"],
@@ -228,9 +223,9 @@ def test_report_of_regression(analyse):
             "Got highlight, which only the analysis latent_space uses, while the analyses are curv",
         ),
         (
-            ["--images={runs}", "--analyses=grid"],
+            ["--images={runs}", "--analyses=curvature"],
             "leo",
-            "Got images, which only the analysis failures uses.*expected analyses=grid,fa",
+            "Got images, which only the analysis failures uses.*expected analyses=curvature,fa",
         ),
         (["--images={runs}"], "regression", "is a regression run, to which images does not apply"),
         (["--num_classes=3"], "regression", "is a regression run, to which num_classes does not apply"),
@@ -247,12 +242,6 @@ def test_report_of_regression(analyse):
 def test_errors(runs, analyse, arguments, of, message):
     with pytest.raises(InputError, match=message):
         analyse(*(argument.format(runs=runs) for argument in arguments), of=of)
-
-
-def test_grid_of_given_shapes(analyse):
-    folder = analyse("--analyses=grid", "--ways_grid=2,4", "--shots_grid=1,3", output="shapes")
-    cells = json.loads((folder / "report.json").read_text())["analyses"]["grid"]["cells"]
-    assert [(cell["ways"], cell["shots"]) for cell in cells] == [(2, 1), (2, 3), (4, 1), (4, 3)]
 
 
 def test_a_run_without_a_checkpoint_is_refused(runs, analyse):

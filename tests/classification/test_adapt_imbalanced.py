@@ -58,6 +58,7 @@ def test_saying_a_class_twice_changes_nothing(model):
     )
 
 
+@pytest.mark.long
 def test_pairs_row_by_row_give_the_same(model, monkeypatch):
     """As they are taken where all at once would fill the memory."""
     rng = np.random.default_rng(4)

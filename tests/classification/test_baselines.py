@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from leo_tf import EmbeddingTable, EpisodeSampler, InputError, ProtoLEOConfig
 from leo_tf.classification.baselines import (
@@ -27,7 +26,7 @@ from leo_tf.classification.evaluator import Evaluator
 from leo_tf.classification.grid import Cell
 from leo_tf.classification.metrics import LinearClassifier, Scores
 from leo_tf.classification.proto_leo_init import InitializationData, choose
-from leo_tf.classification.tasks import draw_tasks
+from leo_tf.classification.tasks import draw_tasks, draw_unequal
 from leo_tf.transforms import plda_transform, principal_scatter, whitening
 
 DIM = 8
@@ -49,7 +48,7 @@ def test_by_cosine_the_angle_decides():
     rng = np.random.default_rng(2)
     support = rng.normal(size=(3, 4, 5, 6)) * rng.uniform(0.2, 3, size=(3, 4, 1, 1))
     queries = rng.normal(size=(3, 50, 6))
-    classifier = nearest_class_mean_by_cosine(tf.constant(support))
+    classifier = nearest_class_mean_by_cosine(support, np.zeros([3, 4, 5], int))
     means = support.mean(axis=2)
     lengths = np.linalg.norm(queries, axis=-1)[:, :, None], np.linalg.norm(means, axis=-1)[:, None]
     cosines = np.einsum("tqd,twd->tqw", queries, means) / lengths[0] / lengths[1]
@@ -62,13 +61,13 @@ def test_by_cosine_the_angle_decides():
 def choice_with(monkeypatch):
     """A function that replaces the accuracy of every value of the hyperparameter, and returns the Choice."""
 
-    def choose_with(accuracy):
+    def choose_with(accuracy, candidates=(0.1, 1.0, 10.0)):
         def run_on(self, tasks):
             value = float(self._make_classifier(None, None).weights)
             return Scores(np.full(len(tasks), accuracy(value)), None)
 
         monkeypatch.setattr(model_selection.Evaluator, "run_on", run_on)
-        return model_selection.choose(lambda x, y, value: LinearClassifier(value), (0.1, 1.0, 10.0), TEST, TASKS)
+        return model_selection.choose(lambda x, y, value: LinearClassifier(value), candidates, TEST, TASKS)
 
     return choose_with
 
@@ -104,10 +103,26 @@ def test_the_value_reaches_the_classifier():
 
 
 def test_validation_tasks_have_at_most_as_many_ways_as_classes():
-    tasks = model_selection.validation_tasks(table_of(3, classes=4), 5, 2)
+    of_five = draw_tasks(TEST, 5, 2, 6, num_tasks=2)
+    tasks = model_selection.validation_tasks(table_of(3, classes=4), of_five)
     assert (tasks.ways, tasks.shots, len(tasks)) == (4, 2, 200)
     with pytest.raises(InputError, match=r"one has 1 class; expected at least 2.*leave out baselines"):
-        model_selection.validation_tasks(table_of(3, classes=1, source="one"), 5, 2)
+        model_selection.validation_tasks(table_of(3, classes=1, source="one"), of_five)
+
+
+def test_large_tasks_are_fewer_and_unequal_tasks_unequal():
+    sampler = EpisodeSampler(table_of(3, classes=9, rows=120), 9, 80, 6)
+    tasks = draw_unequal(sampler, "", 2, 0)
+    found = model_selection.validation_tasks(table_of(4, classes=9, rows=120), tasks)
+    assert len(found) == 30 and found.unequal and found.support_rows.shape[1:] == (9, 80)
+
+
+def test_the_search_ends_after_two_values_that_are_clearly_worse(choice_with):
+    falling = {0.1: 0.5, 1.0: 0.7, 10.0: 0.69, 100.0: 0.6, 1e3: 0.9}
+    found = choice_with(falling.__getitem__, tuple(falling))
+    assert found.value == 1.0 and list(found.accuracies) == [0.1, 1.0, 10.0, 100.0]
+    flat = {0.1: 0.5, 1.0: 0.4995, 10.0: 0.4995, 100.0: 0.6, 1e3: 0.5}
+    assert choice_with(flat.__getitem__, tuple(flat)).value == 100.0
 
 
 def whitened(table=TRAIN):
@@ -122,7 +137,7 @@ def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
     validation, test = (
         dataclasses.replace(table, embeddings=whitened().apply(table.embeddings)) for table in (VALIDATION, TEST)
     )
-    tasks = model_selection.validation_tasks(VALIDATION, 3, 2)
+    tasks = model_selection.validation_tasks(VALIDATION, TASKS)
     chosen = model_selection.choose(ridge, FITTED["ridge"].candidates, validation, tasks)
     assert found.choice == chosen
     sampler = EpisodeSampler(test, 3, 2, 6)

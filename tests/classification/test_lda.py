@@ -13,7 +13,7 @@ def test_logits_are_log_densities(make_episode, table):
     rows = np.asarray(table.embeddings, np.float64).reshape(9, 24, 8)
     covariance = np.einsum("cri,crj->ij", *[rows - rows.mean(axis=1, keepdims=True)] * 2) / (9 * 23)
     shrunk = covariance + 0.2 * np.trace(covariance) / 8 * np.eye(8)
-    found = lda(episode.support_x, shared_covariance(table), shrinkage=0.2)
+    found = lda(*episode[:2], shared_covariance(table), shrinkage=0.2)
     for task in range(2):
         queries = np.asarray(episode.query_x[task]).reshape(-1, 8)
         means = np.asarray(episode.support_x[task]).mean(axis=1)
@@ -24,4 +24,4 @@ def test_logits_are_log_densities(make_episode, table):
 
 def test_a_shrinkage_of_zero_is_refused(make_episode, table):
     with pytest.raises(InputError, match=r"Got shrinkage=0; expected a number above 0"):
-        lda(make_episode().support_x, shared_covariance(table), shrinkage=0)
+        lda(*make_episode()[:2], shared_covariance(table), shrinkage=0)

@@ -28,12 +28,18 @@ class DualProblem(NamedTuple):
 
 
 def dual_problem(support_x: tf.Tensor, support_y: tf.Tensor) -> DualProblem:
-    """Return the DualProblem of support_x [tasks, ways, shots, dim] and support_y [tasks, ways, shots] int."""
+    """Return the DualProblem of a support.
+
+    Args:
+      support_x: [tasks, ways, shots, dim].
+      support_y: labels [tasks, ways, shots] int; -1 where there is no example.
+    """
     tasks, ways, shots, dim = support_x.shape
     examples = tf.reshape(tf.cast(support_x, tf.float64), [tasks, ways * shots, dim])
     labels = tf.reshape(support_y, [tasks, ways * shots])
-    mean = tf.reduce_mean(examples, axis=1)
-    centred = examples - mean[:, tf.newaxis]
+    there = tf.cast(labels >= 0, tf.float64)[..., tf.newaxis]
+    mean = tf.reduce_sum(there * examples, axis=1) / tf.reduce_sum(there, axis=1)
+    centred = there * (examples - mean[:, tf.newaxis])  # an absent example is at the origin, where it changes nothing
     gram = tf.matmul(centred, centred, transpose_b=True)
     return DualProblem(centred, mean, gram, tf.one_hot(labels, ways, axis=1, dtype=tf.float64))
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification.baselines.dual import positive
+from leo_tf.classification.baselines.nearest_mean import class_means
 from leo_tf.classification.metrics import LinearClassifier
 from leo_tf.data import EmbeddingTable
 from leo_tf.transforms import within_class_scatter
@@ -17,7 +18,9 @@ def shared_covariance(table: EmbeddingTable) -> tuple[np.ndarray, np.ndarray]:
     return variances, directions
 
 
-def lda(support_x: Any, covariance: tuple[np.ndarray, np.ndarray], shrinkage: Any = 0.1) -> LinearClassifier:
+def lda(
+    support_x: Any, support_y: Any, covariance: tuple[np.ndarray, np.ndarray], shrinkage: Any = 0.1
+) -> LinearClassifier:
     """Return the classifier of normal densities with the support means and one covariance.
 
     Its logits are the log densities up to a term that is the same for all classes. The shrinkage, a number or a scalar
@@ -28,7 +31,7 @@ def lda(support_x: Any, covariance: tuple[np.ndarray, np.ndarray], shrinkage: An
     variances = tf.constant(np.maximum(covariance[0], 0.0))  # rounding makes some of them negative
     directions = tf.constant(covariance[1], support_x.dtype)
     shrunk = tf.cast(variances + shrinkage * tf.reduce_mean(variances), support_x.dtype)
-    means = tf.reduce_mean(support_x, axis=2)
+    means, _ = class_means(support_x, support_y)
     # einsum joins tasks and ways into one matrix; matmul would multiply task by task.
     along = tf.einsum("twd,de->twe", means, directions)
     weights = tf.einsum("twe,de->twd", along / shrunk, directions)

@@ -48,7 +48,7 @@ class Scoring:
         """Return (EmbeddingTable of the validation classes, Tasks of it to choose hyperparameters on)."""
         if self._validation is None:
             table = self._load_validation()
-            self._validation = table, validation_tasks(table, self._tasks.ways, self._tasks.shots)
+            self._validation = table, validation_tasks(table, self._tasks)
         return self._validation
 
     def measure(self, baseline: Baseline, space: FeatureSpace, workers: Any = SINGLE_PROCESS) -> BaselineScores:

@@ -7,15 +7,28 @@ import tensorflow as tf
 from leo_tf.classification.metrics import LinearClassifier
 
 
-def nearest_class_mean(support_x: Any) -> LinearClassifier:
+def nearest_class_mean(support_x: Any, support_y: Any) -> LinearClassifier:
     """Return the classifier that picks the class with the nearest support mean (Euclidean).
 
-    `support_x` is [tasks, ways, shots, dim]; logits are -|x - c|^2 / 2 up to a term without c.
+    Arguments as in `class_means`; logits are -|x - c|^2 / 2 up to a term without c.
     """
-    means = tf.reduce_mean(support_x, axis=2)
+    means, _ = class_means(support_x, support_y)
     return LinearClassifier(means, -tf.reduce_sum(tf.square(means), axis=-1) / 2)
 
 
-def nearest_class_mean_by_cosine(support_x: Any) -> LinearClassifier:
+def nearest_class_mean_by_cosine(support_x: Any, support_y: Any) -> LinearClassifier:
     """Return the classifier that picks the class whose support mean has the largest cosine with the query."""
-    return LinearClassifier(tf.math.l2_normalize(tf.reduce_mean(support_x, axis=2), axis=-1))
+    return LinearClassifier(tf.math.l2_normalize(class_means(support_x, support_y)[0], axis=-1))
+
+
+def class_means(support_x: Any, support_y: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return (means [tasks, ways, dim], counts [tasks, ways]) of the support examples of each class.
+
+    Args:
+      support_x: embeddings [tasks, ways, shots, dim].
+      support_y: labels [tasks, ways, shots] int, in the order of the classes; -1 where there is no example.
+    """
+    support_x = tf.convert_to_tensor(support_x)
+    there = tf.cast(tf.convert_to_tensor(support_y) >= 0, support_x.dtype)[..., tf.newaxis]
+    counts = tf.reduce_sum(there, axis=2)
+    return tf.reduce_sum(there * support_x, axis=2) / counts, counts[..., 0]

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from leo_tf.classification.baselines.feature_spaces import FeatureSpace
+from leo_tf.classification.baselines.nearest_mean import class_means
 from leo_tf.classification.baselines.registry import FITTED, NEAREST_MEANS, Baseline
 from leo_tf.classification.grid import Cell
 from leo_tf.classification.metrics import LinearClassifier
@@ -46,20 +47,23 @@ def _predictive(plda: Plda, shots: int) -> Iterator[Baseline]:
     variances = plda.variances.astype(np.float32)
     metric = gain(variances, shots)
 
-    def initial(support_x: tf.Tensor) -> tf.Tensor:
-        return plda_classifier(tf.reduce_mean(support_x, axis=2), support_x.shape[2], variances, metric, 1.0)
+    def initial(support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
+        return plda_classifier(*class_means(support_x, support_y), variances, metric, 1.0)
 
     def fitted(support_x: tf.Tensor, support_y: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         tasks, ways, shots, dim = support_x.shape
         examples = tf.reshape(support_x, [tasks, ways * shots, dim])
         targets = tf.one_hot(tf.reshape(support_y, [tasks, -1]), ways, dtype=examples.dtype)
-        classifier = tf.cast(scale, examples.dtype) * initial(support_x)
-        return corrected(classifier, examples, targets, tf.ones_like(examples[..., 0]), _PENALTY)
+        classifier = tf.cast(scale, examples.dtype) * initial(support_x, support_y)
+        _, counts = class_means(support_x, support_y)
+        weights = tf.reduce_mean(counts, axis=1, keepdims=True) / counts  # each class weighs the same
+        weights = tf.where(support_y < 0, 0.0, weights[..., tf.newaxis])
+        return corrected(classifier, examples, targets, tf.reshape(weights, [tasks, -1]), _PENALTY)
 
     def split(classifier: tf.Tensor) -> LinearClassifier:
         return LinearClassifier(classifier[..., :-1], classifier[..., -1])
 
-    yield Baseline("predictive classifier", lambda x, y, _: split(initial(x)))
+    yield Baseline("predictive classifier", lambda x, y, _: split(initial(x, y)))
     yield Baseline(
         "predictive classifier + logistic regression",
         lambda x, y, scale: split(fitted(x, y, scale)),

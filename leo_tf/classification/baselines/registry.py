@@ -22,9 +22,9 @@ class Baseline:
 
 
 NEAREST_MEANS = {
-    "nearest_class_mean": Baseline("nearest class mean", lambda x, y, _: nearest_class_mean(x)),
+    "nearest_class_mean": Baseline("nearest class mean", lambda x, y, _: nearest_class_mean(x, y)),
     "nearest_class_mean_by_cosine": Baseline(
-        "nearest class mean, cosine", lambda x, y, _: nearest_class_mean_by_cosine(x)
+        "nearest class mean, cosine", lambda x, y, _: nearest_class_mean_by_cosine(x, y)
     ),
 }
 FITTED = {
@@ -40,7 +40,7 @@ _SHRINKAGES = (100.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 def lda_of(table: EmbeddingTable) -> Baseline:
     """Return the Baseline of LDA with the covariance within the classes of a table, the meta-training classes."""
     covariance = shared_covariance(table)
-    return Baseline("LDA", lambda x, _, shrinkage: lda(x, covariance, shrinkage), "shrinkage", _SHRINKAGES)
+    return Baseline("LDA", lambda x, y, shrinkage: lda(x, y, covariance, shrinkage), "shrinkage", _SHRINKAGES)
 
 
 def requested(names: Iterable[str]) -> tuple[str, ...]:

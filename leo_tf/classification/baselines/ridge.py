@@ -17,7 +17,10 @@ def ridge(support_x: Any, support_y: Any, penalty: Any = 1.0) -> LinearClassifie
     penalty = positive("penalty", penalty)
     support_x = tf.convert_to_tensor(support_x)
     problem = dual_problem(support_x, support_y)
-    level = tf.reduce_mean(problem.targets, axis=2, keepdims=True)
+    there = tf.reduce_sum(problem.targets, axis=1, keepdims=True)  # 0 for an absent example
+    level = tf.reduce_sum(problem.targets, axis=2, keepdims=True) / tf.reduce_sum(there, axis=2, keepdims=True)
     matrix = problem.gram + penalty * tf.eye(problem.gram.shape[-1], dtype=tf.float64)
-    dual = tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), tf.linalg.matrix_transpose(problem.targets - level))
+    dual = tf.linalg.cholesky_solve(
+        tf.linalg.cholesky(matrix), tf.linalg.matrix_transpose(problem.targets - level * there)
+    )
     return problem.classifier(tf.linalg.matrix_transpose(dual), level[..., 0], support_x.dtype)

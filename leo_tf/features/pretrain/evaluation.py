@@ -109,7 +109,7 @@ class Evaluation:
             sampler = EpisodeSampler(table, self._training.eval_ways, shots)
             tasks = draw_from(sampler, table.digest, self._training.eval_tasks, 0, randomness.VALIDATION)
             batch_size = min(_TASKS_PER_BATCH, len(tasks))
-            evaluator = Evaluator(lambda x, y: nearest_class_mean(x), sampler_of(table, tasks), batch_size)
+            evaluator = Evaluator(nearest_class_mean, sampler_of(table, tasks), batch_size)
             found[_MEASURES[shots]] = evaluator.run_on(tasks).accuracy
         return found
 

@@ -15,6 +15,7 @@ def model():
     return LEO(config, 8, seed=1)
 
 
+@pytest.mark.long
 def test_cells_equal_separate_evaluations(monkeypatch, model, uneven_table):
     monkeypatch.setattr(module, "_PAIRS_AT_ONCE", 40)  # batches of 1 to 4 tasks
     results = shape_grid(model, uneven_table, [5, 3], [2, 1], num_tasks=6, seed=2)

@@ -24,8 +24,12 @@ tf.config.set_logical_device_configuration(
 tf.get_logger().setLevel("ERROR")
 flags.FLAGS.mark_as_parsed()
 GRADIENTS = gradient_registry._registry
-gc.collect()
-gc.freeze()  # what has been imported stays: the collections below need not look at it
+
+
+def pytest_collection_finish():
+    """Tell the collections below not to look at what has been imported, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

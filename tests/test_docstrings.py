@@ -7,9 +7,10 @@ import pytest
 import leo_tf
 
 NAMES = sorted({*leo_tf.__all__, "FewShotClassifier"})
+TRAINING = {"Trainer", "load"}  # whose examples train, as other tests do
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.long] * (n in TRAINING)) for n in NAMES])
 def test_docstring_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     public = getattr(leo_tf, name)

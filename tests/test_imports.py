@@ -73,6 +73,7 @@ def test_quick_modules_do_not_import_tensorflow(modules):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_commands_load_tensorflow_without_the_optional_packages_of_keras():
     """They can still be imported afterwards."""
     code = (
@@ -100,7 +101,12 @@ def test_public_names_exist():
 
 
 @pytest.mark.parametrize(
-    "name", ["leo_tf.evaluation.compare", "leo_tf.export.export", "leo_tf.regression.RegressionLEO"]
+    "name",
+    [
+        "leo_tf.export.export",
+        pytest.param("leo_tf.evaluation.compare", marks=pytest.mark.long),
+        pytest.param("leo_tf.regression.RegressionLEO", marks=pytest.mark.long),
+    ],
 )
 def test_packages_are_attributes_of_leo_tf(name):
     code = f"import sys, leo_tf; assert 'tensorflow' not in sys.modules; {name}"

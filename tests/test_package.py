@@ -9,6 +9,7 @@ from pathlib import Path
 import characters
 import fonts
 import numpy as np
+import pytest
 
 import leo_tf
 from leo_tf.data.glyphs import SPLITS
@@ -39,6 +40,7 @@ def test_metadata_has_the_licences(tmp_path):
         assert (folder / "licenses" / name).read_bytes() == (PACKAGE.parent / name).read_bytes()
 
 
+@pytest.mark.long
 def test_notice_names_every_typeface_that_drew_a_letter():
     notice = (GLYPHS / "NOTICE.md").read_text(encoding="utf-8")
     drawn = [fonts.faces_of(character.code_point) for character in characters.select()]

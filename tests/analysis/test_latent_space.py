@@ -48,6 +48,7 @@ def test_projections_and_summary(space):
     assert set(summary["separation"]["class"]) == {"before", "after"}
 
 
+@pytest.mark.long
 def test_equal_seeds_give_equal_numbers(target, space):
     again = measure_latent_space(target)
     assert again.summary() == space.summary()

@@ -37,7 +37,7 @@ def test_equals_the_oracle(model, counts):
 
 
 @pytest.mark.parametrize("changes", [{}, {"codes_per_class": "class"}, {"codes_from": "prior"}])
-@pytest.mark.parametrize(("ways", "shots"), [(5, 1), (4, 3)])
+@pytest.mark.parametrize(("ways", "shots"), [pytest.param(5, 1, marks=pytest.mark.long), (4, 3)])
 def test_equal_sizes_in_any_order_give_adapt(make_episode, ways, shots, changes):
     model = make_model(**changes)
     episode = make_episode(tasks=3, ways=ways, shots=shots)

@@ -218,6 +218,7 @@ def test_plda_is_fitted_to_base_classes_and_chosen_on_validation_classes():
     assert BaseClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) == []
 
 
+@pytest.mark.long
 def test_the_predictive_classifier_is_better_than_raw_class_means():
     pairs = {f"{kind.title} {each.adjective}": (kind, each) for kind, each in plda_baselines(TRAIN, VALIDATION, 3, 2)}
     scoring = Scoring(TEST, TASKS, 20, lambda: VALIDATION)

@@ -45,7 +45,10 @@ def test_spectrum_is_that_of_the_hessian(examples, ways, dim):
     assert rank == min(examples, dim) * (ways - 1) == np.sum(found > 1e-9 * found[-1])
 
 
-@pytest.mark.parametrize(("prototypes", "temperature"), [(False, 1.0), (True, 1.0), (True, 2.0)])
+@pytest.mark.parametrize(
+    ("prototypes", "temperature"),
+    [pytest.param(False, 1.0, marks=pytest.mark.long), pytest.param(True, 1.0, marks=pytest.mark.long), (True, 2.0)],
+)
 def test_spectra_of_leo_in_both_spaces(table, prototypes, temperature):
     """At the start the codes decode to the first classifier; after the latent steps, to that of their last step."""
     config = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, finetuning_lr_init=0.5)

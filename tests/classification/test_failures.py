@@ -19,7 +19,7 @@ def target_on(table, shots=2, queries=None, tasks=12):
 
 
 @pytest.mark.parametrize("queries", [None, 4])
-@pytest.mark.parametrize("name", ["table", "uneven_table"])
+@pytest.mark.parametrize("name", [pytest.param("table", marks=pytest.mark.long), "uneven_table"])
 def test_counts_agree_with_answers_task_by_task(request, name, queries):
     table = request.getfixturevalue(name)
     target = target_on(table, queries=queries)
@@ -55,6 +55,7 @@ def test_worst_classes_pairs_and_examples_come_first(table):
     assert (found.row_asked[rows] >= 5).all() and (np.diff(found.row_correct[rows] / found.row_asked[rows]) >= 0).all()
 
 
+@pytest.mark.long
 def test_leaving_out_a_mislabelled_example_helps(table):
     """In every task the first class has an example of the second among its three: leaving it out must help."""
     target = target_on(table, shots=3, queries=8, tasks=20)
@@ -83,7 +84,7 @@ def test_one_shot_tasks_are_refused(table):
         leave_one_out(target_on(table, shots=1))
 
 
-@pytest.mark.parametrize("kind", [MAML, MetaSGD])
+@pytest.mark.parametrize("kind", [MAML, pytest.param(MetaSGD, marks=pytest.mark.long)])
 def test_leaving_out_with_maml(table, kind):
     """The same as adapting by hand, where the class that lost an example has only the other."""
     model = kind(MAMLConfig(maml_steps=2, maml_lr=0.7), 8, 3)

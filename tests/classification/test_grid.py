@@ -112,7 +112,7 @@ def test_duplicates_do_not_change_validation_on_the_grid(tmp_path):
     assert found.baselines == expected.baselines
 
 
-@pytest.mark.parametrize("queries", [5, 15])  # 5 shots leave 7 of 12 examples
+@pytest.mark.parametrize("queries", [5, pytest.param(15, marks=pytest.mark.long)])  # 5 shots leave 7 of 12 examples
 def test_a_run_validates_on_the_grid(tmp_path, queries):
     problem = run_on_the_grid(tmp_path, queries)
     learner = problem.build_learner(problem.data_record, seed=0)

@@ -137,7 +137,7 @@ def test_saved_and_loaded(make_episode, tmp_path):
     np.testing.assert_array_equal(loaded(episode), model(episode))
 
 
-@pytest.mark.parametrize("kind", [MAML, MetaSGD])
+@pytest.mark.parametrize("kind", [MAML, pytest.param(MetaSGD, marks=pytest.mark.long)])
 def test_the_training_step_learns(table, kind):
     """From random weights, which know nothing of the task, to below chance loss on new tasks."""
     sampler = EpisodeSampler(table, WAYS, 1, 4)
@@ -185,7 +185,7 @@ def trainer(data, path, algorithm, steps):
     return leo_tf.Trainer(MetaTraining(config), path)
 
 
-@pytest.mark.parametrize("algorithm", ["maml", "metasgd"])
+@pytest.mark.parametrize("algorithm", ["maml", pytest.param("metasgd", marks=pytest.mark.long)])
 def test_a_run_resumes_loads_and_evaluates(data, tmp_path, algorithm):
     whole = tmp_path / "whole"
     run = trainer(data, whole, algorithm, 8)

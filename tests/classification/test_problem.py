@@ -1,5 +1,7 @@
 """Classification as a problem to train on: its validation tasks."""
 
+import pytest
+
 from leo_tf import LEOConfig, RunConfig
 from leo_tf.classification.problem import Classification
 from leo_tf.config import DataConfig, TrainingConfig
@@ -14,6 +16,7 @@ def nearest_mean_in_validation(**training):
     return problem.make_validator(learner)().baselines["nearest class mean"]
 
 
+@pytest.mark.long
 def test_runs_of_different_seeds_share_validation_tasks_where_told_to():
     own = [nearest_mean_in_validation(seed=seed) for seed in (1, 2)]
     shared = [nearest_mean_in_validation(seed=seed, metavalid_seed=1) for seed in (1, 2)]

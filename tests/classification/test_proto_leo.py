@@ -91,7 +91,7 @@ def test_the_fit_is_added_at_the_scale_of_the_number_of_shots():
 
 
 @pytest.mark.parametrize("codes", [True, False])
-@pytest.mark.parametrize("shots", [1, 3])
+@pytest.mark.parametrize("shots", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_training_evaluation_and_imbalanced_adaptation_agree(shots, codes):
     """Three ways to the same numbers: decoding in every step, projected features, and lists of examples."""
     model, episode = make_model(latent_codes=codes, fit_penalty=0.0), make_episode(shots)
@@ -161,6 +161,7 @@ def test_fingerprint_depends_on_the_transform():
     assert fingerprint(model) == before
 
 
+@pytest.mark.long
 def test_settings_are_chosen_on_validation_tasks_once():
     data = TRAINING._replace(validation=table_of(2))
     model = ProtoLEO(CONFIG, ProtoLEOConfig(), DIM, seed=0)

@@ -52,7 +52,7 @@ def test_weights_and_offsets_against_scipy(count, dim):
 
 
 @pytest.mark.parametrize("count,dim", [(6, 9), (30, 4)], ids=["by examples", "by dimensions"])
-@pytest.mark.parametrize("C", [0.1, 100.0])
+@pytest.mark.parametrize("C", [0.1, pytest.param(100.0, marks=pytest.mark.long)])
 def test_with_a_bias_it_is_scikit_learns_logistic_regression(count, dim, C):
     examples, labels = problem(count, dim)
     found = solve(examples, labels, 1 / C, has_bias=True)

@@ -13,7 +13,7 @@ import leo_tf
 from leo_tf import InputError
 from leo_tf.config import EpisodeConfig, LEOConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.export import export
-from leo_tf.regression import evaluation, figure
+from leo_tf.regression import ambiguous, evaluation, figure
 from leo_tf.regression.baselines import evaluation as baseline_evaluation
 from leo_tf.regression.baselines.evaluation import evaluate_posterior
 from leo_tf.regression.leo import RegressionLEO
@@ -27,6 +27,7 @@ RUN, TASKS, SAMPLES = "leo", 24, 6
 FLAGS = (f"--num_tasks={TASKS}", f"--samples={SAMPLES}")
 CONFIG = RunConfig(
     LEOConfig(inner_unroll_length=1, finetuning_unroll_length=1, num_latents=2, inner_lr_init=0.01, dropout_rate=0.0),
+    training=TrainingConfig(jit="off"),
     regression=RegressionConfig(network_units=4, encoder_units=4, relation_units=4, decoder_units=4),
     problem="regression",
 )
@@ -41,7 +42,7 @@ def runs(tmp_path_factory):
     for name, config, seed, record in (
         ("leo", CONFIG, 1, {}),
         ("maml", MAML, 1, {}),
-        ("seed5", dataclasses.replace(CONFIG, training=TrainingConfig(seed=5)), 5, {}),
+        ("seed5", dataclasses.replace(CONFIG, training=TrainingConfig(seed=5, jit="off")), 5, {}),
         ("classes", classes, 1, {"embedding_dim": 8}),
     ):
         save_run(root / name, config, record or {"tasks": "sinusoids and lines"}, seed)
@@ -74,12 +75,15 @@ def images(folder):
     }
 
 
-def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
+def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys, monkeypatch):
+    monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 20)
+    monkeypatch.setattr(evaluation, "_SPREAD_TASKS", 50)
+    monkeypatch.setattr(ambiguous, "_DRAWN_AT_ONCE", 200)
     files = evaluate_py(*FLAGS, "--shots_grid=5,1,5", "--seed=4")
     stem = "evaluation-test-24tasks-1_5shot-6samples-seed4"
     assert sorted(files) == [f"{stem}-functions.png", f"{stem}.json", f"{stem}.npz"]
     tasks = draw_tasks(TASKS, seed=4)
-    expected = evaluation.evaluate(leo_tf.load(runs / "leo"), tasks, (1, 5), SAMPLES)
+    expected = evaluation.evaluate(leo_tf.load(runs / "leo"), tasks, (1, 5), SAMPLES, jit=False)
     saved = RegressionResult.load(files[f"{stem}.npz"])
     assert saved.shots.tolist() == [1, 5] and saved.num_samples == SAMPLES
     for name in ("task_squared_error", "task_single_error", "task_crps", "task_coverage", "is_sinusoid"):
@@ -97,15 +101,15 @@ def test_writes_numbers_results_and_figure(runs, evaluate_py, capsys):
     assert posterior["shots"] == expected.summary()["shots"] and posterior["tasks_digest"] == tasks.digest
     assert list(written["baselines"]) == ["exact posterior"]
     ambiguity = written["ambiguity"]
-    assert ambiguity["num_tasks"] == 300 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
+    assert ambiguity["num_tasks"] == 20 and 0.4 < ambiguity["sinusoid_probability"] < 0.6
     assert 0 <= ambiguity["both_families"]["mean"] <= 1 and ambiguity["both_families_exact"] > 0.5
     spread = written["calibrated_spread"]
-    assert (spread["fitted_on"], spread["shots"]) == (500, 1) and spread["factor"] > 0
+    assert (spread["fitted_on"], spread["shots"]) == (50, 1) and spread["factor"] > 0
     assert images(runs / "leo" / "test") == {f"{stem}-functions"}
     output = capsys.readouterr().out
     assert f"LEO, {TASKS} tasks, {SAMPLES} samples per task" in output and "exact posterior, 24 tasks" in output
     assert "spread times" in output
-    assert "ambiguous tasks (300; exact posterior" in output and f"{stem}-functions.png" in output
+    assert "ambiguous tasks (20; exact posterior" in output and f"{stem}-functions.png" in output
 
 
 @pytest.mark.long
@@ -137,6 +141,7 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
         evaluate_py(*FLAGS, "--shots_grid=1", f"--compare_to={maml[stem + '.npz']}")
 
 
+@pytest.mark.long
 def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
     monkeypatch.setattr(baseline_evaluation, "_KERNEL_TASKS", 5)
     few_tasks = ("--num_tasks=10", "--samples=3", "--shots_grid=3")
@@ -251,8 +256,6 @@ def test_the_fingerprint_depends_on_the_regression_settings():
 @pytest.mark.long
 def test_too_little_noise_for_ambiguity_leaves_it_out(evaluate_py, monkeypatch, caplog):
     """As with --noise_stddev=0.001: the rest of the evaluation is written all the same."""
-    from leo_tf.regression import ambiguous
-
     monkeypatch.setattr(evaluation, "_AMBIGUOUS_TASKS", 500)
     monkeypatch.setattr(ambiguous, "_MOST_DRAWN", 1)
     monkeypatch.setattr(figure, "_AMBIGUOUS_CANDIDATES", 500)

@@ -112,6 +112,7 @@ def test_stderr_holds_only_our_own_lines(tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
+@pytest.mark.long
 def test_verbosity_shows_tensorflows_log(tmp_path):
     done = command("train.py", "--dataset_name=glyphs", "--num_classes=1000", "--verbosity=0")
     assert done.returncode == 2

@@ -9,6 +9,7 @@ def test_a_flagfile_that_is_not_utf8(tmp_path):
     assert_refused(command("train.py", f"--flagfile={tmp_path / 'binary.cfg'}"), "A flagfile is not UTF-8")
 
 
+@pytest.mark.long
 def test_an_error_after_tensorflow_was_loaded_is_the_last_line(tmp_path):
     done = command(
         *("train.py", "--dataset_name=glyphs", "--num_classes=1000", f"--checkpoint_path={tmp_path / 'run'}"),

@@ -106,4 +106,4 @@ def all_cases(make_request):
 @pytest.fixture(scope="session")
 def image_run(tmp_path_factory):
     """The folder of a ProtoLEO run on drawn images, with its extractor."""
-    return make_image_run(tmp_path_factory.mktemp("images"), proto_leo=ProtoLEOConfig(latent_codes=True))
+    return make_image_run(tmp_path_factory.mktemp("images"), proto_leo=ProtoLEOConfig(0.3, 0.3, 5.0, latent_codes=True))

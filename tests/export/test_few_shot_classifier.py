@@ -145,6 +145,7 @@ def test_refuses_maml(data):
         FewShotClassifier(MAML(embedding_dim=8, ways=3)).fit(*data)
 
 
+@pytest.mark.long
 def test_sixteen_threads_load_a_saved_model_once(saved_model, data, monkeypatch):
     """Once, each of them loaded a copy."""
     adapter._of_saved_model.cache_clear()

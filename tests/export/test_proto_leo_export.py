@@ -36,7 +36,7 @@ def proto_leo(latent_codes):
     return model
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["PLDA", "codes"])
+@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["PLDA", "codes"])
 def proto_run(request, tmp_path_factory):
     """The folder of a run whose best checkpoint is a ProtoLEO."""
     folder, model = RunDirectory(tmp_path_factory.mktemp("run")), proto_leo(request.param)

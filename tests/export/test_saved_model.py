@@ -87,6 +87,7 @@ def test_the_description_is_correct(run, saved_model):
         read_description(run)
 
 
+@pytest.mark.long
 def test_a_run_knows_its_normalisation_and_a_float64_model_serves_float32(run, tmp_path):
     with pytest.raises(InputError, match="the run knows"):
         export(run, tmp_path, normalize=True)

@@ -22,7 +22,7 @@ def features_run(split_folder, tmp_path_factory):
 
     images = ImageConfig(images=str(split_folder), image_size=16, cache_dir=str(tmp_path_factory.mktemp("cache")))
     training = FeatureTrainingConfig(
-        **{"batch_size": 8, "num_steps_limit": 20, "checkpoint_steps": 20, "learning_rate": 0.02},
+        **{"batch_size": 8, "num_steps_limit": 4, "checkpoint_steps": 4, "learning_rate": 0.02},
         **{"eval_ways": 3, "eval_tasks": 4, "heldout_fraction": 0.2},
     )
     path = tmp_path_factory.mktemp("features") / "run"

@@ -211,6 +211,7 @@ def test_overlap_warning():
     assert "trained on ImageNet. It may have seen the test classes" in overlap_warning(unknown, ["c"])
 
 
+@pytest.mark.long
 def test_command_refuses_bad_input(features_run, split_folder, tmp_path):
     for flags, message in {
         (f"--images={split_folder}", "--output=x"): "Error: --extractor='' was given; expected a pre-training run",
@@ -221,26 +222,29 @@ def test_command_refuses_bad_input(features_run, split_folder, tmp_path):
         assert "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def leo_run(extracted, tmp_path):
+@pytest.fixture(scope="module")
+def leo_run(extracted, tmp_path_factory):
     """The folder of a LEO run, untrained, on the extracted embeddings."""
     import leo_tf
     from leo_tf.config import DataConfig, EpisodeConfig, TrainingConfig
 
+    root = tmp_path_factory.mktemp("leo")
     training = TrainingConfig(num_steps_limit=1, metavalid_tasks=2, metavalid_ways=3, jit="off", checkpoint_steps=1)
     episodes = EpisodeConfig(num_classes=3, num_val_examples_per_class=2)
-    data = DataConfig(data_path=str(extracted[0]), dataset_name="bars", cache_dir=str(tmp_path / "cache"))
+    data = DataConfig(data_path=str(extracted[0]), dataset_name="bars", cache_dir=str(root / "cache"))
     config = leo_tf.RunConfig(leo_tf.LEOConfig(1, 1, num_latents=4), data, episodes, training)
-    leo_tf.Trainer(leo_tf.MetaTraining(config), tmp_path / "run").run()
-    return tmp_path / "run", config
+    leo_tf.Trainer(leo_tf.MetaTraining(config), root / "run").run()
+    return root / "run", config
 
 
+@pytest.mark.long
 def test_run_keeps_the_extractor_of_its_data(leo_run, extracted):
     for name in (METADATA_FILE, MODEL_FILE):
         kept = leo_run[0] / "extractor" / name
         assert kept.read_bytes() == (extracted[0] / "bars" / name).read_bytes()
 
 
+@pytest.mark.long
 def test_evaluation_warns_of_test_classes_known_to_the_extractor(leo_run, extracted, caplog):
     from leo_tf.classification.evaluation import ClassificationEvaluation
     from leo_tf.problem import EvaluationRequest

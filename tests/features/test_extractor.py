@@ -93,6 +93,7 @@ def test_keras_files_and_saved_models(small_model, tmp_path, pixels):
     np.testing.assert_allclose(layer(squares_of(layer)), 2 * squares.mean(axis=(1, 2)), rtol=1e-4)
 
 
+@pytest.mark.long
 def test_keras_applications_with_their_preprocessing():
     pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype(np.float32)
     extractor = make_extractor("MobileNetV2", weights="none", image_size=32)
@@ -143,6 +144,7 @@ def test_wrong_sources_are_refused(tmp_path, monkeypatch):
         make_extractor(tmp_path / "vector.keras", image_size=9)
 
 
+@pytest.mark.long
 def test_drawing_views_are_the_mean_of_sixteen_fixed_changes(features_run):
     extractor, single = make_extractor(features_run, views="drawing"), make_extractor(features_run)
     squares = squares_of(extractor)

@@ -41,6 +41,7 @@ def test_points_are_noisy_and_lie_in_a_window(drawn):
     assert np.stack(noise)[inside].std() == pytest.approx(0.3, rel=4 / np.sqrt(2 * inside.sum()))
 
 
+@pytest.mark.long
 def test_fewer_tasks_are_the_first_of_more_and_streams_differ(drawn):
     few, probability = draw_ambiguous(7, seed=3)
     for name in ("support_x", "support_y", "truth", "is_sinusoid"):

@@ -28,6 +28,7 @@ def test_panels_are_two_certain_tasks_and_two_ambiguous_ones(panels):
     assert np.ptp(tasks.support_x[2:], axis=1).max() <= 3.5
 
 
+@pytest.mark.long
 def test_panels_are_the_first_such_tasks_of_the_stream(panels):
     tasks = draw_tasks(200)
     x, y = tasks.support(5)

@@ -79,7 +79,7 @@ def mean_score(samples_of, targets, count, weights=None):
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.long)])
-@pytest.mark.parametrize("points", [1, 10])
+@pytest.mark.parametrize("points", [1, pytest.param(10, marks=pytest.mark.long)])
 def test_energy_score_is_best_at_the_true_stddev_with_few_samples_too(count, points):
     """Normal functions, constant over points: the score is least at the targets' own distribution, 0.4 +- 0.7."""
     rng = np.random.default_rng(0)

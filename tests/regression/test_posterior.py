@@ -61,7 +61,10 @@ def test_equals_weighted_draws_from_the_prior():
             assert stderr < 0.1 and abs(estimate - expected) < 5 * stderr + 1e-6
 
 
-@pytest.mark.parametrize("shots,noise", [(1, 0.3), (2, 0.3), (3, 0.3), (5, 0.3), (10, 0.3), (20, 0.3), (5, 0.02)])
+@pytest.mark.parametrize(
+    "shots,noise",
+    [(1, 0.3), (20, 0.3), (5, 0.02), *(pytest.param(n, 0.3, marks=pytest.mark.long) for n in (2, 3, 5, 10))],
+)
 def test_more_nodes_do_not_change_the_result(monkeypatch, shots, noise):
     support = arrays(150, shots)
     found = exact_posterior(*support, noise)
@@ -102,7 +105,7 @@ def test_samples_have_the_posterior_mean(shots):
     np.testing.assert_array_less(np.abs(samples.mean(axis=0) - found.mean(GRID)), 5 * stderr + 1e-3)
 
 
-@pytest.mark.parametrize("shots", [1, 5])
+@pytest.mark.parametrize("shots", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_the_posterior_is_calibrated(shots):
     """Truths drawn by the sampler are exchangeable with posterior samples; wrong beliefs about the noise show."""
     sampler = RegressionSampler(shots, 1, NOISE)

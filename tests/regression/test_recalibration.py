@@ -29,6 +29,7 @@ def test_fitted_factor_calibrates_the_samples(factor):
     assert coverage(stretch(samples, found), truth, [0.9]).mean() == pytest.approx(0.9, abs=0.02)
 
 
+@pytest.mark.long
 def test_factor_is_fitted_on_validation_tasks_and_scored_on_others():
     model = RegressionLEO(
         LEOConfig(num_latents=2, inner_unroll_length=1, finetuning_unroll_length=0, inner_lr_init=0.01),

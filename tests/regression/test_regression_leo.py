@@ -376,6 +376,7 @@ def fitted():
     return model, dataset, before, model.evaluate(dataset, return_dict=True, verbose=0), history
 
 
+@pytest.mark.long
 def test_fit_learns(fitted):
     model, dataset, before, after, history = fitted
     assert set(after) == {"loss", "query_loss"}

@@ -16,7 +16,7 @@ from leo_tf.config import EpisodeConfig, LEOConfig, RegressionConfig, RunConfig,
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Initialization, Validation
 from leo_tf.randomness import VALIDATION
-from leo_tf.regression import figure, metrics, problem
+from leo_tf.regression import ambiguous, figure, metrics, problem
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import draw_tasks
@@ -51,6 +51,7 @@ def trainer(path, config=CONFIG, regression=None, figure=False, **training):
     training = dataclasses.replace(config.training, **training)
     regression = dataclasses.replace(config.regression, **(regression or {}))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ambiguous, "_DRAWN_AT_ONCE", 200)  # the figure needs a few of the first
         if not figure:  # which takes seconds
             patch.setattr(problem, "find_panels", lambda *_: None)
         return Trainer(MetaTraining(dataclasses.replace(config, training=training, regression=regression)), path)
@@ -249,6 +250,7 @@ def test_no_figure_where_noise_is_too_little_for_ambiguity(monkeypatch):
     assert figure.find_panels(0.01, VALIDATION) is None
 
 
+@pytest.mark.long
 def test_the_command_says_that_every_validation_was_nan(tmp_path, monkeypatch):
     """It told the user to evaluate a best checkpoint that was not there, of mse inf at step -1."""
     made = trainer(tmp_path, num_steps_limit=4)

@@ -93,7 +93,7 @@ def test_take_selects_tasks(tasks):
         np.testing.assert_array_equal(ours, expected[[3, 1]])
 
 
-@pytest.mark.parametrize("batch_size", [11, 3])
+@pytest.mark.parametrize("batch_size", [pytest.param(11, marks=pytest.mark.long), 3])
 def test_functions_do_not_depend_on_the_batch_size(model, tasks, found, batch_size):
     assert found.shape == (3, 11, 100) and found.dtype == np.float32
     np.testing.assert_allclose(functions(model, tasks, batch_size), found, rtol=1e-4, atol=1e-5)
@@ -127,6 +127,7 @@ def test_functions_are_those_the_model_samples(model, tasks, found):
         np.testing.assert_allclose(model.predict_at(query, parameters)[..., 0], found[sample], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.long
 def test_function_without_noise_at_given_inputs(model, tasks):
     x = np.array([-7.0, 0.0, 2.5])
     single = functions(model, tasks, 4, samples=0, x=x)
@@ -136,6 +137,7 @@ def test_function_without_noise_at_given_inputs(model, tasks):
     np.testing.assert_allclose(single[0], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "make,config",
     [

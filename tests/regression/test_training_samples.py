@@ -49,6 +49,7 @@ KINDS = {
     "squared error of a mixture": {"code_components": 2},
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+SLOW = {"energy of candidates", "energy of smoothed functions", "energy without weight noise"}  # parts of the others
 
 
 def make_model(kind, **changes):
@@ -132,7 +133,9 @@ def test_meta_loss(episode, kind):
     np.testing.assert_allclose(found.loss, np.mean(terms), rtol=1e-7)
 
 
-@each_kind
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, id=name, marks=[pytest.mark.long] * (name in SLOW)) for name, kind in KINDS.items()]
+)
 def test_finite_differences(episode, kind):
     """Along random directions of every variable, through all samples and inner steps."""
     model = make_model(kind, encoder_penalty_weight=0.0)  # whose stop-gradient makes it no derivative

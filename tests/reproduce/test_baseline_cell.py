@@ -24,7 +24,9 @@ def config(tmp_path, monkeypatch):
     return RunConfig(data=data, episodes=EpisodeConfig(num_classes=3, num_tr_examples_per_class=2))
 
 
-@pytest.mark.parametrize("name", plan.BASELINES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * n.startswith("logistic_regression")) for n in plan.BASELINES]
+)
 def test_baseline_has_the_tasks_of_evaluate_and_the_best_hyperparameter_on_validation(config, name):
     result, report = baseline_cell.evaluate(config, 5, name)
     assert result.tasks_digest == draw_tasks(load_table(config.data, "test"), 3, 2, num_tasks=5).digest

@@ -69,7 +69,11 @@ def test_killed_search_resumes_to_the_numbers_of_an_undisturbed_one(tmp_path):
         (["--metavalid_tasks=0"], "metavalid_tasks=0 was given; a search compares trials"),
         (["--space=none.toml"], "Cannot read the space none.toml"),
         (["--storage=sqlite:////nowhere/x.db"], "Cannot open the study's database sqlite:////nowhere/x.db"),
-        (["--dataset_name=nothing", "--download=false", "--jobs=1"], "trial-000 failed before its first step"),
+        pytest.param(
+            ["--dataset_name=nothing", "--download=false", "--jobs=1"],
+            "trial-000 failed before its first step",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_input_error_is_one_message_and_status_2(tmp_path, more, message):

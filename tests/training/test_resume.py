@@ -1,6 +1,5 @@
 """A run that is terminated, killed and continued is the run that was not."""
 
-import csv
 import json
 import os
 import random
@@ -9,18 +8,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from event_files import curves_of
+from harness import Runs, rows_of, wait_for_step
 from run_states import state_of
 
 import leo_tf
 
 ROOT = Path(__file__).parents[2]
-STEPS = 240
+STEPS, EVERY = 96, 16
 
 
 KINDS = {
@@ -33,12 +32,12 @@ KINDS = {
 }
 
 
-def command(kind, path, *more):
+def flags(kind, path, *more):
     return [
-        *(sys.executable, str(ROOT / "train.py"), f"--checkpoint_path={path}", "--jit=off", *KINDS[kind]),
+        *(f"--checkpoint_path={path}", "--jit=off", *KINDS[kind]),
         *("--num_latents=8", "--inner_unroll_length=1", "--finetuning_unroll_length=1"),
         *("--metatrain_batch_size=4", "--metavalid_tasks=20"),
-        *("--checkpoint_steps=40", "--log_steps=8", f"--num_steps_limit={STEPS}", "--outer_lr=0.001", *more),
+        *(f"--checkpoint_steps={EVERY}", "--log_steps=8", f"--num_steps_limit={STEPS}", "--outer_lr=0.001", *more),
     ]
 
 
@@ -46,38 +45,26 @@ def environment():
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def run(kind, path, *more, **kwargs):
-    return subprocess.run(
-        command(kind, path, *more),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        **kwargs,
-    )
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Starts train.py in forks, each of which saves the seconds of an import."""
+    runs = Runs(tmp_path_factory.mktemp("output"), None)
+    yield runs
+    runs.close()
 
 
-def rows(path):
-    with open(path / "metrics.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def finish(runs, kind, path):
+    process = runs.start("train.py", *flags(kind, path))
+    assert process.wait() == 0, process.output
+    return process.output
 
 
-def stop_after(kind, path, step, signum):
+def stop_after(runs, kind, path, step, signum):
     """Start or continue a run, send it a signal once it has logged `step`, and return its exit status."""
-    process = subprocess.Popen(
-        command(kind, path), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and process.poll() is None:
-            if (path / "metrics.csv").exists() and any(int(row["step"] or 0) >= step for row in rows(path)):
-                break
-            time.sleep(0.02)
-        process.send_signal(signum)
-        return process.wait(timeout=60)
-    finally:
-        process.kill()
+    process = runs.start("train.py", *flags(kind, path))
+    wait_for_step(process, path, step)
+    process.kill(signum)
+    return process.wait()
 
 
 @pytest.fixture(scope="module", params=["classification", pytest.param("regression", marks=pytest.mark.long)])
@@ -86,20 +73,21 @@ def kind(request):
 
 
 @pytest.fixture(scope="module")
-def whole(kind, tmp_path_factory):
+def whole(runs, kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("whole")
-    done = run(kind, path)
-    assert done.returncode == 0, done.stderr
+    finish(runs, kind, path)
     return path
 
 
 @pytest.fixture(scope="module")
-def broken(kind, tmp_path_factory):
+def broken(runs, kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("broken")
-    moment = random.Random(f"{kind} 0").randrange(80, 200)
-    statuses = stop_after(kind, path, 56, signal.SIGTERM), stop_after(kind, path, moment, signal.SIGKILL)
-    done = run(kind, path)
-    assert done.returncode == 0, done.stderr
+    moment = random.Random(f"{kind} 0").randrange(2 * EVERY, 5 * EVERY)
+    statuses = tuple(
+        stop_after(runs, kind, path, step, signum)
+        for step, signum in ((EVERY + 8, signal.SIGTERM), (moment, signal.SIGKILL))
+    )
+    finish(runs, kind, path)
     return path, statuses
 
 
@@ -118,11 +106,11 @@ def test_interrupted_run_has_the_weights_of_an_uninterrupted_one(kind, whole, br
 
 def test_interrupted_run_has_the_metrics_of_an_uninterrupted_one(whole, broken):
     def compared(path):
-        return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in rows(path)]
+        return [{k: v for k, v in row.items() if k != "steps_per_second"} for row in rows_of(path)]
 
     assert compared(whole) == compared(broken[0])
-    validations = [row for row in rows(whole) if row.get("validation_accuracy") or row.get("validation_mse")]
-    assert [int(row["step"]) for row in validations] == list(range(40, STEPS + 1, 40))
+    validations = [row for row in rows_of(whole) if row.get("validation_accuracy") or row.get("validation_mse")]
+    assert [int(row["step"]) for row in validations] == list(range(EVERY, STEPS + 1, EVERY))
     chart = "loss/total" if validations[0].get("validation_mse") else "accuracy"
     curves, expected = curves_of(broken[0], chart), curves_of(whole, chart)
     assert curves.keys() == expected.keys() and "train" in curves
@@ -130,24 +118,23 @@ def test_interrupted_run_has_the_metrics_of_an_uninterrupted_one(whole, broken):
         assert curves[curve] == pytest.approx(points, rel=1e-5), curve
 
 
-def test_finished_run_says_so(kind, whole):
+def test_finished_run_says_so(runs, kind, whole):
     before = state_of(whole, "latest")
-    done = run(kind, whole)
-    assert done.returncode == 0 and "already trained 240 steps" in done.stdout
+    assert f"already trained {STEPS} steps" in finish(runs, kind, whole)
     assert all(np.array_equal(before[name], value) for name, value in state_of(whole, "latest").items())
 
 
-def test_other_configuration_is_refused_with_the_fields_named(kind, whole):
-    done = run(kind, whole, "--num_latents=4", "--outer_lr=0.01")
-    assert done.returncode == 2
-    assert "model.num_latents: 8 != 4" in done.stderr and "training.outer_lr: 0.001 != 0.01" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_other_configuration_is_refused_with_the_fields_named(runs, kind, whole):
+    process = runs.start("train.py", *flags(kind, whole, "--num_latents=4", "--outer_lr=0.01"))
+    assert process.wait() == 2
+    assert "model.num_latents: 8 != 4" in process.output and "training.outer_lr: 0.001 != 0.01" in process.output
+    assert "Traceback" not in process.output
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["classification"], indirect=True)
 def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
-    path, more = tmp_path / "run", f"--num_steps_limit={STEPS + 40}"
+    path = tmp_path / "run"
     shutil.copytree(whole, path)
     before = state_of(path, "latest")
 
@@ -157,12 +144,23 @@ def test_full_disk_leaves_the_previous_checkpoint(kind, whole, tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    done = run(kind, path, more, preexec_fn=no_large_files)
+    def run(**kwargs):
+        return subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *flags(kind, path, f"--num_steps_limit={STEPS + EVERY}")],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+            **kwargs,
+        )
+
+    done = run(preexec_fn=no_large_files)
     assert done.returncode == 2, done.stderr
     assert "Cannot write in" in done.stderr and "is intact" in done.stderr and "Traceback" not in done.stderr
     after = state_of(path, "latest")
     assert all(np.array_equal(value, after[name]) for name, value in before.items())
-    assert run(kind, path, more).returncode == 0
+    assert run().returncode == 0
 
 
 @pytest.mark.long

@@ -42,6 +42,17 @@ class Run:
             self.optimizer = keras.optimizers.Adam(self.training.outer_lr, epsilon=ADAM_EPSILON)
             self.optimizer.build(self.model.meta_variables)
         self.trainer = MetaSteps(self.model, self.optimizer, self.samplers, self.strategy, self.training)
+        self.start = [np.array(variable) for variable in self.variables]
+
+    @property
+    def variables(self):
+        return self.model.meta_variables + self.optimizer.variables
+
+    def restart(self):
+        """Return to the first step, with what has been traced, which takes seconds: on one device alone."""
+        for variable, value in zip(self.variables, self.start, strict=True):
+            variable.assign(value)
+        return self
 
     def steps(self, number):
         return {name: value.numpy() for name, value in self.trainer.run(tf.constant(number)).items()}
@@ -68,25 +79,33 @@ def assert_near(actual, expected, tolerance):
 
 
 @pytest.fixture(scope="module")
-def whole(table):
-    """(run, metrics) after six steps in one call on one device."""
-    run = Run(table)
-    return run, run.steps(6)
+def single(table):
+    """A run on one device, to restart."""
+    return Run(table)
 
 
 @pytest.fixture(scope="module")
-def chunks(table):
-    """(run, [metrics]) after the same steps in calls of 3, 1, 1 and 1."""
-    run = Run(table)
-    return run, [run.steps(number) for number in (3, 1, 1, 1)]
+def whole(single):
+    """(weights, metrics) after six steps in one call on one device."""
+    metrics = single.restart().steps(6)
+    assert int(single.optimizer.iterations.numpy()) == 6
+    return single.weights(), metrics
+
+
+@pytest.fixture(scope="module")
+def chunks(single):
+    """(weights, [metrics]) after the same steps in calls of 3, 1, 1 and 1."""
+    single.restart()
+    metrics = [single.steps(number) for number in (3, 1, 1, 1)]
+    assert int(single.optimizer.iterations.numpy()) == 6
+    return single.weights(), metrics
 
 
 def test_steps_per_call_change_nothing(whole, chunks):
-    for ours, theirs in zip(whole[0].weights(), chunks[0].weights(), strict=True):
+    for ours, theirs in zip(whole[0], chunks[0], strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert int(whole[0].optimizer.iterations.numpy()) == int(chunks[0].optimizer.iterations.numpy()) == 6
     fresh = LEO(MODEL, 8, seed=7)
-    for ours, before in zip(whole[0].weights(), fresh.meta_variables, strict=True):
+    for ours, before in zip(whole[0], fresh.meta_variables, strict=True):
         assert np.abs(ours - before.numpy()).max() > 0.01
 
 
@@ -98,15 +117,16 @@ def test_metrics_are_averages_over_steps(whole, chunks):
     assert len({float(metrics["loss"]) for metrics in chunks[1]}) == 4
 
 
+@pytest.mark.long
 def test_another_seed_is_another_run(table, whole):
     run = Run(table, seed=8)
     other = run.steps(6)
     assert abs(other["loss"] - whole[1]["loss"]) > 1e-4
 
 
-def test_a_step_by_hand(table):
+def test_a_step_by_hand(table, single):
     """One step from the parts: tasks 0..3 of the run, their meta-loss, guard, limits and Adam's first update."""
-    run = Run(table)
+    run = single.restart()
     before = run.weights()
     metrics = run.steps(1)
     model = LEO(MODEL, table.dim, seed=7)
@@ -124,8 +144,8 @@ def test_a_step_by_hand(table):
         assert sure.mean() > 0.3
 
 
-def test_the_second_step_takes_the_next_tasks(table, chunks):
-    run, metrics = Run(table), chunks[1]
+def test_the_second_step_takes_the_next_tasks(single, chunks):
+    run, metrics = single.restart(), chunks[1]
     run.steps(3)
     outcome = run.model.meta_loss(run.samplers[0].sample(7, 12, 4), True, seed=7, first_task=12)
     np.testing.assert_allclose(metrics[1]["loss"], outcome.loss, rtol=1e-5)
@@ -136,7 +156,7 @@ def test_two_replicas_agree_with_one(table, whole):
     run = Run(table, "mirrored")
     assert run.strategy.num_replicas_in_sync == 2
     metrics = run.steps(6)
-    assert_near(run.weights(), whole[0].weights(), 2e-4)  # Adam's division magnifies the rounding of small gradients
+    assert_near(run.weights(), whole[0], 2e-4)  # Adam's division magnifies the rounding of small gradients
     for name, value in whole[1].items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
     for first, second in run.replicas():
@@ -144,23 +164,32 @@ def test_two_replicas_agree_with_one(table, whole):
 
 
 def test_steps_of_several_shapes(table):
-    """Each step's shape depends on its number: not on how many steps a call takes, nor on the replicas."""
-    shapes = ((4, 1), (3, 2), (2, 3))
-    whole, halves, two = Run(table, shapes=shapes), Run(table, shapes=shapes), Run(table, "mirrored", shapes=shapes)
-    losses = [halves.steps(1)["loss"] for _ in range(8)]
-    assert whole.steps(8)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
-    for first, second in zip(whole.weights(), halves.weights(), strict=True):
+    """Each step's shape depends on its number, not on how many steps a call takes."""
+    run = Run(table, shapes=((4, 1), (3, 2)))
+    losses = [run.steps(1)["loss"] for _ in range(8)]
+    stepwise = run.weights()
+    assert run.restart().steps(8)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    for first, second in zip(run.weights(), stepwise, strict=True):
         np.testing.assert_array_equal(first, second)
+    run.restart()
+    alone = [run.model.meta_loss(sampler.sample(7, 0, 4), True, seed=7).loss for sampler in run.samplers]
+    assert any(losses[0] == pytest.approx(float(loss), rel=1e-5) for loss in alone)
+
+
+@pytest.mark.long
+def test_steps_of_several_shapes_on_two_replicas(table):
+    shapes = ((4, 1), (3, 2), (2, 3))
+    whole, two = Run(table, shapes=shapes), Run(table, "mirrored", shapes=shapes)
+    whole.steps(8)
     two.steps(8)
     assert_near(two.weights(), whole.weights(), 2e-4)
-    alone = [Run(table, shapes=[shape]).steps(1)["loss"] for shape in shapes]
-    assert any(losses[0] == pytest.approx(loss, rel=1e-6) for loss in alone)
 
 
+@pytest.mark.long
 def test_compilation_changes_rounding_only(table, whole):
     run = Run(table, jit="on")
     metrics = run.steps(6)
-    assert_near(run.weights(), whole[0].weights(), 2e-4)
+    assert_near(run.weights(), whole[0], 2e-4)
     np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-4)
 
 
@@ -182,7 +211,7 @@ def rare_row(table):
     return np.setdiff1d(tasks[2:4].ravel(), others)[0]
 
 
-@pytest.mark.parametrize("distribution", ["none", "mirrored"])
+@pytest.mark.parametrize("distribution", ["none", pytest.param("mirrored", marks=pytest.mark.long)])
 def test_one_nan_embedding_pulls_all_weights(table, rare_row, distribution):
     run = Run(Planted(table, rare_row), distribution)
     before = run.weights()
@@ -204,6 +233,7 @@ def test_one_nan_embedding_pulls_all_weights(table, rare_row, distribution):
     assert all(np.isfinite(value).all() for value in run.weights())
 
 
+@pytest.mark.long
 def test_a_nan_loss_of_one_replica_reaches_the_guard_of_all(table, rare_row):
     """Every gradient stays finite here, so that the other replica learns of the NaN through the loss alone."""
     marker = table.embeddings[rare_row, 0]

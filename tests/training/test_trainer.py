@@ -94,12 +94,14 @@ def test_a_meta_batch_that_does_not_divide_is_an_error(data, tmp_path):
         trainer(data, tmp_path, 4, distribution="mirrored", metatrain_batch_size=3)
 
 
+@pytest.mark.long
 def test_training_without_fine_tuning_leaves_its_rate_alone(data, tmp_path):
     variables = train(data, tmp_path, 4, model={"finetuning_unroll_length": 0})
     np.testing.assert_array_equal(variables[-1], np.float32(0.001))
     assert np.abs(variables[-2] - 1.0).max() > 1e-4
 
 
+@pytest.mark.long
 def test_training_without_latent_steps_leaves_their_rate_alone(data, tmp_path):
     variables = train(data, tmp_path, 4, model={"inner_unroll_length": 0})
     np.testing.assert_array_equal(variables[-2], np.float32(1.0))
@@ -193,6 +195,7 @@ def table_of_hyperparameters(folder):
     return [info.name.strip() for info in found.hparam_infos], metrics
 
 
+@pytest.mark.long
 def test_the_table_of_hyperparameters_begins_with_what_matters(data, single, tmp_path):
     shutil.copytree(single[0], tmp_path / "one")
     first = ["num_classes", "num_tr_examples_per_class", "outer_lr", "dropout_rate", "kl_weight"]
@@ -255,6 +258,7 @@ def test_two_processes_do_not_train_in_one_directory(data, tmp_path):
     assert run.run() == 4
 
 
+@pytest.mark.long
 def test_training_outside_the_main_thread(data, single, half):
     found = []
     thread = threading.Thread(target=lambda: found.extend(train(data, half, 8)))
@@ -297,6 +301,7 @@ def test_a_run_of_nan_steps_only_is_an_error(data, tmp_path, monkeypatch):
         trainer(data, tmp_path, 4).run()
 
 
+@pytest.mark.long
 def test_a_resumed_run_says_that_every_validation_was_nan(data, single, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(single[0], run)
@@ -410,6 +415,7 @@ def test_without_validation_the_last_checkpoint_is_the_best(data, single, tmp_pa
     assert leo_tf.load(tmp_path / "run")
 
 
+@pytest.mark.long
 def test_validation_in_other_ways(data, tmp_path):
     run = trainer(data, tmp_path, 4, metavalid_ways=5)
     assert run.run() == 4
@@ -455,6 +461,7 @@ def test_ways_of_meta_training_tasks(tmp_path, episodes, algorithm, expected):
     assert sampler.ways == expected
 
 
+@pytest.mark.long
 def test_below_nearest_class_mean_is_logged_once(data, tmp_path, caplog):
     caplog.set_level("INFO", "leo_tf")
     run = trainer(data, tmp_path, 8, outer_lr=1e-6, model={"finetuning_lr_init": 0.0, "inner_lr_init": 0.0})

@@ -70,7 +70,7 @@ def test_layers_equal_numpy():
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-6)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["PLDA", "codes"])
+@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["PLDA", "codes"])
 def model(request):
     model = ProtoLEO(LEOConfig(num_latents=4), ProtoLEOConfig(0.3, 0.3, 5.0, latent_codes=request.param), DIM, seed=0)
     model.initialize(InitializationData(table_of(0), None, 3, "all"))

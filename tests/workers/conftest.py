@@ -1,15 +1,11 @@
 """Fixtures of the tests of many workers."""
 
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from worker_processes import Workers
-
-sys.path.append(str(Path(__file__).parents[1] / "faults"))  # its harness starts scripts in forks, which saves seconds
-
 from harness import Runs
+from worker_processes import Workers
 
 
 @pytest.fixture(scope="session")

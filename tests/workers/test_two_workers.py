@@ -73,13 +73,14 @@ def ended(processes, since):
     return [process.output for process in processes]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("victim", "how"),
     [
         (1, signal.SIGKILL),
-        pytest.param(0, signal.SIGKILL, marks=pytest.mark.long),
-        pytest.param(1, signal.SIGSTOP, marks=pytest.mark.long),
-        pytest.param(0, signal.SIGSTOP, marks=pytest.mark.long),
+        (0, signal.SIGKILL),
+        (1, signal.SIGSTOP),
+        (0, signal.SIGSTOP),
     ],
 )
 def test_lost_worker_ends_the_others(workers, tmp_path, victim, how):
@@ -103,6 +104,7 @@ def test_different_settings_are_refused_by_name(workers, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("there", [0, 1])
 def test_missing_worker_is_named(workers, tmp_path, there):
     alone = workers.start(tmp_path / "run", *ENDLESS, "--worker_timeout=2", only=[there])
@@ -111,6 +113,7 @@ def test_missing_worker_is_named(workers, tmp_path, there):
     assert "did not appear within 2 seconds (worker_timeout)" in output
 
 
+@pytest.mark.long
 def test_errors_of_the_chief_end_all(workers, one):
     output = ended(workers.start(one, *STEPS, "--seed=1"), time.monotonic())
     for each in output:

@@ -173,6 +173,11 @@ class ClassificationEvaluation(Evaluation):
         return table
 
     @functools.cached_property
+    def validation_table(self) -> EmbeddingTable:
+        """The EmbeddingTable of the validation classes, on which hyperparameters and temperatures are chosen."""
+        return load_table(self.config.data, "val")
+
+    @functools.cached_property
     def tasks(self) -> Tasks:
         episodes, request = self.config.episodes, self.request
         if request.tasks_file:
@@ -191,7 +196,7 @@ class ClassificationEvaluation(Evaluation):
         return below_baselines(result.algorithm, result.accuracy.mean, baselines, circumstances)
 
     def calibrate(self, learner: Any) -> dict[str, Any]:
-        return fit_calibration(learner, load_table(self.config.data, "val"), self.trained)
+        return fit_calibration(learner, self.validation_table, self.trained)
 
     def evaluate(self, learner: Any, workers: Any = SINGLE_PROCESS) -> EvaluationResult:
         return self.run(learner, workers=workers).result
@@ -206,14 +211,11 @@ class ClassificationEvaluation(Evaluation):
         digests = {"data_digest": self.table.digest, "tasks_digest": tasks.digest}
         largest = max(1, _SUPPORT_FLOATS // (tasks.ways * tasks.shots * self.table.dim))
         batch_size = min(self.config.training.metatest_batch_size, largest)
-        scoring = Scoring(self.table, tasks, batch_size, functools.partial(load_table, self.config.data, "val"))
+        scoring = Scoring(self.table, tasks, batch_size, lambda: self.validation_table)
         if self._requested:  # the validation classes may have too few examples: say so before the work
             digests["validation_digest"] = scoring.validation()[0].digest
 
-        def plda() -> list[tuple[Baseline, FeatureSpace]]:
-            table, _ = scoring.validation()
-            return self._base_classes.plda(table, tasks.ways, round(tasks.mean_shots))
-
+        plda = functools.partial(self._plda, scoring)
         baselines = list(planned(self._requested, self._base_classes, plda))
         # If one worker cannot read the training classes, all must hear of it before they wait for each other.
         titles = "; ".join(title_of(*each) for each in baselines)
@@ -225,6 +227,9 @@ class ClassificationEvaluation(Evaluation):
         return EvaluationReport(
             result, (), text, {"baseline_choices": {each.title: each.summary() for each in measured}}
         )
+
+    def _plda(self, scoring: Scoring) -> list[tuple[Baseline, FeatureSpace]]:
+        return self._base_classes.plda(*scoring.validation())
 
     @functools.cached_property
     def _base_classes(self) -> BaseClasses:

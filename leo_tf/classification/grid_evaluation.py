@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ class GridEvaluation(ClassificationEvaluation):
                 auroc = None if tasks.unequal or not workers.is_chief else self._auroc(learner, tasks)
                 cells.append(GridCell(result, tasks.unequal, auroc))
                 choices[f"{ways}-way {cells[-1].shots}-shot"] = summary["baseline_choices"]
-        figures = {"accuracy": draw(cells)} if importlib.util.find_spec("matplotlib") else {}
+        figures = {"accuracy": draw(cells)} if plots.can_draw() else {}
         return EvaluationReport(GridResult(cells), (), "", {"baseline_choices": choices}, figures)
 
     def _ways(self, learner: Any) -> list[int]:
@@ -138,9 +137,12 @@ class GridEvaluation(ClassificationEvaluation):
         return sorted({few, min(WAYS, most_ways(self.table, few, episodes.tasks_within))})
 
     def _drawn(self, ways: int) -> Iterator[Tasks]:
-        """Yield the Tasks of each number of shots, then those of unequal shots."""
+        """Yield the Tasks of each number of shots that test and validation classes allow, then those of unequal shots.
+
+        Baselines are tuned on validation tasks of the same shots.
+        """
         table, seed, count = self.table, self.request.seed, self._num_tasks
-        smallest = int(table.class_sizes.min())
+        smallest = int(min(table.class_sizes.min(), self.validation_table.class_sizes.min()))
 
         def sampler(shots: int) -> EpisodeSampler:
             queries = max(1, min(_MOST_QUERIES, smallest - shots))
@@ -153,8 +155,6 @@ class GridEvaluation(ClassificationEvaluation):
             yield draw_unequal(sampler(min(_MOST_UNEQUAL, several[-1])), table.digest, count, seed)
 
     def _auroc(self, learner: Any, tasks: Tasks) -> UnknownAuroc | None:
-        if tasks.ways >= self.table.num_classes:
-            return None
         within = self.config.episodes.tasks_within
         if most_ways(self.table, tasks.ways, within) <= tasks.ways:
             return None
@@ -163,12 +163,13 @@ class GridEvaluation(ClassificationEvaluation):
 
     def advice(self, result: Any, best_step: int, last_step: int | None) -> str:
         """Name the shapes at which a baseline is better beyond the interval of the paired difference."""
-        below = [
-            f"{cell.result.ways}-way {cell.shots}-shot"
-            for cell in result.cells
-            if sum(cell.result.difference_to_best_baseline.difference) < 0
-        ]
-        return f"below the best baseline at {', '.join(below)}" if below else ""
+        below = []
+        for cell in result.cells:
+            mean, half_width = cell.result.difference_to_best_baseline.difference
+            if mean + half_width < 0:
+                below.append(f"{cell.result.ways}-way {cell.shots}-shot")
+        algorithm = result.cells[0].result.algorithm
+        return f"{algorithm} is below the best baseline at {', '.join(below)}" if below else ""
 
 
 def draw(cells: Sequence[GridCell]) -> Any:

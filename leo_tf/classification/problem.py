@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from leo_tf.config import learner_class
 from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
 from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE, find_extractor
 from leo_tf.errors import InputError
+from leo_tf.evaluation import plots
 from leo_tf.evaluation.calibration import reliability_diagram
 from leo_tf.evaluation.intervals import Interval
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
@@ -171,7 +171,7 @@ class Classification(Problem):
 
     def _reliability(self, learner: Any) -> Callable[[], dict[str, Any]]:
         """Return a function that draws a reliability diagram; without matplotlib it draws nothing."""
-        if importlib.util.find_spec("matplotlib") is None:
+        if not plots.can_draw():
             return dict
         ways, shots = self._validation_shape
         table: Any = self._validation

@@ -1,6 +1,7 @@
 """Figures of an evaluation, as PNG files and in TensorBoard; matplotlib and TensorFlow are imported when used."""
 
 import contextlib
+import importlib.util
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,11 @@ def png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def require_drawing() -> None:

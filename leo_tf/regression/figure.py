@@ -1,7 +1,6 @@
 """The figure of the paper's section 4.1: functions sampled given few points, on certain tasks and ambiguous ones."""
 
 import dataclasses
-import importlib.util
 import logging
 from typing import Any, NamedTuple
 
@@ -61,7 +60,7 @@ def choose_panels(noise_stddev: float = 0.3, stream: int = randomness.TEST) -> P
 
 def find_panels(noise_stddev: float, stream: int) -> Panels | None:
     """Return the chosen Panels; None without matplotlib, or where with too little noise nothing is ambiguous."""
-    if importlib.util.find_spec("matplotlib") is None or not noise_stddev:
+    if not plots.can_draw() or not noise_stddev:
         return None
     try:
         return choose_panels(noise_stddev, stream)

@@ -6,7 +6,6 @@ rates, speed, the gradient norms of variables, and the variables last.
 """
 
 import csv
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ class Events:
     def __init__(self, folder: RunDirectory, work: Work, first_step: int) -> None:
         self._folder, self._work = folder, work
         self._writers: dict[str, Any] = {}
-        self._images = importlib.util.find_spec("matplotlib") is not None
+        self._images = plots.can_draw()
         measured = work.measured
         self._of_both = {measured.measure, *map(_as_training, measured.other_measures)} if work.validate else set()
         if not first_step:

@@ -41,6 +41,7 @@ def table_of(seed, classes=9, rows=24, source="arrays"):
 
 TRAIN, VALIDATION, TEST = (table_of(seed) for seed in (0, 1, 2))
 TASKS = draw_tasks(TEST, 3, 2, 6, num_tasks=20)
+CHOSEN_ON = model_selection.validation_tasks(VALIDATION, TASKS)
 
 
 def test_by_cosine_the_angle_decides():
@@ -161,7 +162,7 @@ def test_baselines_in_the_order_of_the_report():
     assert titles((), base_classes) == first
     assert titles(requested(["lda", "ridge"]), base_classes) == [*first, "ridge", "ridge whitened", "LDA"]
     of_plda = [*means, "logistic regression", "predictive classifier", "predictive classifier + logistic regression"]
-    found = titles(["plda"], base_classes, lambda: base_classes.plda(VALIDATION, 3, 2))
+    found = titles(["plda"], base_classes, lambda: base_classes.plda(VALIDATION, CHOSEN_ON))
     assert found == [*first, *(f"{name} PLDA" for name in of_plda)]
     assert requested(["all"]) == requested(["plda", "lda", "ridge", "logistic_regression"])
     with pytest.raises(InputError, match=r"Got baselines=svm; expected all, or some of logistic_regression, ridge, l"):
@@ -209,18 +210,20 @@ def test_other_validation_and_test_classes_change_neither_spaces_nor_covariance(
 
 
 def test_plda_is_fitted_to_base_classes_and_chosen_on_validation_classes():
-    plda, space = plda_space(TRAIN, VALIDATION, 3, 2)
+    plda, space = plda_space(TRAIN, VALIDATION, CHOSEN_ON)
     data = InitializationData(TRAIN, VALIDATION, 3, "all")
     expected, chosen, _ = choose(ProtoLEOConfig(fit_penalty=0.0), data, [Cell(3, 2, 200)])
     assert list(chosen) == ["within_class_shrinkage", "between_class_shrinkage"]
     np.testing.assert_array_equal(space.transform.matrix, plda_transform(expected, 2).matrix)
     np.testing.assert_array_equal(plda.variances, expected.variances)
-    assert BaseClasses("other", [lambda: TRAIN]).plda(VALIDATION, 3, 2) == []
+    assert BaseClasses("other", [lambda: TRAIN]).plda(VALIDATION, CHOSEN_ON) == []
 
 
 @pytest.mark.long
 def test_the_predictive_classifier_is_better_than_raw_class_means():
-    pairs = {f"{kind.title} {each.adjective}": (kind, each) for kind, each in plda_baselines(TRAIN, VALIDATION, 3, 2)}
+    pairs = {
+        f"{kind.title} {each.adjective}": (kind, each) for kind, each in plda_baselines(TRAIN, VALIDATION, CHOSEN_ON)
+    }
     scoring = Scoring(TEST, TASKS, 20, lambda: VALIDATION)
     alone, fitted = (
         scoring.measure(*pairs[f"predictive classifier{added} PLDA"]) for added in ("", " + logistic regression")

@@ -1,5 +1,6 @@
 """Evaluation on a grid: its shapes and numbers, unequal tasks, and the shapes at which a baseline is better."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -67,11 +68,15 @@ def test_shapes_follow_the_table_and_the_model(table):
     evaluation = GridEvaluation(
         RunConfig(episodes=EpisodeConfig(num_classes=3)), EvaluationRequest(baselines=("ridge",))
     )
-    evaluation.__dict__["table"] = table
+    evaluation.__dict__.update(table=table, validation_table=table)
     smallest = int(table.class_sizes.min())
     shapes = [(tasks.ways, tasks.shots, tasks.unequal) for tasks in evaluation._drawn(3)]
     expected = [shots for shots in (1, 2, 5, 10, 20, 50) if shots + 5 <= smallest]
     assert shapes == [(3, shots, False) for shots in expected] + [(3, expected[-1], True)]
+    sizes = np.full(table.num_classes, 7)
+    smaller = dataclasses.replace(table, embeddings=table.embeddings[: sizes.sum()], class_sizes=sizes)
+    evaluation.__dict__.update(validation_table=smaller)  # baselines are tuned with as many shots
+    assert [tasks.shots for tasks in evaluation._drawn(3)] == [1, 2, 2]
     assert evaluation._ways(LEO(CONFIG, table.dim, seed=0)) == [3, table.num_classes]
     assert evaluation._ways(MAML(MAMLConfig(), table.dim, 4, seed=0)) == [4]
     assert evaluation.name == "evaluation-test-grid"

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.util
 import math
 
 import numpy as np
@@ -231,9 +232,9 @@ def test_summary_and_text(tmp_path):
 
 def test_no_figure_without_noise_or_matplotlib(monkeypatch):
     assert figure.find_panels(0.0, VALIDATION) is None
-    find = figure.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        figure.importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
+        importlib.util, "find_spec", lambda name, *rest: None if name == "matplotlib" else find(name, *rest)
     )
     assert figure.find_panels(0.3, VALIDATION) is None
     assert figure.sampled_figures(None, None) == {}

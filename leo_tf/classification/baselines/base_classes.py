@@ -8,6 +8,7 @@ from typing import TypeVar
 from leo_tf.classification.baselines.feature_spaces import FeatureSpace, whitened_by
 from leo_tf.classification.baselines.plda import plda_baselines
 from leo_tf.classification.baselines.registry import Baseline, lda_of
+from leo_tf.classification.tasks import Tasks
 from leo_tf.data import EmbeddingTable
 from leo_tf.errors import InputError
 
@@ -53,9 +54,9 @@ class BaseClasses:
     def lda(self) -> Baseline | None:
         return self._fitted(lda_of)
 
-    def plda(self, validation: EmbeddingTable, ways: int, shots: int) -> list[tuple[Baseline, FeatureSpace]]:
-        """Return the baselines of their PLDA, chosen on validation tasks; none if it cannot be fitted."""
-        return self._fitted(lambda table: list(plda_baselines(table, validation, ways, shots))) or []
+    def plda(self, validation: EmbeddingTable, tasks: Tasks) -> list[tuple[Baseline, FeatureSpace]]:
+        """Return the baselines of their PLDA, chosen on Tasks of validation classes; none if it cannot be fitted."""
+        return self._fitted(lambda table: list(plda_baselines(table, validation, tasks))) or []
 
     def _fitted(self, fit: Callable[[EmbeddingTable], _Fitted]) -> _Fitted | None:
         if self.table is None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from leo_tf.classification.baselines.dual import positive
+from leo_tf.classification.baselines.hyperparameters import positive
 from leo_tf.classification.baselines.nearest_mean import class_means
 from leo_tf.classification.metrics import LinearClassifier
 from leo_tf.data import EmbeddingTable

@@ -13,31 +13,33 @@ from leo_tf.classification.metrics import LinearClassifier
 from leo_tf.classification.plda_classifier import plda_classifier
 from leo_tf.classification.proto_leo_init import FIT_SCALES, InitializationData, choose
 from leo_tf.classification.softmax_fit import corrected
+from leo_tf.classification.tasks import Tasks
 from leo_tf.config import ProtoLEOConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.transforms import Plda, gain, plda_transform
 
-_TASKS = 200  # of the validation classes, on which the shrinkages are chosen
 _PENALTY = ProtoLEOConfig().fit_penalty
 
 
 def plda_baselines(
-    table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots: int
+    table: EmbeddingTable, validation: EmbeddingTable, tasks: Tasks
 ) -> Iterator[tuple[Baseline, FeatureSpace]]:
-    """Yield the (Baseline, FeatureSpace) pairs of PLDA fitted to the base classes."""
-    plda, space = plda_space(table, validation, ways, shots)
+    """Yield the (Baseline, FeatureSpace) pairs of PLDA fitted to the base classes; arguments as for `plda_space`."""
+    plda, space = plda_space(table, validation, tasks)
     yield from ((nearest, space) for nearest in NEAREST_MEANS.values())
     yield FITTED["logistic_regression"], space
-    yield from ((each, space) for each in _predictive(plda, shots))
+    yield from ((each, space) for each in _predictive(plda, round(tasks.mean_shots)))
 
 
-def plda_space(table: EmbeddingTable, validation: EmbeddingTable, ways: int, shots: int) -> tuple[Plda, FeatureSpace]:
+def plda_space(table: EmbeddingTable, validation: EmbeddingTable, tasks: Tasks) -> tuple[Plda, FeatureSpace]:
     """Return PLDA fitted to the base classes, and its FeatureSpace.
 
-    Its shrinkages are chosen on validation tasks of these ways and shots.
+    Its shrinkages are chosen on as many validation tasks as these Tasks of the validation classes are, of their ways
+    and their mean number of shots.
     """
-    data = InitializationData(table, validation, ways, "all").without_duplicates(shots)
-    cell = Cell(min(ways, validation.num_classes), shots, _TASKS)
+    shots = round(tasks.mean_shots)
+    data = InitializationData(table, validation, tasks.ways, "all").without_duplicates(shots)
+    cell = Cell(tasks.ways, shots, len(tasks))
     plda, *_ = choose(ProtoLEOConfig(fit_penalty=0.0), data, [cell])
     return plda, FeatureSpace("PLDA", plda_transform(plda, shots))
 

@@ -20,7 +20,8 @@ from leo_tf.transforms import Plda
 
 CHOSEN = Initialization({"within_class_shrinkage": 0.1, "fit_scale_1_shot": 7.0}, {"accuracy": 0.5})
 MODEL = LEOConfig(num_latents=8, inner_unroll_length=2, finetuning_unroll_length=2)
-DIM, WAYS, SHOTS, QUERIES = 16, 3, 2, 5
+DIM, WAYS, QUERIES = 16, 3, 5
+LABELS = np.repeat(np.arange(WAYS, dtype=np.int32), [1, 2, 3])  # unequal shots, 2 on average
 
 
 def proto_leo(latent_codes):
@@ -54,38 +55,32 @@ def version(proto_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def task():
-    """Support [ways, shots, dim] and queries [queries, dim], not normalised."""
+    """Support [examples, dim] with LABELS, and queries [queries, dim], not normalised."""
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(WAYS, 1, DIM))
-    support = centres + 0.5 * rng.normal(size=(WAYS, SHOTS, DIM))
+    centres = rng.normal(size=(WAYS, DIM))
+    support = centres[LABELS] + 0.5 * rng.normal(size=(len(LABELS), DIM))
     return support.astype(np.float32), rng.normal(size=(QUERIES, DIM)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def expected(proto_run, task):
-    """Probabilities [queries, ways] by `adapt` and `classify`, on embeddings as a table has them: of unit length."""
+    """Probabilities [queries, ways] by `adapt_imbalanced` and `classify`, on embeddings of unit length, as a table's."""
     support, queries = (part / np.linalg.norm(part, axis=-1, keepdims=True) for part in task)
     learner = leo_tf.load(proto_run)
-    labels = np.broadcast_to(np.arange(WAYS)[:, None], (1, WAYS, SHOTS))
-    logits = learner.classify(queries[None], learner.adapt(support[None], labels))[0]
+    logits = learner.classify(queries[None], learner.adapt_imbalanced(support[None], LABELS[None]))[0]
     return special.softmax(logits, axis=1)
-
-
-def labelled(support):
-    return support.reshape(-1, DIM), np.repeat(np.arange(WAYS, dtype=np.int32), SHOTS)
 
 
 @pytest.mark.parametrize("source", ["run", "saved model", "learner"])
 def test_few_shot_classifier(proto_run, version, task, expected, source):
     model = {"run": str(proto_run), "saved model": str(version), "learner": leo_tf.load(proto_run)}[source]
-    classifier = FewShotClassifier(model).fit(*labelled(task[0]))
+    classifier = FewShotClassifier(model).fit(task[0], LABELS)
     np.testing.assert_allclose(classifier.predict_proba(task[1]), expected, atol=1e-5)
 
 
 def test_saved_model(version, task, expected):
-    support_x, support_y = labelled(task[0])
     loaded = tf.saved_model.load(str(version))
-    support = {"support_x": tf.constant(support_x[None]), "support_y": tf.constant(support_y[None])}
+    support = {"support_x": tf.constant(task[0][None]), "support_y": tf.constant(LABELS[None])}
     answer = loaded.signatures["serving_default"](**support, query_x=tf.constant(task[1][None]))
     np.testing.assert_allclose(answer["probabilities"][0], expected, atol=1e-5)
     classifier = loaded.signatures["adapt"](**support)["classifier"]
@@ -96,7 +91,7 @@ def test_saved_model(version, task, expected):
 def test_the_transform_matters(proto_run, task, expected):
     learner = leo_tf.load(proto_run)
     learner.plda.set_fitted(Plda(np.zeros(DIM), np.eye(DIM), np.ones(DIM)))
-    other = FewShotClassifier(learner).fit(*labelled(task[0])).predict_proba(task[1])
+    other = FewShotClassifier(learner).fit(task[0], LABELS).predict_proba(task[1])
     assert np.abs(other - expected).max() > 0.01
 
 

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from scipy import special
 from sklearn.base import clone
-from test_proto_leo_export import DIM, SHOTS, WAYS, labelled, proto_run, task  # noqa: F401
+from test_proto_leo_export import DIM, LABELS, WAYS, proto_run, task  # noqa: F401
 
 import leo_tf
 from leo_tf import LEO, FewShotClassifier, ImageFewShotClassifier, InputError
@@ -40,13 +40,12 @@ def version(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(run, task):  # noqa: F811
-    """Probabilities [queries, ways + 1] from the learner and NumPy, at 2 shots."""
+    """Probabilities [queries, ways + 1] from the learner and NumPy, at 2 shots on average."""
     support, queries = (part / np.linalg.norm(part, axis=-1, keepdims=True) for part in task)
     learner = leo_tf.load(run)
-    labels = np.repeat(np.arange(WAYS), SHOTS)[None]
-    classifier = learner.adapt_imbalanced(support.reshape(1, -1, DIM), labels)
+    classifier = learner.adapt_imbalanced(support[None], LABELS[None])
     of_shown = special.softmax(learner.classify(queries[None], classifier)[0], axis=1)
-    rows = learner.log_ratios(learner.features(support.reshape(1, -1, DIM)), labels, WAYS)[0].numpy()
+    rows = learner.log_ratios(learner.features(support[None]), LABELS[None], WAYS)[0].numpy()
     features = learner.features(queries).numpy()
     ratios = np.concatenate([features, features[:, :-1] ** 2], axis=1) @ rows.T
     odds = special.logsumexp(ratios / 4, axis=1) - np.log(WAYS) - 0.5
@@ -58,21 +57,20 @@ def expected(run, task):  # noqa: F811
 @pytest.mark.parametrize("source", ["run", "saved model"])
 def test_few_shot_classifier(run, version, task, expected, source):  # noqa: F811
     classifier = FewShotClassifier(str(run if source == "run" else version), unknown_class=True)
-    classifier.fit(*labelled(task[0]))
+    classifier.fit(task[0], LABELS)
     found = classifier.predict_proba(task[1])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert classifier.classes_.tolist() == [0, 1, 2, -1]
     np.testing.assert_array_equal(classifier.predict(task[1]), classifier.classes_[found.argmax(axis=1)])
     again = pickle.loads(pickle.dumps(classifier))
     np.testing.assert_array_equal(again.predict_proba(task[1]), found)
-    without = clone(classifier).set_params(unknown_class=False, calibrated=True).fit(*labelled(task[0]))
+    without = clone(classifier).set_params(unknown_class=False, calibrated=True).fit(task[0], LABELS)
     shown = expected[:, :-1] / expected[:, :-1].sum(axis=1, keepdims=True)
     np.testing.assert_allclose(without.predict_proba(task[1]), shown, atol=1e-5)
 
 
 def test_saved_model(version, task, expected):  # noqa: F811
-    support_x, support_y = labelled(task[0])
-    support = {"support_x": tf.constant(support_x[None]), "support_y": tf.constant(support_y[None])}
+    support = {"support_x": tf.constant(task[0][None]), "support_y": tf.constant(LABELS[None])}
     query, signatures = tf.constant(task[1][None]), tf.saved_model.load(str(version)).signatures
     answer = signatures["serving_default"](**support, query_x=query)
     halves = signatures["predict"](classifier=signatures["adapt"](**support)["classifier"], query_x=query)
@@ -86,7 +84,7 @@ def test_saved_model(version, task, expected):  # noqa: F811
 
 
 def test_labels(run, task):  # noqa: F811
-    X, y = labelled(task[0])
+    X, y = task[0], LABELS
     for names, label in ((np.array(["a", "b", "c"]), "unknown"), (np.array(["a", "b", "c"], object), "unknown")):
         classifier = FewShotClassifier(str(run), unknown_class=True).fit(X, names[y])
         assert classifier.classes_.tolist() == ["a", "b", "c", label]
@@ -100,7 +98,7 @@ def test_labels(run, task):  # noqa: F811
 
 
 def test_models_without_an_unknown_class_are_refused(run, proto_run, make_run, task, tmp_path):  # noqa: F811
-    X, y = labelled(task[0])
+    X, y = task[0], LABELS
     known = tmp_path / "known"
     shutil.copytree(run, known)
     empty = {"unknown_temperatures": [], "unknown_thresholds": []}

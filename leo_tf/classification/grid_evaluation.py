@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leo_tf.classification.evaluation import ClassificationEvaluation
-from leo_tf.classification.grid import WAYS
+from leo_tf.classification.grid import grid_ways
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from, draw_unequal
 from leo_tf.classification.unknown_tasks import UnknownAuroc, unknown_auroc
@@ -120,7 +120,9 @@ class GridEvaluation(ClassificationEvaluation):
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
         """See Evaluation; the chief alone measures how well unknown classes are told, and draws."""
         cells, choices = [], {}
-        for ways in self._ways(learner):
+        episodes = self.config.episodes
+        several = grid_ways(self.table, episodes.num_classes, episodes.tasks_within)
+        for ways in several if learner.fixed_ways is None else [learner.fixed_ways]:
             for tasks in self._drawn(ways):
                 result, _, _, summary, _ = self.run_on(tasks, learner, workers)
                 auroc = None if tasks.unequal or not workers.is_chief else self._auroc(learner, tasks)
@@ -129,19 +131,10 @@ class GridEvaluation(ClassificationEvaluation):
         figures = {"accuracy": draw(cells)} if plots.can_draw() else {}
         return EvaluationReport(GridResult(cells), (), "", {"baseline_choices": choices}, figures)
 
-    def _ways(self, learner: Any) -> list[int]:
-        if learner.fixed_ways is not None:
-            return [learner.fixed_ways]
-        episodes = self.config.episodes
-        few = min(episodes.num_classes, self.table.num_classes)
-        return sorted({few, min(WAYS, most_ways(self.table, few, episodes.tasks_within))})
-
     def _drawn(self, ways: int) -> Iterator[Tasks]:
-        """Yield the Tasks of each number of shots that test and validation classes allow, then those of unequal shots.
-
-        Baselines are tuned on validation tasks of the same shots.
-        """
+        """Yield the Tasks of each number of shots that test and validation classes allow, then those of unequal shots."""
         table, seed, count = self.table, self.request.seed, self._num_tasks
+        # Baselines are tuned on validation tasks of the same shots.
         smallest = int(min(table.class_sizes.min(), self.validation_table.class_sizes.min()))
 
         def sampler(shots: int) -> EpisodeSampler:

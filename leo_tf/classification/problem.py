@@ -16,7 +16,7 @@ from leo_tf.classification.evaluation import ClassificationEvaluation, load_tabl
 from leo_tf.classification.grid import grid_cells, task_shapes
 from leo_tf.classification.grid_evaluation import GridEvaluation
 from leo_tf.classification.proto_leo_init import InitializationData
-from leo_tf.classification.tasks import Tasks, draw_from
+from leo_tf.classification.tasks import Tasks, draw_tasks
 from leo_tf.classification.validation import Validator
 from leo_tf.config import learner_class
 from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
@@ -166,8 +166,8 @@ class Classification(Problem):
         return ways, shots
 
     def _validation_tasks(self, table: EmbeddingTable, ways: int, shots: int, queries: int | None, count: int) -> Tasks:
-        sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
-        return draw_from(sampler, table.digest, count, self.config.training.validation_seed, randomness.VALIDATION)
+        seed, within = self.config.training.validation_seed, self.config.episodes.tasks_within
+        return draw_tasks(table, ways, shots, queries, count, seed, randomness.VALIDATION, within)
 
     def _reliability(self, learner: Any) -> Callable[[], dict[str, Any]]:
         """Return a function that draws a reliability diagram; without matplotlib it draws nothing."""

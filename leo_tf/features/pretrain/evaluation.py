@@ -10,7 +10,7 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.classification.baselines.nearest_mean import nearest_class_mean
 from leo_tf.classification.evaluator import Evaluator, sampler_of
-from leo_tf.classification.tasks import draw_from
+from leo_tf.classification.tasks import draw_tasks
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.single_process import SingleProcess
@@ -106,8 +106,8 @@ class Evaluation:
         table = self._table(self._workers.map_tasks(self._embeddings, len(self._names), _BATCH).values.T)
         found = {}
         for shots in self._shots:
-            sampler = EpisodeSampler(table, self._training.eval_ways, shots)
-            tasks = draw_from(sampler, table.digest, self._training.eval_tasks, 0, randomness.VALIDATION)
+            ways, count = self._training.eval_ways, self._training.eval_tasks
+            tasks = draw_tasks(table, ways, shots, None, count, stream=randomness.VALIDATION)
             batch_size = min(_TASKS_PER_BATCH, len(tasks))
             evaluator = Evaluator(nearest_class_mean, sampler_of(table, tasks), batch_size)
             found[_MEASURES[shots]] = evaluator.run_on(tasks).accuracy

@@ -23,7 +23,9 @@ _UINT16_VALUES, _UINT8_VALUES = 2**16, 2**8
 
 
 def stream_seed(seed: Any, stream: int) -> tf.Tensor:
-    """Return the seed pair of one of this module's streams, for an integer run seed: int64 [2]."""
+    """Return the seed pair, int64 [2], of one of this module's streams for an integer run seed; a pair stays."""
+    if tf.is_tensor(seed) and seed.shape.rank:
+        return seed
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(stream, tf.int64)])
 
 

@@ -35,8 +35,8 @@ def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, 
     }
     _remove_old_figures(folder, keep=figures)
     for section in sections.values():
-        for file, content in section.files.items():
-            write_text(folder / file, content)
+        for file, lines in section.files.items():
+            write_text(folder / file, lines)
     content = {"name": name, "command": command, "sections": list(sections.values()), **shown}
     html_report.write_report(folder, "leo_tf.analysis", f"Analysis of {name}", figures, **content)
     found = {section_name: section.summary for section_name, section in sections.items()}

@@ -49,19 +49,8 @@ def fit_calibration(learner: Any, table: EmbeddingTable, trained: RunConfig) -> 
     """Fit temperatures, and an unknown class where the learner has one, for every number of shots of the grid.
 
     Tasks of few and of many ways count alike. A learner with a fixed number of ways gets the temperature for tasks of
-    its own shape.
-
-    Args:
-      learner: ClassificationLearner.
-      table: EmbeddingTable of the validation classes.
-      trained: RunConfig that the learner was trained with.
-
-    Returns:
-      Plain dict, for JSON: the fields of a `runs.calibration.RunCalibration`, and how well calibrated the learner is
-      before and after, over all tasks.
-
-    Raises:
-      InputError: the table has too few classes or examples.
+    its own shape. Returns a plain dict, for JSON: the fields of a `runs.calibration.RunCalibration`, and how well
+    calibrated the learner is before and after, over all tasks of the validation classes, which are those of the table.
     """
     episodes, seed = trained.episodes, trained.training.validation_seed
     if learner.fixed_ways is None:

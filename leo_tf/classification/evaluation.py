@@ -199,10 +199,10 @@ class ClassificationEvaluation(Evaluation):
         batch_size = min(self.config.training.metatest_batch_size, largest)
         scoring = Scoring(self.table, tasks, batch_size, lambda: self.validation_table)
         if self._requested:  # the validation classes may have too few examples: say so before the work
-            digests["validation_digest"] = scoring.validation()[0].digest
+            digests["validation_digest"] = scoring.validation[0].digest
 
         baselines = list(
-            planned(self._requested, self._base_classes, lambda: self._base_classes.plda(*scoring.validation()))
+            planned(self._requested, self._base_classes, lambda: self._base_classes.plda(*scoring.validation))
         )
         # If one worker cannot read the training classes, all must hear of it before they wait for each other.
         titles = "; ".join(title_of(*each) for each in baselines)

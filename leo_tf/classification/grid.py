@@ -26,8 +26,7 @@ class Cell(NamedTuple):
 def grid_cells(table: EmbeddingTable, ways: int, within: str = "all") -> list[Cell]:
     """Return the cells that a table allows: few ways and many, within one group or among all classes; 1, 5, 20 shots.
 
-    Raises:
-      InputError: the table has fewer than two classes, or a class has one example.
+    Raises InputError if the table has fewer than two classes, or a class has one example.
     """
     smallest = int(table.class_sizes.min())
     if table.num_classes < 2 or smallest < 2:
@@ -73,13 +72,8 @@ def task_shapes(
 def interpolate_by_shots(count: Any, shots: Sequence[int], values: Any) -> tf.Tensor:
     """Interpolate linearly in the logarithm of the number of examples per class; constant outside.
 
-    Args:
-      count: mean number of examples per class, above 0, a float tensor of any shape.
-      shots: rising numbers of examples per class that there are values for.
-      values: one scalar for each of `shots`, floats or a tensor [len(shots)].
-
-    Returns:
-      Tensor of the shape of `count`.
+    `values` are scalars, one for each of `shots`, which rise. `count`, a float tensor of any shape, holds mean numbers
+    of examples per class, above 0; the result has its shape.
     """
     x = tf.math.log(count)
     first, *others = tf.unstack(tf.convert_to_tensor(values, x.dtype))

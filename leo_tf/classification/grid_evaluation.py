@@ -132,7 +132,7 @@ class GridEvaluation(ClassificationEvaluation):
         return EvaluationReport(GridResult(cells), (), "", {"baseline_choices": choices}, figures)
 
     def _drawn(self, ways: int) -> Iterator[Tasks]:
-        """Yield the Tasks of each number of shots that test and validation classes allow, then those of unequal shots."""
+        """Yield the Tasks of each number of shots that test and validation classes allow, then of unequal shots."""
         table, seed, count = self.table, self.request.seed, self._num_tasks
         # Baselines are tuned on validation tasks of the same shots.
         smallest = int(min(table.class_sizes.min(), self.validation_table.class_sizes.min()))

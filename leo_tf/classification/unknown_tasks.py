@@ -39,8 +39,8 @@ def unknown_episodes(
     if classes <= ways:
         there = min(classes, table.num_classes)
         raise InputError(
-            f"{table.source} has {there} classes for a task; expected more than ways={ways}, to have queries of a class "
-            "that is not shown. Lower ways (num_classes), or add classes.",
+            f"{table.source} has {there} classes for a task; expected more than ways={ways}, to have queries of a "
+            "class that is not shown. Lower ways (num_classes), or add classes.",
             "num_classes",
         )
     queries = max(1, min(_QUERIES, int(table.class_sizes.min()) - shots))

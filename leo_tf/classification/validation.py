@@ -16,15 +16,7 @@ from leo_tf.problem import Validation
 
 
 class Validator:
-    """Scores of a learner, as it is at the time, on tasks of the validation classes, and of a baseline.
-
-    Args:
-      learner: ClassificationLearner.
-      table: EmbeddingTable of the validation classes.
-      tasks: Tasks of each shape.
-      batch_size: tasks evaluated at once.
-      workers: the processes that share the tasks.
-    """
+    """Scores of a learner, as it is at the time, on Tasks of each shape, and of a baseline; workers share the tasks."""
 
     def __init__(
         self, learner: Any, table: EmbeddingTable, tasks: Sequence[Tasks], batch_size: int, workers: Any
@@ -39,14 +31,10 @@ class Validator:
         self._evaluators = [
             Evaluator(adapted_by(learner), *each) for each in zip(samplers, self._batch_sizes, strict=True)
         ]
-        self.baselines = self._measure_baselines()
-
-    def _measure_baselines(self) -> dict[str, float]:
-        nearest, accuracies = NEAREST_MEANS["nearest_class_mean"], []
-        for tasks, batch_size in zip(self._tasks, self._batch_sizes, strict=True):
-            scoring = Scoring(self._table, tasks, batch_size)
-            accuracies.append(scoring.measure(nearest, RAW, self._workers).accuracy)
-        return {nearest.title: float(np.concatenate(accuracies).mean())}
+        nearest = NEAREST_MEANS["nearest_class_mean"]
+        scorings = [Scoring(table, *each) for each in zip(tasks, self._batch_sizes, strict=True)]
+        accuracies = [scoring.measure(nearest, RAW, workers).accuracy for scoring in scorings]
+        self.baselines = {nearest.title: float(np.concatenate(accuracies).mean())}
 
     def __call__(self) -> Validation:
         if self._features is not None:

@@ -116,10 +116,7 @@ def _check_and_load(cluster: Cluster, check: Callable[[], object]) -> list[str]:
 
 @contextlib.contextmanager
 def _limited_exit() -> Iterator[None]:
-    """Let SIGALRM end the process if it still runs two minutes after the block.
-
-    TensorFlow disconnects from the other workers when Python exits, and has been seen to hang there.
-    """
+    """Let SIGALRM end the process if it still runs two minutes after the block: TensorFlow can hang when it exits."""
     try:
         yield
     finally:

@@ -116,8 +116,7 @@ class EpisodeSampler:
           (class_ids [tasks, ways], rows [tasks, ways, examples]), int32. Rows are indices into the table; the first
           `shots` of each class are its support.
         """
-        if not isinstance(seed, tf.Tensor) or seed.shape.rank == 0:
-            seed = randomness.stream_seed(seed, randomness.EPISODES)
+        seed = randomness.stream_seed(seed, randomness.EPISODES)
         # The order of random keys is a random permutation.
         keys = randomness.integers(seed, first_task, num_tasks, self.num_classes + self.ways * self.largest_class)
         class_keys, example_keys = tf.split(keys, [self.num_classes, -1], axis=1)
@@ -177,12 +176,8 @@ def _groups(table: EmbeddingTable, ways: int) -> tf.Tensor:
 
 
 def _place(embeddings: np.ndarray) -> Any:
-    """Return the table as a tensor or variable that functions can capture.
-
-    With several replicas in this process, a mirrored variable; with a GPU, a tensor on it; on CPU, a tensor that shares
-    the array's memory, which for a memory-mapped table are the pages of the cache file. A NumPy array captured by a
-    function would be copied into its graph, which cannot exceed 2 GB.
-    """
+    """Return the table as a tensor or variable that functions can capture, on CPU one that shares its memory."""
+    # A NumPy array captured by a function would be copied into its graph, which cannot exceed 2 GB.
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync > 1 and len(strategy.extended.worker_devices) > 1:
         return tf.Variable(embeddings, trainable=False, name="embedding_table")

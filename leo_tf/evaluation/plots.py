@@ -1,13 +1,12 @@
 """Figures of an evaluation, as PNG files and in TensorBoard; matplotlib and TensorFlow are imported when used."""
 
 import contextlib
-import importlib.util
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leo_tf.errors import InputError, first_line, require_package
+from leo_tf.errors import InputError, first_line, has_package, require_package
 from leo_tf.files import write_bytes
 
 
@@ -55,7 +54,7 @@ def png(figure: Any) -> bytes:
 
 def can_draw() -> bool:
     """Return whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
+    return has_package("matplotlib")
 
 
 def require_drawing() -> None:

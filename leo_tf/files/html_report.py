@@ -13,7 +13,7 @@ TEXT, PAGE = "report.md", "report.html"  # the template of this name, and what i
 _MARKUP = re.compile(r"[\\`*\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is not markup
 
 
-def require_html_report(*files: Path) -> None:
+def require_html_report(*files: str | Path) -> None:
     """Raise InputError unless the packages that HTML reports need are installed, and all files can be written."""
     for module in ("jinja2", "markdown"):
         require_package(module, "The report")
@@ -29,8 +29,8 @@ def render(package: str, template: str, **content: Any) -> str:
     return _templates(package).get_template(template).render(content)
 
 
-def write_report(folder: Path, package: str, title: str, figures: Mapping[str, bytes], **content: Any) -> Path:
-    """Write report.md, the filled-in template of this name, report.html and the PNG figures; return the first's path."""
+def write_report(folder: Path, package: str, title: str, figures: Mapping[str, bytes], /, **content: Any) -> Path:
+    """Write report.md, from the package's template, report.html and the PNG figures; return the path of report.md."""
     text = render(package, TEXT, **content)
     write_text(folder / TEXT, text)
     for name, figure in figures.items():

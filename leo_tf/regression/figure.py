@@ -21,6 +21,7 @@ _WIDEST_GAP = 3.0  # between inputs in the panels of certain tasks, whose points
 _SHOTS = 5
 _CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
 _SAMPLES = 30  # functions drawn per task
+NUM_PANELS = 4
 
 
 class Panels(NamedTuple):

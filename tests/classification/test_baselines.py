@@ -206,7 +206,8 @@ def test_other_validation_and_test_classes_change_neither_spaces_nor_covariance(
     for kind, space in planned(["lda"], base_classes):
         pinned = kind if not kind.candidates else type(kind)(kind.title, lambda x, y, _, fit=kind.fit: fit(x, y, 0.3))
         np.testing.assert_array_equal(first.measure(pinned, space).accuracy, second.measure(pinned, space).accuracy)
-        assert space is RAW or space.digest == whitened_by(TRAIN).digest
+        if space is not RAW:
+            np.testing.assert_array_equal(space.transform.matrix, whitened_by(TRAIN).transform.matrix)
 
 
 def test_plda_is_fitted_to_base_classes_and_chosen_on_validation_classes():

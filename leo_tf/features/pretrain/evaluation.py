@@ -36,12 +36,9 @@ class _Outputs(NamedTuple):
 class Evaluation:
     """Accuracy on held-out images, and of nearest class mean in few-shot tasks of the validation classes.
 
-    Args:
-      config: its `monitor` is the measure of the best checkpoint.
-      model: the network, from images to logits.
-      heldout: squares uint8 [images, side, side, channels] and labels int [images], perhaps of no image.
-      validation: squares and class names of the validation images, if there are any.
-      workers: share the images; all of them call `validate`.
+    The model maps images to logits. `heldout` are squares uint8 [images, side, side, channels] and labels int [images],
+    perhaps of no image; `validation` squares and class names, if there are any. All workers call `validate`, and share
+    the images.
     """
 
     higher_is_better = True

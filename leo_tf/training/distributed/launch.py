@@ -25,13 +25,10 @@ _logger = logging.getLogger("leo_tf")
 def join(
     cluster: Cluster, settings: Mapping[str, Any], timeout: int, error: Sequence[str], hint: str = RESUME_HINT
 ) -> Collectives:
-    """Connect this process to the other workers of a command.
+    """Connect this process to the other workers of a command, whose settings are compared unless they may differ.
 
-    Args:
-      settings: {name: value}; those that may not differ between workers are compared.
-      timeout: seconds, as for `connect`.
-      error: why the chief cannot start, [message, *settings]; empty if it can.
-      hint: what to do when a worker is lost.
+    `error`, [message, *settings], says why the chief cannot start, and is empty if it can; `hint` what to do when a
+    worker is lost; the timeout is as for `connect`.
     """
     from leo_tf import __version__
 

@@ -42,7 +42,10 @@ def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, 
     found = {section_name: section.summary for section_name, section in sections.items()}
     described = {**about, "command": command, "versions": versions(), "figures": sorted(figures)}
     write_json(folder / _NUMBERS, {**described, "analyses": found})
-    _write_events(folder, sections, about["step"])
+    for old in folder.glob(f"*{_SUFFIX}"):  # events of a previous report
+        old.unlink(missing_ok=True)
+    images = {f"{name}/{each}": shown for name, part in sections.items() for each, shown in part.figures.items()}
+    plots.write_images(folder, images, about["step"], _SUFFIX)
     return folder / html_report.PAGE
 
 
@@ -56,18 +59,3 @@ def _remove_old_figures(folder: Path, keep: Iterable[str]) -> None:
     for path in (folder / name for name in old if name.endswith(".png")):
         with writing(path):
             path.unlink(missing_ok=True)
-
-
-def _write_events(folder: Path, sections: Mapping[str, Section], step: int) -> None:
-    """Write the figures for TensorBoard; they replace those of a previous report."""
-    import tensorflow as tf
-
-    for old in folder.glob(f"*{_SUFFIX}"):
-        old.unlink(missing_ok=True)
-    with plots.writing_events(folder):
-        writer = tf.summary.create_file_writer(str(folder), filename_suffix=_SUFFIX)
-        with writer.as_default(step=step):
-            for name, section in sections.items():
-                for figure_name, each in section.figures.items():
-                    plots.summarize(each.figure, f"{name}/{figure_name}", each.caption)
-        writer.close()

@@ -104,17 +104,10 @@ class EpisodeSampler:
     def rows(
         self, seed: int | tf.Tensor, first_task: int | tf.Tensor, num_tasks: int, examples: int | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Choose the classes and examples of consecutive tasks.
+        """Choose the classes [tasks, ways] and the rows [tasks, ways, examples], int32, of consecutive tasks.
 
-        Args:
-          seed: int, or int64 [2] from `randomness.stream_seed`.
-          first_task: index of the first task, scalar integer.
-          num_tasks: number of tasks.
-          examples: examples per class; default shots + queries. A smaller number gives the first ones of a larger.
-
-        Returns:
-          (class_ids [tasks, ways], rows [tasks, ways, examples]), int32. Rows are indices into the table; the first
-          `shots` of each class are its support.
+        The first `shots` rows of each class are its support. The seed is an int, or int64 [2] from
+        `randomness.stream_seed`. By default there are shots + queries examples; fewer are the first of a larger number.
         """
         seed = randomness.stream_seed(seed, randomness.EPISODES)
         # The order of random keys is a random permutation.

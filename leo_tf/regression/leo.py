@@ -92,10 +92,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             self.decoder.biases[-1].assign(tf.concat([start, tf.zeros_like(start)], axis=0))
 
     def encode(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Any:
-        """Encode support points [tasks, shots, 1] (paper equation 3, of one class).
-
-        Returns the tfp distribution q(z | support), batch shape [tasks], event shape [num_latents].
-        """
+        """Return q(z | support), batch shape [tasks], of support points [tasks, shots, 1] (paper equation 3)."""
         points = tf.concat([support_x, support_y], axis=2) / INPUT_SCALE
         posterior = self.encoder(points[:, tf.newaxis])
         if not self.is_mixture:
@@ -106,10 +103,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return distributions.mixture(posterior.mixture_distribution.logits[:, 0], each)
 
     def decode(self, latents: tf.Tensor) -> Any:
-        """Decode latent codes [tasks, num_latents] (paper equation 4).
-
-        Returns the tfp distribution p(theta | z), batch shape [tasks], event shape [num_parameters].
-        """
+        """Return p(theta | z), batch shape [tasks], of latent codes [tasks, num_latents] (paper equation 4)."""
         glorot = tf.constant(network.glorot_stddev(self.units), latents.dtype)
         return self.decoder(latents, initial_stddev=self.regression.weight_spread * glorot)
 

@@ -49,10 +49,7 @@ def write_best(study: Study, best: Candidate, command: str) -> Path:
 def write_report(
     study: Study, candidates: Sequence[Candidate], final: FinalEvaluation | None, command: str, parallel: int
 ) -> Path:
-    """Write report.md, report.html, report.json and the figures; return the path of report.md.
-
-    `candidates` has the best first; `parallel` trials ran at once.
-    """
+    """Write the report and its figures, the best candidate first; `parallel` trials ran at once. Return its path."""
     plan, folder, drawn = study.plan, study.folder, draw_figures(study)
     text_of, base, best = plan.objective.text, plan.base.flat(), candidates[0]
     simulation = None

@@ -45,12 +45,7 @@ def train_together(
     """Train with all workers; return the exit status. The chief calls `train`, the others follow its commands."""
     with report_errors(), collectives.detect_lost_workers():
         work = make_work(collectives)
-    if not collectives.is_chief:
-        return run_worker(work, collectives)
-    chief_work = ChiefWork(work, collectives)
-    with chief_work.lead() as status:
-        status.append(train(chief_work))
-    return status[0]
+    return ChiefWork(work, collectives).lead(train) if collectives.is_chief else run_worker(work, collectives)
 
 
 def run_together(collectives: Collectives, share: Callable[[Collectives], Any], finish: Callable[[Any], int]) -> int:

@@ -93,7 +93,7 @@ def _evaluate(
     start = time.perf_counter()
     batch_size = workers.batch_size(len(tasks), batch_size)
     evaluator = Evaluator(adapted_by(model, tasks.unequal), sampler_of(table, tasks, model), batch_size)
-    scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
+    scores = evaluator.run_with(workers, tasks)
     seconds = time.perf_counter() - start
     return EvaluationResult.from_scores(
         scores, baselines, tasks, model_fingerprint=fingerprint(model), algorithm=model.algorithm, seconds=seconds

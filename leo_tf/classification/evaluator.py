@@ -44,6 +44,10 @@ class Evaluator:
                 progress.add(self._batch_size)
         return metrics.Scores(*(np.concatenate(parts)[: len(tasks)] for parts in zip(*batches, strict=True)))
 
+    def run_with(self, workers: Any, tasks: Tasks, name: str = "") -> metrics.Scores:
+        """Return the Scores of Tasks that workers share, all of which call this; see `run_on`."""
+        return workers.map_tasks(lambda some: self.run_on(tasks.take(some), name), len(tasks), self._batch_size)
+
     @property
     def _reads_blocks(self) -> bool:
         return self._sampler.queries >= _BLOCKS_FROM_QUERIES

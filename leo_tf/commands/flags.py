@@ -5,6 +5,7 @@ A field that several sections have is one flag. A flag's absl module name is its
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -110,6 +111,13 @@ def flags_of(config: RunConfig) -> list[str]:
     default = RunConfig(algorithm=config.algorithm).flat() | {"algorithm": RunConfig().algorithm}
     changed = {name: value for name, value in config.flat().items() if default.get(name) != value}
     return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changed.items()]
+
+
+def shipped_configs() -> Path:
+    """Return the folder configs/ of flagfiles: inside an installed package, beside the package in a clone."""
+    package = Path(__file__).parents[1]
+    packaged = package / "configs"  # put there by setup.py
+    return packaged if packaged.is_dir() else package.with_name("configs")
 
 
 def refuse_positional(arguments: Sequence[str]) -> None:

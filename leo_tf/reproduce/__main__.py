@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from leo_tf.commands.flags import define_section_flags, section_of
+from leo_tf.commands.flags import define_section_flags, section_of, shipped_configs
 from leo_tf.commands.help import command_line
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
@@ -52,7 +52,6 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
 def run(values: Any = flags.FLAGS) -> int:
     """Run the cells that the parsed flags ask for and write the report; return the exit status."""
     load_tensorflow()
-    from leo_tf.files.shipped_configs import shipped_configs
     from leo_tf.reproduce.report import require_report, write_report
 
     execution = section_of(ExecutionConfig, values)

@@ -54,10 +54,6 @@ class RunDirectory:
                 "give another checkpoint_path."
             )
 
-    def resumed(self, config: Any) -> Any:
-        """Return a configuration to resume the run with: settings that only a new run reads are as the run has them."""
-        return config.resumed_from(self.config()) if self.config_file.exists() else config
-
     def claim(self, config: Any, data_record: Mapping[str, Any], initialization: Any = None) -> None:
         """Make this the directory of a run, or check that it already is; with the lock held.
 

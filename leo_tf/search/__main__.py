@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from leo_tf.commands.flags import define_run_flags, define_section_flags, run_config, section_of
+from leo_tf.commands.flags import define_run_flags, define_section_flags, run_config, section_of, shipped_configs
 from leo_tf.commands.help import command_line
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
@@ -58,7 +58,6 @@ def run(values: Any = flags.FLAGS) -> int:
     """Search as the parsed flags say; return the exit status."""
     require_package("optuna", _USAGE)
     from leo_tf.files import expanded
-    from leo_tf.files.shipped_configs import shipped_configs
     from leo_tf.search.final_evaluation import run_final_evaluation
     from leo_tf.search.plan import Plan, get_objective
     from leo_tf.search.report import require_report, write_best, write_report

@@ -58,7 +58,7 @@ class Scoring:
         batch_size = workers.batch_size(len(tasks), self._batch_size)
         sampler = sampler_of(self._in_space(space, self._table), tasks)
         evaluator = Evaluator(lambda x, y: baseline.fit(x, y, value), sampler, batch_size)
-        scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some), title), len(tasks), batch_size)
+        scores = evaluator.run_with(workers, tasks, title)
         seconds = time.perf_counter() - start
         return BaselineScores(title, scores.accuracy, scores.loss, baseline.hyperparameter, choice, seconds)
 

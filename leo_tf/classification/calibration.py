@@ -48,9 +48,9 @@ def calibration_of(several: Sequence[Answers], temperatures: Sequence[float]) ->
 def fit_calibration(learner: Any, table: EmbeddingTable, trained: RunConfig) -> dict[str, Any]:
     """Fit temperatures, and an unknown class where the learner has one, for every number of shots of the grid.
 
-    Tasks of few and of many ways count alike. A learner with a fixed number of ways gets the temperature for tasks of
-    its own shape. Returns a plain dict, for JSON: the fields of a `runs.calibration.RunCalibration`, and how well
-    calibrated the learner is before and after, over all tasks of the validation classes, which are those of the table.
+    The tasks are of the validation classes, in the table; those of few and of many ways count alike. A learner with a
+    fixed number of ways gets the temperature for tasks of its own shape. Returns a plain dict, for JSON: the fields of
+    a `runs.calibration.RunCalibration`, and how well calibrated the learner is before and after.
     """
     episodes, seed = trained.episodes, trained.training.validation_seed
     if learner.fixed_ways is None:

@@ -104,7 +104,7 @@ def run_shared(
 def _joined(
     cluster: Cluster, check: Callable[[], object], settings: Any, values: flags.FlagValues, resumes: bool = True
 ) -> Iterator[Any]:
-    """Yield the Collectives of all workers, which all print an error of the chief's check and end soon after."""
+    """Connect to the other workers; all of them print an error of the chief's check. The process ends soon after."""
     error: list[str] = []
     if cluster.is_chief:
         try:

@@ -15,10 +15,10 @@ _SECONDS_BETWEEN_LINES = 60.0  # outside a terminal
 
 
 class ProgressDisplay:
-    """Display of how far jobs are: trials, say, which is then their `unit`; `done` of the `total` are already done.
+    """Display of how far `total` jobs are, of which `done` have ended before; `unit` is what one is called: "trial".
 
-    Of running ones it shows the best validation `measure`, as `text` formats it; empty if they have none. `log` is
-    called with a line for each job that ends.
+    Of running ones it shows the best validation `measure`, such as "accuracy", as `text` formats it; empty if jobs have
+    none. `log` is called with a line for each job that ends.
     """
 
     def __init__(

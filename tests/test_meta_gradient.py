@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, adaptation, objective
-from leo_tf.classification.noise import Noise
+from leo_tf.classification.learner import Noise
 
 CONFIG = LEOConfig(
     inner_unroll_length=2,

@@ -6,8 +6,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf import adaptation, objective
-from leo_tf.classification.learner import ClassificationLearner, join_examples
-from leo_tf.classification.noise import Noise, NoiseSpec, dropout
+from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, dropout, join_examples
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import AdaptationOutput, LatentLearner, Trace

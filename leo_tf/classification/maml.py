@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf import objective
-from leo_tf.classification.learner import ClassificationLearner
-from leo_tf.classification.noise import Noise, NoiseSpec, dropout
+from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, dropout
 from leo_tf.learners import AdaptationOutput, DescentLearner
 
 

@@ -8,9 +8,8 @@ import keras
 import tensorflow as tf
 
 from leo_tf.classification.grid import interpolate_by_shots
-from leo_tf.classification.learner import join_examples
+from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
-from leo_tf.classification.noise import Noise, NoiseSpec
 from leo_tf.classification.plda_classifier import plda_classifier, plda_log_ratios
 from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, fit_scale_at
 from leo_tf.classification.softmax_fit import corrected

@@ -14,7 +14,7 @@ from absl import flags
 
 import leo_tf
 from leo_tf import LEO, LEOConfig, randomness
-from leo_tf.classification.noise import Noise
+from leo_tf.classification.learner import Noise
 from leo_tf.commands.flags import define_run_flags, run_config
 from leo_tf.config import RunConfig
 from leo_tf.layers import distributions

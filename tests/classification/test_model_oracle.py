@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig, adaptation, objective
-from leo_tf.classification.noise import Noise
+from leo_tf.classification.learner import Noise
 from leo_tf.layers import distributions
 
 CONFIG = LEOConfig(

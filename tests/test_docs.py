@@ -118,6 +118,7 @@ def anil_of_contributing(monkeypatch):
     exec(line, {"ALGORITHMS": algorithms.ALGORITHMS, "Algorithm": algorithms.Algorithm})
 
 
+@pytest.mark.long
 def test_meta_learner_of_contributing_trains(anil_of_contributing):
     data = leo_tf.config.DataConfig(dataset_name="glyphs")
     config = leo_tf.RunConfig(algorithm="anil", data=data)

@@ -107,6 +107,7 @@ def validated(problem):
     return problem.make_validator(learner)()
 
 
+@pytest.mark.long
 def test_duplicates_do_not_change_validation_on_the_grid(tmp_path):
     expected, found = (validated(run_on_the_grid(tmp_path / name, 15, len(name))) for name in ("a", "bb"))
     np.testing.assert_array_equal(found.scores, expected.scores)

@@ -77,6 +77,7 @@ print("imported", *sys.modules)
 """
 
 
+@pytest.mark.long
 def test_a_saved_classifier_predicts_elsewhere(classifier, files, tmp_path):
     """And imports no more than it needs: the prediction itself is half a second of a process of five."""
     saved = tmp_path / "served"

@@ -121,6 +121,7 @@ def test_models_without_an_unknown_class_are_refused(run, proto_run, make_run, t
             FewShotClassifier(model, unknown_class=True).fit(X, y)
 
 
+@pytest.mark.long
 def test_images(image_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(image_run, folder)

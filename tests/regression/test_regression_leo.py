@@ -228,7 +228,7 @@ class Case:
         return (ends[0] - ends[1]) / (2 * epsilon)
 
 
-@pytest.mark.parametrize("limit", [0.0, 0.8])
+@pytest.mark.parametrize("limit", [pytest.param(0.0, marks=pytest.mark.long), 0.8])
 def test_finite_differences(episode, bits, limit):
     """Along random directions and single elements of every variable, through all inner steps."""
     case, rng = Case(episode, bits, inner_gradient_norm_threshold=limit), np.random.default_rng(2)
@@ -250,6 +250,7 @@ def test_finite_differences(episode, bits, limit):
             )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", [0.8])
 def test_first_order_is_another_gradient_of_the_same_loss(episode, bits, limit):
     second, first = (

@@ -49,7 +49,8 @@ KINDS = {
     "squared error of a mixture": {"code_components": 2},
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-SLOW = {"energy of candidates", "energy of smoothed functions", "energy without weight noise"}  # parts of the others
+# Parts of the others.
+SLOW = {"energy of a mixture", "energy of candidates", "energy of smoothed functions", "energy without weight noise"}
 
 
 def make_model(kind, **changes):

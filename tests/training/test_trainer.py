@@ -108,6 +108,7 @@ def test_training_without_latent_steps_leaves_their_rate_alone(data, tmp_path):
     assert np.abs(variables[-1] - 0.001).max() > 1e-4
 
 
+@pytest.mark.long
 def test_seeds_make_different_runs(data, single, tmp_path):
     other = train(data, tmp_path, 8, seed=1)
     assert all(np.abs(a - b).max() > 1e-5 for a, b in zip(other, single[1], strict=True))
@@ -268,6 +269,7 @@ def test_training_outside_the_main_thread(data, single, half):
         np.testing.assert_array_equal(ours, expected)
 
 
+@pytest.mark.long
 def test_a_hook_sees_every_validation_and_its_exception_ends_a_run_that_can_be_resumed(data, single, tmp_path):
     class Pruned(Exception):
         pass

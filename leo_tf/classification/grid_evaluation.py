@@ -120,9 +120,7 @@ class GridEvaluation(ClassificationEvaluation):
     def run(self, learner: Any, title: str = "", workers: Any = SINGLE_PROCESS) -> EvaluationReport:
         """See Evaluation; the chief alone measures how well unknown classes are told, and draws."""
         cells, choices = [], {}
-        episodes = self.config.episodes
-        several = grid_ways(self.table, episodes.num_classes, episodes.tasks_within)
-        for ways in several if learner.fixed_ways is None else [learner.fixed_ways]:
+        for ways in self._ways(learner):
             for tasks in self._drawn(ways):
                 result, _, _, summary, _ = self.run_on(tasks, learner, workers)
                 auroc = None if tasks.unequal or not workers.is_chief else self._auroc(learner, tasks)
@@ -130,6 +128,11 @@ class GridEvaluation(ClassificationEvaluation):
                 choices[f"{ways}-way {cells[-1].shots}-shot"] = summary["baseline_choices"]
         figures = {"accuracy": draw(cells)} if plots.can_draw() else {}
         return EvaluationReport(GridResult(cells), (), "", {"baseline_choices": choices}, figures)
+
+    def _ways(self, learner: Any) -> list[int]:
+        episodes = self.config.episodes
+        several = grid_ways(self.table, episodes.num_classes, episodes.tasks_within)
+        return several if learner.fixed_ways is None else [learner.fixed_ways]
 
     def _drawn(self, ways: int) -> Iterator[Tasks]:
         """Yield the Tasks of each number of shots that test and validation classes allow, then of unequal shots."""

@@ -63,7 +63,7 @@ def choice_with(monkeypatch):
     """A function that replaces the accuracy of every value of the hyperparameter, and returns the Choice."""
 
     def choose_with(accuracy, candidates=(0.1, 1.0, 10.0)):
-        def run_on(self, tasks):
+        def run_on(self, tasks, name):
             value = float(self._make_classifier(None, None).weights)
             return Scores(np.full(len(tasks), accuracy(value)), None)
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from leo_tf.classification.by_shots import interpolate_by_shots
+from leo_tf.classification.grid import interpolate_by_shots
 from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.plda_classifier import plda_classifier, plda_log_ratios

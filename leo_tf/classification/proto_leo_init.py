@@ -112,11 +112,7 @@ def _best_shrinkages(
     within: Sequence[float],
     between: Sequence[float],
 ) -> tuple[tuple[float, float], float]:
-    """Return the shrinkages, within and between the classes, of the highest accuracy, and the accuracy.
-
-    That is averaged over the cells of the grid. One shrinkage is chosen after the other, among every second value, and
-    then both among the neighbours.
-    """
+    """Return the shrinkages, within and between the classes, of the highest mean accuracy over cells, and that."""
 
     @functools.lru_cache(maxsize=1)
     def in_axes(share: float) -> tuple[Plda, np.ndarray]:
@@ -129,6 +125,7 @@ def _best_shrinkages(
         variances = plda.shrunk(shares[1]).variances
         return float(np.mean([_accuracy(rows, variances, each) for each in drawn]))
 
+    # One after the other, among every second value, and then both among the neighbours.
     best = max(((share, between[len(between) // 2]) for share in within[::2]), key=accuracy)
     best = max(((best[0], share) for share in between[::2]), key=accuracy)
     best = max(((share, best[1]) for share in _around(within, best[0])), key=accuracy)

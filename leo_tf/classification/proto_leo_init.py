@@ -4,7 +4,6 @@ The tasks are those of a grid of ways and shots, so that one model serves them a
 """
 
 import functools
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -31,8 +30,6 @@ _MOST_QUERIES, _SEED = 10, 0
 _MOST_FLOATS = 2**24  # of gathered features at a time
 _SUPPORT_BUDGET = 3_000  # support examples of all tasks of a cell, for choosing the fit
 
-_logger = logging.getLogger("leo_tf")
-
 
 class InitializationData(NamedTuple):
     """Data that a learner is initialised on."""
@@ -48,15 +45,8 @@ class InitializationData(NamedTuple):
         A query whose copy is in the support says nothing about new examples: settings chosen on such tasks favour
         whatever memorises the support. Validation classes keep enough rows for tasks of `shots` and one query.
         """
-        training, validation = self.training.without_duplicates(), self.validation
-        left_out = self.training.num_rows - training.num_rows
-        if validation is not None:
-            left_out += validation.num_rows
-            validation = validation.without_duplicates(at_least=shots + 1)
-            left_out -= validation.num_rows
-        if left_out:
-            _logger.info("Left %d duplicate rows of classes out of PLDA and the choice of settings.", left_out)
-        return self._replace(training=training, validation=validation)
+        validation = self.validation and self.validation.without_duplicates(at_least=shots + 1)
+        return self._replace(training=self.training.without_duplicates(), validation=validation)
 
 
 class Drawn(NamedTuple):

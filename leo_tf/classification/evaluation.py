@@ -1,5 +1,6 @@
 """Evaluate a classification learner on fixed tasks, beside baselines on the same tasks."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -28,6 +29,8 @@ from leo_tf.config import DataConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
+from leo_tf.data.overlap import refuse_shared_names, warn_of_shared_rows
+from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, EvaluationReport
@@ -163,14 +166,31 @@ class ClassificationEvaluation(Evaluation):
 
     @functools.cached_property
     def table(self) -> EmbeddingTable:
-        """The EmbeddingTable of the split; warns if its classes may have trained the feature extractor."""
+        """The EmbeddingTable of the split; warns if classes or rows may have trained the model or its extractor."""
         data = self.config.data
         table = load_table(data, self.request.split)
         folder = find_extractor(data.data_path, data.dataset_name, data.embedding_crop)
         warning = overlap_warning(read_extractor_metadata(folder), table.class_names) if folder else ""
         if warning and self.request.split != "train":
             _logger.warning("%s", warning)
+        self._compare_to_training(table)
         return table
+
+    def _compare_to_training(self, table: EmbeddingTable) -> None:
+        """Refuse classes of the table that are in the run's training or validation too; warn of shared rows."""
+        now, trained, split, others = self.config.data, self.trained.data, self.request.split, {}
+        on_purpose = trained.train_on_val and split != "test"
+        train = None if split == "train" or on_purpose else self._base_classes.table
+        if train is not None:
+            others["train"] = train
+            if now.dataset_name == trained.dataset_name:
+                refuse_shared_names(train, table)
+        if split != "val" and not on_purpose:
+            with contextlib.suppress(InputError):  # without validation classes there is nothing to compare with
+                others["val"] = load_table(dataclasses.replace(now, download=False), "val")
+        if "val" in others:
+            refuse_shared_names(others["val"], table)
+        warn_of_shared_rows(split, table, others)
 
     @functools.cached_property
     def validation_table(self) -> EmbeddingTable:

@@ -1,5 +1,6 @@
 """FewShotClassifier gives the numbers of LEO, takes any labels and passes scikit-learn's own checks."""
 
+import functools
 import json
 import pickle
 import shutil
@@ -11,32 +12,35 @@ import joblib
 import numpy as np
 import pytest
 import tensorflow as tf
+from saved_runs import save_run
 from scipy import special
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_param_validation, estimator_checks_generator
 
 import leo_tf
-from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
+from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig, ProtoLEO, RunConfig
 from leo_tf.classification.maml import MAML
 from leo_tf.export import adapter, export
 from leo_tf.export.__main__ import report
 from leo_tf.export.adapter import load_adapter
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
-_models: dict = {}
+MOST_FEATURES = 30  # of the data of scikit-learn's checks
 
 
-class OfAnyDim(FewShotClassifier):
-    """Classifier for scikit-learn's checks, whose data have 1 to 20 features: an untrained LEO of matching dim."""
-
-    def __init__(self, model=None):
-        super().__init__(model)
+class Padded(FewShotClassifier):
+    """Classifier of a run for scikit-learn's checks, whose data are padded with zeros to the run's dimensions."""
 
     def _adapter(self):
-        if self.n_features_in_ not in _models:
-            _models[self.n_features_in_] = LEO(TINY, self.n_features_in_, seed=0)
-        return load_adapter(_models[self.n_features_in_])
+        adapter, dim = super()._adapter(), self.n_features_in_
+
+        def padded(adapt, support_x, **others):
+            support_x = tf.pad(support_x, [[0, 0], [0, 0], [0, MOST_FEATURES - dim]])
+            return {"classifier": adapt(support_x=support_x, **others)["classifier"][..., :dim]}
+
+        both = (functools.partial(padded, adapt) for adapt in (adapter.adapt, adapter.adapt_weighted))
+        return adapter._replace(embedding_dim=dim, **dict(zip(("adapt", "adapt_weighted"), both, strict=True)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -44,9 +48,20 @@ class OfAnyDim(FewShotClassifier):
         return tags
 
 
-@parametrize_with_checks([OfAnyDim()])
-def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
+CHECKS = [
+    *(check for _, check in estimator_checks_generator(Padded("run"))),
+    functools.partial(check_param_validation, "Padded"),
+]
+
+
+@pytest.fixture(scope="module")
+def narrow_run(tmp_path_factory):
+    return str(save_run(tmp_path_factory.mktemp("runs") / "run", RunConfig(TINY), {"embedding_dim": MOST_FEATURES}).path)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.func.__name__)
+def test_scikit_learns_own_checks(narrow_run, check):
+    check(Padded(narrow_run))
 
 
 @pytest.fixture(scope="module")

@@ -187,9 +187,7 @@ class ProtoLEO(LEO):
         metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
         return plda_classifier(class_means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
 
-    def log_ratios(
-        self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None
-    ) -> tf.Tensor:
+    def log_ratios(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None) -> tf.Tensor:
         """Return `plda_log_ratios` of a support set of features; arguments as for `adapt_imbalanced_features`."""
         _, counts, means = _classes(support_x, support_y, ways, sample_weight)
         metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))

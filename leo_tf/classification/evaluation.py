@@ -177,19 +177,20 @@ class ClassificationEvaluation(Evaluation):
         return table
 
     def _compare_to_training(self, table: EmbeddingTable) -> None:
-        """Refuse classes of the table that are in the run's training or validation too; warn of shared rows."""
+        """Refuse classes of the table that are in the run's training or validation too; warn of shared rows.
+
+        Another data set may have classes of the same names. With train_on_val, train and val overlap on purpose.
+        """
         now, trained, split, others = self.config.data, self.trained.data, self.request.split, {}
-        on_purpose = trained.train_on_val and split != "test"
-        train = None if split == "train" or on_purpose else self._base_classes.table
-        if train is not None:
-            others["train"] = train
-            if now.dataset_name == trained.dataset_name:
-                refuse_shared_names(train, table)
-        if split != "val" and not on_purpose:
-            with contextlib.suppress(InputError):  # without validation classes there is nothing to compare with
-                others["val"] = load_table(dataclasses.replace(now, download=False), "val")
-        if "val" in others:
-            refuse_shared_names(others["val"], table)
+        if split == "test" or not trained.train_on_val:
+            if split != "train" and self._base_classes.table is not None:
+                others["train"] = self._base_classes.table
+            if split != "val":
+                with contextlib.suppress(InputError):  # there are no validation classes
+                    others["val"] = load_table(dataclasses.replace(now, download=False), "val")
+        for name, other in others.items():
+            if name == "val" or now.dataset_name == trained.dataset_name:
+                refuse_shared_names(other, table)
         warn_of_shared_rows(split, table, others)
 
     @functools.cached_property

@@ -60,7 +60,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "model": [str, PathLike, HasMethods(["adapt", "classify"])],
+        "model": [str, PathLike, HasMethods(["adapt"])],
         "calibrated": ["boolean"],
         "unknown_class": ["boolean"],
     }

@@ -1,5 +1,7 @@
 """Splits that share classes or rows: refused or reported by training and by evaluation."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,19 @@ def test_training_counts_rows_that_stand_twice(overlaps):
 @pytest.mark.parametrize("evaluated", [None, "val", "test"])
 def test_train_on_val_is_silent(overlaps, evaluated):
     assert overlaps(evaluated, data={"train_on_val": True}) == []
+
+
+def test_another_data_set_may_have_the_same_class_names(overlaps, tmp_path, caplog):
+    overlaps()
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "own" / "train.npz", tmp_path / "other" / "test.npz")
+    trained, other = (
+        RunConfig(data=DataConfig(data_path=str(tmp_path), dataset_name=name, cache_dir=str(tmp_path / "cache")))
+        for name in ("own", "other")
+    )
+    record = Classification(trained).data_record
+    assert ClassificationEvaluation(other, EvaluationRequest(), trained, record).table.num_rows == ROWS
+    assert "12 of 12 test rows are also training rows." in caplog.text
 
 
 def test_evaluates_where_training_data_are_missing(overlaps):

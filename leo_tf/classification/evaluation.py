@@ -1,5 +1,6 @@
 """Evaluate a classification learner on fixed tasks, beside baselines on the same tasks."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -25,6 +26,8 @@ from leo_tf.classification.tasks import Tasks, draw_tasks
 from leo_tf.config import DataConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
+from leo_tf.data.overlap import refuse_shared_names, warn_of_shared_rows
+from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, EvaluationReport
@@ -150,14 +153,32 @@ class ClassificationEvaluation(Evaluation):
 
     @functools.cached_property
     def table(self) -> EmbeddingTable:
-        """The EmbeddingTable of the split; warns if its classes may have trained the feature extractor."""
+        """The EmbeddingTable of the split; warns if classes or rows may have trained the model or its extractor."""
         data = self.config.data
         table = load_table(data, self.request.split)
         folder = find_extractor(data.data_path, data.dataset_name, data.embedding_crop)
         warning = overlap_warning(read_extractor_metadata(folder), table.class_names) if folder else ""
         if warning and self.request.split != "train":
             _logger.warning("%s", warning)
+        self._compare_to_training(table)
         return table
+
+    def _compare_to_training(self, table: EmbeddingTable) -> None:
+        """Refuse classes of the table that are in the run's training or validation too; warn of shared rows.
+
+        Another data set may have classes of the same names. With train_on_val, train and val overlap on purpose.
+        """
+        now, trained, split, others = self.config.data, self.trained.data, self.request.split, {}
+        if split == "test" or not trained.train_on_val:
+            if split != "train" and self._base_classes.table is not None:
+                others["train"] = self._base_classes.table
+            if split != "val":
+                with contextlib.suppress(InputError):  # there are no validation classes
+                    others["val"] = load_table(dataclasses.replace(now, download=False), "val")
+        for name, other in others.items():
+            if name == "val" or now.dataset_name == trained.dataset_name:
+                refuse_shared_names(other, table)
+        warn_of_shared_rows(split, table, others)
 
     @functools.cached_property
     def validation_table(self) -> EmbeddingTable:

@@ -241,8 +241,13 @@ class ClassificationLearner(MetaLearner):
             ways = self.fixed_ways or tf.reduce_max(labels) + 1
         return self.adapt_imbalanced_features(support_x, labels, ways)
 
-    def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
-        """Adapt as `adapt_imbalanced`, to features [tasks, examples, dim]; an example of label -1 counts as absent."""
+    def adapt_imbalanced_features(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None
+    ) -> tf.Tensor:
+        """Adapt as `adapt_imbalanced`, to features [tasks, examples, dim]; an example of label -1 counts as absent.
+
+        With sample_weight [tasks, examples], an example counts as that many, which need not be a whole number.
+        """
         raise NotImplementedError
 
     def logits(self, features: tf.Tensor, classifier: tf.Tensor) -> tf.Tensor:
@@ -260,6 +265,15 @@ class ClassificationLearner(MetaLearner):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "embedding_dim": self.embedding_dim}
+
+
+def class_members(support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None) -> tf.Tensor:
+    """Return how many examples each one counts as in each class, [tasks, ways, examples]; 0 in classes of others.
+
+    Arguments as for `adapt_imbalanced_features`.
+    """
+    members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)
+    return members if sample_weight is None else members * tf.cast(sample_weight, members.dtype)[:, tf.newaxis]
 
 
 def join_examples(tensor: tf.Tensor) -> tf.Tensor:

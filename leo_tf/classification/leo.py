@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf import adaptation, objective
-from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, dropout, join_examples
+from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, class_members, dropout, join_examples
 from leo_tf.errors import InputError
 from leo_tf.layers import StochasticDecoder, StochasticEncoder, distributions
 from leo_tf.learners import AdaptationOutput, LatentLearner, Trace
@@ -167,8 +167,10 @@ class LEO(LatentLearner, ClassificationLearner):
         start = self.initial_classifier(tf.reduce_mean(support_x, axis=2), tf.shape(support_x)[2])
         return self._descend_means(latents, start, join_examples(support_x), join_examples(support_y), 1.0, rate)
 
-    def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
-        members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
+    def adapt_imbalanced_features(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None
+    ) -> tf.Tensor:
+        members = class_members(support_x, support_y, ways, sample_weight)
         counts = tf.reduce_sum(members, axis=2, keepdims=True)
         membership = tf.math.divide_no_nan(members, counts)
         codes = tf.cast(self.codes_per_class(counts), support_x.dtype)

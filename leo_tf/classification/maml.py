@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf import objective
-from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, dropout
+from leo_tf.classification.learner import ClassificationLearner, Noise, NoiseSpec, class_members, dropout
 from leo_tf.learners import AdaptationOutput, DescentLearner
 
 
@@ -51,9 +51,11 @@ class MAML(DescentLearner, ClassificationLearner):
         )
         return self.without_penalties(classifiers[-1])
 
-    def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
+    def adapt_imbalanced_features(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None
+    ) -> tf.Tensor:
         self.require_ways(ways)
-        members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)  # [tasks, ways, examples]
+        members = class_members(support_x, support_y, ways, sample_weight)
         weights = tf.reduce_sum(tf.math.divide_no_nan(members, tf.reduce_sum(members, axis=2, keepdims=True)), axis=1)
 
         labels = tf.maximum(support_y, 0)  # absent examples have no weight, but a label that exists

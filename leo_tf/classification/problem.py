@@ -21,6 +21,7 @@ from leo_tf.classification.validation import Validator
 from leo_tf.config import learner_class
 from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
 from leo_tf.data.extractor_metadata import METADATA_FILE, MODEL_FILE, find_extractor
+from leo_tf.data.overlap import refuse_shared_names, warn_of_shared_rows
 from leo_tf.errors import InputError
 from leo_tf.evaluation import plots
 from leo_tf.evaluation.calibration import reliability_diagram
@@ -44,7 +45,9 @@ class Classification(Problem):
 
     @functools.cached_property
     def _train(self) -> EmbeddingTable:
-        return load_table(self.config.data, "train")
+        table = load_table(self.config.data, "train")
+        warn_of_shared_rows("train", table)
+        return table
 
     @functools.cached_property
     def _validation(self) -> EmbeddingTable | None:
@@ -59,6 +62,10 @@ class Classification(Problem):
             raise InputError(
                 f"{self._train.source} has dim {self._train.dim}, {table.source} {table.dim}; expected equal."
             )
+        if self.config.data.train_on_val:  # they overlap on purpose
+            return table
+        refuse_shared_names(self._train, table)
+        warn_of_shared_rows("val", table, {"train": self._train})
         return table
 
     @functools.cached_property

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from leo_tf.classification.grid import interpolate_by_shots
-from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
+from leo_tf.classification.learner import Noise, NoiseSpec, class_members, join_examples
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.plda_classifier import plda_classifier, plda_log_ratios
 from leo_tf.classification.proto_leo_init import FIT_SHOTS, InitializationData, choose, fit_scale_at
@@ -193,9 +193,9 @@ class ProtoLEO(LEO):
         metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
         return plda_classifier(class_means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
 
-    def log_ratios(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
+    def log_ratios(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None) -> tf.Tensor:
         """Return `plda_log_ratios` of a support set of features; arguments as for `adapt_imbalanced_features`."""
-        _, counts, means = _classes(support_x, support_y, ways)
+        _, counts, means = _classes(support_x, support_y, ways, sample_weight)
         metric, scale = (tf.convert_to_tensor(each) for each in (self.plda.metric, self.log_scale))
         return plda_log_ratios(means[..., :-1], counts, self.plda.variances, metric, tf.exp(scale))
 
@@ -231,10 +231,12 @@ class ProtoLEO(LEO):
         fitted = self._fit(found.parameters[-1], examples, labels, weights, tf.cast(shape[2], support_x.dtype))
         return Trace(found.latents, tf.concat([found.parameters, fitted[tf.newaxis]], axis=0))
 
-    def adapt_imbalanced_features(self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tf.Tensor:
-        members, counts, means = _classes(support_x, support_y, ways)
+    def adapt_imbalanced_features(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any = None
+    ) -> tf.Tensor:
+        members, counts, means = _classes(support_x, support_y, ways, sample_weight)
         if self.has_latents:
-            classifier = super().adapt_imbalanced_features(support_x, support_y, ways)
+            classifier = super().adapt_imbalanced_features(support_x, support_y, ways, sample_weight)
         else:
             classifier = self.initial_classifier(means, counts)
         mean_count = tf.reduce_mean(counts, axis=1)
@@ -260,9 +262,11 @@ class ProtoLEO(LEO):
         return super().from_config({**config, "proto_config": ProtoLEOConfig(**config["proto_config"])})
 
 
-def _classes(support_x: tf.Tensor, support_y: tf.Tensor, ways: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _classes(
+    support_x: tf.Tensor, support_y: tf.Tensor, ways: Any, sample_weight: Any
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the members [tasks, ways, examples], their counts [tasks, ways] and their means [tasks, ways, dim]."""
-    members = tf.one_hot(support_y, ways, axis=1, dtype=support_x.dtype)
+    members = class_members(support_x, support_y, ways, sample_weight)
     counts = tf.reduce_sum(members, axis=2)
     return members, counts, tf.math.divide_no_nan(tf.matmul(members, support_x), counts[..., tf.newaxis])
 

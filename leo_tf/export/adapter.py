@@ -29,6 +29,7 @@ class Adapter(NamedTuple):
     has_unknown: bool  # whether classifiers have the log-ratios of an unknown class
     normalize: bool  # whether embeddings are scaled to unit length first
     transform: FittedTransform | None  # of the embeddings
+    adapt_weighted: Callable | None = None  # as `adapt`, and of sample_weight [1, examples]; None of a SavedModel
 
 
 _copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # learner: its copy and the copy's Adapter
@@ -143,8 +144,10 @@ def read_preparation(path: Path) -> tuple[bool, FittedTransform | None]:
 def _adapter(model: Any, normalize: bool, calibration: RunCalibration | None = None) -> Adapter:
     signatures = Signatures(model, normalize, calibration=calibration)
     function, specs = signatures.functions["adapt"]
-    adapt = tf.function(function, input_signature=specs, autograph=False)
-    return Adapter(model.embedding_dim, adapt, signatures.has_unknown, normalize, _transform_of(model))
+    weighted = [*specs, tf.TensorSpec([None, None], tf.float32, "sample_weight")]
+    adapt, adapt_weighted = (tf.function(function, each, autograph=False) for each in (specs, weighted))
+    transform = _transform_of(model)
+    return Adapter(model.embedding_dim, adapt, signatures.has_unknown, normalize, transform, adapt_weighted)
 
 
 def _transform_of(model: Any) -> FittedTransform | None:

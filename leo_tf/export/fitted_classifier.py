@@ -40,10 +40,15 @@ class FittedClassifier(NamedTuple):
 
 
 def fit(
-    adapter: "Adapter", embeddings: np.ndarray, labels: Any, unknown_class: bool = False
+    adapter: "Adapter",
+    embeddings: np.ndarray,
+    labels: Any,
+    unknown_class: bool = False,
+    sample_weight: np.ndarray | None = None,
 ) -> tuple[FittedClassifier, np.ndarray]:
     """Adapt to embeddings float32 [examples, dim] with any labels [examples]; return the classifier and its classes.
 
+    With `sample_weight` [examples], all positive, an example counts as that many.
     With `unknown_class`, which needs an adapter that has one, the last class is "unknown", or -1 where labels are
     numbers.
     """
@@ -63,10 +68,16 @@ def fit(
             "feature extractor that it was trained with."
         )
     all_classes = _with_unknown(classes) if unknown_class else classes
+    adapt, support = adapter.adapt, {"support_x": embeddings, "support_y": numbers.astype(np.int32)}
+    if sample_weight is not None:
+        if adapter.adapt_weighted is None:
+            raise InputError(
+                "sample_weight was given with a SavedModel, to which every example counts the same; expected None, or "
+                "the folder of a run as the model."
+            )
+        adapt, support["sample_weight"] = adapter.adapt_weighted, sample_weight
     try:
-        adapted = adapter.adapt(
-            support_x=tf.constant(embeddings[np.newaxis]), support_y=tf.constant(numbers[np.newaxis], tf.int32)
-        )
+        adapted = adapt(**{name: tf.constant(each[np.newaxis]) for name, each in support.items()})
     except tf.errors.InvalidArgumentError as error:
         raise InputError(reason_of(error)) from None
     weights, log_ratios = adapted["classifier"].numpy()[0], None

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from leo_tf.classification.grid import interpolate_by_shots
+from leo_tf.classification.learner import class_members
 from leo_tf.classification.unknown import calibrated_log_ratios, shown_log_odds
 from leo_tf.export.validation import checked_classifier, checked_query, checked_support
 from leo_tf.runs.calibration import RunCalibration
@@ -74,21 +75,21 @@ class Signatures:
         classifier = self.adapt(support_x, support_y)["classifier"]
         return {**self._probabilities(classifier, query_x), "classifier": classifier}
 
-    def adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return {"classifier"} of support sets."""
+    def adapt(self, support_x: tf.Tensor, support_y: tf.Tensor, sample_weight: Any = None) -> dict[str, tf.Tensor]:
+        """Return {"classifier"} of support sets; sample_weight [tasks, examples] is positive, and not checked."""
         dim = self._model.embedding_dim
         support_x, support_y, ways = checked_support(support_x, support_y, dim, self._max_examples)
         support_x = tf.cast(self._normalized(support_x), self._model.compute_dtype)
         features = self._model.features(support_x)
-        classifier = self._model.adapt_imbalanced_features(features, support_y, ways)
+        classifier = self._model.adapt_imbalanced_features(features, support_y, ways, sample_weight)
         if self._calibration is not None:
-            classifier = self._calibrated(classifier, features, support_y, ways, self._calibration)
+            support = features, support_y, ways, sample_weight
+            classifier = self._calibrated(classifier, support, self._calibration)
         return {"classifier": tf.cast(classifier, tf.float32)}
 
-    def _calibrated(
-        self, classifier: tf.Tensor, features: tf.Tensor, support_y: tf.Tensor, ways: tf.Tensor, by: RunCalibration
-    ) -> tf.Tensor:
-        mean_count = tf.cast(tf.shape(support_y)[1] / ways, classifier.dtype)
+    def _calibrated(self, classifier: tf.Tensor, support: tuple[Any, ...], by: RunCalibration) -> tf.Tensor:
+        """Calibrate a classifier of a support set, the arguments of `adapt_imbalanced_features`."""
+        mean_count = tf.reduce_mean(tf.reduce_sum(class_members(*support), axis=2))
 
         def temperature(of_shots: Sequence[float]) -> tf.Tensor:
             return tf.exp(interpolate_by_shots(mean_count, by.shots, [math.log(each) for each in of_shots]))
@@ -96,7 +97,7 @@ class Signatures:
         classifier /= temperature(by.temperatures)
         if not by.has_unknown:
             return classifier
-        log_ratios = self._model.log_ratios(features, support_y, ways)
+        log_ratios = self._model.log_ratios(*support)
         threshold = interpolate_by_shots(mean_count, by.shots, by.unknown_thresholds)
         log_ratios = calibrated_log_ratios(log_ratios, temperature(by.unknown_temperatures), threshold)
         return tf.concat([classifier, log_ratios], axis=-1)

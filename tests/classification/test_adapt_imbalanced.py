@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, LEOConfig
+from leo_tf.classification.maml import MAML
 from leo_tf.layers import relation
 
 DIM, STEPS = 8, (3, 2)
@@ -56,6 +57,20 @@ def test_saying_a_class_twice_changes_nothing(model):
     np.testing.assert_allclose(
         model.adapt_imbalanced(support[:, again], labels[:, again]), model.adapt_imbalanced(support, labels), rtol=1e-10
     )
+
+
+@pytest.mark.parametrize("changes", [{}, {"codes_per_class": "class"}, {"codes_from": "prior"}, None])
+def test_a_weight_counts_as_that_many_examples(changes):
+    """Only their ratios within a class matter, but for codes from the prior and one code per class."""
+    model = MAML(embedding_dim=DIM, ways=3, dtype="float64") if changes is None else make_model(**changes)
+    rng = np.random.default_rng(6)
+    support, labels, counts = rng.normal(size=(1, 6, DIM)), np.array([[0, 1, 1, 2, 2, 2]]), np.array([2, 1, 3, 1, 2, 2])
+    again = np.repeat(np.arange(6), counts)
+    expected = model.adapt_imbalanced(support[:, again], labels[:, again])
+    assert np.abs(expected - model.adapt_imbalanced(support, labels)).max() > 1e-3
+    scale = 0.5 if changes in ({}, None) else 1.0
+    found = model.adapt_imbalanced_features(tf.constant(support), tf.constant(labels), 3, [scale * counts])
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """FewShotClassifier gives the numbers of LEO, takes any labels and passes scikit-learn's own checks."""
 
+import functools
 import json
 import pickle
 import shutil
@@ -11,32 +12,35 @@ import joblib
 import numpy as np
 import pytest
 import tensorflow as tf
+from saved_runs import save_run
 from scipy import special
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import check_param_validation, estimator_checks_generator
 
 import leo_tf
-from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig
+from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig, RunConfig
 from leo_tf.classification.maml import MAML
 from leo_tf.export import adapter, export
 from leo_tf.export.__main__ import report
-from leo_tf.export.adapter import load_adapter
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
-_models: dict = {}
+MOST_FEATURES = 30  # of the data of scikit-learn's checks
 
 
-class OfAnyDim(FewShotClassifier):
-    """Classifier for scikit-learn's checks, whose data have 1 to 20 features: an untrained LEO of matching dim."""
-
-    def __init__(self, model=None):
-        super().__init__(model)
+class Padded(FewShotClassifier):
+    """Classifier of a run for scikit-learn's checks, whose data are padded with zeros to the run's dimensions."""
 
     def _adapter(self):
-        if self.n_features_in_ not in _models:
-            _models[self.n_features_in_] = LEO(TINY, self.n_features_in_, seed=0)
-        return load_adapter(_models[self.n_features_in_])
+        adapter, dim = super()._adapter(), self.n_features_in_
+
+        def padded(adapt, support_x, **others):
+            support_x = tf.pad(support_x, [[0, 0], [0, 0], [0, MOST_FEATURES - dim]])
+            return {"classifier": adapt(support_x=support_x, **others)["classifier"][..., :dim]}
+
+        both = (functools.partial(padded, adapt) for adapt in (adapter.adapt, adapter.adapt_weighted))
+        return adapter._replace(embedding_dim=dim, **dict(zip(("adapt", "adapt_weighted"), both, strict=True)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -44,9 +48,24 @@ class OfAnyDim(FewShotClassifier):
         return tags
 
 
-@parametrize_with_checks([OfAnyDim()])
-def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
+CHECKS = [
+    *(check for _, check in estimator_checks_generator(Padded("run"))),
+    functools.partial(check_param_validation, "Padded"),
+]
+
+
+@pytest.fixture(scope="module")
+def narrow_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return str(save_run(folder, RunConfig(TINY), {"embedding_dim": MOST_FEATURES}).path)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.func.__name__)
+def test_scikit_learns_own_checks(narrow_run, check, monkeypatch):
+    if "sample_weight_equivalence" in check.func.__name__:  # whose tolerance, 1e-7, is below float32's precision
+        loose = functools.partial(estimator_checks.assert_allclose_dense_sparse, rtol=1e-5)
+        monkeypatch.setattr(estimator_checks, "assert_allclose_dense_sparse", loose)
+    check(Padded(narrow_run))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +113,48 @@ def test_equals_leo(model, data):
     assert classifier.n_features_in_ == 8
 
 
+def test_decision_function_and_log_probabilities(model, data):
+    X, y = data
+    classifier = FewShotClassifier(model).fit(X, y)
+    logits = (X / np.linalg.norm(X, axis=1, keepdims=True)) @ classifier.classifier_.weights.T
+    np.testing.assert_allclose(classifier.decision_function(X), logits, atol=1e-5)
+    expected = logits - special.logsumexp(logits, axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier.predict_log_proba(X), expected, atol=1e-5)
+    of_two = classifier.fit(X, y == "cat").predict_log_proba(X)
+    np.testing.assert_allclose(classifier.decision_function(X), of_two[:, 1] - of_two[:, 0], atol=1e-5)
+
+
+def test_partial_fit_equals_fit_on_all(model, data):
+    """Of more examples of known classes, then of a new class, with weights."""
+    X, y = data
+    weight = np.array([1, 2, 1, 1, 0, 1, 3, 1, 1])
+    order = np.argsort(y == "owl", kind="stable")  # at first there are no owls
+    classifier = FewShotClassifier(model)
+    for part, classes in ((order[:4], None), (order[4:6], ["cat", "dog"]), (order[6:], None)):
+        classifier.partial_fit(X[part], y[part], classes, sample_weight=weight[part])
+        so_far = order[: np.flatnonzero(order == part[-1])[0] + 1]
+        whole = FewShotClassifier(model).fit(X[so_far], y[so_far], weight[so_far])
+        np.testing.assert_array_equal(classifier.predict_proba(X), whole.predict_proba(X))
+    assert classifier.classes_.tolist() == ["cat", "dog", "owl"]
+    assert len(classifier.support_.X) == 8  # the weight of one is 0
+
+
+def test_a_refused_partial_fit_changes_nothing(model, data):
+    X, y = data
+    with pytest.raises(InputError, match="examples of 1 class"):
+        FewShotClassifier(model).partial_fit(X[y == "cat"], y[y == "cat"])
+    classifier = FewShotClassifier(model).partial_fit(X, y)
+    expected = classifier.predict_proba(X)
+    for more, labels, message in (
+        (X, np.arange(9), "Mix of label input types"),
+        (X[:, :5], y, "X has 5 features, but FewShotClassifier is expecting 8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            classifier.partial_fit(more, labels)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    assert len(classifier.support_.X) == 9
+
+
 def test_takes_unequal_classes_and_numbers_as_labels(model, data):
     X, y = data
     for labels in (np.array([7, -3, 7, 7, 7, 7, 7, -3, 7]), y != "cat", (y == "cat").astype("float64")):
@@ -110,6 +171,9 @@ def test_from_a_saved_model_equals_the_model(model, data, tmp_path, source):
     np.testing.assert_allclose(loaded.predict_proba(data[0]), expected, atol=1e-6)
     for copy in (clone(loaded).fit(*data), pickle.loads(pickle.dumps(loaded))):
         np.testing.assert_array_equal(copy.predict_proba(data[0]), loaded.predict_proba(data[0]))
+    loaded.partial_fit(*data, sample_weight=np.ones(9))
+    with pytest.raises(InputError, match="sample_weight was given with a SavedModel"):
+        loaded.fit(*data, sample_weight=np.arange(1, 10))
 
 
 def test_with_a_learner_it_can_be_cloned_and_cross_validated(model, data):

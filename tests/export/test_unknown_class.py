@@ -69,6 +69,18 @@ def test_few_shot_classifier(run, version, task, expected, source):  # noqa: F81
     np.testing.assert_allclose(without.predict_proba(task[1]), shown, atol=1e-5)
 
 
+def test_sample_weight(run, task):  # noqa: F811
+    """In class means, in PLDA's trust in them, in the fit, in the temperature and in the unknown class."""
+    X, y = task[0], LABELS
+    counts = np.array([1, 3, 2, 2, 4, 1])
+    weighted, repeated = (FewShotClassifier(str(run), unknown_class=True) for _ in range(2))
+    weighted.fit(X, y, sample_weight=counts)
+    repeated.fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    expected = repeated.predict_proba(task[1])
+    np.testing.assert_allclose(weighted.predict_proba(task[1]), expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(expected - repeated.fit(X, y).predict_proba(task[1])).max() > 1e-2
+
+
 def test_saved_model(version, task, expected):  # noqa: F811
     support = {"support_x": tf.constant(task[0][None]), "support_y": tf.constant(LABELS[None])}
     query, signatures = tf.constant(task[1][None]), tf.saved_model.load(str(version)).signatures

@@ -130,7 +130,7 @@ def test_errors_of_one_worker_end_all(workers, tmp_path):
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         (data["there"] / "own").mkdir(exist_ok=True)
-        labels = np.repeat(list("abcd"), 20)
+        labels = np.repeat([f"{split}{number}" for number in range(4)], 20)
         np.savez(data["there"] / "own" / f"{split}.npz", embeddings=rng.normal(size=(80, 6)), labels=labels)
     own = [[f"--data_path={folder}"] for folder in data.values()]
     both = workers.start(tmp_path / "run", *STEPS, "--dataset_name=own", own=own)

@@ -17,33 +17,31 @@ _Fitted = TypeVar("_Fitted")
 
 
 class BaseClasses:
-    """The base classes of a run, read when first needed; one warning says why something cannot be fitted.
+    """The base classes of a run, read when first needed; a warning says why something cannot be fitted.
 
     Of the tables that the loaders return, the first one with this digest is used; None if the run did not record it.
     """
 
     def __init__(self, digest: str | None, loaders: Sequence[Callable[[], EmbeddingTable]]) -> None:
         self._digest, self._loaders = digest, loaders
+        self._reasons: list[str] = []  # why there is no table
 
     @functools.cached_property
     def table(self) -> EmbeddingTable | None:
         """The EmbeddingTable; None if it cannot be read, or is not the one that the run was trained on."""
         digest, loaders = self._digest or "", self._loaders if self._digest else ()
-        reasons = [] if loaders else ["the run did not record the data that it was trained on."]
+        self._reasons = [] if loaders else ["the run did not record the data that it was trained on."]
         for load in loaders:
             try:
                 table = load()
             except InputError as error:
-                reasons.append(str(error))
+                self._reasons.append(str(error))
                 continue
             if table.digest == digest:
                 return table
-            reasons.append(
+            self._reasons.append(
                 f"{table.source} has sha256 {table.digest[:12]}..., the run was trained on {digest[:12]}...."
             )
-        _logger.warning(
-            "Baselines fitted to the meta-training classes (whitened, PLDA, LDA) are left out: %s", reasons[0]
-        )
         return None
 
     @functools.cached_property
@@ -58,11 +56,18 @@ class BaseClasses:
         """Return the baselines of their PLDA, chosen on Tasks of validation classes; none if it cannot be fitted."""
         return self._fitted(lambda table: list(plda_baselines(table, validation, tasks))) or []
 
-    def _fitted(self, fit: Callable[[EmbeddingTable], _Fitted]) -> _Fitted | None:
+    @functools.cached_property
+    def _table_to_fit(self) -> EmbeddingTable | None:
         if self.table is None:
+            what = "Baselines fitted to the meta-training classes (whitened, PLDA, LDA)"
+            _logger.warning("%s are left out: %s", what, self._reasons[0])
+        return self.table
+
+    def _fitted(self, fit: Callable[[EmbeddingTable], _Fitted]) -> _Fitted | None:
+        if self._table_to_fit is None:
             return None
         try:
-            return fit(self.table)
+            return fit(self._table_to_fit)
         except InputError as error:
             _logger.warning("A baseline fitted to the meta-training classes is left out: %s", error)
             return None

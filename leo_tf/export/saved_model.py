@@ -51,8 +51,8 @@ def export(
       PosixPath('served/leo/1')
     """
     output = require_new_version(output, version, max_examples)
-    calibration = _calibration_of(model) if calibrated else None
     trained, normalize, description = load_source(model, normalize)
+    calibration = _calibration_of(model, trained) if calibrated else None
     from leo_tf.export.signatures import Signatures
 
     plain = copy_of(trained)
@@ -135,13 +135,13 @@ def write_functions(
         progress.add()
 
 
-def _calibration_of(model: Any) -> RunCalibration:
+def _calibration_of(model: Any, trained: Any) -> RunCalibration:
     if not isinstance(model, str | Path):
         raise InputError(
             "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
             "calibrated",
         )
-    return RunDirectory(model).calibration()
+    return RunDirectory(model).calibration(trained)
 
 
 def _description(model: Any, normalize: bool) -> dict[str, Any]:

@@ -222,6 +222,14 @@ class MetaLearner(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> Any:
         return cls(**{**config, "config": cls.config_type(**config["config"])})
 
+    def get_build_config(self) -> dict[str, Any]:
+        """Return which variables are frozen, which a saved model keeps; the constructor builds the rest."""
+        return {"frozen": [index for index, variable in enumerate(self.meta_variables) if not variable.trainable]}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        for index in config.get("frozen", ()):
+            self.meta_variables[index].trainable = False
+
     def compile(
         self,
         optimizer: Any = None,

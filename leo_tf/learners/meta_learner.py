@@ -216,19 +216,17 @@ class MetaLearner(keras.Model):
         return self.add_weight(name=name, shape=shape, initializer=keras.initializers.Constant(value))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+        frozen = [index for index, variable in enumerate(self.meta_variables) if not variable.trainable]
+        return {**super().get_config(), "config": dataclasses.asdict(self.config), "frozen": frozen}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**{**config, "config": cls.config_type(**config["config"])})
-
-    def get_build_config(self) -> dict[str, Any]:
-        """Return which variables are frozen, which a saved model keeps; the constructor builds the rest."""
-        return {"frozen": [index for index, variable in enumerate(self.meta_variables) if not variable.trainable]}
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        for index in config.get("frozen", ()):
-            self.meta_variables[index].trainable = False
+        arguments = {**config, "config": cls.config_type(**config["config"])}
+        frozen = arguments.pop("frozen", ())
+        model = cls(**arguments)
+        for index in frozen:
+            model.meta_variables[index].trainable = False
+        return model
 
     def compile(
         self,

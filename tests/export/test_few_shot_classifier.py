@@ -289,10 +289,9 @@ def test_a_calibration_of_other_weights_does_not_count(small_run, model, data):
     again = FewShotClassifier(str(small_run), calibrated=True).fit(X, y)
     np.testing.assert_allclose(again.classifier_.weights, 4 * plain.classifier_.weights, rtol=1e-5)
     write_checkpoint(small_run, other_model())  # of the same step
-    refused = pytest.raises(InputError, match="best checkpoint of .*, of step 1200, is not calibrated")
-    with refused:
+    with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated"):
         calibrated.fit(X, y)
-    with refused:
+    with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated"):
         export(small_run, small_run / "served", calibrated=True)
 
 

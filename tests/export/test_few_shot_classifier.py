@@ -295,7 +295,9 @@ def test_a_calibration_of_other_weights_does_not_count(small_run, model, data):
         export(small_run, small_run / "served", calibrated=True)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", *(pytest.param(each, marks=pytest.mark.long) for each in ("float64", "bfloat16"))]
+)
 def test_a_global_policy_changes_no_run(small_run, data, policy):
     X, y = data
     expected = FewShotClassifier(str(small_run)).fit(X, y).predict_proba(X)

@@ -164,7 +164,7 @@ def test_fits_with_the_extractor_that_is_there_now(image_run, files, tmp_path):
     np.testing.assert_array_equal(classifier.predict_proba(query), fresh.predict_proba(query))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
+@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("float64", marks=pytest.mark.long)])
 def test_a_global_policy_changes_nothing(image_run, classifier, files, tmp_path, policy):
     support, labels, query = files
     expected, before = classifier.predict_proba(query), keras.config.dtype_policy()

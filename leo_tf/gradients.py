@@ -49,11 +49,38 @@ def apply(
 
 
 def meta_step(
-    loss_of: Callable[[], Any], optimizer: Any, variables: Sequence[Any], num_regularized: int, limits: Limits
+    loss_of: Callable[[], Any],
+    optimizer: Any,
+    variables: Sequence[Any],
+    num_regularized: int,
+    limits: Limits,
+    share: tf.Tensor | None = None,
 ) -> tuple[Any, dict[str, tf.Tensor]]:
-    """Take one step on one device: `meta_gradient`, then `apply`; return the outcome and the metrics of the update."""
+    """Take one step: `meta_gradient`, then `apply`; return the outcome and the metrics of the update.
+
+    On one of several replicas, `share` is as in `mean_over_replicas`; the outcome's loss is then that of all tasks.
+    """
     outcome, gradients = meta_gradient(loss_of, variables)
-    return outcome, apply(optimizer, variables, num_regularized, outcome.loss, gradients, limits)
+    replicas = 1
+    if share is not None:
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        loss, *gradients = mean_over_replicas([outcome.loss, *gradients], share)
+        outcome = outcome._replace(loss=loss)
+    return outcome, apply(optimizer, variables, num_regularized, outcome.loss, gradients, limits, replicas)
+
+
+def mean_over_replicas(values: list[tf.Tensor], share: tf.Tensor | None = None) -> list[tf.Tensor]:
+    """Return the means of a list of tensors over the replicas, sent as one message to save network latency.
+
+    `share` is the fraction of the meta-batch's tasks that this replica has; without it, all have equally many.
+    """
+    sizes = [value.shape.num_elements() for value in values]
+    joined = tf.concat([tf.cast(tf.reshape(value, [-1]), values[0].dtype) for value in values], axis=0)
+    operation = tf.distribute.ReduceOp.MEAN
+    if share is not None:  # the mean over no tasks is NaN
+        joined, operation = tf.math.multiply_no_nan(joined, tf.cast(share, joined.dtype)), tf.distribute.ReduceOp.SUM
+    means = tf.split(tf.distribute.get_replica_context().all_reduce(operation, joined), sizes)
+    return [tf.cast(tf.reshape(m, v.shape), v.dtype) for m, v in zip(means, values, strict=True)]
 
 
 def guard(
@@ -87,4 +114,4 @@ def clip(gradients: list[tf.Tensor], value_limit: float, norm_limit: float) -> l
 
 def norms(gradients: list[tf.Tensor]) -> tf.Tensor:
     """Return the L2 norm of every gradient, [len(gradients)]."""
-    return tf.stack([tf.norm(gradient) for gradient in gradients])
+    return tf.stack([tf.norm(gradient) for gradient in gradients]) if gradients else tf.zeros([0])

@@ -167,7 +167,8 @@ class Problem:
     def build_learner(self, data_record: Mapping[str, Any], seed: int | None = None) -> Any:
         """Build the configured MetaLearner in the current strategy's scope.
 
-        `data_record` is the problem's, or from the run directory; without a seed, Keras' global one draws weights.
+        `data_record` is the problem's, or from the run directory; without a seed, Keras' global one draws weights. Its
+        dtype is float32 whatever Keras' global policy, which belongs to the user's other models.
         """
         raise NotImplementedError
 

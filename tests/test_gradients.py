@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import gradients
+from leo_tf.training.strategy import make_strategy
 
 WEIGHTS = [np.array([[2.0, -3.0], [0.5, 0.0]], np.float32), np.array([[7.0]], np.float32)]
 RATES = [np.array([1.0, 4.0], np.float32)]
@@ -94,3 +95,22 @@ def test_a_zero_gradient_stays_zero():
 
 def test_norms():
     np.testing.assert_allclose(gradients.norms([tf.constant([[3.0, 4.0]]), tf.constant([-2.0])]), [5, 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shares,values,expected", [((0.75, 0.25), (1.0, 5.0), 2.0), ((1.0, 0.0), (3.0, np.nan), 3.0)])
+def test_a_mean_over_unequal_replicas(shares, values, expected):
+    """A replica without tasks, as in a last batch of one, has a mean of NaN that does not count."""
+    strategy = make_strategy("mirrored", 2)
+
+    def take(numbers):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(numbers[context.replica_id_in_sync_group], tf.float32)
+        )
+
+    found = strategy.run(
+        lambda value, share: gradients.mean_over_replicas([value, tf.stack([value, 2 * value])], share),
+        args=(take(values), take(shares)),
+    )
+    for ours, theirs in zip(found, (expected, [expected, 2 * expected]), strict=True):
+        for copy in strategy.experimental_local_results(ours):
+            np.testing.assert_allclose(copy, theirs)

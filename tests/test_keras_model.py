@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from leo_tf import LEO, EmbeddingTable, Episode, EpisodeSampler, InputError, LEOConfig
+from leo_tf.classification.evaluator import adapted_by
 from leo_tf.classification.tasks import draw_tasks
+from leo_tf.training.strategy import make_strategy
 
 CONFIG = LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4, dropout_rate=0.2, kl_weight=0.01)
 STEPS, EPOCHS = 10, 4
@@ -241,3 +243,127 @@ def test_short_reprs(dataset, table):
         "<EmbeddingTable random table: 9 classes x 24 rows (216), dim 8, unit length, sha256 "
     )
     assert repr(draw_tasks(table, 3, 2, 4, 5)).startswith("<Tasks 5 of 3-way 2-shot, 4 queries per class, data ")
+
+
+SMALL = LEOConfig(1, 1, num_latents=4, kl_weight=0.01)
+
+
+def small(optimizer, **options):
+    model = LEO(SMALL, 8, seed=0, **options)
+    model.compile(optimizer, run_eagerly=True, jit_compile=False)
+    return model
+
+
+def values_of(model):
+    return [variable.numpy() for variable in model.meta_variables]
+
+
+def freeze(model, frozen):
+    """Freeze an attribute of a model, or all of it; return the indices of the frozen variables."""
+    part = getattr(model, frozen) if frozen else model
+    part.trainable = False
+    return [index for index, variable in enumerate(model.meta_variables) if not variable.trainable]
+
+
+@pytest.mark.parametrize("frozen,number", [("encoder", 4), ("", 7), ("latent_learning_rate", 1)])
+def test_frozen_variables_do_not_move(dataset, frozen, number):
+    model = small(keras.optimizers.Adam(0.02))
+    kept = freeze(model, frozen)
+    assert len(kept) == number and len(model.trainable_variables) == 7 - number
+    before = values_of(model)
+    model.fit(dataset.take(2), verbose=0)
+    for index, (start, end) in enumerate(zip(before, values_of(model), strict=True)):
+        assert np.array_equal(start, end) == (index in kept)
+
+
+def test_a_saved_model_stays_frozen(dataset, tmp_path):
+    model = small(keras.optimizers.Adam(0.02))
+    freeze(model, "encoder")
+    model.fit(dataset.take(1), verbose=0)
+    model.save(tmp_path / "leo.keras")
+    loaded = keras.saving.load_model(tmp_path / "leo.keras")
+    assert len(loaded.trainable_variables) == 3
+    assert len(loaded.optimizer.variables) == len(model.optimizer.variables)
+    for ours, theirs in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+class Average(keras.callbacks.Callback):
+    """The exponential moving average of the weights, by hand."""
+
+    values = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        new = values_of(self.model)
+        self.values = new if self.values is None else [0.9 * a + 0.1 * b for a, b in zip(self.values, new, strict=True)]
+
+
+@pytest.mark.parametrize("swapping", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_fit_with_moving_averages_ends_with_them(dataset, swapping):
+    model, average = small(keras.optimizers.Adam(0.02, use_ema=True, ema_momentum=0.9)), Average()
+    swap = [keras.callbacks.SwapEMAWeights()] if swapping else []
+    history = model.fit(dataset.take(3), validation_data=dataset.take(1), callbacks=[average, *swap], verbose=0).history
+    for ours, expected in zip(values_of(model), average.values, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
+    if swapping:
+        loss = model.meta_loss(Episode(*next(iter(dataset))), training=False).loss
+        assert history["val_loss"][0] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_moving_averages_overwrite_the_weights(dataset):
+    options = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+    first, averaged = small(keras.optimizers.SGD(1.0)), small(keras.optimizers.SGD(1.0, **options))
+    second = small(keras.optimizers.SGD(1.0))
+    for model, steps in ((first, 1), (second, 2), (averaged, 2)):
+        model.fit(dataset.take(steps), verbose=0)
+    for ours, one, two in zip(*map(values_of, (averaged, first, second)), strict=True):
+        np.testing.assert_allclose(ours, (one + two) / 2, atol=1e-6)
+
+
+def test_two_devices_fit_as_one(dataset):
+    results = []
+    for strategy in (tf.distribute.get_strategy(), make_strategy("mirrored", 8)):
+        with strategy.scope():
+            model = small(keras.optimizers.SGD(1.0))
+        history = model.fit(dataset.take(2), verbose=0).history
+        results.append((values_of(model), history["loss"] + history["accuracy"]))
+    (one, metrics), (two, others) = results
+    np.testing.assert_allclose(metrics, others, rtol=1e-5)
+    for start, ours, theirs in zip(values_of(LEO(SMALL, 8, seed=0)), one, two, strict=True):
+        assert np.abs(ours - start).max() > 1e-3
+        np.testing.assert_allclose(theirs, ours, atol=2e-6)
+
+
+@pytest.mark.parametrize("model_dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_inputs_are_cast_as_by_keras_layers(make_episode, model_dtype, dtype):
+    model = LEO(CONFIG, 8, seed=0, dtype=model_dtype)
+    given = make_episode(dtype=dtype)
+    same = Episode(*(tf.cast(part, model_dtype) if part.dtype.is_floating else part for part in given))
+    classifier = model.adapt(given.support_x, given.support_y)
+    assert classifier.dtype == model_dtype
+    np.testing.assert_array_equal(classifier, model.adapt(same.support_x, same.support_y))
+    np.testing.assert_array_equal(model.encode(given.support_x).mean(), model.encode(same.support_x).mean())
+    queries = given.query_x[:, 0], tf.cast(classifier, dtype)
+    assert model.classify(*queries).dtype == model_dtype
+    outcomes = [model.meta_loss(each, True, seed=1) for each in (given, same)]
+    assert outcomes[0].loss == outcomes[1].loss and outcomes[0].loss.dtype == model_dtype
+
+
+def test_a_float64_model_fits_and_is_evaluated(dataset, make_episode):
+    narrow, wide = (small(keras.optimizers.SGD(0.1), dtype=dtype) for dtype in ("float32", "float64"))
+    for variable, value in zip(wide.meta_variables, values_of(narrow), strict=True):
+        variable.assign(value)
+    losses = [model.fit(dataset.take(2), verbose=0).history["loss"][0] for model in (narrow, wide)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    support = make_episode(dtype="float32")[:2]  # evaluation gives what a table holds
+    ours, theirs = (adapted_by(model)(*support).weights for model in (wide, narrow))
+    assert ours.dtype == tf.float32
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
+def test_half_precision_is_refused_in_words(dtype):
+    message = rf"LEO got the dtype policy {dtype}; expected float32 or float64, .* Give dtype='float32'"
+    with pytest.raises(InputError, match=message):
+        LEO(CONFIG, 8, dtype=dtype)

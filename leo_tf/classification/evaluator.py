@@ -69,10 +69,13 @@ def adapted_by(model: Any, unequal: bool = False) -> Callable:
     """Return the `make_classifier` of a classification.ClassificationLearner, for unequal tasks or for others."""
 
     def make_classifier(support_x: tf.Tensor, support_y: tf.Tensor) -> metrics.LinearClassifier:
-        if not unequal:
-            return metrics.LinearClassifier(model.adapt_in_evaluation(support_x, support_y))
-        examples, labels = join_examples(support_x), join_examples(support_y)
-        return metrics.LinearClassifier(model.adapt_imbalanced_features(examples, labels, support_x.shape[1]))
+        features = tf.cast(support_x, model.compute_dtype)
+        if unequal:
+            examples, labels = join_examples(features), join_examples(support_y)
+            classifier = model.adapt_imbalanced_features(examples, labels, support_x.shape[1])
+        else:
+            classifier = model.adapt_in_evaluation(features, support_y)
+        return metrics.LinearClassifier(tf.cast(classifier, support_x.dtype))
 
     return make_classifier
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -134,7 +135,7 @@ class ClassificationLearner(MetaLearner):
     def draw_bits(self, episode: Episode, seed: Any, first_task: Any = 0) -> RandomBits:
         def draw(shapes: list[tuple[int, ...]], dtype: tf.DType) -> tf.Tensor:
             count = sum(map(math.prod, shapes))
-            return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, dtype)
+            return randomness.bits(noise_seed(seed), first_task, tf.shape(episode.support_x)[0], count, dtype)
 
         spec = self.noise_spec(episode.support_x.shape[2])
         normals, masks = _noise_shapes(spec, episode)
@@ -194,7 +195,8 @@ class ClassificationLearner(MetaLearner):
           InputError: wrong rank or dim, other labels, or an embedding that is not finite. Values are checked in eager
             code only.
         """
-        support_x, support_y = tf.convert_to_tensor(support_x, self.compute_dtype), tf.convert_to_tensor(support_y)
+        support_x = keras.ops.convert_to_tensor(support_x, self.compute_dtype)
+        support_y = tf.convert_to_tensor(support_y)
         if support_x.shape.rank != 4 or support_x.shape[-1] != self.embedding_dim:
             missing = " One task alone: support_x[np.newaxis], support_y[np.newaxis]." * (support_x.shape.rank == 3)
             raise InputError(
@@ -235,7 +237,7 @@ class ClassificationLearner(MetaLearner):
         Returns:
           Classifier as `adapt`'s.
         """
-        support_x = self.features(tf.convert_to_tensor(support_x, self.compute_dtype))
+        support_x = self.features(keras.ops.convert_to_tensor(support_x, self.compute_dtype))
         labels = tf.cast(support_y, tf.int32)
         if ways is None:
             ways = self.fixed_ways or tf.reduce_max(labels) + 1
@@ -256,7 +258,8 @@ class ClassificationLearner(MetaLearner):
 
     def classify(self, query_x: Any, classifier: tf.Tensor) -> tf.Tensor:
         """Return the logits [tasks, queries, ways] of query embeddings [tasks, queries, embedding_dim]."""
-        return self.logits(self.features(tf.convert_to_tensor(query_x, classifier.dtype)), classifier)
+        query_x, classifier = (keras.ops.convert_to_tensor(each, self.compute_dtype) for each in (query_x, classifier))
+        return self.logits(self.features(query_x), classifier)
 
     def call(self, episode: Any) -> tf.Tensor:
         """Adapt to an episode's support and return the logits of its queries, [tasks, ways * queries, ways]."""

@@ -73,11 +73,11 @@ class LEO(LatentLearner, ClassificationLearner):
         """
         if self.encoder is None:
             raise InputError("This LEO has no encoder (codes_from=prior); expected codes_from=encoder.", "codes_from")
-        return self.encoder(self.features(tf.convert_to_tensor(support_x, self.compute_dtype)))
+        return self.encoder(self.features(keras.ops.convert_to_tensor(support_x, self.compute_dtype)))
 
     def decode(self, latents: Any) -> Any:
         """Decode latent codes [tasks, ways, num_latents]: p(w | z), with event shape [dim] (paper equation 4)."""
-        latents = tf.convert_to_tensor(latents, self.compute_dtype)
+        latents = keras.ops.convert_to_tensor(latents, self.compute_dtype)
         stddev_at_zero = distributions.glorot_stddev(latents.shape[1], self.feature_dim)  # of an initial classifier
         return self.decoder(latents, initial_stddev=stddev_at_zero)
 

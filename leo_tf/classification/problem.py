@@ -104,7 +104,7 @@ class Classification(Problem):
         options: dict[str, Any] = {"proto_config": config.proto_leo} if config.proto_leo else {}
         if kind.needs_ways:
             options["ways"] = config.episodes.num_classes
-        return kind(config.model, embedding_dim=dim, seed=seed, **options)
+        return kind(config.model, embedding_dim=dim, seed=seed, dtype="float32", **options)
 
     def initialize(self, learner: Any, previous: Initialization | None = None) -> Initialization:
         episodes = self.config.episodes

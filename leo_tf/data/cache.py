@@ -18,7 +18,7 @@ import numpy as np
 
 from leo_tf.data.conversion import ROWS_AT_ONCE, GroupedEmbeddings, Split, convert, convert_in_memory
 from leo_tf.data.readers import read_split, split_files
-from leo_tf.files import npz, replace_file
+from leo_tf.files import identity, npz, replace_file
 
 _logger = logging.getLogger("leo_tf")
 
@@ -37,7 +37,7 @@ def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path |
 
     If the cache cannot be written (a read-only folder, a full disk), the rows are kept in memory, with a warning.
     """
-    sources = [_identity(file) for path in paths for file in split_files(path)]
+    sources = [identity(file) for path in paths for file in split_files(path)]
     key = hashlib.sha256(json.dumps([[source[0] for source in sources], bool(normalize)]).encode()).hexdigest()
     entry = cache_folder(cache_dir) / f"{paths[0].stem}-{key[:16]}.json"
     cached = _open_entry(entry, sources)
@@ -55,15 +55,6 @@ def load_grouped(paths: Sequence[Path], normalize: bool, cache_dir: str | Path |
             error.strerror or error,
         )
         return convert_in_memory(splits, normalize)
-
-
-def _identity(file: Path) -> list:
-    """Return [path, size, modification time], which identify a source."""
-    try:
-        status = file.stat()
-    except OSError:
-        return [str(file), None, None]  # the reader reports what is wrong with it
-    return [str(file.resolve()), status.st_size, status.st_mtime_ns]
 
 
 def _open_entry(entry: Path, sources: list[list]) -> GroupedEmbeddings | None:

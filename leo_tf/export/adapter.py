@@ -3,7 +3,7 @@
 import functools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from leo_tf.errors import InputError
 from leo_tf.export.saved_model import copy_of, read_transform, require_exportable
 from leo_tf.export.signatures import Signatures
 from leo_tf.export.versions import newest_version, read_calibration, read_description
+from leo_tf.files import identity
 from leo_tf.learners import MetaLearner
 from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.load import load
@@ -39,7 +40,7 @@ _lock = threading.RLock()  # threads that start together wait for one copy
 def load_adapter(model: Any, calibrated: bool = False, unknown_class: bool = False) -> Adapter:
     """Return the Adapter of a learner, or of the folder of a run, a SavedModel or SavedModel versions.
 
-    It is cached as long as the weights on disk stay the same. Its classifiers are calibrated if `calibrated` or
+    It is cached as long as the files on disk stay the same. Its classifiers are calibrated if `calibrated` or
     `unknown_class` asks for it, and if the SavedModel is.
     """
     with _lock:
@@ -61,7 +62,7 @@ def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
     if version is not None:
         if calibrated and read_calibration(version) is None:
             raise _uncalibrated(version, unknown_class)
-        return _of_saved_model(version.resolve())
+        return _of_saved_model(version.resolve(), _state(version.rglob("*")))
     if not folder.config_file.exists():
         raise InputError(
             f"Neither a run nor a SavedModel in {model}; expected the checkpoint_path of a run or the output "
@@ -71,8 +72,13 @@ def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
     config = folder.config()
     if unknown_class and not learner_class(config.algorithm, config.problem).has_unknown:
         raise _without_unknown(model)  # before it is said that it is not calibrated, which would not help
-    calibration = folder.calibration() if calibrated else None
-    return _of_run(folder.path.resolve(), str(folder.best_checkpoint()), calibration)
+    files = folder.config_file, folder.data_file, folder.calibration_file, *folder.best.glob("*")
+    return _of_run(folder.path.resolve(), _state(files), calibrated)
+
+
+def _state(files: Iterable[Path]) -> tuple:
+    """Return what distinguishes the contents of files in the cache, before they are read."""
+    return tuple(sorted(tuple(identity(file)) for file in files))
 
 
 def _uncalibrated(model: Any, unknown_class: bool) -> InputError:
@@ -102,16 +108,17 @@ def _of_learner(model: Any) -> Adapter:
 
 
 @functools.lru_cache(maxsize=4)
-def _of_run(path: Path, checkpoint: str, calibration: RunCalibration | None) -> Adapter:
-    """Load the best checkpoint; its name distinguishes the states of a run in the cache."""
-    del checkpoint
-    model = load(path)
+def _of_run(path: Path, state: tuple, calibrated: bool) -> Adapter:
+    del state
+    folder, model = RunDirectory(path), load(path)
     require_exportable(model)
-    return _adapter(model, RunDirectory(path).config().data.normalize_embeddings, calibration)
+    calibration = folder.calibration(model) if calibrated else None
+    return _adapter(model, folder.config().data.normalize_embeddings, calibration)
 
 
 @functools.lru_cache(maxsize=4)
-def _of_saved_model(path: Path) -> Adapter:
+def _of_saved_model(path: Path, state: tuple) -> Adapter:
+    del state
     loaded = tf.saved_model.load(str(path))
     try:
         adapt = loaded.signatures["adapt"]

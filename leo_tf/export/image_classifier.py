@@ -10,8 +10,7 @@ from scipy import special
 
 from leo_tf.errors import InputError
 from leo_tf.export.fitted_classifier import FittedClassifier, fit
-from leo_tf.files import expanded, npz, writing
-from leo_tf.runs.calibration import RunCalibration
+from leo_tf.files import expanded, identity, npz, writing
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
 
@@ -52,6 +51,7 @@ class ImageFewShotClassifier:
                 "a run on embeddings that python -m leo_tf.features.extract made."
             )
         self._extractor: Any = None
+        self._extractor_files: list = []
         self._fitted: FittedClassifier | None = None
         self.classes_: Any = None
 
@@ -79,8 +79,11 @@ class ImageFewShotClassifier:
         images, labels = _as_list(images), np.asarray(labels)
         if labels.ndim != 1 or len(labels) != len(images):
             raise InputError(f"Got {len(images)} images, labels of shape {labels.shape}; expected one label per image.")
-        embeddings = self.embed(images)
         from leo_tf.export.adapter import load_adapter
+
+        if self._extractor_files != self._identities():  # the run has been replaced
+            self._extractor = None
+        embeddings = self.embed(images)
 
         adapter = load_adapter(self.folder.path, self._calibrated, self._unknown_class)
         self._fitted, self.classes_ = fit(adapter, embeddings, labels, self._unknown_class)
@@ -141,11 +144,6 @@ class ImageFewShotClassifier:
             npz.write(folder / _FITTED, classes=self.classes_, **fields)
 
     @property
-    def calibration(self) -> RunCalibration | None:
-        """Calibration of the run, if `calibrated` asked for it; InputError if the run has none."""
-        return self.folder.calibration() if self._calibrated else None
-
-    @property
     def fitted(self) -> FittedClassifier:
         """The adapted classifier; InputError before `fit`."""
         if self._fitted is None:
@@ -158,8 +156,12 @@ class ImageFewShotClassifier:
         if self._extractor is None:
             from leo_tf.features.extractor import Extractor
 
+            self._extractor_files = self._identities()
             self._extractor = Extractor.load(self.folder.path / _EXTRACTOR)
         return self._extractor
+
+    def _identities(self) -> list:
+        return sorted(map(identity, (self.folder.path / _EXTRACTOR).iterdir()))
 
     def _square(self, number: int, image: Any) -> np.ndarray:
         from leo_tf.features.images.pixels import UnreadableError

@@ -23,8 +23,9 @@ def export_images(
     """
     output = require_new_version(output, version, max_examples)
     classifier = ImageFewShotClassifier(run, calibrated)
-    calibration, extractor = classifier.calibration, classifier.extractor
+    extractor = classifier.extractor
     model, normalize, description = load_source(classifier.folder.path)
+    calibration = classifier.folder.calibration(model) if calibrated else None
     from leo_tf.export.image_signatures import ImageSignatures
 
     signatures = ImageSignatures(model, extractor, normalize, max_examples, calibration)

@@ -77,7 +77,7 @@ class FittedSignatures:
         self._classes = [str(name) for name in classes]
         self._transform: FixedTransform | None = None
         if fitted.transform is not None:
-            self._transform = FixedTransform(fitted.transform)
+            self._transform = FixedTransform(fitted.transform, dtype="float32")
         self.layers = [extractor.model, *([self._transform] if self._transform else [])]
         self.functions = {"serving_default": (self.serve, [tf.TensorSpec([None], tf.string, "images")])}
 

@@ -50,6 +50,7 @@ def export(
       PosixPath('served/leo/1')
     """
     output = require_new_version(output, version, max_examples)
+    trained, normalize, description = load_source(model, normalize)
     calibration = None
     if calibrated:
         if not isinstance(model, str | Path):
@@ -57,8 +58,7 @@ def export(
                 "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
                 "calibrated",
             )
-        calibration = RunDirectory(model).calibration()
-    trained, normalize, description = load_source(model, normalize)
+        calibration = RunDirectory(model).calibration(trained)
     from leo_tf.export.signatures import Signatures
 
     plain = copy_of(trained)

@@ -36,6 +36,15 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
         raise corrupt(path, error, expected) from None
 
 
+def identity(file: Path) -> list:
+    """Return [path, inode, size, modification time]: another file in the same place has other ones."""
+    try:
+        status = file.stat()
+    except OSError:
+        return [str(file), None, None, None]  # the reader reports what is wrong with it
+    return [str(file.resolve()), status.st_ino, status.st_size, status.st_mtime_ns]
+
+
 def corrupt(path: str | Path, reason: Exception | str, expected: str) -> InputError:
     """Return the InputError of a file whose content is not what it should be."""
     text = reason if isinstance(reason, str) else first_line(reason)

@@ -59,6 +59,11 @@ class MetaLearner(keras.Model):
 
     def __init__(self, config: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.compute_dtype not in ("float32", "float64"):
+            raise InputError(
+                f"{self.algorithm} got the dtype policy {self.dtype_policy.name}; expected float32 or float64, because "
+                "gradients of gradients need their precision. Give dtype='float32', which other models need not share."
+            )
         self.config = config or self.config_type()
         if not isinstance(self.config, self.config_type):
             raise InputError(
@@ -89,6 +94,13 @@ class MetaLearner(keras.Model):
     def meta_variables(self) -> list[Any]:
         """Variables that meta-training trains, in a fixed order: regularized weights, learning rates, scales."""
         return [*self.regularized_weights, *self.learning_rates, *self.scales]
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The `meta_variables` that are not frozen by `trainable=False`, in their order."""
+        return [variable for variable in self.meta_variables if self.trainable and variable.trainable]
+
+    trainable_weights = trainable_variables
 
     @property
     def fixed_variables(self) -> list[Any]:
@@ -155,7 +167,12 @@ class MetaLearner(keras.Model):
         References:
           Paper algorithm 1 and equation 6.
         """
-        return self.meta_loss_on_features(self.episode_features(episode), training, seed, first_task, noise)
+        return self.meta_loss_on_features(self._features_of(episode), training, seed, first_task, noise)
+
+    def _features_of(self, episode: Any) -> Any:
+        """Return an episode of features in the model's dtype, cast as Keras layers cast their inputs."""
+        parts = (self.dtype_policy.convert_input(part, True, self.compute_dtype) for part in episode)
+        return self.episode_features(self.episode_type(*parts))
 
     def meta_loss_on_features(
         self, episode: Any, training: bool, seed: Any = None, first_task: Any = 0, noise: Any = None
@@ -199,11 +216,17 @@ class MetaLearner(keras.Model):
         return self.add_weight(name=name, shape=shape, initializer=keras.initializers.Constant(value))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+        frozen = [index for index, variable in enumerate(self.meta_variables) if not variable.trainable]
+        return {**super().get_config(), "config": dataclasses.asdict(self.config), "frozen": frozen}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**{**config, "config": cls.config_type(**config["config"])})
+        arguments = {**config, "config": cls.config_type(**config["config"])}
+        frozen = arguments.pop("frozen", ())
+        model = cls(**arguments)
+        for index in frozen:
+            model.meta_variables[index].trainable = False
+        return model
 
     def compile(
         self,
@@ -237,12 +260,9 @@ class MetaLearner(keras.Model):
         super().compile(
             optimizer=optimizer or keras.optimizers.Adam(1e-4, epsilon=ADAM_EPSILON), jit_compile=False, **kwargs
         )
-        one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
-        jit = JIT_BY_DEFAULT if jit_compile is None else jit_compile
-        self._compiled_step = tf.function(self._meta_step, jit_compile=True) if jit and one_device else self._meta_step
+        self._jit = JIT_BY_DEFAULT if jit_compile is None else jit_compile
         self._fit_seed = seed
         self._gradient_limits = gradients.Limits(gradient_threshold, gradient_norm_threshold)
-        self.optimizer.build(self.meta_variables)
         self._fit_metrics = {name: keras.metrics.Mean(name) for name in ("loss", self.metric_name)}
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -257,25 +277,39 @@ class MetaLearner(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**{**config, "optimizer": keras.saving.deserialize_keras_object(config["optimizer"])})
+        self.optimizer.build(self.trainable_variables)  # its state is loaded next
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Prepare to train what is not frozen now; as in Keras, `fit` calls it after each `compile`."""
+        if self.train_function is None or force:
+            with self.distribute_strategy.scope():
+                if not self.optimizer.built:  # XLA cannot create its variables
+                    self.optimizer.build(self.trainable_variables)
+            one_device = self.distribute_strategy.num_replicas_in_sync == 1
+            jit = self._jit and one_device
+            self._compiled_step = tf.function(self._meta_step, jit_compile=True) if jit else self._meta_step
+        return super().make_train_function(force)
 
     @property
     def metrics(self) -> list[Any]:
         return list(self._fit_metrics.values()) if self.compiled else []
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Take one meta-training step on a batch of tasks."""
+        """Take one meta-training step on a batch of tasks, or on a replica's part of it."""
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        episode = self.episode_features(self.episode_type(*data))
-        bits = self.draw_bits(episode, self._fit_seed, step * episode.support_x.shape[0])
-        return self._update_metrics(self._compiled_step(episode, bits))
+        episode = self._features_of(data)
+        tasks, before, share = _place_in_batch(tf.shape(episode.support_x, tf.int64)[0])
+        bits = self.draw_bits(episode, self._fit_seed, step * tasks + before)
+        return self._update_metrics(self._compiled_step(episode, bits, share))
 
-    def _meta_step(self, episode: Any, bits: Any) -> Any:
+    def _meta_step(self, episode: Any, bits: Any, share: tf.Tensor | None) -> Any:
         outcome, _ = gradients.meta_step(
             lambda: self.meta_loss_on_features(episode, True, noise=self.noise_from_bits(episode, bits)),
             self.optimizer,
-            self.meta_variables,
-            len(self.regularized_weights),
+            self.trainable_variables,
+            sum(weight.trainable for weight in self.regularized_weights),
             self._gradient_limits,
+            share,
         )
         return outcome
 
@@ -291,6 +325,18 @@ class MetaLearner(keras.Model):
         for name, metric in self._fit_metrics.items():
             metric.update_state(getattr(outcome, name))
         return {name: metric.result() for name, metric in self._fit_metrics.items()}
+
+
+def _place_in_batch(tasks: tf.Tensor) -> tuple[tf.Tensor, Any, tf.Tensor | None]:
+    """Return the tasks of all replicas, those before this replica's, and its share; None for a single device."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return tasks, 0, None
+    replica = context.replica_id_in_sync_group
+    mine = tasks * tf.one_hot(replica, context.num_replicas_in_sync, dtype=tf.int64)
+    by_replica = context.all_reduce(tf.distribute.ReduceOp.SUM, mine)  # shares of a last, partial batch are unequal
+    total = tf.reduce_sum(by_replica)
+    return total, tf.reduce_sum(by_replica[:replica]), tf.cast(tasks, tf.float32) / tf.cast(total, tf.float32)
 
 
 def noise_seed(seed: Any) -> tf.Tensor:

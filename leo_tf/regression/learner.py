@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from leo_tf import randomness
@@ -54,7 +55,7 @@ class RegressionLearner(MetaLearner):
 
     def draw_bits(self, episode: RegressionEpisode, seed: Any, first_task: Any = 0) -> tf.Tensor:
         count = self.regression.training_samples * (self.normals_per_task + self._query_normals(episode))
-        return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, tf.uint16)
+        return randomness.bits(noise_seed(seed), first_task, tf.shape(episode.support_x)[0], count, tf.uint16)
 
     def noise_from_bits(self, episode: RegressionEpisode, bits: tf.Tensor) -> tf.Tensor:
         """Return standard normal numbers [tasks * training_samples, numbers of one sample]; see MetaLearner."""
@@ -128,7 +129,7 @@ class RegressionLearner(MetaLearner):
 
     def predict_at(self, query_x: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
         """Return the networks' values [tasks, n, 1] at query_x [tasks, n, 1]; parameters [tasks, num_parameters]."""
-        return network.apply(parameters, query_x, self.units)
+        return network.apply(parameters, keras.ops.convert_to_tensor(query_x, parameters.dtype), self.units)
 
     def call(self, episode: Any) -> tf.Tensor:
         """Adapt to a batch's support points and return the values at its queries, [tasks, queries, 1]."""
@@ -144,7 +145,7 @@ class RegressionLearner(MetaLearner):
 
     def checked_support(self, support_x: Any, support_y: Any) -> list[tf.Tensor]:
         """Return support points as tensors of the model's dtype; raises as `adapt`."""
-        support = [tf.convert_to_tensor(values, self.compute_dtype) for values in (support_x, support_y)]
+        support = [keras.ops.convert_to_tensor(values, self.compute_dtype) for values in (support_x, support_y)]
         shapes = [values.shape for values in support]
         if shapes[0] != shapes[1] or shapes[0].rank != 3 or shapes[0][-1] != 1:
             raise InputError(

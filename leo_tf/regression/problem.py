@@ -58,7 +58,7 @@ class Regression(Problem):
 
     def build_learner(self, data_record: Mapping[str, Any], seed: int | None = None) -> Any:
         kind = learner_class(self.config.algorithm, "regression")
-        return kind(self.config.model, self.config.regression, seed=seed)
+        return kind(self.config.model, self.config.regression, seed=seed, dtype="float32")
 
     def make_samplers(self, learner: Any) -> list[RegressionSampler]:
         episodes, noise = self.config.episodes, self.config.regression.noise_stddev

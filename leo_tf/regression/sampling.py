@@ -52,8 +52,9 @@ class FunctionSampler:
     def _values_of(
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, bits: tf.Tensor | None
     ) -> tf.Tensor:
+        support_x, support_y = (tf.cast(values, self._model.compute_dtype) for values in (support_x, support_y))
         if bits is None:
             parameters = self._model.adapt_in_evaluation(support_x, support_y)
         else:
-            parameters = self._model.sample_with(support_x, support_y, randomness.normal(bits))
+            parameters = self._model.sample_with(support_x, support_y, randomness.normal(bits, support_x.dtype))
         return self._model.predict_at(query_x, parameters)

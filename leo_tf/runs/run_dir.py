@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import filecmp
 import json
 import logging
 import os
@@ -89,7 +90,7 @@ class RunDirectory:
             target = self.path / name
             with writing(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if not target.exists():
+                if not target.exists() or not filecmp.cmp(source, target):  # of an earlier run in the directory
                     try:
                         os.link(source, target)  # new versions are renamed into place, so it does not change
                     except OSError:
@@ -187,12 +188,15 @@ class RunDirectory:
 
         return step_of(self.best_checkpoint())
 
-    def calibration(self) -> RunCalibration:
-        """Return the calibration of the best checkpoint; raise InputError if there is none."""
+    def calibration(self, learner: Any = None) -> RunCalibration:
+        """Return the calibration of the best checkpoint, or of the learner loaded from it; InputError without one."""
+        from leo_tf.evaluation.fingerprint import fingerprint
+
         what = "the calibration that evaluate.py --calibrate writes there"
         record = read_json(self.calibration_file, what) if self.calibration_file.exists() else {}
         step, found = self.best_step(), RunCalibration.from_record(record)
-        if record.get("step") != step or found is None:
+        of_learner = learner is None or record.get("model_fingerprint") in (None, fingerprint(learner))
+        if record.get("step") != step or not of_learner or found is None:
             raise InputError(
                 f"The best checkpoint of {self.path}, of step {step}, is not calibrated; run python evaluate.py "
                 f"--checkpoint_path={self.path} --calibrate first."

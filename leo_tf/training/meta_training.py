@@ -66,7 +66,7 @@ class MetaTraining(Work):
 
     @property
     def variables(self) -> Mapping[str, Any]:
-        return named_variables(self.learner)
+        return {name: variable for name, variable in named_variables(self.learner).items() if variable.trainable}
 
     @property
     def rates(self) -> Mapping[str, Any]:

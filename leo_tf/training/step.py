@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from leo_tf import gradients, randomness
 from leo_tf.config import TrainingConfig
+from leo_tf.errors import InputError
 from leo_tf.learners import JIT_BY_DEFAULT
 
 
@@ -34,8 +35,10 @@ class MetaSteps:
         self._learner, self._optimizer, self._samplers = learner, optimizer, samplers
         self._strategy, self._config = strategy, training
         self._tasks = training.metatrain_batch_size // strategy.num_replicas_in_sync
-        self._variables = learner.meta_variables
-        self._num_regularized = len(learner.regularized_weights)
+        self._variables = learner.trainable_variables
+        if not self._variables:
+            raise InputError(f"All variables of the {learner.algorithm} are frozen; set trainable=True on some of it.")
+        self._num_regularized = sum(weight.trainable for weight in learner.regularized_weights)
         self._limits = gradients.Limits(training.gradient_threshold, training.gradient_norm_threshold)
         jit = compiles(training.jit)
         # Sampling and noise stay outside: XLA draws them slowly on CPU, and gives other numbers.
@@ -78,7 +81,7 @@ class MetaSteps:
             return self._compiled_step(episode, bits)
         metrics, values = self._compiled_gradient(episode, bits)
         # With the loss: one replica's NaN must reach the guard of all, which apply the same update.
-        *values, terms = _mean(context, [*values, tf.stack(list(metrics.values()))])
+        *values, terms = gradients.mean_over_replicas([*values, tf.stack(list(metrics.values()))])
         metrics = dict(zip(metrics, tf.unstack(terms), strict=True))
         update = gradients.apply(
             self._optimizer, self._variables, self._num_regularized, metrics["loss"], values, self._limits, replicas
@@ -97,15 +100,6 @@ class MetaSteps:
 
     def _loss(self, episode: Any, bits: Any) -> Any:
         return self._learner.meta_loss_on_features(episode, True, noise=self._learner.noise_from_bits(episode, bits))
-
-
-def _mean(context: Any, values: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Return the means of a list of tensors over the replicas, sent as one message to save network latency."""
-    dtype = values[0].dtype
-    sizes = [value.shape.num_elements() for value in values]
-    joined = tf.concat([tf.cast(tf.reshape(value, [-1]), dtype) for value in values], axis=0)
-    means = tf.split(context.all_reduce(tf.distribute.ReduceOp.MEAN, joined), sizes)
-    return [tf.cast(tf.reshape(m, v.shape), v.dtype) for m, v in zip(means, values, strict=True)]
 
 
 def compiles(jit: str) -> bool:

@@ -106,6 +106,17 @@ def test_converts_again_when_the_source_changes(source, tmp_path, reads):
     assert len(reads) == 2
 
 
+def test_converts_again_when_a_file_of_the_same_size_and_time_replaces_the_source(source, tmp_path):
+    status = source.stat()
+    load_grouped([source], True, tmp_path / "c")
+    other = tmp_path / "other.npz"
+    np.savez(other, embeddings=-EMBEDDINGS, labels=LABELS)
+    assert other.stat().st_size == status.st_size
+    other.replace(source)
+    os.utime(source, ns=(0, status.st_mtime_ns))
+    np.testing.assert_array_equal(load_grouped([source], True, tmp_path / "c").embeddings, -UNIT)
+
+
 def test_converts_again_when_the_labels_of_an_npy_change(tmp_path):
     np.save(tmp_path / "train.npy", EMBEDDINGS)
     for labels in (LABELS, ["other", *LABELS[1:]]):

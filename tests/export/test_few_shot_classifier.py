@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,8 +23,11 @@ from sklearn.utils.estimator_checks import check_param_validation, estimator_che
 import leo_tf
 from leo_tf import LEO, FewShotClassifier, InputError, LEOConfig, RunConfig
 from leo_tf.classification.maml import MAML
+from leo_tf.evaluation import fingerprint
 from leo_tf.export import adapter, export
 from leo_tf.export.__main__ import report
+from leo_tf.export.adapter import load_adapter
+from leo_tf.runs.run_dir import RunDirectory
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)
 MOST_FEATURES = 30  # of the data of scikit-learn's checks
@@ -299,3 +303,77 @@ def test_refuses_a_single_class(model, data):
         match=r"examples of 1 class; expected at least two.*Add labelled examples of another class",
     ):
         FewShotClassifier(model).fit(X[y == "cat"], y[y == "cat"])
+
+
+def other_model():
+    model = LEO(TINY, 8, seed=5)
+    model.finetuning_learning_rate.assign(np.full(8, 0.1))
+    return model
+
+
+def write_checkpoint(path, model):
+    accuracy, step = tf.Variable(0.75, dtype=tf.float64), tf.Variable(1200, dtype=tf.int64)
+    tf.train.Checkpoint(model=model, best_accuracy=accuracy, best_step=step).write(str(path / "best" / "ckpt-1200"))
+
+
+@pytest.fixture
+def small_run(model, tmp_path):
+    """The folder of a run whose best checkpoint is `model`."""
+    folder = RunDirectory(tmp_path / "run")
+    folder.claim(leo_tf.RunConfig(model=TINY), {"embedding_dim": 8})
+    write_checkpoint(folder.path, model)
+    return folder.path
+
+
+def test_notices_that_a_run_was_trained_again(small_run, model, data):
+    X, y = data
+    expected = [FewShotClassifier(each).fit(X, y).predict_proba(X) for each in (model, other_model())]
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3
+    np.testing.assert_allclose(FewShotClassifier(str(small_run)).fit(X, y).predict_proba(X), expected[0], atol=1e-6)
+    shutil.rmtree(small_run / "best")
+    write_checkpoint(small_run, other_model())
+    np.testing.assert_allclose(FewShotClassifier(str(small_run)).fit(X, y).predict_proba(X), expected[1], atol=1e-6)
+
+
+def test_notices_that_a_saved_model_was_exported_again(model, data, tmp_path):
+    X, y = data
+    for each in (model, other_model()):
+        shutil.rmtree(tmp_path / "served", ignore_errors=True)
+        version = export(each, tmp_path / "served")
+        found = FewShotClassifier(str(version)).fit(X, y).predict_proba(X)
+        np.testing.assert_allclose(found, FewShotClassifier(each).fit(X, y).predict_proba(X), atol=1e-6)
+
+
+def test_a_calibration_of_other_weights_does_not_count(small_run, model, data):
+    record = {"step": 1200, "shots": [1], "temperatures": [0.5], "model_fingerprint": fingerprint(model)}
+    (small_run / "calibration.json").write_text(json.dumps(record))
+    X, y = data
+    plain, calibrated = (FewShotClassifier(str(small_run), calibrated=each).fit(X, y) for each in (False, True))
+    np.testing.assert_allclose(calibrated.classifier_.weights, 2 * plain.classifier_.weights, rtol=1e-5)
+    (small_run / "calibration.json").write_text(json.dumps(record | {"temperatures": [0.25]}))
+    again = FewShotClassifier(str(small_run), calibrated=True).fit(X, y)
+    np.testing.assert_allclose(again.classifier_.weights, 4 * plain.classifier_.weights, rtol=1e-5)
+    write_checkpoint(small_run, other_model())  # of the same step
+    with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated"):
+        calibrated.fit(X, y)
+    with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated"):
+        export(small_run, small_run / "served", calibrated=True)
+
+
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", *(pytest.param(each, marks=pytest.mark.long) for each in ("float64", "bfloat16"))]
+)
+def test_a_global_policy_changes_no_run(small_run, data, policy):
+    X, y = data
+    expected = FewShotClassifier(str(small_run)).fit(X, y).predict_proba(X)
+    adapter._of_run.cache_clear()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        found = FewShotClassifier(str(small_run)).fit(X, y).predict_proba(X)
+        assert leo_tf.load(small_run).adapt(X[None, :2, None], [[[0], [1]]]).dtype == tf.float32
+        served = FewShotClassifier(str(export(small_run, small_run / "served"))).fit(X, y).predict_proba(X)
+    finally:
+        keras.config.set_dtype_policy(before)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(served, expected, atol=1e-6)

@@ -2,16 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from scipy import special
 
 from leo_tf import FewShotClassifier, ImageFewShotClassifier, InputError
+from leo_tf.export.image_model import export_fitted
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,3 +144,38 @@ def test_refuses_invalid_input(image_run, make_run, classifier, files, tmp_path)
             classifier.predict([files[2][0], tmp_path / path])
     with pytest.raises(InputError, match=r"image 0 cannot be read: an array of int64"):
         classifier.predict([np.zeros((3, 3), np.int64)])
+
+
+def test_fits_with_the_extractor_that_is_there_now(image_run, files, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(image_run, run)
+    support, labels, query = files
+    classifier = ImageFewShotClassifier.load(run).fit(support, labels)
+    before, old = classifier.embed(query), classifier.extractor
+    kernel = old.model.get_layer("stem").kernel
+    kernel.assign(-kernel)
+    (run / "extractor" / "extractor.keras").unlink()
+    old.save(run / "extractor", json.loads((run / "extractor" / "extractor.json").read_text()))
+    kernel.assign(-kernel)
+    np.testing.assert_array_equal(classifier.embed(query), before)  # what it is fitted with, it keeps
+    classifier.fit(support, labels)
+    fresh = ImageFewShotClassifier.load(run).fit(support, labels)
+    assert np.abs(fresh.embed(query) - before).max() > 1e-3
+    np.testing.assert_array_equal(classifier.predict_proba(query), fresh.predict_proba(query))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("float64", marks=pytest.mark.long)])
+def test_a_global_policy_changes_nothing(image_run, classifier, files, tmp_path, policy):
+    support, labels, query = files
+    expected, before = classifier.predict_proba(query), keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        again = ImageFewShotClassifier.load(image_run).fit(support, labels)
+        found = again.predict_proba(query)
+        served = tf.saved_model.load(str(export_fitted(again, tmp_path)))
+    finally:
+        keras.config.set_dtype_policy(before)
+    np.testing.assert_array_equal(found, expected)
+    images = tf.constant([path.read_bytes() for path in query])
+    answer = served.signatures["serving_default"](images=images)
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)

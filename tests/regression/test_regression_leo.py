@@ -16,6 +16,7 @@ from leo_tf.layers import distributions
 from leo_tf.regression import network
 from leo_tf.regression.episodes import RegressionEpisode, RegressionSampler
 from leo_tf.regression.leo import RegressionLEO
+from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.runs.registry import problem_of
 
 CONFIG = LEOConfig(
@@ -404,6 +405,18 @@ def test_save_and_load_and_train_on(fitted, tmp_path):
         each.fit(dataset.take(3), verbose=0)
     for ours, theirs in zip(loaded.meta_variables, model.meta_variables, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_inputs_are_cast_as_by_keras_layers(episode):
+    model = make_model()
+    narrow = RegressionEpisode(*(tf.cast(part, tf.float32) for part in episode))
+    wide = RegressionEpisode(*(tf.cast(part, tf.float64) for part in narrow))
+    parameters = model.adapt(*wide[:2])
+    np.testing.assert_array_equal(model.adapt(*narrow[:2]), parameters)
+    np.testing.assert_array_equal(model.predict_at(narrow.query_x, parameters), model.predict_at(wide[2], parameters))
+    assert model.meta_loss(narrow, True, seed=0).loss == model.meta_loss(wide, True, seed=0).loss
+    functions = FunctionSampler(model, TASKS, jit=False).functions(*narrow[:2], 1, x=[0.5], seed=3)
+    assert functions.shape == (1, TASKS, 1) and np.isfinite(functions).all()
 
 
 def test_calling_predicts_the_queries(episode):

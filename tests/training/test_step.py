@@ -193,6 +193,27 @@ def test_compilation_changes_rounding_only(table, whole):
     np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-4)
 
 
+def with_frozen(part):
+    """A LEO with a frozen part, or all of it."""
+
+    def make(*args, **kwargs):
+        model = LEO(*args, **kwargs)
+        (getattr(model, part) if part else model).trainable = False
+        return model
+
+    return make
+
+
+def test_frozen_variables_do_not_move(table, single):
+    run = Run(table, make_model=with_frozen("encoder"))
+    before, metrics = run.weights(), run.steps(2)
+    assert metrics["gradient_norms"].shape == (3,)
+    for index, (start, end) in enumerate(zip(before, run.weights(), strict=True)):
+        assert np.array_equal(start, end) == (index < 4)
+    with pytest.raises(InputError, match=r"All variables of the LEO are frozen; set trainable=True"):
+        Run(table, make_model=with_frozen(""))
+
+
 class Planted:
     """A table with one row of NaN, which EmbeddingTable itself would refuse."""
 

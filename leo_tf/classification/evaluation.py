@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.baselines import (
     BaseClasses,
@@ -28,6 +30,8 @@ from leo_tf.config import DataConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
+from leo_tf.data.image_paths import row_names
+from leo_tf.data.layout import locate_split
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, EvaluationReport
@@ -185,6 +189,21 @@ class ClassificationEvaluation(Evaluation):
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
         sampler = EpisodeSampler(self.table, *shape, within=episodes.tasks_within)
         return draw_from(sampler, self.table.digest, self._num_tasks, request.seed)
+
+    def write_tasks(self, path: str | Path) -> None:
+        """Write the tasks for `Tasks.load`, with the names of the table's rows where its files have them.
+
+        Those are row_names [rows], and row_classes [rows], the class of each row as in class_ids.
+        """
+        data, splits = self.config.data, [self.request.split]
+        if data.train_on_val and splits == ["train"]:
+            splits = ["train", "val"]
+        names = None
+        if data.dataset_name != "glyphs":
+            place = data.data_path, data.dataset_name, data.embedding_crop
+            names = row_names([locate_split(*place, split, False, data.cache_dir) for split in splits], self.table)
+        classes = np.repeat(np.arange(self.table.num_classes), self.table.class_sizes)
+        self.tasks.save(path, **({} if names is None else {"row_names": names, "row_classes": classes}))
 
     def analysis_target(self, learner: Any) -> ClassificationTarget:
         return ClassificationTarget(learner, self.table, self.tasks)

@@ -115,6 +115,14 @@ class ClassificationLearner(MetaLearner):
         """Fit the model to InitializationData and choose its "auto" settings, unless `previous` has chosen them."""
         return Initialization()
 
+    @property
+    def episode_spec(self) -> Episode:
+        x, y = (self.compute_dtype, [self.embedding_dim]), (tf.int32, [])
+        return Episode(*(
+            tf.TensorSpec([None, self.fixed_ways, None, *dims], dtype, name)
+            for name, (dtype, dims) in zip(Episode._fields, (x, y, x, y), strict=True)
+        ))  # fmt: skip
+
     def episode_features(self, episode: Episode) -> Episode:
         return episode._replace(support_x=self.features(episode.support_x), query_x=self.features(episode.query_x))
 
@@ -134,7 +142,7 @@ class ClassificationLearner(MetaLearner):
     def draw_bits(self, episode: Episode, seed: Any, first_task: Any = 0) -> RandomBits:
         def draw(shapes: list[tuple[int, ...]], dtype: tf.DType) -> tf.Tensor:
             count = sum(map(math.prod, shapes))
-            return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, dtype)
+            return randomness.bits(noise_seed(seed), first_task, tf.shape(episode.support_x)[0], count, dtype)
 
         spec = self.noise_spec(episode.support_x.shape[2])
         normals, masks = _noise_shapes(spec, episode)

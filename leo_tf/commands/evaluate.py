@@ -63,7 +63,8 @@ def _define_output_flags(values: flags.FlagValues) -> None:
     about = "fit calibration temperatures on validation tasks; store them in the run for exports and FewShotClassifier"
     flags.DEFINE_bool("calibrate", False, about, flag_values=values, module_name="Output")
     define_text = functools.partial(flags.DEFINE_string, flag_values=values, module_name="Output")
-    define_text("write_tasks", "", "write the tasks to this npz file, for --tasks")
+    about = "write the tasks to this npz file, for --tasks, with the paths or keys of their images if they are known"
+    define_text("write_tasks", "", about)
     define_text("output", "", "JSON file of the result; empty: evaluation-SPLIT-....json in the run directory")
 
 

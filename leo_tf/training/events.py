@@ -150,7 +150,8 @@ class Events:
                 about = "Settings that were chosen on validation tasks, as in the run's initialization.json."
                 tf.summary.text("initialization", f"    {initialization}", description=about)
             settings = {_column_of(name): value for name, value in {**config.flat(), **chosen}.items()}
-            hparams.hparams(settings, trial_id=self._folder.path.name)
+            # Runs of one trial_id become one row, of their mean: the last part of a path is not enough.
+            hparams.hparams(settings, trial_id=str(self._folder.path.resolve()))
         self.flush()
 
 

@@ -117,11 +117,11 @@ class ClassificationLearner(MetaLearner):
 
     @property
     def episode_spec(self) -> Episode:
-        x, y = (self.compute_dtype, [self.embedding_dim]), (tf.int32, [])
-        return Episode(*(
-            tf.TensorSpec([None, self.fixed_ways, None, *dims], dtype, name)
-            for name, (dtype, dims) in zip(Episode._fields, (x, y, x, y), strict=True)
-        ))  # fmt: skip
+        def spec(name: str) -> tf.TensorSpec:
+            dim, dtype = ([self.embedding_dim], self.compute_dtype) if name.endswith("x") else ([], tf.int32)
+            return tf.TensorSpec([None, self.fixed_ways, None, *dim], dtype, name)
+
+        return Episode(*map(spec, Episode._fields))
 
     def episode_features(self, episode: Episode) -> Episode:
         return episode._replace(support_x=self.features(episode.support_x), query_x=self.features(episode.query_x))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,8 @@ def _of_archive(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _of_pickle(path: Path, fields: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
-    content, labels = load_pickle(path), [class_name(label, str(path)) for label in read_split(path).labels]
+    content: Any = load_pickle(path)  # a dict, which read_split checks
+    labels = [class_name(label, str(path)) for label in read_split(path).labels]
     names = next((content[field] for field in fields if field in content), None)
     if not isinstance(names, list | np.ndarray) or len(names) != len(labels):
         return None

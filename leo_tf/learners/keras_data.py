@@ -43,7 +43,7 @@ def episode_of(data: Any, spec: Any, training: bool = False) -> Any:
     while isinstance(data, tuple | list) and data and all(part is None for part in data[1:]):
         data = data[0]
     fields = list(data) if isinstance(data, tuple | list) else [data]
-    shapes = [getattr(field, "shape", None) for field in fields]
+    shapes: list[Any] = [getattr(field, "shape", None) for field in fields]
     if len(fields) == len(spec) and all(map(_fits, shapes, spec)):
         if training and any(None in tuple(shape)[1:] for shape in shapes):
             raise InputError(

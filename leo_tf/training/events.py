@@ -150,8 +150,8 @@ class Events:
                 about = "Settings that were chosen on validation tasks, as in the run's initialization.json."
                 tf.summary.text("initialization", f"    {initialization}", description=about)
             settings = {_column_of(name): value for name, value in {**config.flat(), **chosen}.items()}
-            # Runs of one trial_id become one row, of their mean: the last part of a path is not enough.
-            hparams.hparams(settings, trial_id=str(self._folder.path.resolve()))
+            # Runs of the same trial become one row, with their mean; without a name each is a row, named as its curves.
+            hparams.hparams(settings, trial_id="")
         self.flush()
 
 

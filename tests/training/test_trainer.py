@@ -204,10 +204,12 @@ def test_each_of_a_hundred_runs_is_a_row_of_the_table_of_hyperparameters(tmp_pat
         folder = RunDirectory(tmp_path / f"{number // 10}" / f"{number % 10}" / "run")
         folder.claim(work.config, {})
         Events(folder, work, 0).close()
-    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=1000)
+    statuses = api_pb2.Status.values()
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=1000, allowed_statuses=statuses)
     handler = list_session_groups.Handler(RequestContext(), hparams_context(tmp_path), "", request)
-    rows = [[session.name for session in row.sessions] for row in handler.run().session_groups]
-    assert sorted(rows) == [[f"{number // 10}/{number % 10}/run"] for number in range(100)]
+    rows = [(row.name, [session.name for session in row.sessions]) for row in handler.run().session_groups]
+    names = [f"{number // 10}/{number % 10}/run" for number in range(100)]
+    assert sorted(rows) == [(name, [name]) for name in names]
 
 
 def table_of_hyperparameters(folder):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -103,6 +104,10 @@ class Evaluation:
     @property
     def tasks(self) -> Any:
         """The tasks, drawn or read: `digest` is their hash, `identity` a dict that distinguishes them from others."""
+        raise NotImplementedError
+
+    def write_tasks(self, path: str | Path) -> None:
+        """Write the tasks to a file, from which a request with this `tasks_file` reads them."""
         raise NotImplementedError
 
     def evaluate(self, learner: Any, workers: Any = SINGLE_PROCESS) -> Any:

@@ -8,7 +8,16 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def serving(signatures):
-    """Yield a gRPC channel to a PredictionService of the model `leo`; signatures are {version: signatures}."""
+    """Yield a gRPC channel to the server of `address_of`."""
+    import grpc
+
+    with address_of(signatures) as address, grpc.insecure_channel(address) as channel:
+        yield channel
+
+
+@contextlib.contextmanager
+def address_of(signatures):
+    """Yield the address of a PredictionService of the model `leo`; signatures are {version: signatures}."""
     import grpc
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -38,6 +47,5 @@ def serving(signatures):
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Server(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield channel
+    yield f"127.0.0.1:{port}"
     server.stop(None)

@@ -1,11 +1,14 @@
 """Ask TensorFlow Serving for few-shot predictions over gRPC.
 
-python grpc_client.py --server=localhost:8500 --request=request.npz [--version=1]
+python grpc_client.py --server=localhost:8500 --request=request.npz [--model=leo --version=1 --classes=cat,dog]
 
-The request holds support_x [tasks, examples, dim], support_y [tasks, examples] and query_x [tasks, queries, dim].
+The request holds support_x [tasks, examples, dim], support_y [tasks, examples] and query_x [tasks, queries, dim]. The
+answers are numbers of classes, or their names if they are given.
 """
 
 import argparse
+import re
+import sys
 
 import grpc
 import numpy as np
@@ -29,7 +32,8 @@ def ask(channel, inputs, signature="serving_default", model="leo", version=None,
       {name: array}.
 
     Raises:
-      grpc.RpcError: with the server's reason, e.g. INVALID_ARGUMENT "A class has no support example; ...".
+      grpc.RpcError: with the server's reason, see `reason_of`, e.g. INVALID_ARGUMENT "A class has no support example;
+        ...".
     """
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
@@ -43,15 +47,32 @@ def ask(channel, inputs, signature="serving_default", model="leo", version=None,
     return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
 
 
+def reason_of(error):
+    """Return the model's own words in an RpcError: TensorFlow adds the place in the graph before and after them."""
+    found = re.search(r"assertion failed: \[(.*?)\] (\[.*\])", error.details())
+    return f"{found[1]} {found[2]}" if found else error.details()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default="localhost:8500")
     parser.add_argument("--request", required=True, help="npz file")
+    parser.add_argument("--model", default="leo", help="name in the server's configuration")
     parser.add_argument("--version", type=int)
+    parser.add_argument("--classes", default="", help="names of the classes in the order of their labels, as cat,dog")
     arguments = parser.parse_args()
     options = [("grpc.max_receive_message_length", -1)]  # the default is 4 MB
-    with grpc.insecure_channel(arguments.server, options) as channel, np.load(arguments.request) as request:
-        print(ask(channel, dict(request), version=arguments.version)["predicted_label"])
+    try:
+        with grpc.insecure_channel(arguments.server, options) as channel, np.load(arguments.request) as request:
+            answer = ask(channel, dict(request), model=arguments.model, version=arguments.version)
+    except grpc.RpcError as error:
+        sys.exit(f"{arguments.server} answered {error.code().name}: {reason_of(error)}")
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
+    labels, names = answer["predicted_label"], arguments.classes.split(",")
+    if arguments.classes and len(names) != answer["probabilities"].shape[-1]:
+        sys.exit(f"Got {len(names)} names of classes; the answer has {answer['probabilities'].shape[-1]} classes.")
+    print(np.array(names)[labels] if arguments.classes else labels)
 
 
 if __name__ == "__main__":

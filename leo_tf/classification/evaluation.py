@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.baselines import (
     BaseClasses,
@@ -26,6 +28,8 @@ from leo_tf.classification.tasks import Tasks, draw_tasks
 from leo_tf.config import DataConfig
 from leo_tf.data import EmbeddingTable
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
+from leo_tf.data.image_paths import row_names
+from leo_tf.data.layout import locate_split
 from leo_tf.data.overlap import refuse_shared_names, warn_of_shared_rows
 from leo_tf.errors import InputError
 from leo_tf.evaluation.fingerprint import fingerprint
@@ -192,6 +196,21 @@ class ClassificationEvaluation(Evaluation):
             return Tasks.load(request.tasks_file, self.table)
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
         return draw_tasks(self.table, *shape, self._num_tasks, request.seed, within=episodes.tasks_within)
+
+    def write_tasks(self, path: str | Path) -> None:
+        """Write the tasks for `Tasks.load`, with the names of the table's rows where its files have them.
+
+        Those are row_names [rows], and row_classes [rows], the class of each row as in class_ids.
+        """
+        data, splits = self.config.data, [self.request.split]
+        if data.train_on_val and splits == ["train"]:
+            splits = ["train", "val"]
+        names = None
+        if data.dataset_name != "glyphs":
+            place = data.data_path, data.dataset_name, data.embedding_crop
+            names = row_names([locate_split(*place, split, False, data.cache_dir) for split in splits], self.table)
+        classes = np.repeat(np.arange(self.table.num_classes), self.table.class_sizes)
+        self.tasks.save(path, **({} if names is None else {"row_names": names, "row_classes": classes}))
 
     def analysis_target(self, learner: Any) -> ClassificationTarget:
         return ClassificationTarget(learner, self.table, self.tasks)

@@ -116,6 +116,14 @@ class ClassificationLearner(MetaLearner):
         """Fit the model to InitializationData and choose its "auto" settings, unless `previous` has chosen them."""
         return Initialization()
 
+    @property
+    def episode_spec(self) -> Episode:
+        def spec(name: str) -> tf.TensorSpec:
+            dim, dtype = ([self.embedding_dim], self.compute_dtype) if name.endswith("x") else ([], tf.int32)
+            return tf.TensorSpec([None, self.fixed_ways, None, *dim], dtype, name)
+
+        return Episode(*map(spec, Episode._fields))
+
     def episode_features(self, episode: Episode) -> Episode:
         return episode._replace(support_x=self.features(episode.support_x), query_x=self.features(episode.query_x))
 

@@ -104,10 +104,11 @@ class Tasks:
             some = self.take(slice(first, first + at_once))
             yield some.episode(sampler), some
 
-    def save(self, path: str | Path) -> None:
-        """Write the tasks to an npz file that `load` reads."""
+    def save(self, path: str | Path, **more: np.ndarray) -> None:
+        """Write the tasks, and arrays that `load` ignores, to an npz file that it reads."""
         queries = np.zeros((*self.class_ids.shape, 0), np.int32) if self.query_rows is None else self.query_rows
-        npz.write(path, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | {"query_rows": queries})
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        npz.write(path, **fields | {"query_rows": queries} | more)
 
     @classmethod
     def load(cls, path: str | Path, table: EmbeddingTable) -> "Tasks":

@@ -48,7 +48,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_list("seed_runs", [], about, **where)
     about = "fit calibration temperatures on validation tasks; store them in the run for exports and FewShotClassifier"
     flags.DEFINE_bool("calibrate", False, about, **where)
-    flags.DEFINE_string("write_tasks", "", "write the tasks to this npz file, for --tasks", **where)
+    about = "write the tasks to this npz file, for --tasks, with the paths or keys of their images if they are known"
+    flags.DEFINE_string("write_tasks", "", about, **where)
     about = "JSON file of the result; empty: evaluation-SPLIT-....json in the run directory"
     flags.DEFINE_string("output", "", about, **where)
     define_sharing_flags(values)

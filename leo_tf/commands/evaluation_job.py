@@ -58,7 +58,7 @@ def evaluate_run(values: flags.FlagValues, workers: Any) -> EvaluationJob:
         require_other_seeds(folder.path, values.seed_runs)
         learner, step = runs.load(folder.path), folder.best_step()  # a run in training may get a better one any time
         if values.write_tasks:
-            evaluation.tasks.save(values.write_tasks)
+            evaluation.write_tasks(values.write_tasks)
         for path in values.compare_to:
             if Path(path).suffix == ".npz":
                 evaluation.require_comparable(result_of(path, evaluation))

@@ -33,7 +33,9 @@ class Episode(NamedTuple):
     query_y: tf.Tensor  # [tasks, ways, queries] int32
 
     def __repr__(self) -> str:
-        return f"Episode({', '.join(f'{name} {tuple(part.shape)}' for name, part in self._asdict().items())})"
+        # In TensorFlow's messages about structures something else takes the place of tensors.
+        shapes = (f"{name} {getattr(part, 'shape', part)}" for name, part in self._asdict().items())
+        return f"Episode({', '.join(shapes)})"
 
 
 class EpisodeSampler:

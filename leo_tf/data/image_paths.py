@@ -1,9 +1,12 @@
-"""The image path of each row of a table, where the file of embeddings has them."""
+"""The name of each row of a table, where the file of embeddings has them: the path of its image, or its key."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from leo_tf.data.conversion import class_name
 from leo_tf.data.extractor_metadata import find_extractor
 from leo_tf.data.layout import find_split
 from leo_tf.data.readers import read_split
@@ -21,29 +24,50 @@ def image_paths(
     Strings [rows], in the order of the split's table; None if the file has no paths, like the published ones.
     """
     path = find_split(Path(data_path).expanduser(), dataset_name, embedding_crop, split) if data_path else None
-    found = None
-    if path is not None and path.suffix == ".npz":
-        found = _of_archive(path)
-    elif path is not None and path.suffix == ".pkl" and find_extractor(data_path, dataset_name, embedding_crop):
-        found = _of_pickle(path)  # others have no paths: the published ones, which take long to read
-    if found is None:
+    if path is None or (path.suffix == ".pkl" and not find_extractor(data_path, dataset_name, embedding_crop)):
+        return None  # pickles without an extractor have no paths: the published ones, which take long to read
+    return _in_order([_names_in(path, "paths")], table)
+
+
+def row_names(files: Sequence[Path], table: EmbeddingTable) -> np.ndarray | None:
+    """Return the name of each row, strings [rows], in the order of a table of the splits in `files`.
+
+    That is the path of its image or, in the official layout, its key. None if a file has neither.
+    """
+    return _in_order([_names_in(path, "paths", "keys") for path in files], table)
+
+
+def _in_order(found: Sequence[tuple[np.ndarray, np.ndarray] | None], table: EmbeddingTable) -> np.ndarray | None:
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
         return None
-    paths, labels = found
-    by_class = [paths[labels == name] for name in table.class_names]
+    names, labels = (np.concatenate(each) for each in zip(*known, strict=True))
+    by_class = [names[labels == name] for name in table.class_names]
     return np.concatenate(by_class) if [len(rows) for rows in by_class] == table.class_sizes.tolist() else None
+
+
+def _names_in(path: Path, *fields: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return names and classes of the rows of a file, from the first of `fields` that it has."""
+    if path.suffix == ".npz":
+        return _of_archive(path)
+    return _of_pickle(path, fields) if path.suffix == ".pkl" else None
 
 
 def _of_archive(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     what = "embeddings by leo_tf.features.extract"
     if not {"paths", "labels"} <= npz.array_names(path, what):
         return None
-    found = npz.read(path, what, paths=("U", 1), labels=("U", 1))
+    found = npz.read(path, what, paths=("U", 1), labels=("Uiu", 1))
     if len(found["paths"]) != len(found["labels"]):
         raise corrupt(path, f"it has {len(found['paths'])} paths and {len(found['labels'])} labels", what)
-    return found["paths"], found["labels"]
+    return found["paths"], found["labels"].astype(str)
 
 
-def _of_pickle(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    content, labels = load_pickle(path), read_split(path).labels
-    paths = content.get("paths") if isinstance(content, dict) else None
-    return (np.array(paths), np.array(labels)) if isinstance(paths, list) and len(paths) == len(labels) else None
+def _of_pickle(path: Path, fields: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+    content: Any = load_pickle(path)  # a dict, which read_split checks
+    labels = [class_name(label, str(path)) for label in read_split(path).labels]
+    names = next((content[field] for field in fields if field in content), None)
+    if not isinstance(names, list | np.ndarray) or len(names) != len(labels):
+        return None
+    texts = [name.decode("latin1") if isinstance(name, bytes) else str(name) for name in names]
+    return np.array(texts), np.array(labels)

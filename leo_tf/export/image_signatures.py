@@ -18,7 +18,8 @@ DOCUMENTATION = {
     "predict": "classifier, query_images -> probabilities, predicted_label",
     "embed": "images -> embeddings",
     "support_images": f"string [examples]: {_IMAGES}",
-    "support_y": "int32 [examples]: their labels, 0..ways-1; every class at least once, any number per class",
+    "support_y": "int32 [examples]: their labels, 0..ways-1 of two classes or more; every class at least once, any "
+    "number per class",
     "query_images": "string [queries]: images to classify",
     "classifier": "float32 [ways, classifier_dim]: the adapted classifier",
     "probabilities": "float32 [queries, ways]",

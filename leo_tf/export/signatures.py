@@ -17,8 +17,8 @@ DOCUMENTATION = {
     "adapt": "support_x, support_y -> classifier",
     "predict": "classifier, query_x -> probabilities, predicted_label",
     "support_x": "float32 [tasks, examples, dim]: embeddings of the labelled examples, in any order",
-    "support_y": "int32 [tasks, examples]: their labels, 0..ways-1; every class at least once in every task, any "
-    "number per class",
+    "support_y": "int32 [tasks, examples]: their labels, 0..ways-1 of two classes or more; every class at least once "
+    "in every task, any number per class",
     "query_x": "float32 [tasks, queries, dim]: embeddings to classify",
     "classifier": "float32 [tasks, ways, classifier_dim]: the adapted classifier",
     "probabilities": "float32 [tasks, queries, ways]",

@@ -47,6 +47,13 @@ def checked_support(
     passed = require(
         passed, lowest >= 0, "support_y holds a negative label; expected labels 0..ways-1, received the label:", lowest
     )
+    passed = require(
+        passed,
+        highest > 0,
+        "support_y holds one class, to which every query would belong; expected labels 0..ways-1 of two classes or "
+        "more, received the highest label:",
+        highest,
+    )
     # Before anything of size `ways` is created: a stray label of a billion must not exhaust the server's memory.
     passed = require(
         passed,

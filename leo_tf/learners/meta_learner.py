@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from leo_tf import gradients, objective, randomness
 from leo_tf.errors import InputError
+from leo_tf.learners.keras_data import episode_of, keras_data
 
 ADAM_EPSILON = 1e-8  # TF1's; Keras' default is 1e-7
 JIT_BY_DEFAULT = True  # measured to be faster: docs/speed.md
@@ -34,10 +35,11 @@ class Trace(NamedTuple):
 
 
 class MetaLearner(keras.Model):
-    """A model that adapts to tasks; `compile`, `fit` and `evaluate` take a `tf.data.Dataset` of episodes.
+    """A model that adapts to tasks; `fit`, `evaluate` and `predict` take episodes.
 
+    That is one episode, or a `tf.data.Dataset`, a generator or a `keras.utils.PyDataset` of them.
     A subclass creates its variables in its constructor and has `regularized_weights` and `learning_rates`. Its problem
-    defines `draw_bits`, `noise_from_bits` and `query_metrics`, its algorithm `adapt_in_training`,
+    defines `episode_spec`, `draw_bits`, `noise_from_bits` and `query_metrics`, its algorithm `adapt_in_training`,
     `adapt_in_evaluation` and `trace`. The commands train with training.Trainer instead of `fit`: it resumes exactly
     and runs on several devices.
 
@@ -107,6 +109,11 @@ class MetaLearner(keras.Model):
         """Variables that are fitted to the data before meta-training and then stay as they are."""
         return []
 
+    @property
+    def episode_spec(self) -> Any:
+        """The TensorSpecs of an episode, as an `episode_type`."""
+        raise NotImplementedError
+
     def episode_features(self, episode: Any) -> Any:
         """Replace the inputs of an episode by the features that the model works on; by default they are the same."""
         return episode
@@ -116,7 +123,8 @@ class MetaLearner(keras.Model):
 
         Separate from `noise_from_bits` because XLA on CPU draws slowly and gives other numbers: bits are drawn outside.
 
-        They are a function of `seed` and of the index of the first task in the run. The episode has static shape.
+        They are a function of `seed` and of the index of the first task in the run. All sizes of the episode but the
+        number of tasks are static.
         """
         raise NotImplementedError
 
@@ -237,7 +245,7 @@ class MetaLearner(keras.Model):
         jit_compile: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """Prepare for `fit` and `evaluate` on a `tf.data.Dataset` whose elements are episodes of static shape.
+        """Prepare for `fit` and `evaluate`.
 
         Args:
           optimizer: a Keras optimizer; by default Adam with the official settings.
@@ -294,10 +302,35 @@ class MetaLearner(keras.Model):
     def metrics(self) -> list[Any]:
         return list(self._fit_metrics.values()) if self.compiled else []
 
+    def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
+        if isinstance(validation_data, self.episode_type):
+            validation_data = (validation_data,)
+        return super().fit(keras_data(x), *args, validation_data=keras_data(validation_data), **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return super().evaluate(keras_data(x), *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().predict(keras_data(x), *args, **kwargs)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Export `call`, by default for episodes of any ways and shots that the model takes; as `keras.Model.export`.
+
+        To serve a model that was trained on embeddings, use `leo_tf.export`: it takes any number of examples per class.
+        """
+        return super().export(filepath, format, verbose, input_signature or [self.episode_spec], **kwargs)
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Take one meta-training step on a batch of tasks, or on a replica's part of it."""
         step = tf.cast(self.optimizer.iterations, tf.int64)
-        episode = self._features_of(data)
+        episode = self._features_of(episode_of(data, self.episode_spec, training=True))
         tasks, before, share = _place_in_batch(tf.shape(episode.support_x, tf.int64)[0])
         bits = self.draw_bits(episode, self._fit_seed, step * tasks + before)
         return self._update_metrics(self._compiled_step(episode, bits, share))
@@ -315,15 +348,15 @@ class MetaLearner(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluate one batch of tasks, deterministically."""
-        return self._update_metrics(self.meta_loss(self.episode_type(*data), training=False))
+        return self._update_metrics(self.meta_loss(episode_of(data, self.episode_spec), training=False))
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Adapt to a batch of tasks and predict its queries, deterministically."""
-        return self(self.episode_type(*data))
+        return self(episode_of(data, self.episode_spec))
 
     def _update_metrics(self, outcome: Any) -> dict[str, tf.Tensor]:
-        for name, metric in self._fit_metrics.items():
-            metric.update_state(getattr(outcome, name))
+        for name, metric in self._fit_metrics.items():  # means over tasks: batches may differ in size
+            metric.update_state(tf.broadcast_to(getattr(outcome, name), tf.shape(outcome.query_loss)))
         return {name: metric.result() for name, metric in self._fit_metrics.items()}
 
 

@@ -15,7 +15,7 @@ class Codes(NamedTuple):
     log_shares: tf.Tensor  # [tasks, samples, candidates], log prior probabilities of each sample's candidates
 
 
-def of_gaussian(posterior: Any, tasks: int, samples: int, candidates: int) -> Codes:
+def of_gaussian(posterior: Any, tasks: Any, samples: int, candidates: int) -> Codes:
     """Return the Codes of samples from each task's Gaussian, batch shape [tasks]."""
     times = samples * candidates
     shares = tf.fill([tasks, samples, candidates], tf.constant(-math.log(candidates), posterior.dtype))

@@ -53,6 +53,11 @@ class RegressionLearner(MetaLearner):
         """Number of standard normal numbers that a stochastic pass takes per task."""
         return 0
 
+    @property
+    def episode_spec(self) -> RegressionEpisode:
+        names = RegressionEpisode._fields
+        return RegressionEpisode(*(tf.TensorSpec([None, None, 1], self.compute_dtype, name) for name in names))
+
     def draw_bits(self, episode: RegressionEpisode, seed: Any, first_task: Any = 0) -> tf.Tensor:
         count = self.regression.training_samples * (self.normals_per_task + self._query_normals(episode))
         return randomness.bits(noise_seed(seed), first_task, tf.shape(episode.support_x)[0], count, tf.uint16)

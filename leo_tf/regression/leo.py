@@ -120,7 +120,8 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             return AdaptationOutput(path.parameters[-1], tf.zeros_like(penalty), penalty)
         posterior = self.encode(support_x, support_y)
         count = self.regression.candidates
-        tasks, samples = support_x.shape[0], noise.shape[0] // support_x.shape[0]
+        tasks = support_x.shape[0]  # None in a fit on batches of different sizes
+        samples = noise.shape[0] // tasks if tasks else self.regression.training_samples
         of_codes = noise[:, self.normals_per_task - count * self._normals_per_code : self.normals_per_task]
         of_latents, of_weights = tf.split(
             tf.reshape(of_codes, [-1, self._normals_per_code]), [self.config.num_latents, -1], axis=1
@@ -128,7 +129,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         if self.is_mixture:
             drawn = candidates.of_mixture(posterior, samples, count)
         else:
-            drawn = candidates.of_gaussian(posterior, tasks, samples, count)
+            drawn = candidates.of_gaussian(posterior, tf.shape(support_x)[0], samples, count)
         every = samples * count
         if every > 1:
             support_x, support_y = (tf.repeat(values, every, axis=0) for values in (support_x, support_y))
@@ -137,13 +138,10 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         kl, penalty = self.kl(drawn.distribution, of_latents), objective.encoder_penalty(initial, path.latents[-1])
         if every == 1:
             return AdaptationOutput(path.parameters[-1], kl, penalty)
-        kl = tf.reshape(kl, drawn.log_shares.shape)
+        kl, penalty = (tf.reshape(each, tf.shape(drawn.log_shares)) for each in (kl, penalty))
         # A component's share stands in the density of its candidates.
         kl += (drawn.log_shares + math.log(count)) / self.config.num_latents
-        kl, penalty = (
-            tf.reduce_sum(tf.exp(drawn.log_shares) * tf.reshape(each, kl.shape), axis=[1, 2]) / samples
-            for each in (kl, penalty)
-        )
+        kl, penalty = (tf.reduce_sum(tf.exp(drawn.log_shares) * each, axis=[1, 2]) / samples for each in (kl, penalty))
         weights = self._weights(drawn, support_x, support_y, path, temperature)
         return AdaptationOutput(path.parameters[-1], kl, penalty, weights)
 
@@ -155,7 +153,7 @@ class RegressionLEO(LatentLearner, RegressionLearner):
             return tf.exp(drawn.log_shares)
         errors = tf.math.squared_difference(self.predict_at(support_x, path.parameters[-1]), support_y)
         log_likelihood = tf.reduce_sum(errors, axis=[1, 2]) / (-2 * self.regression.noise_stddev**2)
-        fit = tf.reshape(log_likelihood, drawn.log_shares.shape)
+        fit = tf.reshape(log_likelihood, tf.shape(drawn.log_shares))
         fit -= tf.stop_gradient(tf.reduce_max(fit, axis=2, keepdims=True))  # else all -inf near a temperature of 0
         return tf.nn.softmax(drawn.log_shares + fit / temperature, axis=2)
 

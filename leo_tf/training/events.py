@@ -147,7 +147,8 @@ class Events:
                 about = "Settings that were chosen on validation tasks, as in the run's initialization.json."
                 tf.summary.text("initialization", f"    {initialization}", description=about)
             settings = {_column_of(name): value for name, value in {**config.flat(), **chosen}.items()}
-            hparams.hparams(settings, trial_id=self._folder.path.name)
+            # Runs of the same trial become one row, with their mean; without a name each is a row, named as its curves.
+            hparams.hparams(settings, trial_id="")
         self.flush()
 
 

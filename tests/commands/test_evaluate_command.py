@@ -33,7 +33,8 @@ def runs(tmp_path_factory):
     for split in ("train", "val", "test"):
         rows = rng.normal(size=(6, 1, 8)) + 0.7 * rng.normal(size=(6, 9, 8))
         labels = np.repeat([f"{split}{n}" for n in range(6)], 9)
-        np.savez(root / "data" / "own" / f"{split}.npz", embeddings=rows.reshape(-1, 8), labels=labels)
+        paths = [f"{label}/{number}.jpg" for number, label in enumerate(labels)]
+        np.savez(root / "data" / "own" / f"{split}.npz", embeddings=rows.reshape(-1, 8), labels=labels, paths=paths)
     config = RunConfig(
         LEOConfig(inner_unroll_length=1, finetuning_unroll_length=1, num_latents=4),
         DataConfig(data_path=str(root / "data"), dataset_name="own", cache_dir=str(root / "cache")),
@@ -134,6 +135,19 @@ def test_a_task_file_reproduces_the_evaluation(runs, evaluate_py, tmp_path):
         evaluate_py(f"--tasks={tasks}", "--num_classes=4", "--seed=3")
     with pytest.raises(InputError, match=r"train\.npz has .* Give the data, split and crop"):
         evaluate_py(f"--tasks={tasks}", "--split=train")
+
+
+def test_a_task_file_names_the_images(runs, evaluate_py, tmp_path):
+    """Those of the support by its rows; of the queries, which are all others of the class, by the classes of rows."""
+    evaluate_py("--num_tasks=2", "--seed=9", f"--write_tasks={tmp_path / 'tasks.npz'}")
+    with np.load(tmp_path / "tasks.npz") as tasks:
+        names, ids, support = tasks["row_names"], tasks["class_ids"], tasks["support_rows"]
+        assert tasks["query_rows"].shape == (2, 3, 0) and names[:2].tolist() == ["test0/0.jpg", "test0/1.jpg"]
+        for task, way in np.ndindex(2, 3):
+            queries = np.setdiff1d(np.flatnonzero(tasks["row_classes"] == ids[task, way]), support[task, way])
+            expected = {f"test{ids[task, way]}/{9 * ids[task, way] + n}.jpg" for n in range(9)}
+            assert {*names[queries], *names[support[task, way]]} == expected and len(queries) == 8
+    evaluate_py(f"--tasks={tmp_path / 'tasks.npz'}")
 
 
 def test_comparing_runs_and_seeds(runs, evaluate_py, capsys):

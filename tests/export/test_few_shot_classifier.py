@@ -26,7 +26,6 @@ from leo_tf.classification.maml import MAML
 from leo_tf.evaluation import fingerprint
 from leo_tf.export import adapter, export
 from leo_tf.export.__main__ import report
-from leo_tf.export.adapter import load_adapter
 from leo_tf.runs.run_dir import RunDirectory
 
 TINY = LEOConfig(num_latents=4, inner_unroll_length=1, finetuning_unroll_length=1)

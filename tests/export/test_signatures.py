@@ -78,6 +78,10 @@ REFUSED = {
         lambda r: changed(r, support_y=np.int32([[0, -4, 1]] * 2)),
         r"support_y holds a negative label; .*\[-4\]",
     ),
+    "one class": (
+        lambda r: changed(r, support_y=np.int32([[0, 0, 0]] * 2)),
+        r"support_y holds one class, .*\[0\]",
+    ),
     "class without examples": (
         lambda r: changed(r, support_y=np.int32([[0, 1, 2], [0, 2, 2]])),
         r"A class has no support example; .*\[3\] \[\[1 1\]\]",

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.problem import Validation
 from leo_tf.runs.run_dir import RunDirectory
-from leo_tf.training.events import write_result
+from leo_tf.training.events import Events, write_result
 
 
 @pytest.fixture(scope="module")
@@ -180,17 +181,42 @@ def test_tensorboard_has_the_configuration_and_the_table_of_hyperparameters(sing
     assert len(settings) == len(data.session_start_info.hparams) == len(RunConfig().flat())
 
 
-def table_of_hyperparameters(folder):
-    """TensorBoard's own (settings, metrics) of the runs in a folder, in the order of its table."""
+def hparams_context(folder):
+    """TensorBoard's own view of the hyperparameters of the runs in a folder."""
     from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
-    from tensorboard.context import RequestContext
     from tensorboard.plugins import base_plugin
     from tensorboard.plugins.hparams.backend_context import Context
 
     multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
-    context, request = Context(base_plugin.TBContext(data_provider=provider)), RequestContext()
+    return Context(base_plugin.TBContext(data_provider=provider))
+
+
+def test_each_of_a_hundred_runs_is_a_row_of_the_table_of_hyperparameters(tmp_path):
+    """Also where the last parts of their paths are equal; they were one row, with the mean of their accuracies."""
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.hparams import api_pb2, list_session_groups
+
+    measured = types.SimpleNamespace(measure="accuracy", other_measures=())
+    work = types.SimpleNamespace(measured=measured, validate=None, config=RunConfig())
+    for number in range(100):
+        folder = RunDirectory(tmp_path / f"{number // 10}" / f"{number % 10}" / "run")
+        folder.claim(work.config, {})
+        Events(folder, work, 0).close()
+    statuses = api_pb2.Status.values()
+    request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=1000, allowed_statuses=statuses)
+    handler = list_session_groups.Handler(RequestContext(), hparams_context(tmp_path), "", request)
+    rows = [(row.name, [session.name for session in row.sessions]) for row in handler.run().session_groups]
+    names = [f"{number // 10}/{number % 10}/run" for number in range(100)]
+    assert sorted(rows) == [(name, [name]) for name in names]
+
+
+def table_of_hyperparameters(folder):
+    """TensorBoard's own (settings, metrics) of the runs in a folder, in the order of its table."""
+    from tensorboard.context import RequestContext
+
+    context, request = hparams_context(folder), RequestContext()
     found = context.experiment_from_metadata(request, "", True, context.hparams_metadata(request, ""), [])
     metrics = [f"{info.name.group} {info.name.tag}" for info in found.metric_infos]
     return [info.name.strip() for info in found.hparam_infos], metrics

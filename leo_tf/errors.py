@@ -43,13 +43,17 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
+def has_package(module: str) -> bool:
+    """Return whether an optional package is installed, without importing it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # its parent package is missing, or it is blocked
+        return False
+
+
 def require_package(module: str, purpose: str) -> None:
     """Raise InputError unless an optional package is installed; `purpose` is what needs it: "The report"."""
-    try:
-        found = importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # its parent package is missing, or it is blocked
-        found = False
-    if not found:
+    if not has_package(module):
         package = module.partition(".")[0]
         package = _PACKAGES.get(package, package)
         raise InputError(f"{purpose} needs {package}, which is not installed: pip install {package}.")

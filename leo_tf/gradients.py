@@ -39,8 +39,7 @@ def apply(
 ) -> dict[str, tf.Tensor]:
     """Guard, clip and apply a gradient, equal on all replicas, over which Keras' optimizers sum it.
 
-    Returns:
-      Float32 metrics: `gradient_norms` [variables], before guard and clipping; `nan_steps`, 1 if the guard replaced it.
+    Returns float32 `gradient_norms` [variables], before guard and clipping; `nan_steps` is 1 if the guard replaced it.
     """
     update_norms = norms(gradients)
     gradients, replaced = guard(loss, gradients, variables, num_regularized)
@@ -62,13 +61,8 @@ def guard(
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Replace the gradient if the loss or any element of it is NaN.
 
-    The replacement, 1e-4 times the variable for regularized weights and 0 for the others, pulls the weights back to
-    where the loss is a number again; one NaN element replaces the whole list.
-
-    The first `num_regularized` variables are the regularized weights.
-
-    Returns:
-      (gradients, replaced): the list to use, and a scalar bool.
+    The replacement, 1e-4 times the variable for regularized weights, which come first, and 0 for the others, pulls the
+    weights back to where the loss is a number again. Returns the gradients to use, and whether they were replaced.
 
     References:
       The official code. Differs from deepmind/leo: the pull does not divide by the L2 weight, which may be 0.

@@ -118,10 +118,7 @@ class Evaluation:
         return ""
 
     def calibrate(self, learner: Any) -> Mapping[str, Any]:
-        """Fit calibration temperatures on validation tasks; return them and how they were found, for JSON.
-
-        See `classification.calibration_fit`.
-        """
+        """Fit calibration temperatures on validation tasks; return them and how they were found, for JSON."""
         raise NotImplementedError
 
     def analysis_target(self, learner: Any) -> AnalysisTarget:

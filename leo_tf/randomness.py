@@ -23,15 +23,14 @@ _UINT16_VALUES, _UINT8_VALUES = 2**16, 2**8
 
 
 def stream_seed(seed: Any, stream: int) -> tf.Tensor:
-    """Return the seed pair of one of this module's streams, for an integer run seed: int64 [2]."""
+    """Return the seed pair, int64 [2], of one of this module's streams for an integer run seed; a pair stays."""
+    if tf.is_tensor(seed) and seed.shape.rank:
+        return seed
     return tf.stack([tf.cast(seed, tf.int64), tf.cast(stream, tf.int64)])
 
 
 def integers(seed: tf.Tensor, first_task: Any, num_tasks: int, count: int, sequence: int = 0) -> tf.Tensor:
-    """Draw `count` integers per task uniformly from the whole int32 range: [num_tasks, count].
-
-    Another `sequence` of the same `stream_seed` has other numbers.
-    """
+    """Draw uniform int32 numbers, [num_tasks, count]; another `sequence` of the same `stream_seed` has others."""
     blocks = -(-count // _WORDS_PER_BLOCK)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int64))
     first_block = tf.cast(first_task, tf.int64) * blocks
@@ -48,10 +47,7 @@ def uniform(draws: tf.Tensor) -> tf.Tensor:
 
 
 def bits(seed: tf.Tensor, first_task: Any, num_tasks: Any, count: int, dtype: tf.DType) -> tf.Tensor:
-    """Draw uniform random bits: [num_tasks, count] of tf.uint8, for `keep_mask`, or tf.uint16, for `normal`.
-
-    A seed gives one sequence per dtype.
-    """
+    """Draw random bits [num_tasks, count], a sequence per dtype: tf.uint8 for `keep_mask`, tf.uint16 for `normal`."""
     words = integers(seed, first_task, num_tasks, -(-count * dtype.size // _BYTES_PER_WORD), sequence=dtype.size)
     return tf.reshape(tf.bitcast(words, dtype), [num_tasks, -1])[:, :count]
 
@@ -80,8 +76,5 @@ def keep_probability(rate: float) -> float:
 
 
 def keep_mask(draws: tf.Tensor, rate: float) -> tf.Tensor:
-    """Turn bits into a dropout mask, True where an element is kept, which happens with `keep_probability(rate)`.
-
-    Scale kept elements by its exact inverse.
-    """
+    """Turn bits into a dropout mask, True with `keep_probability(rate)`, by whose inverse to scale kept elements."""
     return draws < tf.constant(round(keep_probability(rate) * _UINT8_VALUES), tf.uint8)

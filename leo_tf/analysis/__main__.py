@@ -32,34 +32,30 @@ def main() -> None:
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags."""
-
-    def define(kind: Any, group: str) -> Any:
-        return functools.partial(kind, flag_values=values, module_name=group)
-
-    text, names = (define(kind, "Run") for kind in (flags.DEFINE_string, flags.DEFINE_list))
-    text("checkpoint_path", "runs/leo", "run directory, as given to train.py")
-    names("compare_to", [], "directories of other runs to compare the curvature with, on the same tasks")
+    where: dict[str, Any] = {"flag_values": values, "module_name": "Run"}
+    flags.DEFINE_string("checkpoint_path", "runs/leo", "run directory, as given to train.py", **where)
+    about = "directories of other runs to compare the curvature with, on the same tasks"
+    flags.DEFINE_list("compare_to", [], about, **where)
     define_override_flags(
         ["data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes",
          "num_tr_examples_per_class", "tasks_within", "metatest_batch_size"],
         values,
     )  # fmt: skip
-    text, names = (define(kind, "Output") for kind in (flags.DEFINE_string, flags.DEFINE_list))
-    names(
-        "analyses",
-        [],
-        "some of latent_space, curvature, adaptation, leave_one_out, failures, calibration, and of a regression "
-        "run interpolation; empty: all that exist for the run",
+    where["module_name"] = "Output"
+    about = (
+        "some of latent_space, curvature, adaptation, leave_one_out, failures, calibration, and of a regression run "
+        "interpolation; empty: all that exist for the run"
     )
-    text("output", "", "directory of the report; empty: analysis in the run directory")
-    text("highlight", "", "class to show alone in the latent space; empty: the first")
-    text("images", "", "directory of the images behind the embeddings, to show those that fail")
-    split, number = (define(kind, "Tasks") for kind in (flags.DEFINE_enum, flags.DEFINE_integer))
-    split(
-        "split", None, ["train", "val", "test"], "classes of the tasks; default val for the latent space, else test"
-    )  # fmt: skip
-    number("num_tasks", 1000, "number of tasks")
-    number("seed", 0, "seed of the tasks and of t-SNE")
+    flags.DEFINE_list("analyses", [], about, **where)
+    flags.DEFINE_string("output", "", "directory of the report; empty: analysis in the run directory", **where)
+    flags.DEFINE_string("highlight", "", "class to show alone in the latent space; empty: the first", **where)
+    about = "directory of the images behind the embeddings, to show those that fail"
+    flags.DEFINE_string("images", "", about, **where)
+    where["module_name"] = "Tasks"
+    about = "classes of the tasks; default val for the latent space, else test"
+    flags.DEFINE_enum("split", None, ["train", "val", "test"], about, **where)
+    flags.DEFINE_integer("num_tasks", 1000, "number of tasks", **where)
+    flags.DEFINE_integer("seed", 0, "seed of the tasks and of t-SNE", **where)
 
 
 def run(values: flags.FlagValues = flags.FLAGS) -> int:

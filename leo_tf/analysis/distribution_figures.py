@@ -24,10 +24,7 @@ def draw_histograms(values: Mapping[str, np.ndarray], ylabel: str, line: float |
 
 
 def draw_boxes(axes: Any, groups: Mapping[str, np.ndarray], colors: Sequence[str] = ()) -> None:
-    """Draw a box for each of {label: values}, whiskers at the 5th and 95th percentile; empty colors: all alike.
-
-    The axis is logarithmic where any value is positive.
-    """
+    """Draw a box for each of {label: values}, whiskers at the 5th and 95th percentile; empty colors: all alike."""
     drawn = axes.boxplot(
         [np.asarray(values).ravel() for values in groups.values()],
         whis=(QUANTILES[0], QUANTILES[-1]),

@@ -23,9 +23,7 @@ class Geometry:
     """
 
     name: str
-    eigenvalues: Mapping[
-        tuple[str, str], np.ndarray
-    ]  # {(space, point): [n]}, absolute, non-zero, of all tasks together
+    eigenvalues: Mapping[tuple[str, str], np.ndarray]  # {(space, point): [n]}, absolute, non-zero, of all tasks
     ranks: Mapping[tuple[str, str], np.ndarray]  # {(space, point): [tasks]}, the number of these eigenvalues per task
     singular_values: np.ndarray | None  # [n], of the decoder's mean; None without a decoder
     steps: Mapping[str, np.ndarray]  # {kind: [steps, tasks]}, Euclidean lengths of a task's steps

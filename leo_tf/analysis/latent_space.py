@@ -10,7 +10,7 @@ from leo_tf.analysis import projection
 from leo_tf.analysis.projection import Projection
 from leo_tf.analysis.separation import Separation, explained_by_neighbours, separation
 from leo_tf.analysis_target import AnalysisTarget
-from leo_tf.errors import InputError
+from leo_tf.errors import InputError, has_package
 
 STAGES = ("before", "after")
 _POINTS = 10_000  # as in the paper's figure
@@ -71,7 +71,7 @@ def measure_latent_space(target: AnalysisTarget, seed: int = 0) -> LatentSpace:
     labels, values, rows = target.labels, target.values, target.code_rows
     joined = codes[:, : _POINTS // 2].reshape(-1, width).astype(np.float64)
     projections = {"PCA": projection.pca(joined), "t-SNE": projection.tsne(joined, seed)}
-    if projection.has_umap():
+    if has_package("umap.umap_"):  # without importing it, which takes seconds
         projections["UMAP"] = projection.umap(joined, seed)
     return LatentSpace(
         codes,

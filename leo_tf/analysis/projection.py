@@ -1,6 +1,5 @@
 """Two-dimensional projections of codes: PCA, t-SNE, and UMAP where it is installed."""
 
-import importlib.util
 import warnings
 from typing import NamedTuple
 
@@ -39,14 +38,6 @@ def tsne(codes: np.ndarray, seed: int) -> Projection:
     perplexity = min(_PERPLEXITY, (len(codes) - 1) / 3)
     points = TSNE(2, perplexity=perplexity, angle=_ANGLE, init="pca", random_state=seed % 2**32).fit_transform(codes)
     return Projection(points, f"t-SNE, perplexity {perplexity:.3g}, initialised by PCA, seed {seed}")
-
-
-def has_umap() -> bool:
-    """Return whether umap-learn is installed, without importing it, which takes seconds."""
-    try:
-        return importlib.util.find_spec("umap.umap_") is not None
-    except (ImportError, ValueError):  # not installed, or another package of that name is
-        return False
 
 
 def umap(codes: np.ndarray, seed: int) -> Projection:

@@ -8,21 +8,18 @@ from typing import Any
 from leo_tf.analysis.section import Section
 from leo_tf.errors import require_package
 from leo_tf.evaluation import plots
-from leo_tf.files import require_writable, write_bytes, write_json, write_text, writing
-from leo_tf.files.html_report import render, require_html_report, write_html_report
+from leo_tf.files import html_report, write_json, write_text, writing
 from leo_tf.files.reports import versions
 
-_TEXT, _PAGE, _NUMBERS = "report.md", "report.html", "report.json"
+_NUMBERS = "report.json"
 _SUFFIX = ".analysis"  # of the names of event files
 
 
 def require_report(folder: Path) -> None:
     """Raise InputError, before any work, unless a report can be made and written."""
-    require_html_report("The report")
     plots.require_drawing()
     require_package("sklearn", "The report")
-    for name in (_TEXT, _PAGE, _NUMBERS):
-        require_writable(folder / name)
+    html_report.require_html_report(*(folder / name for name in (html_report.TEXT, html_report.PAGE, _NUMBERS)))
 
 
 def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, Section], command: str) -> Path:
@@ -31,25 +28,25 @@ def write_report(folder: Path, about: Mapping[str, Any], sections: Mapping[str, 
     Returns the page's Path. about: description of the run, with `checkpoint_path`, `model`, `step` and `tasks`.
     """
     name, shown = str(about["checkpoint_path"]), {key: about[key] for key in ("model", "step", "tasks")}
-    text = render("leo_tf.analysis", _TEXT, name=name, command=command, sections=list(sections.values()), **shown)
     figures = {
         f"{figure_name}.png": plots.png(each.figure)
         for section in sections.values()
         for figure_name, each in section.figures.items()
     }
     _remove_old_figures(folder, keep=figures)
-    for file, image in figures.items():
-        write_bytes(folder / file, image)
     for section in sections.values():
-        for file, content in section.files.items():
-            write_text(folder / file, content)
-    write_text(folder / _TEXT, text)
-    write_html_report(folder / _PAGE, f"Analysis of {name}", text, figures)
+        for file, lines in section.files.items():
+            write_text(folder / file, lines)
+    content = {"name": name, "command": command, "sections": list(sections.values()), **shown}
+    html_report.write_report(folder, "leo_tf.analysis", f"Analysis of {name}", figures, **content)
     found = {section_name: section.summary for section_name, section in sections.items()}
     described = {**about, "command": command, "versions": versions(), "figures": sorted(figures)}
     write_json(folder / _NUMBERS, {**described, "analyses": found})
-    _write_events(folder, sections, about["step"])
-    return folder / _PAGE
+    for old in folder.glob(f"*{_SUFFIX}"):  # events of a previous report
+        old.unlink(missing_ok=True)
+    images = {f"{name}/{each}": shown for name, part in sections.items() for each, shown in part.figures.items()}
+    plots.write_images(folder, images, about["step"], _SUFFIX)
+    return folder / html_report.PAGE
 
 
 def _remove_old_figures(folder: Path, keep: Iterable[str]) -> None:
@@ -62,18 +59,3 @@ def _remove_old_figures(folder: Path, keep: Iterable[str]) -> None:
     for path in (folder / name for name in old if name.endswith(".png")):
         with writing(path):
             path.unlink(missing_ok=True)
-
-
-def _write_events(folder: Path, sections: Mapping[str, Section], step: int) -> None:
-    """Write the figures for TensorBoard; they replace those of a previous report."""
-    import tensorflow as tf
-
-    for old in folder.glob(f"*{_SUFFIX}"):
-        old.unlink(missing_ok=True)
-    with plots.writing_events(folder):
-        writer = tf.summary.create_file_writer(str(folder), filename_suffix=_SUFFIX)
-        with writer.as_default(step=step):
-            for name, section in sections.items():
-                for figure_name, each in section.figures.items():
-                    plots.summarize(each.figure, f"{name}/{figure_name}", each.caption)
-        writer.close()

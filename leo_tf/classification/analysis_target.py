@@ -18,7 +18,6 @@ from leo_tf.evaluation.progress import Progress
 from leo_tf.learners.meta_learner import Trace
 
 _PAIRS_AT_ONCE = 5000  # of support examples in the relation network
-_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 
 
 class ClassificationTarget(AnalysisTarget):
@@ -104,10 +103,7 @@ class ClassificationTarget(AnalysisTarget):
 
     def episodes(self, activity: str = "analysing queries") -> Iterator[tuple[Episode, Tasks]]:
         """Yield (Episode, Tasks) with all queries, a few tasks at a time; activity: shown with the progress."""
-        tasks = self.tasks
-        at_once = max(1, _FLOATS_AT_ONCE // (tasks.ways * (tasks.shots + tasks.queries) * self.table.dim))
-        with Progress(activity, len(tasks), "tasks") as progress:
-            for first in range(0, len(tasks), at_once):
-                some = tasks.take(slice(first, first + at_once))
-                yield some.episode(self._sampler), some
+        with Progress(activity, len(self.tasks), "tasks") as progress:
+            for episode, some in self.tasks.episodes(self._sampler):
+                yield episode, some
                 progress.add(len(some))

@@ -16,13 +16,9 @@ from scipy import special
 def spectrum(logits: Any, inputs: Any) -> np.ndarray:
     """Return the eigenvalues, those not zero by rank, of the Hessian of the summed cross-entropy in the weights.
 
-    Args:
-      logits: [tasks, examples, ways], of the examples.
-      inputs: [tasks, examples, n], multiplied by the weights [ways, n]: embeddings, or for the Hessian in the codes
-        their `StochasticDecoder.project`.
-
-    Returns:
-      float64 [tasks, min(examples, n) * ways], ascending; rounding may leave tiny negative ones.
+    The examples have logits [tasks, examples, ways]; the weights [ways, n] multiply inputs [tasks, examples, n]:
+    embeddings, or for the Hessian in the codes their `StochasticDecoder.project`. Eigenvalues are float64
+    [tasks, min(examples, n) * ways], ascending; rounding may leave tiny negative ones.
     """
     inputs = np.asarray(inputs, np.float64)
     probabilities = special.softmax(np.asarray(logits, np.float64), axis=-1)

@@ -11,22 +11,19 @@ from typing import Any
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.classification.baselines import (
     BaseClasses,
-    Baseline,
     BaselineScores,
-    FeatureSpace,
     Scoring,
     planned,
     requested,
     title_of,
 )
-from leo_tf.classification.calibration_fit import fit_calibration
+from leo_tf.classification.calibration import fit_calibration
 from leo_tf.classification.diagnostics import Circumstances, below_baselines
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
-from leo_tf.classification.tasks import Tasks, draw_from
+from leo_tf.classification.tasks import Tasks, draw_tasks
 from leo_tf.config import DataConfig
 from leo_tf.data import EmbeddingTable
-from leo_tf.data.episodes import EpisodeSampler
 from leo_tf.data.extractor_metadata import find_extractor, overlap_warning, read_extractor_metadata
 from leo_tf.evaluation.fingerprint import fingerprint
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
@@ -72,22 +69,12 @@ def evaluate(
       (37, True)
     """
     require_fits(model, table)
-    sampler = EpisodeSampler(table, ways, shots, queries, within)
-    return evaluate_tasks(model, table, draw_from(sampler, table.digest, num_tasks, seed), batch_size)
+    tasks = draw_tasks(table, ways, shots, queries, num_tasks, seed, within=within)
+    return evaluate_tasks(model, table, tasks, batch_size)
 
 
 def evaluate_tasks(model: Any, table: EmbeddingTable, tasks: Tasks, batch_size: int = 200) -> EvaluationResult:
-    """Evaluate a model on given tasks.
-
-    Args:
-      model: LEO, or another classification.ClassificationLearner.
-      table: EmbeddingTable of the tasks.
-      tasks: Tasks, from `draw_tasks` or `Tasks.load`.
-      batch_size: tasks per batch; changes speed and memory only.
-
-    Raises:
-      InputError: the table does not fit the model or the tasks.
-    """
+    """Evaluate a model on Tasks of a table, from `draw_tasks` or `Tasks.load`; otherwise as `evaluate`."""
     require_fits(model, table)
     model.require_ways(tasks.ways)
     scoring = Scoring(table, tasks, batch_size)
@@ -106,7 +93,7 @@ def _evaluate(
     start = time.perf_counter()
     batch_size = workers.batch_size(len(tasks), batch_size)
     evaluator = Evaluator(adapted_by(model, tasks.unequal), sampler_of(table, tasks, model), batch_size)
-    scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
+    scores = evaluator.run_with(workers, tasks)
     seconds = time.perf_counter() - start
     return EvaluationResult.from_scores(
         scores, baselines, tasks, model_fingerprint=fingerprint(model), algorithm=model.algorithm, seconds=seconds
@@ -183,8 +170,7 @@ class ClassificationEvaluation(Evaluation):
         if request.tasks_file:
             return Tasks.load(request.tasks_file, self.table)
         shape = episodes.num_classes, episodes.num_tr_examples_per_class, request.queries
-        sampler = EpisodeSampler(self.table, *shape, within=episodes.tasks_within)
-        return draw_from(sampler, self.table.digest, self._num_tasks, request.seed)
+        return draw_tasks(self.table, *shape, self._num_tasks, request.seed, within=episodes.tasks_within)
 
     def analysis_target(self, learner: Any) -> ClassificationTarget:
         return ClassificationTarget(learner, self.table, self.tasks)
@@ -213,10 +199,11 @@ class ClassificationEvaluation(Evaluation):
         batch_size = min(self.config.training.metatest_batch_size, largest)
         scoring = Scoring(self.table, tasks, batch_size, lambda: self.validation_table)
         if self._requested:  # the validation classes may have too few examples: say so before the work
-            digests["validation_digest"] = scoring.validation()[0].digest
+            digests["validation_digest"] = scoring.validation[0].digest
 
-        plda = functools.partial(self._plda, scoring)
-        baselines = list(planned(self._requested, self._base_classes, plda))
+        baselines = list(
+            planned(self._requested, self._base_classes, lambda: self._base_classes.plda(*scoring.validation))
+        )
         # If one worker cannot read the training classes, all must hear of it before they wait for each other.
         titles = "; ".join(title_of(*each) for each in baselines)
         workers.assert_equal({**digests, "baselines": titles})
@@ -227,9 +214,6 @@ class ClassificationEvaluation(Evaluation):
         return EvaluationReport(
             result, (), text, {"baseline_choices": {each.title: each.summary() for each in measured}}
         )
-
-    def _plda(self, scoring: Scoring) -> list[tuple[Baseline, FeatureSpace]]:
-        return self._base_classes.plda(*scoring.validation())
 
     @functools.cached_property
     def _base_classes(self) -> BaseClasses:

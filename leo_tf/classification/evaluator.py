@@ -18,13 +18,10 @@ _BLOCKS_FROM_QUERIES = 100  # queries per class from which reading whole classes
 
 
 class Evaluator:
-    """Scores of linear classifiers on tasks.
+    """Scores of linear classifiers on tasks of a sampler's shape; the batch size changes speed and memory only.
 
-    Args:
-      make_classifier: function from support_x [tasks, ways, shots, dim] and support_y [tasks, ways, shots] to
-        LinearClassifier. The label is -1 where a class of unequal tasks has fewer than `shots` examples.
-      sampler: EpisodeSampler of the tasks' shape.
-      batch_size: tasks per batch; changes speed and memory only.
+    `make_classifier` is a function from support_x [tasks, ways, shots, dim] and support_y [tasks, ways, shots] to
+    LinearClassifier. The label is -1 where a class of unequal tasks has fewer than `shots` examples.
     """
 
     def __init__(self, make_classifier: Callable, sampler: EpisodeSampler, batch_size: int) -> None:
@@ -46,6 +43,10 @@ class Evaluator:
                 batches.append(self._score(tf.constant(batch.class_ids), tf.constant(rows)))
                 progress.add(self._batch_size)
         return metrics.Scores(*(np.concatenate(parts)[: len(tasks)] for parts in zip(*batches, strict=True)))
+
+    def run_with(self, workers: Any, tasks: Tasks, name: str = "") -> metrics.Scores:
+        """Return the Scores of Tasks that workers share, all of which call this; see `run_on`."""
+        return workers.map_tasks(lambda some: self.run_on(tasks.take(some), name), len(tasks), self._batch_size)
 
     @property
     def _reads_blocks(self) -> bool:

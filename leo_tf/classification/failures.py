@@ -8,6 +8,8 @@ import tensorflow as tf
 from leo_tf.classification.analysis_target import ClassificationTarget
 from leo_tf.data import EmbeddingTable
 
+_MIN_TASKS = 5  # that have both classes of a pair, for its rate to mean something; less where no pair has as many
+
 
 @dataclasses.dataclass(frozen=True)
 class Failures:
@@ -23,10 +25,7 @@ class Failures:
     row_confusion: np.ndarray  # [rows, classes] int32, how often each example was mistaken for each class
 
     def classes(self, min_tasks: int = 1) -> list[tuple[int, np.ndarray]]:
-        """Return [(class, its accuracy in each of its tasks [n])], worst first.
-
-        min_tasks: tasks that a class has to be in, for its accuracy to mean something; less where no class has as many.
-        """
+        """Return [(class, its accuracy in each of its tasks [n])], worst first, of those in `min_tasks` or the most."""
         found = [(each, self.class_accuracy[self.class_ids == each]) for each in np.unique(self.class_ids).tolist()]
         min_tasks = min(min_tasks, max(len(values) for _, values in found))
         return sorted((each for each in found if len(each[1]) >= min_tasks), key=lambda each: each[1].mean())
@@ -36,15 +35,12 @@ class Failures:
         with np.errstate(invalid="ignore"):
             return self.confusion / self.possible
 
-    def pairs(self, min_tasks: int = 5) -> list[tuple[int, int, float, float]]:
-        """Return [(class, class, rate, rate of the reverse)] of pairs of classes, most confused first.
-
-        min_tasks: tasks that have both classes, for the rate to mean something; less where no pair has as many.
-        """
+    def pairs(self) -> list[tuple[int, int, float, float]]:
+        """Return [(class, class, rate, rate of the reverse)] of pairs that enough tasks have, most confused first."""
         rates, together = self.rates(), np.zeros_like(self.possible)
         np.add.at(together, (self.class_ids[:, :, np.newaxis], self.class_ids[:, np.newaxis]), 1)
         together = np.triu(together, 1)
-        first, second = np.nonzero(together >= max(1, min(min_tasks, together.max())))
+        first, second = np.nonzero(together >= max(1, min(_MIN_TASKS, together.max())))
         order = np.argsort(-rates[first, second] - rates[second, first], kind="stable")
         found = []
         for a, b in zip(first[order].tolist(), second[order].tolist(), strict=True):

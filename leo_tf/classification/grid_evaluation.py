@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leo_tf.classification.evaluation import ClassificationEvaluation
-from leo_tf.classification.grid import WAYS
+from leo_tf.classification.grid import grid_ways
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_from, draw_unequal
 from leo_tf.classification.unknown_tasks import UnknownAuroc, unknown_auroc
@@ -130,18 +130,14 @@ class GridEvaluation(ClassificationEvaluation):
         return EvaluationReport(GridResult(cells), (), "", {"baseline_choices": choices}, figures)
 
     def _ways(self, learner: Any) -> list[int]:
-        if learner.fixed_ways is not None:
-            return [learner.fixed_ways]
         episodes = self.config.episodes
-        few = min(episodes.num_classes, self.table.num_classes)
-        return sorted({few, min(WAYS, most_ways(self.table, few, episodes.tasks_within))})
+        several = grid_ways(self.table, episodes.num_classes, episodes.tasks_within)
+        return several if learner.fixed_ways is None else [learner.fixed_ways]
 
     def _drawn(self, ways: int) -> Iterator[Tasks]:
-        """Yield the Tasks of each number of shots that test and validation classes allow, then those of unequal shots.
-
-        Baselines are tuned on validation tasks of the same shots.
-        """
+        """Yield the Tasks of each number of shots that test and validation classes allow, then of unequal shots."""
         table, seed, count = self.table, self.request.seed, self._num_tasks
+        # Baselines are tuned on validation tasks of the same shots.
         smallest = int(min(table.class_sizes.min(), self.validation_table.class_sizes.min()))
 
         def sampler(shots: int) -> EpisodeSampler:

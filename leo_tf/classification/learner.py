@@ -138,9 +138,8 @@ class ClassificationLearner(MetaLearner):
 
         spec = self.noise_spec(episode.support_x.shape[2])
         normals, masks = _noise_shapes(spec, episode)
-        return draw(normals, tf.uint16) if spec.num_latents else None, draw(
-            masks, tf.uint8
-        ) if spec.dropout_rate else None
+        of_normals = draw(normals, tf.uint16) if spec.num_latents else None
+        return of_normals, draw(masks, tf.uint8) if spec.dropout_rate else None
 
     def noise_from_bits(self, episode: Episode, bits: RandomBits) -> Noise:
         spec = self.noise_spec(episode.support_x.shape[2])

@@ -16,7 +16,7 @@ from leo_tf.classification.evaluation import ClassificationEvaluation, load_tabl
 from leo_tf.classification.grid import grid_cells, task_shapes
 from leo_tf.classification.grid_evaluation import GridEvaluation
 from leo_tf.classification.proto_leo_init import InitializationData
-from leo_tf.classification.tasks import Tasks, draw_from
+from leo_tf.classification.tasks import Tasks, draw_tasks
 from leo_tf.classification.validation import Validator
 from leo_tf.config import learner_class
 from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
@@ -125,11 +125,13 @@ class Classification(Problem):
         shapes = self._validation_shapes
         for ways, _ in shapes:
             learner.require_ways(ways)
-        counts = [len(each) for each in np.array_split(np.arange(training.metavalid_tasks), len(shapes))]
-        tasks = [
-            self._validation_tasks(table, *shape, self._validation_queries(table, shape[1]), count)
-            for shape, count in zip(shapes, counts, strict=True)
-        ]
+        tasks, smallest = [], int(table.class_sizes.min())
+        parts = np.array_split(np.arange(training.metavalid_tasks), len(shapes))
+        for (ways, shots), part in zip(shapes, parts, strict=True):
+            queries = training.metavalid_queries or None
+            if queries and training.metavalid_grid:  # whose shots differ: as many as the smallest class has left
+                queries = min(queries, smallest - shots)
+            tasks.append(self._validation_tasks(table, ways, shots, queries, len(part)))
         validator = Validator(learner, table, tasks, training.metavalid_batch_size, workers)
         self._baselines, draw = validator.baselines, self._reliability(learner)
         return lambda: validator()._replace(figures=draw())
@@ -142,11 +144,6 @@ class Classification(Problem):
         table: Any = self._task_table
         episodes = self.config.episodes
         return [(cell.ways, cell.shots) for cell in grid_cells(table, episodes.num_classes, episodes.tasks_within)]
-
-    def _validation_queries(self, table: EmbeddingTable, shots: int) -> int | None:
-        """Return the queries per class; of a grid, whose shots differ, as many as the smallest class has left."""
-        queries, left = self.config.training.metavalid_queries, int(table.class_sizes.min()) - shots
-        return min(queries, left) if queries and self.config.training.metavalid_grid else queries or None
 
     @property
     def _validation_shape(self) -> tuple[int, int]:
@@ -166,8 +163,8 @@ class Classification(Problem):
         return ways, shots
 
     def _validation_tasks(self, table: EmbeddingTable, ways: int, shots: int, queries: int | None, count: int) -> Tasks:
-        sampler = EpisodeSampler(table, ways, shots, queries, self.config.episodes.tasks_within)
-        return draw_from(sampler, table.digest, count, self.config.training.validation_seed, randomness.VALIDATION)
+        seed, within = self.config.training.validation_seed, self.config.episodes.tasks_within
+        return draw_tasks(table, ways, shots, queries, count, seed, randomness.VALIDATION, within)
 
     def _reliability(self, learner: Any) -> Callable[[], dict[str, Any]]:
         """Return a function that draws a reliability diagram; without matplotlib it draws nothing."""

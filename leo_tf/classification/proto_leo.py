@@ -1,13 +1,14 @@
 """ProtoLEO: LEO that corrects the classifier of PLDA, for tasks of any ways and shots. Beyond the paper."""
 
 import dataclasses
+import logging
 import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from leo_tf.classification.by_shots import interpolate_by_shots
+from leo_tf.classification.grid import interpolate_by_shots
 from leo_tf.classification.learner import Noise, NoiseSpec, join_examples
 from leo_tf.classification.leo import LEO
 from leo_tf.classification.plda_classifier import plda_classifier, plda_log_ratios
@@ -24,6 +25,8 @@ from leo_tf.transforms.layer import LearnedPlda
 
 _CORRECTION_PENALTY = 0.01  # factor of |M|^2 in the objective
 _SCALE, _SUPPORT_TEMPERATURE = 10.0, 8.0  # initial values
+
+_logger = logging.getLogger("leo_tf")
 
 
 @keras.saving.register_keras_serializable(package="leo_tf")
@@ -159,7 +162,10 @@ class ProtoLEO(LEO):
 
         Duplicate rows of a class count once.
         """
-        data = data.without_duplicates()
+        rows, data = data.training.num_rows, data.without_duplicates()
+        if rows > data.training.num_rows:
+            left_out = rows - data.training.num_rows
+            _logger.info("Left %d duplicate rows of training classes out of PLDA's fit.", left_out)
         if previous is None:
             plda, *found = choose(self.proto_config, data)
             previous = Initialization(*found)

@@ -4,7 +4,6 @@ The tasks are those of a grid of ways and shots, so that one model serves them a
 """
 
 import functools
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -31,8 +30,6 @@ _MOST_QUERIES, _SEED = 10, 0
 _MOST_FLOATS = 2**24  # of gathered features at a time
 _SUPPORT_BUDGET = 3_000  # support examples of all tasks of a cell, for choosing the fit
 
-_logger = logging.getLogger("leo_tf")
-
 
 class InitializationData(NamedTuple):
     """Data that a learner is initialised on."""
@@ -48,15 +45,8 @@ class InitializationData(NamedTuple):
         A query whose copy is in the support says nothing about new examples: settings chosen on such tasks favour
         whatever memorises the support. Validation classes keep enough rows for tasks of `shots` and one query.
         """
-        training, validation = self.training.without_duplicates(), self.validation
-        left_out = self.training.num_rows - training.num_rows
-        if validation is not None:
-            left_out += validation.num_rows
-            validation = validation.without_duplicates(at_least=shots + 1)
-            left_out -= validation.num_rows
-        if left_out:
-            _logger.info("Left %d duplicate rows of classes out of PLDA and the choice of settings.", left_out)
-        return self._replace(training=training, validation=validation)
+        validation = self.validation and self.validation.without_duplicates(at_least=shots + 1)
+        return self._replace(training=self.training.without_duplicates(), validation=validation)
 
 
 class Drawn(NamedTuple):
@@ -112,11 +102,7 @@ def _best_shrinkages(
     within: Sequence[float],
     between: Sequence[float],
 ) -> tuple[tuple[float, float], float]:
-    """Return the shrinkages, within and between the classes, of the highest accuracy, and the accuracy.
-
-    That is averaged over the cells of the grid. One shrinkage is chosen after the other, among every second value, and
-    then both among the neighbours.
-    """
+    """Return the shrinkages, within and between the classes, of the highest mean accuracy over cells, and that."""
 
     @functools.lru_cache(maxsize=1)
     def in_axes(share: float) -> tuple[Plda, np.ndarray]:
@@ -129,6 +115,7 @@ def _best_shrinkages(
         variances = plda.shrunk(shares[1]).variances
         return float(np.mean([_accuracy(rows, variances, each) for each in drawn]))
 
+    # One after the other, among every second value, and then both among the neighbours.
     best = max(((share, between[len(between) // 2]) for share in within[::2]), key=accuracy)
     best = max(((best[0], share) for share in between[::2]), key=accuracy)
     best = max(((share, best[1]) for share in _around(within, best[0])), key=accuracy)

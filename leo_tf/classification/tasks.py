@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from leo_tf.errors import InputError
 from leo_tf.files import npz
 
 _DRAWN_AT_ONCE = 200
+_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 _COUNTS = 4  # the random sequence of the numbers of support examples
 _WHAT = "a task file written by evaluate.py --write_tasks"
 
@@ -95,6 +97,13 @@ class Tasks:
         support, query = (tf.gather(sampler.embeddings, part) for part in parts)
         return Episode(support, sampler.labels(len(self), self.shots), query, sampler.labels(len(self), self.queries))
 
+    def episodes(self, sampler: EpisodeSampler) -> Iterator[tuple[Episode, "Tasks"]]:
+        """Yield (`episode`, its Tasks), as many tasks at a time as memory allows."""
+        at_once = max(1, _FLOATS_AT_ONCE // (self.ways * (self.shots + self.queries) * sampler.embeddings.shape[1]))
+        for first in range(0, len(self), at_once):
+            some = self.take(slice(first, first + at_once))
+            yield some.episode(sampler), some
+
     def save(self, path: str | Path) -> None:
         """Write the tasks to an npz file that `load` reads."""
         queries = np.zeros((*self.class_ids.shape, 0), np.int32) if self.query_rows is None else self.query_rows
@@ -132,20 +141,19 @@ def draw_tasks(
     num_tasks: int = 10_000,
     seed: int = 0,
     stream: int = randomness.TEST,
+    within: str = "all",
 ) -> Tasks:
     """Draw tasks from a seed.
 
     Args:
-      table: EmbeddingTable.
-      ways, shots, queries: see EpisodeSampler.
+      table, ways, shots, queries, within: see EpisodeSampler.
       num_tasks: number of tasks, at least 2. A smaller number gives the first of a larger one.
-      seed: int.
-      stream: one of `randomness`' streams.
+      seed, stream: int, and one of `randomness`' streams.
 
     Raises:
       InputError: the table has no such tasks, or fewer than 2 were requested.
     """
-    return draw_from(EpisodeSampler(table, ways, shots, queries), table.digest, num_tasks, seed, stream)
+    return draw_from(EpisodeSampler(table, ways, shots, queries, within), table.digest, num_tasks, seed, stream)
 
 
 def draw_from(

@@ -17,9 +17,8 @@ _LARGEST_LOG_TEMPERATURE = 3.0
 def log_ratios_of(features: tf.Tensor, log_ratios: tf.Tensor) -> tf.Tensor:
     """Return the log-ratios [tasks, queries, ways] of each shown class's density to that of any other class.
 
-    Args:
-      features: [tasks, queries, dim + 1], the last coordinate 1.
-      log_ratios: [tasks, ways, 2 dim + 1], their coefficients of x, of 1 and of x^2.
+    Features are [tasks, queries, dim + 1], the last coordinate 1; `log_ratios` [tasks, ways, 2 dim + 1] are the
+    coefficients of x, of 1 and of x^2.
     """
     return tf.matmul(tf.concat([features, features[..., :-1] ** 2], axis=-1), log_ratios, transpose_b=True)
 
@@ -32,12 +31,8 @@ def shown_log_odds(features: tf.Tensor, log_ratios: tf.Tensor) -> tf.Tensor:
 def calibrated_log_ratios(log_ratios: tf.Tensor, temperature: Any, threshold: Any) -> tf.Tensor:
     """Return the coefficients with which `shown_log_odds` are calibrated.
 
-    They assume that a query is as likely to be of a shown class, equally likely of each of them, as of any other class.
-
-    Args:
-      log_ratios: coefficients [tasks, ways, 2 dim + 1].
-      temperature: divides the log-ratios, a scalar.
-      threshold: subtracted from the log-odds, a scalar.
+    The temperature divides the log-ratios, the threshold is subtracted from the log-odds. They assume that a query is
+    as likely to be of a shown class, equally likely of each of them, as of any other class.
     """
     ways, columns = tf.unstack(tf.shape(log_ratios)[1:])
     constant = tf.one_hot(columns // 2, columns, dtype=log_ratios.dtype)

@@ -10,50 +10,44 @@ from leo_tf import randomness
 from leo_tf.classification.evaluator import adapted_by, require_fits, sampler_of
 from leo_tf.classification.learner import join_examples
 from leo_tf.classification.metrics import query_logits
-from leo_tf.classification.tasks import draw_from
+from leo_tf.classification.tasks import draw_tasks
 from leo_tf.classification.unknown import log_ratios_of
-from leo_tf.data import EmbeddingTable, EpisodeSampler, most_ways
+from leo_tf.data import EmbeddingTable, most_ways
 from leo_tf.data.episodes import Episode
 from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 
 _QUERIES = 15  # per class, at most
-_FLOATS_AT_ONCE = 2**24  # of gathered embeddings
 
 
-class UnknownTasks(NamedTuple):
-    """Tasks in which the model is shown the first classes of several."""
+def unknown_episodes(
+    model: Any,
+    table: EmbeddingTable,
+    ways: int,
+    shots: int,
+    num_tasks: int,
+    seed: int = 0,
+    within: str = "all",
+    stream: int = randomness.TEST,
+) -> Iterator[tuple[Episode, np.ndarray]]:
+    """Yield a few tasks at a time: an Episode of features, and which queries are of a shown class.
 
-    ways: int  # number of classes that are shown
-    shots: int
-    num_tasks: int
-    seed: int = 0
-    within: str = "all"  # as EpisodeSampler's
-    stream: int = randomness.TEST  # one of `randomness`' streams
-
-    def episodes(self, model: Any, table: EmbeddingTable) -> Iterator[tuple[Episode, np.ndarray]]:
-        """Yield a few tasks at a time: an Episode of features, and which queries are of a shown class.
-
-        The support has the shown classes, the queries up to 2 * `ways` classes; which queries are of a shown class is
-        bool [ways * queries].
-        """
-        classes = min(2 * self.ways, most_ways(table, self.ways, self.within))
-        if classes <= self.ways:
-            there = min(classes, table.num_classes)
-            raise InputError(
-                f"{table.source} has {there} classes for a task; expected more than ways={self.ways}, to have queries "
-                "of a class that is not shown. Lower ways (num_classes), or add classes.",
-                "num_classes",
-            )
-        queries = max(1, min(_QUERIES, int(table.class_sizes.min()) - self.shots))
-        sampler = EpisodeSampler(table, classes, self.shots, queries, self.within)
-        tasks = draw_from(sampler, table.digest, self.num_tasks, self.seed, self.stream)
-        of_features = sampler_of(table, tasks, model)
-        at_once = max(1, _FLOATS_AT_ONCE // (classes * (self.shots + queries) * table.dim))
-        for first in range(0, len(tasks), at_once):
-            episode = tasks.take(slice(first, first + at_once)).episode(of_features)
-            shown = {"support_x": episode.support_x[:, : self.ways], "support_y": episode.support_y[:, : self.ways]}
-            yield episode._replace(**shown), np.repeat(np.arange(classes) < self.ways, queries)
+    The support has `ways` classes, the queries up to 2 * `ways`, of which the first are shown; which queries are of a
+    shown class is bool [classes * queries]. Arguments are as for `draw_tasks`.
+    """
+    classes = min(2 * ways, most_ways(table, ways, within))
+    if classes <= ways:
+        there = min(classes, table.num_classes)
+        raise InputError(
+            f"{table.source} has {there} classes for a task; expected more than ways={ways}, to have queries of a "
+            "class that is not shown. Lower ways (num_classes), or add classes.",
+            "num_classes",
+        )
+    queries = max(1, min(_QUERIES, int(table.class_sizes.min()) - shots))
+    tasks = draw_tasks(table, classes, shots, queries, num_tasks, seed, stream, within)
+    for episode, _ in tasks.episodes(sampler_of(table, tasks, model)):
+        shown = {"support_x": episode.support_x[:, :ways], "support_y": episode.support_y[:, :ways]}
+        yield episode._replace(**shown), np.repeat(np.arange(classes) < ways, queries)
 
 
 class UnknownAuroc(NamedTuple):
@@ -77,12 +71,9 @@ def unknown_auroc(
     A task has 2 * `ways` classes, or as many as there are. The model is shown the first `ways`.
 
     Args:
-      model: LEO, or another classification.ClassificationLearner.
       table: EmbeddingTable of the model's embedding_dim, with more than `ways` classes.
       ways, shots: shape of what the model is shown.
-      num_tasks: number of tasks, at least 2. Every model gets the same tasks from the same seed.
-      seed: int.
-      within: "all", or "group" for tasks of classes of one group.
+      model, num_tasks, seed, within: as for `evaluate`.
 
     Raises:
       InputError: the table does not fit the model, or has too few classes or examples.
@@ -98,7 +89,7 @@ def unknown_auroc(
     model.require_ways(ways)
     by_softmax: list[float] = []
     by_log_odds: list[float] = []
-    for episode, shown in UnknownTasks(ways, shots, num_tasks, seed, within).episodes(model, table):
+    for episode, shown in unknown_episodes(model, table, ways, shots, num_tasks, seed, within):
         logits, _ = query_logits(adapted_by(model)(episode.support_x, episode.support_y), episode)
         largest = tf.reduce_max(tf.nn.log_softmax(tf.cast(logits, tf.float64)), axis=-1)  # float32 would round to 0
         by_softmax += [area_under_roc(each, shown) for each in largest]

@@ -1,7 +1,5 @@
 """The evaluate command: its flags and the order of its work, which is the same for every problem."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -14,8 +12,8 @@ from leo_tf.runs.run_dir import RunDirectory
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of evaluate.py."""
-    about = "run directory, as given to train.py"
-    flags.DEFINE_string("checkpoint_path", "runs/leo", about, flag_values=values, module_name="Run")
+    where: dict[str, Any] = {"flag_values": values, "module_name": "Run"}
+    flags.DEFINE_string("checkpoint_path", "runs/leo", "run directory, as given to train.py", **where)
     define_override_flags(
         [
             *("data_path", "dataset_name", "embedding_crop", "cache_dir", "download", "num_classes"),
@@ -23,48 +21,37 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         ],
         values,
     )
-    _define_task_flags(values)
-    _define_output_flags(values)
-    define_sharing_flags(values)
-
-
-def _define_task_flags(values: flags.FlagValues) -> None:
-    def define(kind: Callable, *arguments: Any, group: str = "Tasks") -> None:
-        kind(*arguments, flag_values=values, module_name=group)
-
+    where["module_name"] = "Tasks"
     about = "classes of the tasks: those held out for testing, or those of training or validation"
-    define(flags.DEFINE_enum, "split", "test", ["train", "val", "test"], about)
-    define(
-        flags.DEFINE_integer,
-        "num_tasks",
-        None,
-        "number of tasks (default: 10,000; of each shape of a grid, and for regression, 1,000)",
-    )
-    define(flags.DEFINE_integer, "queries", 0, "query examples per class; 0 takes all remaining ones")
-    define(flags.DEFINE_integer, "seed", 0, "seed of the tasks; every model gets the same tasks from the same seed")
-    define(flags.DEFINE_string, "tasks", "", "evaluate on exactly the tasks of this file, written by --write_tasks")
+    flags.DEFINE_enum("split", "test", ["train", "val", "test"], about, **where)
+    about = "number of tasks (default: 10,000; of each shape of a grid, and for regression, 1,000)"
+    flags.DEFINE_integer("num_tasks", None, about, **where)
+    flags.DEFINE_integer("queries", 0, "query examples per class; 0 takes all remaining ones", **where)
+    about = "seed of the tasks; every model gets the same tasks from the same seed"
+    flags.DEFINE_integer("seed", 0, about, **where)
+    about = "evaluate on exactly the tasks of this file, written by --write_tasks"
+    flags.DEFINE_string("tasks", "", about, **where)
     about = "evaluate on tasks of 5 and 15 ways and of 1 to 50 shots, and of unequal shots, beside the best baseline"
-    define(flags.DEFINE_bool, "grid", False, about)
+    flags.DEFINE_bool("grid", False, about, **where)
     about = (
         "more baselines: all, or some of logistic_regression, ridge, lda, plda; for regression gaussian_process; "
         "a grid has all of them by default"
     )
-    define(flags.DEFINE_list, "baselines", [], about)
-    define(flags.DEFINE_integer, "samples", 100, "functions sampled per task", group="Regression")
-    about = "numbers of shots to evaluate at; empty: 1, 2, 3, 5, 10, 20"
-    define(flags.DEFINE_list, "shots_grid", [], about, group="Regression")
-
-
-def _define_output_flags(values: flags.FlagValues) -> None:
-    define = functools.partial(flags.DEFINE_list, flag_values=values, module_name="Output")
-    define("compare_to", [], "compare in pairs with other runs: their directories, or their evaluation-*.npz")
+    flags.DEFINE_list("baselines", [], about, **where)
+    where["module_name"] = "Regression"
+    flags.DEFINE_integer("samples", 100, "functions sampled per task", **where)
+    flags.DEFINE_list("shots_grid", [], "numbers of shots to evaluate at; empty: 1, 2, 3, 5, 10, 20", **where)
+    where["module_name"] = "Output"
+    about = "compare in pairs with other runs: their directories, or their evaluation-*.npz"
+    flags.DEFINE_list("compare_to", [], about, **where)
     about = "directories of runs that differ only in the seed; reports mean and standard deviation over all seeds"
-    define("seed_runs", [], about)
+    flags.DEFINE_list("seed_runs", [], about, **where)
     about = "fit calibration temperatures on validation tasks; store them in the run for exports and FewShotClassifier"
-    flags.DEFINE_bool("calibrate", False, about, flag_values=values, module_name="Output")
-    define_text = functools.partial(flags.DEFINE_string, flag_values=values, module_name="Output")
-    define_text("write_tasks", "", "write the tasks to this npz file, for --tasks")
-    define_text("output", "", "JSON file of the result; empty: evaluation-SPLIT-....json in the run directory")
+    flags.DEFINE_bool("calibrate", False, about, **where)
+    flags.DEFINE_string("write_tasks", "", "write the tasks to this npz file, for --tasks", **where)
+    about = "JSON file of the result; empty: evaluation-SPLIT-....json in the run directory"
+    flags.DEFINE_string("output", "", about, **where)
+    define_sharing_flags(values)
 
 
 def run(values: flags.FlagValues = flags.FLAGS) -> int:

@@ -5,6 +5,7 @@ A field that several sections have is one flag. A flag's absl module name is its
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -12,8 +13,6 @@ from absl import flags
 from leo_tf.config import ALGORITHMS, RunConfig, section_types
 from leo_tf.config.section import AUTO
 from leo_tf.errors import InputError
-
-_EXECUTION = "Execution"
 
 
 class NumberOrAuto(flags.ArgumentParser):
@@ -46,24 +45,29 @@ _DEFINERS: dict[Any, Callable] = {
 }
 
 
-def _all_fields() -> dict[str, tuple[str, dataclasses.Field]]:
-    """Return {name: (group, dataclass field)} of all settings of a run."""
-    fields = {f.name: (f.metadata["group"], f) for f in dataclasses.fields(RunConfig) if f.metadata}
-    for kind in (kind for algorithm in ALGORITHMS for kind in section_types(algorithm).values()):
+def _fields_of(kinds: Iterable[Any]) -> dict[str, tuple[str, dataclasses.Field]]:
+    """Return {name: (group, dataclass field)} of sections of these types."""
+    fields: dict[str, tuple[str, dataclasses.Field]] = {}
+    for kind in kinds:
         for field in dataclasses.fields(kind):
             fields.setdefault(field.name, (field.metadata["group"] or kind.group, field))
     return fields
 
 
+def _run_fields() -> dict[str, tuple[str, dataclasses.Field]]:
+    own = {f.name: (f.metadata["group"], f) for f in dataclasses.fields(RunConfig) if f.metadata}
+    return own | _fields_of(kind for algorithm in ALGORITHMS for kind in section_types(algorithm).values())
+
+
 def define_run_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define one flag for each configuration field, with the field's default, help and group."""
-    for group, field in _all_fields().values():
+    """Define one flag for each field of a RunConfig, with the field's default, help and group."""
+    for group, field in _run_fields().values():
         _define(field, field.default, field.metadata["help"], group, flag_values)
 
 
 def define_override_flags(names: Iterable[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Define flags for the named fields without a default: None keeps the run's value, and the help says so."""
-    fields = _all_fields()
+    fields = _run_fields()
     for name in names:
         group, field = fields[name]
         _define(field, None, f"{field.metadata['help']} (default: the run's)", group, flag_values)
@@ -71,10 +75,8 @@ def define_override_flags(names: Iterable[str], flag_values: flags.FlagValues = 
 
 def define_section_flags(kinds: Iterable[Any], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Define one flag for each field of other sections than a RunConfig's; `kinds` are their types."""
-    for kind in kinds:
-        for field in dataclasses.fields(kind):
-            group = field.metadata["group"] or kind.group
-            _define(field, field.default, field.metadata["help"], group, flag_values)
+    for group, field in _fields_of(kinds).values():
+        _define(field, field.default, field.metadata["help"], group, flag_values)
 
 
 def section_of(kind: Any, flag_values: flags.FlagValues = flags.FLAGS) -> Any:
@@ -111,22 +113,11 @@ def flags_of(config: RunConfig) -> list[str]:
     return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changed.items()]
 
 
-def define_execution_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Define how a command runs many jobs: the fields of execution.ExecutionConfig."""
-    where: dict[str, Any] = {"flag_values": flag_values, "module_name": _EXECUTION}
-    about = "run jobs as processes of this machine, or as tasks of a Ray cluster"
-    flags.DEFINE_enum("executor", "processes", ["processes", "ray"], about, **where)
-    flags.DEFINE_integer("jobs", 2, "number of jobs that run at once, each in its own processes", **where)
-    about = "threads per job for arithmetic; 0 divides this machine's cores among the jobs"
-    flags.DEFINE_integer("threads_per_job", 0, about, **where)
-    flags.DEFINE_float("gpus_per_job", 0.0, "GPUs that Ray reserves per job", **where)
-    about = "address of a running Ray cluster; empty starts one on this machine"
-    flags.DEFINE_string("ray_address", "", about, **where)
-
-
-def execution_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
-    """Return the values of the flags of `define_execution_flags` by name."""
-    return {flag.name: flag.value for flag in flag_values.flags_by_module_dict()[_EXECUTION]}
+def shipped_configs() -> Path:
+    """Return the folder configs/ of flagfiles: inside an installed package, beside the package in a clone."""
+    package = Path(__file__).parents[1]
+    packaged = package / "configs"  # put there by setup.py
+    return packaged if packaged.is_dir() else package.with_name("configs")
 
 
 def refuse_positional(arguments: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,19 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
 
 def train(work: Any, path: str | Path) -> int:
     """Run a MetaTraining in a run directory and log its progress; return the exit status."""
+    lines = [work.problem.summary(), f"Computing on {work.devices()}."]
+    if not work.settings.metavalid_tasks:
+        lines.append("No validation (metavalid_tasks=0): the last checkpoint counts as the best.")
+    return run_trainer(work, path, lines, closing_message)
+
+
+def run_trainer(work: Any, path: str | Path, lines: Sequence[str], closing_message: Callable[[Any, int], str]) -> int:
+    """Train a Work after lines for the log; print the message for a Trainer and its new steps; return the status."""
     from leo_tf.training import Interrupted, Trainer
 
     trainer = Trainer(work, path)
-    log = logging.getLogger("leo_tf")
-    log.info("%s", work.problem.summary())
-    log.info("Computing on %s.", work.devices())
-    if not work.settings.metavalid_tasks:
-        log.info("No validation (metavalid_tasks=0): the last checkpoint counts as the best.")
+    for line in lines:
+        logging.getLogger("leo_tf").info("%s", line)
     try:
         steps = trainer.run()
     except Interrupted as interruption:

@@ -71,11 +71,10 @@ def run_work(
         check()
         load_tensorflow()
         return train(make_work(None))
-    error = _check_and_load(cluster, check)
-    from leo_tf.training.distributed.launch import join, train_together
+    with _joined(cluster, check, config.flat(), values) as collectives:
+        from leo_tf.training.distributed.launch import train_together
 
-    with _limited_exit():
-        return train_together(join(cluster, config.flat(), values.worker_timeout, error), make_work, train)
+        return train_together(collectives, make_work, train)
 
 
 def run_shared(
@@ -93,17 +92,19 @@ def run_shared(
         from leo_tf.evaluation.single_process import SINGLE_PROCESS
 
         return finish(share(SINGLE_PROCESS))
-    error = _check_and_load(cluster, check)
-    from leo_tf.training.distributed.launch import RERUN_HINT, join, run_together
-
     own = {group: chosen for group, chosen in grouped(values).items() if group != _GROUP}
     settings = {flag.name: flag.value for chosen in own.values() for flag in chosen}
-    with _limited_exit():
-        return run_together(join(cluster, settings, values.worker_timeout, error, RERUN_HINT), share, finish)
+    with _joined(cluster, check, settings, values, resumes=False) as collectives:
+        from leo_tf.training.distributed.launch import run_together
+
+        return run_together(collectives, share, finish)
 
 
-def _check_and_load(cluster: Cluster, check: Callable[[], object]) -> list[str]:
-    """Load TensorFlow; return the chief's error, [message, *settings], which all workers print."""
+@contextlib.contextmanager
+def _joined(
+    cluster: Cluster, check: Callable[[], object], settings: Any, values: flags.FlagValues, resumes: bool = True
+) -> Iterator[Any]:
+    """Connect to the other workers; all of them print an error of the chief's check. The process ends soon after."""
     error: list[str] = []
     if cluster.is_chief:
         try:
@@ -111,17 +112,10 @@ def _check_and_load(cluster: Cluster, check: Callable[[], object]) -> list[str]:
         except InputError as found:
             error = [str(found), *found.settings]
     load_tensorflow()
-    return error
+    from leo_tf.training.distributed.launch import RERUN_HINT, RESUME_HINT, join
 
-
-@contextlib.contextmanager
-def _limited_exit() -> Iterator[None]:
-    """Let SIGALRM end the process if it still runs two minutes after the block.
-
-    TensorFlow disconnects from the other workers when Python exits, and has been seen to hang there.
-    """
     try:
-        yield
-    finally:
+        yield join(cluster, settings, values.worker_timeout, error, RESUME_HINT if resumes else RERUN_HINT)
+    finally:  # TensorFlow disconnects from the other workers when Python exits, and has been seen to hang there
         if hasattr(signal, "alarm"):
             signal.alarm(_MAX_EXIT_SECONDS)

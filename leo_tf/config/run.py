@@ -97,11 +97,7 @@ class RunConfig:
         return values
 
     def with_settings(self, values: Mapping[str, Any]) -> "RunConfig":
-        """Return the configuration with these settings, {name: value}, in place of its own.
-
-        Raises:
-          InputError: a name that it does not have, or a value that it refuses.
-        """
+        """Return the configuration with these settings, {name: value}; raise InputError for one that it refuses."""
         sections, unknown = {}, set(values) - {"problem"}
         for name, kind in section_types(self.algorithm).items():
             given = {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
@@ -183,11 +179,7 @@ def _different(mine: Any, theirs: Any, names: Iterable[str], prefix: str) -> lis
 
 
 def section_types(algorithm: str = "leo") -> dict[str, Any]:
-    """Return the dataclass of every section of an algorithm's `RunConfig` by name.
-
-    Raises:
-      KeyError: there is no such algorithm.
-    """
+    """Return the dataclass of every section of an algorithm's `RunConfig` by name; KeyError for an unknown one."""
     types: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(RunConfig) if not f.metadata}
     for name in ("model", "proto_leo"):
         path = getattr(ALGORITHMS[algorithm], name)

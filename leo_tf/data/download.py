@@ -126,10 +126,7 @@ def _refuse_other_than_zip(archive: Path) -> None:
 
 
 def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
-    """Unpack the archive's embeddings and check them; `data` appears only if all of them are valid.
-
-    Returns {path relative to the folder of the archive: the file's description by `_describe`}.
-    """
+    """Unpack and check the embeddings; `data` appears only if all are valid. Return {path: result of `_describe`}."""
     _logger.info("Unpacking and checking %s; this happens once.", archive)
     scratch = data.with_name("unpacking")
     shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process

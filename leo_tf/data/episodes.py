@@ -104,20 +104,12 @@ class EpisodeSampler:
     def rows(
         self, seed: int | tf.Tensor, first_task: int | tf.Tensor, num_tasks: int, examples: int | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Choose the classes and examples of consecutive tasks.
+        """Choose the classes [tasks, ways] and the rows [tasks, ways, examples], int32, of consecutive tasks.
 
-        Args:
-          seed: int, or int64 [2] from `randomness.stream_seed`.
-          first_task: index of the first task, scalar integer.
-          num_tasks: number of tasks.
-          examples: examples per class; default shots + queries. A smaller number gives the first ones of a larger.
-
-        Returns:
-          (class_ids [tasks, ways], rows [tasks, ways, examples]), int32. Rows are indices into the table; the first
-          `shots` of each class are its support.
+        The first `shots` rows of each class are its support. The seed is an int, or int64 [2] from
+        `randomness.stream_seed`. By default there are shots + queries examples; fewer are the first of a larger number.
         """
-        if not isinstance(seed, tf.Tensor) or seed.shape.rank == 0:
-            seed = randomness.stream_seed(seed, randomness.EPISODES)
+        seed = randomness.stream_seed(seed, randomness.EPISODES)
         # The order of random keys is a random permutation.
         keys = randomness.integers(seed, first_task, num_tasks, self.num_classes + self.ways * self.largest_class)
         class_keys, example_keys = tf.split(keys, [self.num_classes, -1], axis=1)
@@ -177,12 +169,8 @@ def _groups(table: EmbeddingTable, ways: int) -> tf.Tensor:
 
 
 def _place(embeddings: np.ndarray) -> Any:
-    """Return the table as a tensor or variable that functions can capture.
-
-    With several replicas in this process, a mirrored variable; with a GPU, a tensor on it; on CPU, a tensor that shares
-    the array's memory, which for a memory-mapped table are the pages of the cache file. A NumPy array captured by a
-    function would be copied into its graph, which cannot exceed 2 GB.
-    """
+    """Return the table as a tensor or variable that functions can capture, on CPU one that shares its memory."""
+    # A NumPy array captured by a function would be copied into its graph, which cannot exceed 2 GB.
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync > 1 and len(strategy.extended.worker_devices) > 1:
         return tf.Variable(embeddings, trainable=False, name="embedding_table")

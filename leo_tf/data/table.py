@@ -80,11 +80,7 @@ class EmbeddingTable:
         return tuple(name.rpartition("/")[0] for name in self.class_names)
 
     def of_classes(self, chosen: Callable[[str], bool]) -> "EmbeddingTable":
-        """Return a table of the classes for whose names `chosen` returns True.
-
-        Raises:
-          InputError: there are none.
-        """
+        """Return a table of the classes for whose names `chosen` returns True; raise InputError if there are none."""
         classes = [number for number, name in enumerate(self.class_names) if chosen(name)]
         if not classes:
             raise InputError(f"None of the {self.num_classes} classes of {self.source} was chosen; expected some.")
@@ -97,10 +93,7 @@ class EmbeddingTable:
     def without_duplicates(self, at_least: int = 1) -> "EmbeddingTable":
         """Return a table in which the rows of a class are distinct: of equal ones the first; itself if all are.
 
-        Equal rows of different classes stay.
-
-        Args:
-          at_least: number of rows that every class keeps if it has them, with duplicates where it must.
+        Every class keeps `at_least` this number of rows if it has them, with duplicates where it must.
         """
         blocks = np.split(self.embeddings, self.class_offsets[1:])
         kept = [_distinct(rows, at_least) for rows in blocks]
@@ -203,11 +196,7 @@ class EmbeddingTable:
 
     @classmethod
     def join(cls, tables: Sequence["EmbeddingTable"]) -> "EmbeddingTable":
-        """Concatenate tables, for example to train on train and val together.
-
-        Raises:
-          InputError: the tables differ in dim or normalisation, or share a class.
-        """
+        """Concatenate tables of the same dim and normalisation without common classes, such as train and val."""
         if not tables:
             raise InputError("No tables to join; expected at least one.")
         if len(tables) == 1:

@@ -1,27 +1,31 @@
 """Figures of an evaluation, as PNG files and in TensorBoard; matplotlib and TensorFlow are imported when used."""
 
 import contextlib
-import importlib.util
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from leo_tf.errors import InputError, first_line, require_package
+from leo_tf.errors import InputError, first_line, has_package, require_package
 from leo_tf.files import write_bytes
 
 
 def save(figure: Any, path: Path, events: Path | None, tag: str, step: int) -> None:
     """Write a figure as a PNG file, and as the image `tag` to the TensorBoard `events` folder, if there is one."""
+    write_bytes(path, png(figure))
+    if events is not None:
+        write_images(events, {tag: (figure, "An analysis of the best checkpoint, by evaluate.py.")}, step)
+
+
+def write_images(events: Path, images: Mapping[str, tuple[Any, str]], step: int, suffix: str | None = None) -> None:
+    """Write {tag: (figure, description)} to a TensorBoard folder, in a file whose name ends in this suffix."""
     import tensorflow as tf
 
-    write_bytes(path, png(figure))
-    if events is None:
-        return
     with writing_events(events):
-        writer = tf.summary.create_file_writer(str(events))
+        writer = tf.summary.create_file_writer(str(events), filename_suffix=suffix)
         with writer.as_default(step=step):
-            summarize(figure, tag, "An analysis of the best checkpoint, by evaluate.py.")
+            for tag, (figure, description) in images.items():
+                summarize(figure, tag, description)
         writer.close()
 
 
@@ -55,7 +59,7 @@ def png(figure: Any) -> bytes:
 
 def can_draw() -> bool:
     """Return whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
+    return has_package("matplotlib")
 
 
 def require_drawing() -> None:

@@ -15,10 +15,7 @@ _KINDS: dict[Any, tuple[str, int]] = {int: ("iu", 0), float: ("f", 0), str: ("U"
 
 
 def stored(kinds: str = "f", axes: Sequence[str | int] = ("tasks",)) -> dict[str, Any]:
-    """Return the metadata of an array field: letters of `numpy.dtype.kind`, and its axes.
-
-    An axis is given by its length, or by a name if several fields share it.
-    """
+    """Return the metadata of an array field: letters of `numpy.dtype.kind`; axes by length, or by name if shared."""
     return {"stored": (kinds, len(axes)), "axes": axes}
 
 

@@ -48,9 +48,7 @@ def seed_summary(results: Iterable[Result], shots: int | None = None) -> SeedSum
 def difference_over_seeds(pairs: Iterable[tuple[Result, Result]], shots: int | None = None) -> Interval:
     """Return the Interval over tasks of the difference between two settings, averaged over training seeds.
 
-    Args:
-      pairs: (Result, Result of the other setting) for each seed, all of the same tasks.
-      shots: number of shots; by default the first that was evaluated.
+    A pair is (Result, Result of the other setting) with one seed, all of the same tasks; shots as for `seed_summary`.
     """
     pairs = list(pairs)
     if not pairs:

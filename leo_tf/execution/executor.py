@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from leo_tf.config.section import Section, setting
 from leo_tf.errors import InputError
 from leo_tf.execution.job import Job, run_job
 from leo_tf.execution.progress_display import ProgressDisplay
@@ -17,18 +18,18 @@ _POLL_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ExecutionConfig:
-    """Settings of job execution.
+class ExecutionConfig(Section):
+    """Settings of job execution, some of which apply to Ray alone."""
 
-    Raises:
-      InputError: a value is out of bounds, or does not apply to the executor.
-    """
+    group = "Execution"
 
-    executor: str = "processes"  # of EXECUTORS
-    jobs: int = 2  # at once
-    threads_per_job: int = 0  # 0: the machine's cores, divided among the jobs
-    gpus_per_job: float = 0.0  # Ray: reserved for each
-    ray_address: str = ""  # of a running cluster; empty: start one on this machine
+    executor: str = setting(
+        "processes", "run jobs as processes of this machine, or as tasks of a Ray cluster", choices=EXECUTORS
+    )
+    jobs: int = setting(2, "number of jobs that run at once, each in its own processes")
+    threads_per_job: int = setting(0, "threads per job for arithmetic; 0 divides this machine's cores among the jobs")
+    gpus_per_job: float = setting(0.0, "GPUs that Ray reserves per job")
+    ray_address: str = setting("", "address of a running Ray cluster; empty starts one on this machine")
 
     def __post_init__(self) -> None:
         if self.jobs < 1 or self.threads_per_job < 0 or not 0 <= self.gpus_per_job < 1000:
@@ -43,6 +44,7 @@ class ExecutionConfig:
                 f"executor={self.executor}; both need executor=ray.",
                 *("ray_address", "gpus_per_job", "executor"),
             )
+        super().__post_init__()
 
     @property
     def threads(self) -> int:
@@ -87,11 +89,7 @@ class ProcessExecutor:
 
 
 def make_executor(config: ExecutionConfig) -> Executor:
-    """Return the executor that an ExecutionConfig describes.
-
-    Raises:
-      InputError: a package is missing, or the cluster cannot be reached.
-    """
+    """Return the executor that an ExecutionConfig describes; raise InputError if Ray is missing or not reached."""
     if config.executor == "processes":
         return ProcessExecutor(config)
     from leo_tf.execution.ray_cluster import RayExecutor
@@ -106,20 +104,11 @@ def run_jobs(
     log: Callable[[str], None] = print,
     **display_options: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Run the jobs that are not finished.
+    """Run the jobs, of different names, that are not finished; return {job name: status}, see `job.run_job`.
 
     A failed job leaves the reason in its status, and the others continue; the next call retries it. A job that was
-    stopped half-way resumes.
-
-    Args:
-      jobs, executor: Jobs with different names, and an Executor that is entered.
-      unit, log, **display_options: as in ProgressDisplay.
-
-    Returns:
-      {job name: status}; see `job.run_job`.
-
-    Raises:
-      InputError: a job's folder cannot be written; no further job is started.
+    stopped half-way resumes. The executor is entered; the other arguments are those of ProgressDisplay. Raises
+    InputError if a job's folder cannot be written; no further job is started then.
     """
     statuses = {job.name: status for job in jobs if (status := job.finished())}
     waiting = [job for job in jobs if job.name not in statuses]

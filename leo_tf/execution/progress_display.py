@@ -15,16 +15,10 @@ _SECONDS_BETWEEN_LINES = 60.0  # outside a terminal
 
 
 class ProgressDisplay:
-    """Display of how far jobs are.
+    """Display of how far `total` jobs are, of which `done` have ended before; `unit` is what one is called: "trial".
 
-    Args:
-      total: number of jobs, including those already done.
-      done: number of jobs already done.
-      unit: what a job is called: "trial".
-      measure: validation measure to show, such as "accuracy"; empty if the jobs have none.
-      text: function that formats a value of it.
-      higher_is_better: whether the best value is the highest.
-      log: function called with a line for each job that ends.
+    Of running ones it shows the best validation `measure`, such as "accuracy", as `text` formats it; empty if jobs have
+    none. `log` is called with a line for each job that ends.
     """
 
     def __init__(

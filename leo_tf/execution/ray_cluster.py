@@ -21,10 +21,7 @@ _RETRIES = 10  # of a job whose machine or process is lost
 
 
 class RayExecutor:
-    """Executor that runs jobs on a Ray cluster.
-
-    Without a ray_address, it starts a cluster on this machine with the cores that its jobs need.
-    """
+    """Executor of jobs on a Ray cluster; without a ray_address it starts one here, with the cores that they need."""
 
     def __init__(self, config: ExecutionConfig):
         require_package("ray", "executor=ray")

@@ -49,25 +49,19 @@ def _export() -> int:
             *("unknown_class", "support"),
         )
     load_tensorflow()
-    if values.images or values.support:
-        path = _export_images(values)
-    else:
-        limits = {"max_examples": values.max_examples, "calibrated": values.calibrated}
-        path = export(values.checkpoint_path, values.output, values.version or None, **limits)
-    print(report(path))
-    return 0
-
-
-def _export_images(values: Any) -> Path:
     from leo_tf.export.image_classifier import ImageFewShotClassifier
     from leo_tf.export.image_model import export_fitted, export_images
 
     version = values.version or None
-    if not values.support:
-        return export_images(values.checkpoint_path, values.output, version, values.max_examples, values.calibrated)
-    classifier = ImageFewShotClassifier(values.checkpoint_path, values.calibrated, values.unknown_class)
-    classifier.fit_folder(values.support)
-    return export_fitted(classifier, values.output, version, values.litert)
+    if values.support:
+        classifier = ImageFewShotClassifier(values.checkpoint_path, values.calibrated, values.unknown_class)
+        path = export_fitted(classifier.fit_folder(values.support), values.output, version, values.litert)
+    else:
+        write: Any = export_images if values.images else export
+        limits = {"max_examples": values.max_examples, "calibrated": values.calibrated}
+        path = write(values.checkpoint_path, values.output, version, **limits)
+    print(report(path))
+    return 0
 
 
 def report(path: Path) -> str:

@@ -10,7 +10,6 @@ from leo_tf.evaluation.progress import Progress
 from leo_tf.export.versions import EXTRA, require_new_version, write_version
 from leo_tf.files import npz
 from leo_tf.files.reports import versions
-from leo_tf.runs.calibration import RunCalibration
 from leo_tf.runs.load import load
 from leo_tf.runs.run_dir import RunDirectory
 from leo_tf.transforms import FittedTransform
@@ -51,7 +50,14 @@ def export(
       PosixPath('served/leo/1')
     """
     output = require_new_version(output, version, max_examples)
-    calibration = _calibration_of(model) if calibrated else None
+    calibration = None
+    if calibrated:
+        if not isinstance(model, str | Path):
+            raise InputError(
+                "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
+                "calibrated",
+            )
+        calibration = RunDirectory(model).calibration()
     trained, normalize, description = load_source(model, normalize)
     from leo_tf.export.signatures import Signatures
 
@@ -133,15 +139,6 @@ def write_functions(
             progress.add()
         archive.write_out(folder, verbose=False)
         progress.add()
-
-
-def _calibration_of(model: Any) -> RunCalibration:
-    if not isinstance(model, str | Path):
-        raise InputError(
-            "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
-            "calibrated",
-        )
-    return RunDirectory(model).calibration()
 
 
 def _description(model: Any, normalize: bool) -> dict[str, Any]:

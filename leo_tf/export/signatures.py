@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from leo_tf.classification.by_shots import interpolate_by_shots
+from leo_tf.classification.grid import interpolate_by_shots
 from leo_tf.classification.unknown import calibrated_log_ratios, shown_log_odds
 from leo_tf.export.validation import checked_classifier, checked_query, checked_support
 from leo_tf.runs.calibration import RunCalibration

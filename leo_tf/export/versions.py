@@ -59,11 +59,7 @@ def write_version(
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
-    """Return the description beside the SavedModel in `path`: configuration, data, library versions.
-
-    Raises:
-      InputError: it is missing or corrupt.
-    """
+    """Return the description beside a SavedModel: configuration, data, library versions; InputError without one."""
     path, expected = Path(path), "a folder that leo_tf.export wrote"
     if not (path / _DESCRIPTION).is_file():
         raise InputError(f"No {_DESCRIPTION} in {path}; expected {expected}.")

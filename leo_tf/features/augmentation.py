@@ -23,10 +23,7 @@ def draw(seed: int | tf.Tensor, first_example: int | tf.Tensor, num_examples: in
 
 
 def augment(squares: tf.Tensor, kind: str, size: int, draws: tf.Tensor | None) -> tf.Tensor:
-    """Augment uint8 [n, side, side, channels] to float32 [n, size, size, channels] in 0..255.
-
-    `kind` is "photo", "drawing", or "none" for the centre crop, without draws.
-    """
+    """Augment squares [n, side, side, channels], or crop them for "none": float32 [n, size, size, channels], 0..255."""
     pixels = tf.cast(squares, tf.float32)
     if kind == "none":
         first = (squares.shape[1] - size) // 2

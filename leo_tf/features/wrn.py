@@ -21,10 +21,7 @@ GROUPS = 3
 
 
 class ExampleDropout(keras.layers.Layer):
-    """Dropout whose mask is a function of (seed, number of the layer, number of the example).
-
-    So it is the same on any number of replicas.
-    """
+    """Dropout whose mask is a function of (seed, layer's number, example's number), the same on many replicas."""
 
     def __init__(self, rate: float, seed: int = 0, number: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

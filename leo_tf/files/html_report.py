@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from leo_tf.errors import require_package
-from leo_tf.files.writing import write_text
+from leo_tf.files.writing import require_writable, write_bytes, write_text
 
+TEXT, PAGE = "report.md", "report.html"  # the template of this name, and what it becomes
 _MARKUP = re.compile(r"[\\`*\[\]]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is not markup
 
 
-def require_html_report(purpose: str) -> None:
-    """Raise InputError unless the packages that HTML reports need are installed; `purpose` begins the message."""
+def require_html_report(*files: str | Path) -> None:
+    """Raise InputError unless the packages that HTML reports need are installed, and all files can be written."""
     for module in ("jinja2", "markdown"):
-        require_package(module, purpose)
+        require_package(module, "The report")
+    for file in files:
+        require_writable(file)
 
 
 def render(package: str, template: str, **content: Any) -> str:
@@ -24,6 +27,16 @@ def render(package: str, template: str, **content: Any) -> str:
     A name that the template uses and `content` lacks is an error.
     """
     return _templates(package).get_template(template).render(content)
+
+
+def write_report(folder: Path, package: str, title: str, figures: Mapping[str, bytes], /, **content: Any) -> Path:
+    """Write report.md, from the package's template, report.html and the PNG figures; return the path of report.md."""
+    text = render(package, TEXT, **content)
+    write_text(folder / TEXT, text)
+    for name, figure in figures.items():
+        write_bytes(folder / name, figure)
+    write_html_report(folder / PAGE, title, text, figures)
+    return folder / TEXT
 
 
 def write_html_report(path: str | Path, title: str, text: str, figures: Mapping[str, bytes]) -> None:

@@ -40,10 +40,7 @@ def read(path: str | Path, what: str, **expected: tuple[str, int]) -> dict[str, 
 
 
 def memory_map(path: str | Path, mode: Literal["r", "c"] = "r") -> Any:
-    """Return the memory-mapped array of an .npy file; an archive comes as `numpy.load` returns it.
-
-    Raises OSError or a ValueError if the file is missing or corrupt.
-    """
+    """Return the memory-mapped array of an .npy file, or `numpy.load`'s archive; raise OSError or ValueError."""
     with open(path, "rb") as file:
         magic, version, _, length = (file.read(count) for count in (6, 1, 1, 4))
     # Version 1 has two bytes for the length of the header. For later versions NumPy allocates what four bytes declare.

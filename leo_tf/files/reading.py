@@ -43,11 +43,7 @@ def corrupt(path: str | Path, reason: Exception | str, expected: str) -> InputEr
 
 
 def read_json(path: str | Path, expected: str) -> dict[str, Any]:
-    """Read a JSON object; `expected` as in `reading`.
-
-    Raises:
-      InputError: the file is missing, cannot be read, is not JSON, or holds something other than an object.
-    """
+    """Read a JSON object; raise InputError if there is none in the file. `expected` is as in `reading`."""
     with reading(path, expected):
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, dict):

@@ -28,10 +28,7 @@ def writing(path: str | Path, advice: str = _ADVICE) -> Iterator[None]:
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` when the block ends; if the block raises, `path` stays as it was.
 
-    The file gets the mode that the user's umask gives; missing folders are created.
-
-    Raises:
-      OSError: if the folder cannot be written or the disk is full.
+    The file gets the mode that the user's umask gives; missing folders are created. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
@@ -48,11 +45,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def expanded(path: str | Path) -> Path:
-    """Return the path with `~` replaced by the home folder.
-
-    Raises:
-      InputError: there is no such user, or the path is the address of an object store, which has no locks or renames.
-    """
+    """Return the path with `~` replaced by the home folder; raise InputError for the address of an object store."""
     if _ADDRESS.match(str(path)):
         raise InputError(
             f"Got {path}; expected a path in a POSIX file system, because runs need locks and renames. Copy the files "
@@ -83,11 +76,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def require_writable(path: str | Path) -> None:
-    """Check, before any work is done, that a file can be written; leaves nothing behind.
-
-    Raises:
-      InputError: a folder or a device has this name, or the parent folder cannot be written or created.
-    """
+    """Raise InputError, before any work is done, unless a file can be written; leaves nothing behind."""
     path = Path(path)
     if path.exists() and not path.is_file():  # /dev/null would be replaced
         what = "a folder" if path.is_dir() else "not a regular file"

@@ -297,6 +297,4 @@ def noise_seed(seed: Any) -> tf.Tensor:
     """Return the seed pair of a stochastic pass: if `seed` is an int, of that run seed's noise stream."""
     if seed is None:
         raise InputError("A stochastic pass got neither seed nor noise; give one of them, e.g. seed=0.")
-    if not tf.is_tensor(seed) or seed.shape.rank == 0:
-        return randomness.stream_seed(seed, randomness.NOISE)
-    return seed
+    return randomness.stream_seed(seed, randomness.NOISE)

@@ -9,7 +9,7 @@ from absl import flags
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
-from leo_tf.files import expanded, require_writable
+from leo_tf.files import expanded
 from leo_tf.files.html_report import require_html_report
 
 
@@ -36,8 +36,7 @@ def _predict(images: Sequence[str]) -> int:
     if not images:
         raise InputError("No image was given; expected the files to classify.")
     if values.html:
-        require_html_report("The report")
-        require_writable(values.html)
+        require_html_report(values.html)
     load_tensorflow()
     from leo_tf.export.image_classifier import ImageFewShotClassifier
 

@@ -61,27 +61,24 @@ class RegressionSampler:
         self.shots, self.queries, self.noise_stddev = shots, queries, noise_stddev
 
     def functions(self, seed: Any, first_task: Any, num_tasks: int) -> Functions:
-        """Draw the true functions of consecutive tasks.
-
-        Args:
-          seed: int, or int64 [2] from `randomness.stream_seed`.
-          first_task: index of the first task, scalar integer.
-        """
+        """Draw the true functions of consecutive tasks; arguments as for `EpisodeSampler.rows`."""
         return self._functions(self._uniform(seed, first_task, num_tasks))
 
     def sample(self, seed: Any, first_task: Any, num_tasks: int) -> RegressionEpisode:
         """Sample consecutive tasks: noisy points of `functions` with the same arguments."""
+        seed = randomness.stream_seed(seed, randomness.EPISODES)
         uniform = self._uniform(seed, first_task, num_tasks)
         x = _between(INPUT, uniform[:, 3:, tf.newaxis])
-        bits = randomness.bits(_pair(seed), first_task, num_tasks, self.shots + self.queries, tf.uint16)
+        bits = randomness.bits(seed, first_task, num_tasks, self.shots + self.queries, tf.uint16)
         y = self._functions(uniform)(x) + self.noise_stddev * randomness.normal(bits)[..., tf.newaxis]
         sizes = [self.shots, self.queries]
         (support_x, query_x), (support_y, query_y) = (tf.split(values, sizes, axis=1) for values in (x, y))
         return RegressionEpisode(support_x, support_y, query_x, query_y)
 
     def _uniform(self, seed: Any, first_task: Any, num_tasks: int) -> tf.Tensor:
+        seed = randomness.stream_seed(seed, randomness.EPISODES)
         count = 3 + self.shots + self.queries  # family, two coefficients, inputs
-        return randomness.uniform(randomness.integers(_pair(seed), first_task, num_tasks, count))
+        return randomness.uniform(randomness.integers(seed, first_task, num_tasks, count))
 
     @staticmethod
     def _functions(uniform: tf.Tensor) -> Functions:
@@ -89,12 +86,6 @@ class RegressionSampler:
         sinusoid = tf.stack([_between(AMPLITUDE, uniform[:, 1]), _between(PHASE, uniform[:, 2])], axis=1)
         line = tf.stack([_between(SLOPE, uniform[:, 1]), _between(INTERCEPT, uniform[:, 2])], axis=1)
         return Functions(is_sinusoid, tf.where(is_sinusoid[:, tf.newaxis], sinusoid, line))
-
-
-def _pair(seed: Any) -> tf.Tensor:
-    if tf.is_tensor(seed) and seed.shape.rank:
-        return seed
-    return randomness.stream_seed(seed, randomness.EPISODES)
 
 
 def _between(limits: tuple[float, float], uniform: tf.Tensor) -> tf.Tensor:

@@ -14,8 +14,8 @@ from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.analysis_target import RegressionTarget
 from leo_tf.regression.baselines.evaluation import evaluate_gaussian_process, evaluate_posterior
 from leo_tf.regression.baselines.gaussian_process import require_scikit_learn
-from leo_tf.regression.figure import find_panels, sampled_figures
-from leo_tf.regression.recalibration import CalibratedSpread, evaluate_spread
+from leo_tf.regression.figure import NUM_PANELS, find_panels, sampled_figures
+from leo_tf.regression.recalibration import evaluate_spread
 from leo_tf.regression.results import RegressionResult, score_functions
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, RegressionTasks, draw_tasks
@@ -37,13 +37,9 @@ def evaluate(
     jit: bool = True,
     workers: Any = SINGLE_PROCESS,
 ) -> RegressionResult:
-    """Evaluate a RegressionLearner.
+    """Evaluate a RegressionLearner at several numbers of shots, from 1 to 20, on tasks that all workers share.
 
-    Args:
-      shots: numbers of support points, from 1 to 20.
-      num_samples: functions sampled per task; models without noise have one.
-      batch_size, jit: as for FunctionSampler.
-      workers: Collectives that the tasks are spread over; all of its workers call this.
+    `num_samples` functions are sampled per task, of models without noise one; `batch_size`, `jit`: see FunctionSampler.
     """
     batch_size = workers.batch_size(len(tasks), batch_size)
     sampler = FunctionSampler(model, batch_size, jit)
@@ -151,7 +147,10 @@ class RegressionEvaluation(Evaluation):
         lines: list[str] = []
         summary: dict[str, Any] = {}
         if learner.normals_per_task and self._samples > 1 and self.request.split != "val":
-            spread = self._spread(learner)
+            own, seed = self.trained.episodes.num_tr_examples_per_class, self.trained.training.validation_seed
+            shots = own if own in self.shots else self.shots[-1]
+            validation = draw_tasks(_SPREAD_TASKS, seed, randomness.VALIDATION, self._noise)
+            spread = evaluate_spread(learner, validation, self.tasks, shots, self._samples, *self._batching)
             lines, summary = [str(spread)], {"calibrated_spread": spread.summary()}
         if self._noise and learner.normals_per_task:
             try:
@@ -161,16 +160,6 @@ class RegressionEvaluation(Evaluation):
             else:
                 found = evaluate_ambiguity(learner, tasks, probability, self._samples, self._noise, *self._batching)
                 lines, summary = [*lines, str(found)], {**summary, "ambiguity": found.summary()}
-        figures = {}
-        panels = find_panels(self._noise, self._stream)
-        if panels is not None:
-            sampler = FunctionSampler(learner, len(panels.tasks), self._batching[1])
-            figures = sampled_figures(panels, sampler, title)
+        sampler = FunctionSampler(learner, NUM_PANELS, self._batching[1])
+        figures = sampled_figures(find_panels(self._noise, self._stream), sampler, title)
         return "\n".join(lines), summary, figures
-
-    def _spread(self, learner: Any) -> CalibratedSpread:
-        own = self.trained.episodes.num_tr_examples_per_class
-        shots = own if own in self.shots else self.shots[-1]
-        seed = self.trained.training.validation_seed
-        validation = draw_tasks(_SPREAD_TASKS, seed, randomness.VALIDATION, self._noise)
-        return evaluate_spread(learner, validation, self.tasks, shots, self._samples, *self._batching)

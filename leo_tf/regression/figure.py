@@ -21,6 +21,7 @@ _WIDEST_GAP = 3.0  # between inputs in the panels of certain tasks, whose points
 _SHOTS = 5
 _CANDIDATES, _AMBIGUOUS_CANDIDATES = 200, 20
 _SAMPLES = 30  # functions drawn per task
+NUM_PANELS = 4
 
 
 class Panels(NamedTuple):
@@ -78,10 +79,7 @@ def sampled_figures(panels: Panels | None, sampler: FunctionSampler, title: str 
 
 
 def draw_figure(panels: Panels, samples: np.ndarray, title: str = "") -> Any:
-    """Draw the true functions, their points and sampled functions, coloured by the family that these resemble.
-
-    samples: functions [samples, 4, 100] on the grid.
-    """
+    """Draw true functions, their points, and samples [samples, 4, 100] coloured by the family that they resemble."""
     from matplotlib.lines import Line2D
 
     tasks, x = panels.tasks, grid()

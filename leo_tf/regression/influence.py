@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leo_tf.errors import InputError
 from leo_tf.regression.analysis_target import RegressionTarget
 
 
@@ -16,12 +15,7 @@ class Influence(NamedTuple):
 
 
 def leave_one_out(target: RegressionTarget) -> Influence:
-    """Adapt to a target's tasks, leaving out each support point in turn; raises InputError for tasks of one point."""
-    if target.shots < 2:
-        raise InputError(
-            "No point is left without the only one; expected num_tr_examples_per_class=2 or more.",
-            "num_tr_examples_per_class",
-        )
+    """Adapt to a target's tasks of 2 points or more, leaving out each support point in turn."""
     whole, truth = target.adapted_functions(), target.tasks.truth
     moved, lost = [], []
     for left_out in range(target.shots):

@@ -45,7 +45,6 @@ class RegressionLearner(MetaLearner):
 
     @property
     def configs(self) -> list[Any]:
-        """Dataclasses that, together with the weights, define the model."""
         return [self.config, self.regression]
 
     @property
@@ -54,7 +53,6 @@ class RegressionLearner(MetaLearner):
         return 0
 
     def draw_bits(self, episode: RegressionEpisode, seed: Any, first_task: Any = 0) -> tf.Tensor:
-        """Draw uint16 [tasks, training_samples * (normals_per_task + those of the queries)]; see MetaLearner."""
         count = self.regression.training_samples * (self.normals_per_task + self._query_normals(episode))
         return randomness.bits(noise_seed(seed), first_task, episode.support_x.shape[0], count, tf.uint16)
 
@@ -66,7 +64,6 @@ class RegressionLearner(MetaLearner):
         return tf.reshape(normals, [-1, self.normals_per_task + self._query_normals(episode)])
 
     def _query_normals(self, episode: RegressionEpisode) -> int:
-        """Return the number of normal numbers that a sample takes for the noise of its queries."""
         return episode.query_x.shape[1] if self.regression.training_loss == "energy_score" else 0
 
     def query_metrics(self, episode: RegressionEpisode, adapted: AdaptationOutput, noise: Any) -> dict[str, tf.Tensor]:
@@ -117,15 +114,9 @@ class RegressionLearner(MetaLearner):
         return self.adapt_in_evaluation(*self.checked_support(support_x, support_y))
 
     def sample(self, support_x: Any, support_y: Any, seed: Any = 0, first_task: Any = 0) -> tf.Tensor:
-        """Adapt to support points with noise: one sample of the parameters of each task.
+        """Adapt to support points [tasks, shots, 1] with noise; return a sample of parameters [tasks, num_parameters].
 
-        Args:
-          support_x, support_y: [tasks, shots, 1].
-          seed: int, or int64 [2] from `randomness.stream_seed`; another seed gives other samples.
-          first_task: index of the first task, which together with `seed` fixes the sample.
-
-        Returns:
-          Parameters [tasks, num_parameters].
+        It is fixed by the seed, an int or int64 [2] from `randomness.stream_seed`, and the index of the first task.
         """
         support_x, support_y = self.checked_support(support_x, support_y)
         bits = randomness.bits(noise_seed(seed), first_task, support_x.shape[0], self.normals_per_task, tf.uint16)

@@ -86,17 +86,13 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return self.regression.code_components > 1
 
     def initialize_weights(self, seed: int) -> None:
-        """Draw the initial weights, the same on every replica."""
         super().initialize_weights(seed)
         if self.regression.biases:
             start = network.initial_parameters(randomness.stream_seed(seed, randomness.INITIAL_NETWORK), self.units)
             self.decoder.biases[-1].assign(tf.concat([start, tf.zeros_like(start)], axis=0))
 
     def encode(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Any:
-        """Encode support points [tasks, shots, 1] (paper equation 3, of one class).
-
-        Returns the tfp distribution q(z | support), batch shape [tasks], event shape [num_latents].
-        """
+        """Return q(z | support), batch shape [tasks], of support points [tasks, shots, 1] (paper equation 3)."""
         points = tf.concat([support_x, support_y], axis=2) / INPUT_SCALE
         posterior = self.encoder(points[:, tf.newaxis])
         if not self.is_mixture:
@@ -107,21 +103,17 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return distributions.mixture(posterior.mixture_distribution.logits[:, 0], each)
 
     def decode(self, latents: tf.Tensor) -> Any:
-        """Decode latent codes [tasks, num_latents] (paper equation 4).
-
-        Returns the tfp distribution p(theta | z), batch shape [tasks], event shape [num_parameters].
-        """
+        """Return p(theta | z), batch shape [tasks], of latent codes [tasks, num_latents] (paper equation 4)."""
         glorot = tf.constant(network.glorot_stddev(self.units), latents.dtype)
         return self.decoder(latents, initial_stddev=self.regression.weight_spread * glorot)
 
     def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> AdaptationOutput:
-        """Return AdaptationOutput, with a network for each candidate of each sample of each task; see MetaLearner."""
         return self._adapt_candidates(support_x, support_y, noise, self.regression.candidate_temperature)
 
     def _adapt_candidates(
         self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor, temperature: float
     ) -> AdaptationOutput:
-        """Return AdaptationOutput as `adapt_in_training`, with candidates weighted at a temperature."""
+        """Return AdaptationOutput with a network for each candidate of each sample, weighted at a temperature."""
         if not self.config.stochastic:
             path = self._path_of_means(support_x, support_y)
             penalty = objective.encoder_penalty(path.latents[0], path.latents[-1])
@@ -176,11 +168,9 @@ class RegressionLEO(LatentLearner, RegressionLearner):
         return candidates.chosen(adapted.parameters, adapted.weights[:, 0], noise[:, 0])
 
     def adapt_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
-        """Return the parameters [tasks, num_parameters] of the mean code through mean decodes."""
         return self._path_of_means(support_x, support_y).parameters[-1]
 
     def trace(self, support_x: tf.Tensor, support_y: tf.Tensor) -> Trace:
-        """Return the Trace of the mean code; see MetaLearner."""
         path = self._path_of_means(support_x, support_y)
         decoded = [self.decoder.mean(latents) for latents in path.latents[:-1]]
         return Trace(tf.stack(path.latents), tf.stack([*decoded, *path.parameters]))

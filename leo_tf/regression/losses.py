@@ -1,7 +1,6 @@
 """Losses of several sampled functions per task, for meta-training."""
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -49,14 +48,9 @@ def energy_score(values: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> t
     values, weights = tf.reshape(values, [-1, every, values.shape[3]]), tf.reshape(weights, [-1, every])
     error = tf.reduce_sum(weights * _distance(values, targets[:, tf.newaxis]), axis=1) / samples
     pairs = [(i, j) for i, j in itertools.combinations(range(every), 2) if i // candidates != j // candidates]
-    first, second = np.transpose(pairs)
-    products = _take(weights, first) * _take(weights, second)
-    between = tf.reduce_sum(products * _distance(_take(values, first), _take(values, second)), axis=1)
+    first, second = ([tf.gather(each, of, axis=1) for each in (values, weights)] for of in np.transpose(pairs))
+    between = tf.reduce_sum(first[1] * second[1] * _distance(first[0], second[0]), axis=1)
     return error - between / (samples * (samples - 1))
-
-
-def _take(values: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
-    return tf.gather(values, columns, axis=1)
 
 
 def _distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -37,11 +37,9 @@ class RegressionMAML(DescentLearner, RegressionLearner):
         self.initial_parameters.assign(network.initial_parameters(seed, self.units))
 
     def adapt_in_training(self, support_x: tf.Tensor, support_y: tf.Tensor, noise: tf.Tensor) -> AdaptationOutput:
-        """Return AdaptationOutput, with networks [tasks, num_parameters]; see MetaLearner."""
         return self.without_penalties(self.adapt_in_evaluation(support_x, support_y))
 
     def descend_in_evaluation(self, support_x: tf.Tensor, support_y: tf.Tensor) -> list[tf.Tensor]:
-        """Return the parameters [tasks, num_parameters] at the start and after each step, a list."""
         return self.descend(tf.shape(support_x)[0], self.support_loss(support_x, support_y))
 
 

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-_BIAS_STDDEV = 0.1
+_BIAS_STDDEV = 0.1  # of initial biases: at 0, all kinks would be at 0
 
 
 def parameter_shapes(units: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the shapes of the parameters in their order in the vector: kernel, bias, kernel, bias, ...
-
-    units: sizes of the layers, input and output included: (1, 40, 40, 1).
-    """
+    """Return the shapes of kernel, bias, kernel, bias, ... for the sizes of all layers, such as (1, 40, 40, 1)."""
     return [shape for rows, columns in itertools.pairwise(units) for shape in ((rows, columns), (columns,))]
 
 
@@ -33,10 +30,7 @@ def apply(parameters: tf.Tensor, x: tf.Tensor, units: Sequence[int]) -> tf.Tenso
 
 
 def initial_parameters(seed: tf.Tensor, units: Sequence[int]) -> tf.Tensor:
-    """Draw initial parameters, float32 [num_parameters]: He-normal kernels, and biases of standard deviation 0.1.
-
-    With biases at 0, all kinks would be at 0.
-    """
+    """Draw initial parameters, float32 [num_parameters]: He-normal kernels, and biases of standard deviation 0.1."""
     shapes = parameter_shapes(units)
     stddevs = [math.sqrt(2.0 / shape[0]) if len(shape) == 2 else _BIAS_STDDEV for shape in shapes]
     draws = tf.random.stateless_normal([num_parameters(units)], seed)

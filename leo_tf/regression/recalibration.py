@@ -21,10 +21,7 @@ def stretch(samples: np.ndarray, factor: float) -> np.ndarray:
 
 
 def fit_spread(samples: np.ndarray, truth: np.ndarray) -> float:
-    """Return the factor, 0 to 20, with the least continuous ranked probability score, which is convex in it.
-
-    samples: [samples, tasks, points]; truth: [tasks, points].
-    """
+    """Return the factor, 0 to 20, with the least crps, which is convex in it, of samples [samples, tasks, points]."""
     options: Any = {"bounds": (0.0, _MAX_FACTOR), "method": "bounded", "options": {"xatol": 1e-3}}
     found = optimize.minimize_scalar(lambda factor: crps(stretch(samples, factor), truth).mean(), **options)
     return float(found.x)

@@ -44,16 +44,11 @@ class RegressionResult(Result):
     def num_tasks(self) -> int:
         return len(self.is_sinusoid)
 
-    def of_family(self, values: np.ndarray, family: str) -> np.ndarray:
-        """Return the columns of `values` [..., tasks] that belong to a family: all, sinusoid or line."""
-        return values if family == "all" else values[..., self.is_sinusoid == (family == "sinusoid")]
-
     @property
     def shots_evaluated(self) -> list[int]:
         return self.shots.tolist()
 
     def task_scores(self, shots: int) -> np.ndarray:
-        """Return the squared errors [tasks]; raises InputError for shots that were not evaluated."""
         return self.task_squared_error[self.row(shots)]
 
     def row(self, shots: int) -> int:
@@ -62,8 +57,9 @@ class RegressionResult(Result):
         return self.shots_evaluated.index(shots)
 
     def mse(self, shots: int, family: str = "all") -> Interval:
-        """Return the Interval of the mean squared error over tasks."""
-        return confidence_interval(self.of_family(self.task_scores(shots), family))
+        """Return the Interval of the mean squared error over tasks of a family, of FAMILIES."""
+        errors = self.task_scores(shots)
+        return confidence_interval(errors if family == "all" else errors[self.is_sinusoid == (family == "sinusoid")])
 
     def crps(self, shots: int) -> Interval:
         """Return the Interval of the continuous ranked probability score over tasks."""
@@ -77,7 +73,6 @@ class RegressionResult(Result):
         return dict(zip(LEVELS, map(confidence_interval, covered), strict=True))
 
     def summary(self) -> dict[str, Any]:
-        """Return a plain dict of everything but the per-task results, for JSON."""
         by_shots = {
             str(shots): {
                 "mse": {family: self.mse(shots, family)._asdict() for family in FAMILIES},

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from leo_tf import randomness
 from leo_tf.regression.learner import RegressionLearner
-from leo_tf.regression.tasks import grid
+from leo_tf.regression.tasks import POINTS, grid
 
 
 class FunctionSampler:
@@ -21,21 +21,16 @@ class FunctionSampler:
         self._values = tf.function(self._values_of, jit_compile=jit, reduce_retracing=True)
 
     def functions(
-        self, support_x: Any, support_y: Any, num_samples: int, x: Any = None, seed: int = 0, first_task: int = 0
+        self, support_x: Any, support_y: Any, num_samples: int, seed: int = 0, first_task: int = 0
     ) -> np.ndarray:
-        """Sample functions given support points, float32 [samples, tasks, n]; a deterministic model always gives one.
+        """Sample functions on the grid, float32 [samples, tasks, 100]; a deterministic model always gives one.
 
-        Args:
-          support_x, support_y: [tasks, shots, 1].
-          num_samples: functions per task; 0 for a single one through means, without noise.
-          x: inputs [n]; default `grid()`.
-          seed: int; sample s of task t is a function of it, s and t.
-          first_task: t of the first of these tasks; the others are numbered consecutively.
+        The support points are [tasks, shots, 1]. Sample s of task t, of which these are numbered from `first_task` on,
+        is a function of the seed, s and t.
         """
-        x = grid() if x is None else x
         tasks, stochastic = len(support_x), bool(self._model.normals_per_task)
-        query = tf.constant(np.broadcast_to(np.asarray(x, np.float32)[:, np.newaxis], [self._batch_size, len(x), 1]))
-        found = np.empty([num_samples if stochastic and num_samples else 1, tasks, len(x)], np.float32)
+        query = tf.constant(np.broadcast_to(grid().astype(np.float32)[:, np.newaxis], [self._batch_size, POINTS, 1]))
+        found = np.empty([num_samples if stochastic else 1, tasks, POINTS], np.float32)
         pair = randomness.stream_seed(seed, randomness.SAMPLES)
         for first in range(0, tasks, self._batch_size):
             # The last batch is padded with its last task, so that one graph serves all.
@@ -43,7 +38,7 @@ class FunctionSampler:
             support = [tf.constant(np.asarray(values, np.float32)[indices]) for values in (support_x, support_y)]
             for sample in range(len(found)):
                 bits = None
-                if stochastic and num_samples:
+                if stochastic:
                     bits = self._bits(tf.random.fold_in(pair, sample), tf.constant(first_task + first, tf.int64))
                 found[sample, first : first + self._batch_size] = self._values(*support, query, bits).numpy()[
                     : tasks - first, :, 0

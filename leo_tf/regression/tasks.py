@@ -66,11 +66,7 @@ def join(parts: Sequence[RegressionTasks]) -> RegressionTasks:
 def draw_tasks(
     num_tasks: int, seed: int = 0, stream: int = randomness.TEST, noise_stddev: float = 0.3
 ) -> RegressionTasks:
-    """Draw tasks from a seed and one of `randomness`' streams; a smaller number gives the first of a larger one.
-
-    Raises:
-      InputError: fewer than 2 tasks.
-    """
+    """Draw tasks, 2 or more, from a seed and one of `randomness`' streams; fewer are the first of a larger number."""
     if num_tasks < 2:
         raise InputError(f"Got {num_tasks} tasks; an interval needs at least 2.", "num_tasks")
     sampler, pair = RegressionSampler(MOST_SHOTS, 1, noise_stddev), randomness.stream_seed(seed, stream)

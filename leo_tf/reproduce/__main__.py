@@ -7,11 +7,13 @@ from typing import Any
 
 from absl import flags
 
-from leo_tf.commands.flags import define_execution_flags, execution_flags
+from leo_tf import execution
+from leo_tf.commands.flags import define_section_flags, section_of, shipped_configs
 from leo_tf.commands.help import command_line
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError
+from leo_tf.reproduce.plan import DEFAULT_ROWS, ROWS, SETTINGS, make_cells
 
 _USAGE = "python -m leo_tf.reproduce"
 _PAPER_SETTINGS = [f"{data}_{shots}_trainval" for data in ("mini", "tiered") for shots in ("1shot", "5shot")]
@@ -30,8 +32,6 @@ def main() -> None:
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags of the command."""
-    from leo_tf.reproduce.plan import ROWS, SETTINGS
-
     where: dict[str, Any] = {"flag_values": values, "module_name": "Reproduce"}
     about = f"models, of {', '.join(ROWS)}; empty: those of the paper's table 2, MAML and logistic regression"
     flags.DEFINE_list("rows", [], about, **where)
@@ -46,18 +46,15 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string("dataset_name", "", about, **where)
     flags.DEFINE_integer("num_steps_limit", 0, "training steps; 0: as in the flagfiles", lower_bound=0, **where)
     flags.DEFINE_integer("num_tasks", 10_000, "test tasks", lower_bound=2, **where)
-    define_execution_flags(values)
+    define_section_flags([execution.ExecutionConfig], values)
 
 
 def run(values: Any = flags.FLAGS) -> int:
     """Run the cells that the parsed flags ask for and write the report; return the exit status."""
     load_tensorflow()
-    from leo_tf.execution import ExecutionConfig, make_executor, run_jobs
-    from leo_tf.files.shipped_configs import shipped_configs
-    from leo_tf.reproduce.plan import DEFAULT_ROWS, make_cells
     from leo_tf.reproduce.report import require_report, write_report
 
-    execution = ExecutionConfig(**execution_flags(values))
+    config = section_of(execution.ExecutionConfig, values)
     output = Path(values.output).expanduser()
     try:
         seeds = [int(seed) for seed in values.seeds]
@@ -72,8 +69,9 @@ def run(values: Any = flags.FLAGS) -> int:
         *_extra_flags(values),
     )
     require_report(output)
-    with make_executor(execution) as executor:
-        statuses = run_jobs([cell.job for cell in cells], executor, "cell", measure="accuracy", text="{:.2%}".format)
+    with execution.make_executor(config) as executor:
+        jobs = [cell.job for cell in cells]
+        statuses = execution.run_jobs(jobs, executor, "cell", measure="accuracy", text="{:.2%}".format)
     command = f"{command_line('reproduce', '-m leo_tf.reproduce')} {shlex.join(sys.argv[1:])}"
     report = write_report(output, cells, statuses, command)
     failed = sum(not status["ok"] for status in statuses.values())

@@ -56,7 +56,7 @@ def evaluate(config: RunConfig, num_tasks: int, name: str) -> tuple[Any, dict[st
     if name.endswith(_WHITENED):
         space = whitened_by(load_table(config.data, "train"))
     elif name.endswith(_PLDA):
-        _, space = plda_space(load_table(config.data, "train"), *scoring.validation())
+        _, space = plda_space(load_table(config.data, "train"), *scoring.validation)
     baseline = lda_of(load_table(config.data, "train")) if kind == "lda" else {**NEAREST_MEANS, **FITTED}[kind]
     found = scoring.measure(baseline, space)
     others = [scoring.measure(nearest, RAW) for nearest in NEAREST_MEANS.values()]

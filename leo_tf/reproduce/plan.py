@@ -121,12 +121,9 @@ def make_cells(
                     flags.append(_flagfile(configs / "ablations" / f"{row}.cfg"))
                 train = (*flags, f"--seed={seed}", run, *train_flags)
                 evaluate = (run, f"--output={folder / 'evaluation.json'}", *evaluate_flags)
-                if row in BASELINES:
-                    fit = ("-m leo_tf.reproduce.baseline_cell", (f"--baseline={row}", *train, *evaluate))
-                    cells.append(Cell(row, setting_name, seed, folder, (fit,)))
-                else:
-                    commands = (("train.py", train), ("evaluate.py", evaluate))
-                    cells.append(Cell(row, setting_name, seed, folder, commands))
+                fit = ("-m leo_tf.reproduce.baseline_cell", (f"--baseline={row}", *train, *evaluate))
+                commands = (fit,) if row in BASELINES else (("train.py", train), ("evaluate.py", evaluate))
+                cells.append(Cell(row, setting_name, seed, folder, commands))
     return cells
 
 

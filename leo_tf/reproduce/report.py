@@ -7,21 +7,18 @@ from typing import Any
 
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.evaluation import plots
-from leo_tf.files import read_json, require_writable, write_bytes, write_text
-from leo_tf.files.html_report import render, require_html_report, write_html_report
+from leo_tf.files import html_report, read_json
 from leo_tf.reproduce import published, tables
 from leo_tf.reproduce.plan import ROWS, SETTINGS, Cell
 from leo_tf.reproduce.tables import Outcome, select
 
-_TEXT, _PAGE, _FIGURE = "report.md", "report.html", "accuracy.png"
+_FIGURE = "accuracy.png"
 
 
 def require_report(folder: Path) -> None:
     """Raise InputError, before any training, unless a report can be made and written."""
-    require_html_report("The report")
     plots.require_drawing()
-    for name in (_TEXT, _PAGE, _FIGURE):
-        require_writable(folder / name)
+    html_report.require_html_report(*(folder / name for name in (html_report.TEXT, html_report.PAGE, _FIGURE)))
 
 
 def write_report(folder: Path, cells: Sequence[Cell], statuses: Mapping[str, Mapping[str, Any]], command: str) -> Path:
@@ -35,9 +32,11 @@ def write_report(folder: Path, cells: Sequence[Cell], statuses: Mapping[str, Map
             summary = read_json(cell.result, "the evaluation of a finished cell")
             result = EvaluationResult.load(cell.result.with_suffix(".npz"))
             outcomes.append(Outcome(cell, result, summary, statuses[cell.name]["seconds"]))
-    text = render(
+    return html_report.write_report(
+        folder,
         "leo_tf.reproduce",
-        _TEXT,
+        "LEO, reproduced",
+        {_FIGURE: plots.png(_plot(outcomes))} if outcomes else {},
         command=command,
         num_cells=len(cells),
         num_finished=len(outcomes),
@@ -49,12 +48,6 @@ def write_report(folder: Path, cells: Sequence[Cell], statuses: Mapping[str, Map
         commands=[f"python {script} {shlex.join(flags)}" for c in cells for script, flags in c.commands],
         figure=_FIGURE,
     )
-    write_text(folder / _TEXT, text)
-    figures = {_FIGURE: plots.png(_plot(outcomes))} if outcomes else {}
-    for name, figure in figures.items():
-        write_bytes(folder / name, figure)
-    write_html_report(folder / _PAGE, "LEO, reproduced", text, figures)
-    return folder / _TEXT
 
 
 def _part(on_val: bool, cells: Sequence[Cell], outcomes: Sequence[Outcome]) -> dict[str, Any] | None:

@@ -26,11 +26,7 @@ class RunDirectory:
     from and best/ those with the best validation, the last two of each; corrupt ones are renamed to corrupt-*. There
     are also metrics.csv; TensorBoard's events, here and in one directory per curve, such as train/ and validation/;
     changes.jsonl, settings that changed when the run was resumed; evaluation-*; calibration.json; and lock, held by the
-    process that trains.
-
-    Args:
-      path: the directory.
-      kind: type of the run's configuration: RunConfig, or another with to_json, from_json and differences.
+    process that trains. `kind` is the type of the configuration: RunConfig, or another with the same methods.
     """
 
     def __init__(self, path: str | Path, kind: Any = RunConfig) -> None:
@@ -58,20 +54,10 @@ class RunDirectory:
                 "give another checkpoint_path."
             )
 
-    def resumed(self, config: Any) -> Any:
-        """Return a configuration to resume the run with: settings that only a new run reads are as the run has them."""
-        return config.resumed_from(self.config()) if self.config_file.exists() else config
-
     def claim(self, config: Any, data_record: Mapping[str, Any], initialization: Any = None) -> None:
         """Make this the directory of a run, or check that it already is; with the lock held.
 
-        Args:
-          config: RunConfig, or another configuration with to_json, from_json and differences.
-          data_record: description of the training data, for JSON.
-          initialization: the run's Initialization; None or empty: nothing was chosen.
-
-        Raises:
-          InputError: the directory belongs to a run of another configuration or on other data.
+        Raises InputError if the directory belongs to a run of another configuration, or on data with another record.
         """
         self.refuse_other(config)
         if self.config_file.exists():

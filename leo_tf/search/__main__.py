@@ -6,11 +6,12 @@ from typing import Any
 
 from absl import flags
 
-from leo_tf.commands.flags import define_execution_flags, define_run_flags, execution_flags, run_config
+from leo_tf.commands.flags import define_run_flags, define_section_flags, run_config, section_of, shipped_configs
 from leo_tf.commands.help import command_line
 from leo_tf.commands.logs import load_tensorflow
 from leo_tf.commands.main import Command, run_command
 from leo_tf.errors import InputError, require_package
+from leo_tf.execution import ExecutionConfig, make_executor
 
 _USAGE = "python -m leo_tf.search"
 
@@ -50,15 +51,13 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_integer("num_tasks", None, about, lower_bound=2, **where)
     where["module_name"] = "Run"
     flags.DEFINE_string("checkpoint_path", "", "unused, because the runs are in the study's folder", **where)
-    define_execution_flags(values)
+    define_section_flags([ExecutionConfig], values)
 
 
 def run(values: Any = flags.FLAGS) -> int:
     """Search as the parsed flags say; return the exit status."""
     require_package("optuna", _USAGE)
-    from leo_tf.execution import ExecutionConfig, make_executor
     from leo_tf.files import expanded
-    from leo_tf.files.shipped_configs import shipped_configs
     from leo_tf.search.final_evaluation import run_final_evaluation
     from leo_tf.search.plan import Plan, get_objective
     from leo_tf.search.report import require_report, write_best, write_report
@@ -72,7 +71,7 @@ def run(values: Any = flags.FLAGS) -> int:
     objective = get_objective(base.problem, values.objective)
     space = read_space(values.space or shipped_configs() / "search" / "paper.toml", base)
     plan = Plan(base, space, objective, values.sampler, values.pruner, values.study_seed)
-    execution = ExecutionConfig(**execution_flags(values))
+    execution = section_of(ExecutionConfig, values)
     require_report(folder)
     command = f"{command_line('search', '-m leo_tf.search')} {shlex.join(sys.argv[1:])}"
     with Study(folder, plan, values.storage) as study, make_executor(execution) as executor:

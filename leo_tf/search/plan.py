@@ -75,10 +75,7 @@ class Plan:
             )
 
     def config(self, settings: Mapping[str, Any], seed: int) -> RunConfig:
-        """Return the RunConfig of a trial with these settings and training seed; all share their validation tasks.
-
-        Raises InputError if the values are incompatible.
-        """
+        """Return the RunConfig of a trial, or raise InputError; all trials share their validation tasks."""
         shared = {"metavalid_seed": self.base.training.validation_seed}
         return self.base.with_settings({**shared, **settings, "seed": seed})
 

@@ -9,8 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from leo_tf.commands.flags import flags_of
-from leo_tf.files import read_json, require_writable, write_bytes, write_json, write_text
-from leo_tf.files.html_report import render, require_html_report, write_html_report
+from leo_tf.files import html_report, read_json, write_json, write_text
 from leo_tf.runs.metrics import progress_of
 from leo_tf.search.figures import draw_figures
 from leo_tf.search.final_evaluation import FinalEvaluation
@@ -19,14 +18,13 @@ from leo_tf.search.pruner_simulation import simulate_pruner
 from leo_tf.search.rerun_top import Candidate
 from leo_tf.search.study import Study
 
-_BEST, _TEXT, _PAGE, _NUMBERS = "best.cfg", "report.md", "report.html", "report.json"
+_BEST, _NUMBERS = "best.cfg", "report.json"
 
 
 def require_report(folder: Path) -> None:
     """Raise InputError, before any training, unless a report can be made and written in the study's folder."""
-    require_html_report("The report")
-    for name in (_BEST, _TEXT, _PAGE, _NUMBERS):
-        require_writable(folder / name)
+    names = _BEST, html_report.TEXT, html_report.PAGE, _NUMBERS
+    html_report.require_html_report(*(folder / name for name in names))
 
 
 def write_best(study: Study, best: Candidate, command: str) -> Path:
@@ -51,19 +49,28 @@ def write_best(study: Study, best: Candidate, command: str) -> Path:
 def write_report(
     study: Study, candidates: Sequence[Candidate], final: FinalEvaluation | None, command: str, parallel: int
 ) -> Path:
-    """Write report.md, report.html, report.json and the figures; return the path of report.md.
-
-    `candidates` has the best first; `parallel` trials ran at once.
-    """
+    """Write the report and its figures, the best candidate first; `parallel` trials ran at once. Return its path."""
     plan, folder, drawn = study.plan, study.folder, draw_figures(study)
     text_of, base, best = plan.objective.text, plan.base.flat(), candidates[0]
     simulation = None
     if plan.pruner == "none":
         asha = dataclasses.replace(plan, pruner="asha").make_pruner()
         simulation = simulate_pruner(study.trials, asha, plan.objective.direction, parallel)
-    text = render(
+    numbers = {
+        "command": command,
+        "trials": [
+            {"number": t.number, "state": t.state.name, "value": t.value, "settings": t.params} for t in study.trials
+        ],
+        "candidates": [each._asdict() | {"score": each.score} for each in candidates],
+        "asha_simulation": simulation._asdict() if simulation else None,
+        "final": final._asdict() | {"difference": final.difference._asdict()} if final else None,
+    }
+    write_json(folder / _NUMBERS, numbers)
+    return html_report.write_report(
+        folder,
         "leo_tf.search",
-        _TEXT,
+        f"Search {folder.resolve().name}",
+        {name: figure for name, (_, figure) in drawn.items()},
         command=command,
         plan=plan,
         num_trials=len(study.trials),
@@ -79,22 +86,6 @@ def write_report(
         trial_header=["trial", "state", plan.objective.name, "best step", *plan.space.settings, "reason"],
         trials=_trial_table(study),
     )
-    write_text(folder / _TEXT, text)
-    figures = {name: figure for name, (_, figure) in drawn.items()}
-    for name, figure in figures.items():
-        write_bytes(folder / name, figure)
-    write_html_report(folder / _PAGE, f"Search {folder.resolve().name}", text, figures)
-    numbers = {
-        "command": command,
-        "trials": [
-            {"number": t.number, "state": t.state.name, "value": t.value, "settings": t.params} for t in study.trials
-        ],
-        "candidates": [each._asdict() | {"score": each.score} for each in candidates],
-        "asha_simulation": simulation._asdict() if simulation else None,
-        "final": final._asdict() | {"difference": final.difference._asdict()} if final else None,
-    }
-    write_json(folder / _NUMBERS, numbers)
-    return folder / _TEXT
 
 
 def _trial_table(study: Study) -> list[list[Any]]:

@@ -29,10 +29,7 @@ class Candidate(NamedTuple):
 
 
 def rerun_top(study: Study, executor: Executor, num_trials: int, log: Callable[[str], None] = print) -> list[Candidate]:
-    """Train the best trials again and return them, the best first; 0 returns the best of the search without reruns.
-
-    Raises InputError if no trial completed, or all reruns failed.
-    """
+    """Train the best trials again and return them, the best first; 0 returns the best of the search without reruns."""
     ranked, objective = study.ranked, study.plan.objective
     if not ranked:
         raise InputError(

@@ -40,16 +40,15 @@ class Space:
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return {setting: value} for an Optuna trial, which remembers the values."""
-        return {name: self._suggest(trial, name) for name in self.settings}
-
-    def _suggest(self, trial: optuna.Trial, name: str) -> Any:
-        domain = self.settings[name]
-        if isinstance(domain, Choices):
-            return trial.suggest_categorical(name, domain.values)
-        is_log = domain.scale == "log"
-        if self.types[name] is int:
-            return trial.suggest_int(name, int(domain.low), int(domain.high), log=is_log)
-        return trial.suggest_float(name, domain.low, domain.high, log=is_log)
+        found: dict[str, Any] = {}
+        for name, domain in self.settings.items():
+            if isinstance(domain, Choices):
+                found[name] = trial.suggest_categorical(name, domain.values)
+            elif self.types[name] is int:
+                found[name] = trial.suggest_int(name, int(domain.low), int(domain.high), log=domain.scale == "log")
+            else:
+                found[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.scale == "log")
+        return found
 
     def record(self) -> dict[str, Any]:
         """Return a plain dict, for JSON."""

@@ -103,10 +103,7 @@ class Events:
     def validation(
         self, step: int, found: Validation, values: Mapping[str, float], training: Mapping[str, float]
     ) -> None:
-        """Write a Validation and its numbers, its baselines, figures of the rates, and a histogram of every variable.
-
-        `training` holds the means of the training metrics since the last validation.
-        """
+        """Write a Validation, the means of training since the last one, figures of rates, histograms of variables."""
         with self._writer(TRAIN).as_default(step=step):
             for name in self._of_both & training.keys():
                 _scalar(name, training[name])

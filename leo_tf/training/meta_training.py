@@ -72,10 +72,6 @@ class MetaTraining(Work):
     def rates(self) -> Mapping[str, Any]:
         return {rate.name: rate for rate in self.learner.learning_rates}
 
-    @property
-    def outer_lr(self) -> float:
-        return float(tf.convert_to_tensor(self.optimizer.learning_rate))
-
     def devices(self) -> str:
         """Return one line on the devices that the run computes on."""
         precision, settings = self.learner.compute_dtype, self.settings
@@ -83,10 +79,6 @@ class MetaTraining(Work):
         if settings.distribution == "mirrored" and self._strategy.num_replicas_in_sync == 1:
             line += "; distribution=mirrored finds one device, and trains on it as distribution=none does"
         return line
-
-    @property
-    def steps_taken(self) -> int:
-        return int(self.optimizer.iterations.numpy())
 
     def warm_start(self) -> bool:
         """Take over the weights of the run that `init_from` names; return whether it names one."""
@@ -96,7 +88,6 @@ class MetaTraining(Work):
         return True
 
     def step(self, count: int) -> dict[str, Any]:
-        """Take steps; see Work."""
         if self._steps is None:
             self.initialize()
         assert self._steps is not None  # for mypy

@@ -18,14 +18,9 @@ from leo_tf.learners import JIT_BY_DEFAULT
 class MetaSteps:
     """Run meta-training steps under a strategy.
 
-    Build learner, optimizer and sampler inside the strategy's scope first. The sampler's episodes hold features.
-
-    Args:
-      learner: MetaLearner.
-      optimizer: Keras optimizer, built for the variables; its `iterations` count the steps.
-      samplers: EpisodeSamplers or RegressionSamplers; each step draws one of them, and all its tasks from it.
-      strategy: tf.distribute.Strategy.
-      training: TrainingConfig.
+    Build learner, optimizer and samplers inside the strategy's scope first, and the optimizer for the meta-variables;
+    its `iterations` count the steps. Each step draws one of the samplers, whose episodes hold features, and all its
+    tasks from it.
     """
 
     def __init__(
@@ -49,11 +44,7 @@ class MetaSteps:
 
     @tf.function(reduce_retracing=True)
     def run(self, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Run `steps` (scalar int tensor) steps.
-
-        Returns:
-          Dict of float32 scalars averaged over the steps (`gradient_norms`: one for each variable).
-        """
+        """Run `steps` (scalar int tensor) steps; return float32 means over them, `gradient_norms` by variable."""
         totals = {name: tf.zeros([], tf.float32) for name in terms_of(self._learner)}
         totals["gradient_norms"] = tf.zeros([len(self._variables)], tf.float32)
         for _ in tf.range(steps):

@@ -12,16 +12,11 @@ from leo_tf.errors import InputError
 def make_strategy(
     mode: str, batch_size: int, name: str = "metatrain_batch_size", collectives: Any = None
 ) -> tf.distribute.Strategy:
-    """Return the strategy for `--distribution`.
+    """Return the strategy for `--distribution`; of Collectives of many workers, theirs.
 
-    Args:
-      mode: "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over all GPUs,
-        or over all logical CPU devices if there is no GPU; "multi_worker" with a single worker is like "auto".
-      batch_size, name: tasks or images in a step, split evenly over the replicas, and the name of this setting.
-      collectives: Collectives of many workers, whose strategy is returned; None for one process.
-
-    Raises:
-      InputError: the batch size is not a multiple of the number of replicas.
+    In one process, "auto" mirrors over all GPUs if there are several; "none" uses one device; "mirrored" mirrors over
+    all GPUs, or over all logical CPU devices if there is no GPU; "multi_worker" with a single worker is like "auto".
+    Raises InputError if the batch size, a setting of this name, cannot be split evenly over the replicas.
     """
     if collectives is None:
         gpus = tf.config.list_logical_devices("GPU")

@@ -72,7 +72,7 @@ class Trainer:
             if initialization.chosen and not resumes:
                 _logger.info("Chosen on validation tasks: %s.", initialization)
             warm = not resumes and self.work.warm_start()
-            config = self.folder.resumed(self.work.config) if resumes else self.work.config
+            config = self.work.config.resumed_from(self.folder.config()) if resumes else self.work.config
             changes = self.folder.changes(config)
             self.folder.claim(config, self.work.data_record, initialization)
             self.folder.attach(self.work.attachments)

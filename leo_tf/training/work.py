@@ -5,6 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import tensorflow as tf
+
 from leo_tf.problem import Initialization, Validation
 
 
@@ -19,6 +21,7 @@ class Work(Protocol):
     data_record: Mapping[str, Any]  # description of the training data, for JSON
     attachments: Mapping[str, Path] = MappingProxyType({})  # files that the run keeps: {name in its directory: path}
     measured: Any  # a Problem or alike, with measure, higher_is_better, other_measures, text and advice
+    optimizer: Any  # of Keras; its iterations count the steps
     state: Mapping[str, Any]  # what checkpoints hold
     columns: tuple[str, ...]  # names of what `step` returns
     validates_at_start: bool = False  # the settings then have metavalid_tasks
@@ -32,14 +35,17 @@ class Work(Protocol):
     @property
     def rates(self) -> Mapping[str, Any]:
         """Meta-learned learning rates by name."""
+        return {}
 
     @property
     def outer_lr(self) -> float:
         """Learning rate of the optimizer at this step."""
+        return float(tf.convert_to_tensor(self.optimizer.learning_rate))
 
     @property
     def steps_taken(self) -> int:
         """Steps since the run began."""
+        return int(self.optimizer.iterations.numpy())
 
     def initialize(self, previous: Initialization | None = None) -> Initialization:
         """Prepare for training, before any checkpoint is restored; `previous` is what a resumed run chose."""

@@ -27,10 +27,7 @@ class FittedTransform(NamedTuple):
 
 
 def whitening(scatter: PrincipalScatter, shrinkage: float = SHRINKAGE) -> FittedTransform:
-    """Make every direction vary alike within a class, so that distances are relative to how much a class scatters.
-
-    The shrinkage is the share of the mean variance that is added to every direction's.
-    """
+    """Make every direction vary alike within a class, so that distances are relative to how much a class scatters."""
     return FittedTransform(scatter.mean, (scatter.directions / scatter.deviations(shrinkage)) @ scatter.directions.T)
 
 

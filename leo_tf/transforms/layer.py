@@ -33,9 +33,6 @@ class LearnedPlda(keras.layers.Layer):
     `metric` weights the axes by how well they separate classes of one example; in it, features of unit length serve
     every number of examples. Mean, axes and metric are fitted before training and stay; M and the logarithms of the
     between-class variances are trained.
-
-    Args:
-      dim: dimensions of an embedding.
     """
 
     correction_scale = 0.1  # of M, so that it moves by a tenth of what a learning rate moves other variables by

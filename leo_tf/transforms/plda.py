@@ -35,10 +35,8 @@ class Plda(NamedTuple):
 def fit_plda(scatter: PrincipalScatter, within_class_shrinkage: float) -> Plda:
     """Fit PLDA to the scatter of the training classes, with between-class variances as measured; see `Plda.shrunk`.
 
-    Args:
-      scatter: PrincipalScatter of embeddings of unit length.
-      within_class_shrinkage: share of the mean within-class variance that is added to every direction's variance. It
-        keeps directions of little or no variance from being blown up, also with fewer rows than dimensions.
+    The shrinkage is the share of the mean within-class variance that is added to every direction's variance. It keeps
+    directions of little or no variance from being blown up, also with fewer rows than dimensions.
     """
     deviations = scatter.deviations(within_class_shrinkage)
     means = (scatter.class_means - scatter.mean) @ scatter.directions / deviations

@@ -19,10 +19,7 @@ def within_class_scatter(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the class means [classes, dim] and the covariance matrix within the classes [dim, dim], float64.
 
-    Args:
-      embeddings: [rows, dim], sorted by class.
-      class_sizes: [classes], numbers of rows per class.
-      scale: function that is applied to rows [rows, dim] before.
+    Embeddings [rows, dim] are sorted by class; `scale` is applied to the rows of each class before.
     """
     dim = embeddings.shape[1]
     means, scatter, first = [], np.zeros((dim, dim)), 0

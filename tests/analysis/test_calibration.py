@@ -53,9 +53,7 @@ def test_answers_drawn_from_the_probabilities_are_calibrated():
 
 @pytest.mark.parametrize("at_once", [1, 2**24])
 def test_calibration_of_a_model_agrees_with_its_evaluation(monkeypatch, uneven_table, at_once):
-    from leo_tf.classification import calibration as module
-
-    monkeypatch.setattr(module, "_FLOATS_AT_ONCE", at_once)
+    monkeypatch.setattr("leo_tf.classification.tasks._FLOATS_AT_ONCE", at_once)
     model = LEO(LEOConfig(inner_unroll_length=2, finetuning_unroll_length=1, num_latents=4), 8, seed=1)
     tasks = draw_tasks(uneven_table, 3, 2, None, 6)
     found, result = calibrate(model, uneven_table, tasks), evaluate_tasks(model, uneven_table, tasks)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from leo_tf.analysis import projection
+from leo_tf.errors import has_package
 
 SEED = 2**40 + 7  # more than scikit-learn takes
 
@@ -53,7 +54,7 @@ def test_tsne_states_its_perplexity_and_repeats(count, perplexity):
 
 
 def test_umap_is_used_where_it_is_installed(codes, umap):
-    assert projection.has_umap()
+    assert has_package("umap.umap_")
     found = projection.umap(codes, SEED)
     np.testing.assert_array_equal(found.points, codes[:, :2])
     assert umap == {"n_neighbors": 15, "random_state": 7 + 2**40 % 2**32, "n_jobs": 1}
@@ -62,11 +63,11 @@ def test_umap_is_used_where_it_is_installed(codes, umap):
 
 def test_another_package_named_umap_does_not_count(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    assert not projection.has_umap()
+    assert not has_package("umap.umap_")
     another = ModuleType("umap")
     another.__spec__ = ModuleSpec("umap", None)
     monkeypatch.setitem(sys.modules, "umap", another)
-    assert not projection.has_umap()
+    assert not has_package("umap.umap_")
 
 
 def test_umap_repeats(codes):

@@ -63,7 +63,7 @@ def choice_with(monkeypatch):
     """A function that replaces the accuracy of every value of the hyperparameter, and returns the Choice."""
 
     def choose_with(accuracy, candidates=(0.1, 1.0, 10.0)):
-        def run_on(self, tasks):
+        def run_on(self, tasks, name):
             value = float(self._make_classifier(None, None).weights)
             return Scores(np.full(len(tasks), accuracy(value)), None)
 
@@ -130,7 +130,7 @@ def whitened(table=TRAIN):
     return whitening(principal_scatter(table.embeddings, table.class_sizes))
 
 
-def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
+def test_a_baseline_is_scored_in_its_feature_space():
     scoring = Scoring(TEST, TASKS, 7, lambda: VALIDATION)
     space = whitened_by(TRAIN)
     found = scoring.measure(FITTED["ridge"], space)
@@ -147,8 +147,6 @@ def test_a_baseline_is_scored_once_in_its_feature_space(monkeypatch):
     np.testing.assert_allclose(found.loss, expected.loss, rtol=1e-5)
     summary = found.summary()
     assert summary["penalty"] == chosen.value and len(summary["validation_accuracy"]) == len(chosen.accuracies)
-    monkeypatch.setattr(Evaluator, "run_on", lambda *_: pytest.fail("scored again"))
-    assert scoring.measure(FITTED["ridge"], whitened_by(TRAIN)) is found
 
 
 def test_baselines_in_the_order_of_the_report():
@@ -206,7 +204,8 @@ def test_other_validation_and_test_classes_change_neither_spaces_nor_covariance(
     for kind, space in planned(["lda"], base_classes):
         pinned = kind if not kind.candidates else type(kind)(kind.title, lambda x, y, _, fit=kind.fit: fit(x, y, 0.3))
         np.testing.assert_array_equal(first.measure(pinned, space).accuracy, second.measure(pinned, space).accuracy)
-        assert space is RAW or space.digest == whitened_by(TRAIN).digest
+        if space is not RAW:
+            np.testing.assert_array_equal(space.transform.matrix, whitened_by(TRAIN).transform.matrix)
 
 
 def test_plda_is_fitted_to_base_classes_and_chosen_on_validation_classes():

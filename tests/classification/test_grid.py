@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from leo_tf import EmbeddingTable, InputError, LEOConfig, ProtoLEO, ProtoLEOConfig, RunConfig
-from leo_tf.classification.grid import grid_cells, task_shapes
+from leo_tf.classification.grid import grid_cells, interpolate_by_shots, task_shapes
 from leo_tf.classification.problem import Classification
 from leo_tf.classification.proto_leo_init import InitializationData
 from leo_tf.classification.tasks import draw_tasks
@@ -121,3 +122,10 @@ def test_a_run_validates_on_the_grid(tmp_path, queries):
     assert [(each.ways, each.shots) for each in problem.make_samplers(learner)] == [(8, 1), (2, 2)]
     found = problem.make_validator(learner)()
     assert found.scores.shape == (10,) and list(found.baselines) == ["nearest class mean"]
+
+
+def test_interpolation_is_linear_in_the_logarithm_of_the_shots_and_constant_outside():
+    counts, shots, values = np.array([0.5, 1, 2.5, 5, 9, 20, 300]), [1, 5, 20], [3.0, -1.0, 4.0]
+    expected = np.interp(np.log(counts), np.log(shots), values)
+    np.testing.assert_allclose(interpolate_by_shots(tf.constant(counts), shots, values), expected, rtol=1e-12)
+    np.testing.assert_array_equal(interpolate_by_shots(tf.constant([[2.0], [7.0]]), [3], [0.25]), [[0.25], [0.25]])

@@ -202,7 +202,7 @@ def test_duplicates_change_nothing(caplog):
     expected, found = initialized(1), initialized(2)
     assert found == expected
     assert initialized(2, found[0]) == expected  # a resumed run
-    assert [line.startswith("Left 120 duplicate rows") for line in caplog.messages] == [True, True]
+    assert [line.startswith("Left 60 duplicate rows") for line in caplog.messages] == [True, True]
 
 
 def test_it_is_saved_and_loaded_by_keras(tmp_path):

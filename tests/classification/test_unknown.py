@@ -6,12 +6,12 @@ import tensorflow as tf
 from scipy import special, stats
 
 from leo_tf import LEO, EmbeddingTable, InputError, LEOConfig, ProtoLEO, ProtoLEOConfig, RunConfig
-from leo_tf.classification.calibration_fit import fit_calibration
+from leo_tf.classification.calibration import fit_calibration
 from leo_tf.classification.maml import MAML
 from leo_tf.classification.plda_classifier import plda_log_ratios
 from leo_tf.classification.proto_leo_init import InitializationData
 from leo_tf.classification.unknown import calibrated_log_ratios, fit_unknown, log_ratios_of, shown_log_odds
-from leo_tf.classification.unknown_tasks import UnknownTasks, area_under_roc, unknown_auroc
+from leo_tf.classification.unknown_tasks import area_under_roc, unknown_auroc, unknown_episodes
 from leo_tf.config import EpisodeConfig
 from leo_tf.runs.calibration import RunCalibration
 
@@ -78,10 +78,10 @@ def test_area_under_roc_by_hand():
 
 def test_tasks_show_the_first_half_of_their_classes(model):
     table = table_of(2)
-    (episode, shown), *others = UnknownTasks(WAYS, 2, 5).episodes(model, table)
+    (episode, shown), *others = unknown_episodes(model, table, WAYS, 2, 5)
     assert not others and episode.support_x.shape == (5, WAYS, 2, DIM + 1)
     assert episode.query_x.shape == (5, 2 * WAYS, 15, DIM + 1) and shown.tolist() == [True] * 45 + [False] * 45
-    (episode, shown), *_ = UnknownTasks(7, 2, 5).episodes(model, table)
+    (episode, shown), *_ = unknown_episodes(model, table, 7, 2, 5)
     assert episode.query_x.shape[1] == 9 and shown.sum() == 7 * 15
     with pytest.raises(InputError, match=r"arrays has 9 classes for a task; expected more than ways=9.*Lower ways"):
         unknown_auroc(model, table, ways=9)
@@ -91,7 +91,7 @@ def test_auroc_is_a_function_of_the_seed(model, monkeypatch):
     table = table_of(2)
     found = unknown_auroc(model, table, WAYS, 5, num_tasks=6)
     assert found.log_odds.mean > 0.9 and found.log_odds.mean > found.softmax.mean > 0.5
-    monkeypatch.setattr("leo_tf.classification.unknown_tasks._FLOATS_AT_ONCE", 1)
+    monkeypatch.setattr("leo_tf.classification.tasks._FLOATS_AT_ONCE", 1)
     again = unknown_auroc(model, table, WAYS, 5, num_tasks=6)  # equal up to the rounding of scores that almost tie
     np.testing.assert_allclose(again, found, atol=1e-3)
     assert unknown_auroc(model, table, WAYS, 5, num_tasks=6, seed=1) != found

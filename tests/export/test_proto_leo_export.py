@@ -64,7 +64,7 @@ def task():
 
 @pytest.fixture(scope="module")
 def expected(proto_run, task):
-    """Probabilities [queries, ways] by `adapt_imbalanced` and `classify`, on embeddings of unit length, as a table's."""
+    """Probabilities [queries, ways] by `adapt_imbalanced` and `classify`, on embeddings of unit length."""
     support, queries = (part / np.linalg.norm(part, axis=-1, keepdims=True) for part in task)
     learner = leo_tf.load(proto_run)
     logits = learner.classify(queries[None], learner.adapt_imbalanced(support[None], LABELS[None]))[0]

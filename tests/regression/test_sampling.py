@@ -128,16 +128,6 @@ def test_functions_are_those_the_model_samples(model, tasks, found):
 
 
 @pytest.mark.long
-def test_function_without_noise_at_given_inputs(model, tasks):
-    x = np.array([-7.0, 0.0, 2.5])
-    single = functions(model, tasks, 4, samples=0, x=x)
-    assert single.shape == (1, 11, 3)
-    query = np.broadcast_to(np.float32(x)[:, None], (11, 3, 1))
-    expected = model.predict_at(query, model.adapt(*tasks.support(5)))[..., 0]
-    np.testing.assert_allclose(single[0], expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize(
     "make,config",
     [

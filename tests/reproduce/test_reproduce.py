@@ -9,8 +9,8 @@ from absl import flags
 
 from leo_tf import InputError, execution
 from leo_tf.classification.results import EvaluationResult
+from leo_tf.commands.flags import shipped_configs
 from leo_tf.evaluation import seed_summary
-from leo_tf.files.shipped_configs import shipped_configs
 from leo_tf.reproduce import __main__, plan, published, report
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -1,10 +1,6 @@
 """Feature spaces that baselines work in: raw embeddings, and embeddings transformed by what base classes show."""
 
 import dataclasses
-import functools
-import hashlib
-
-import numpy as np
 
 from leo_tf.data import EmbeddingTable
 from leo_tf.transforms import FittedTransform, principal_scatter, whitening
@@ -16,13 +12,6 @@ class FeatureSpace:
 
     adjective: str = ""  # describes transformed embeddings, "whitened"; empty for raw embeddings
     transform: FittedTransform | None = None
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256 in hex of the transform; empty if there is none."""
-        if self.transform is None:
-            return ""
-        return hashlib.sha256(np.vstack(self.transform).astype("<f4").tobytes()).hexdigest()
 
     def of(self, table: EmbeddingTable) -> EmbeddingTable:
         """Return an EmbeddingTable in this space; the digest stays that of the data."""

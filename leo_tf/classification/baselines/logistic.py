@@ -1,5 +1,6 @@
 """Multinomial logistic regression of all tasks of a batch at once."""
 
+import functools
 import logging
 from typing import Any
 
@@ -39,11 +40,12 @@ def logistic_regression(support_x: Any, support_y: Any, C: Any = 1.0) -> LinearC
         tolerance=_TOLERANCE,
         most_steps=_MOST_STEPS,
     )
-    count = tf.reduce_sum(tf.cast(fitted.error > _TOLERANCE, tf.int32))
-    tf.cond(count > 0, lambda: tf.numpy_function(_warn, [count], tf.int32), lambda: count)
+    unfinished = tf.reduce_any(fitted.error > _TOLERANCE)
+    tf.cond(unfinished, lambda: tf.numpy_function(_warn_once, [], tf.bool), lambda: unfinished)
     return LinearClassifier(fitted.weights, fitted.bias)
 
 
-def _warn(count: Any) -> Any:
-    _logger.warning("Logistic regression did not converge in %d steps for %d tasks.", _MOST_STEPS, count)
-    return count
+@functools.cache
+def _warn_once() -> bool:
+    _logger.warning("Logistic regression did not converge in %d steps for some tasks. This is said once.", _MOST_STEPS)
+    return True

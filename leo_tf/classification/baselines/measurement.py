@@ -1,5 +1,6 @@
 """Scores of baselines on a model's tasks."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -35,51 +36,31 @@ class BaselineScores(NamedTuple):
 
 
 class Scoring:
-    """Scores of baselines on Tasks, each measured once; `load_validation` returns the validation classes."""
+    """Scores of baselines on Tasks; `load_validation` returns the validation classes."""
 
     def __init__(self, table: EmbeddingTable, tasks: Tasks, batch_size: int, load_validation: Any = None) -> None:
         self._table, self._tasks, self._batch_size = table, tasks, batch_size
-        self._load_validation = load_validation
-        self._validation: tuple[EmbeddingTable, Tasks] | None = None
-        self._scored: dict[tuple[str, str], BaselineScores] = {}
-        self._tables: dict[tuple[str, str], EmbeddingTable] = {}
+        self._load_validation, self._in_space = load_validation, functools.cache(FeatureSpace.of)
 
+    @functools.cached_property
     def validation(self) -> tuple[EmbeddingTable, Tasks]:
-        """Return (EmbeddingTable of the validation classes, Tasks of it to choose hyperparameters on)."""
-        if self._validation is None:
-            table = self._load_validation()
-            self._validation = table, validation_tasks(table, self._tasks)
-        return self._validation
+        """(EmbeddingTable of the validation classes, Tasks of it to choose hyperparameters on)."""
+        table = self._load_validation()
+        return table, validation_tasks(table, self._tasks)
 
     def measure(self, baseline: Baseline, space: FeatureSpace, workers: Any = SINGLE_PROCESS) -> BaselineScores:
         """Return the BaselineScores of a Baseline in a FeatureSpace; all workers call it, and share the tasks."""
-        tasks, title = self._tasks, title_of(baseline, space)
-        key = title, space.digest
-        if key not in self._scored:
-            start = time.perf_counter()
-            choice = self._choice(baseline, space, workers)
-            value = choice and choice.value
-            sampler = sampler_of(self._in(space, self._table), tasks)
-            batch_size = workers.batch_size(len(tasks), self._batch_size)
-            evaluator = Evaluator(lambda x, y: baseline.fit(x, y, value), sampler, batch_size)
-            scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some), title), len(tasks), batch_size)
-            seconds = time.perf_counter() - start
-            self._scored[key] = BaselineScores(
-                title, scores.accuracy, scores.loss, baseline.hyperparameter, choice, seconds
-            )
-        return self._scored[key]
-
-    def _choice(self, baseline: Baseline, space: FeatureSpace, workers: Any) -> Choice | None:
-        if not baseline.candidates:
-            return None
-        table, tasks = self.validation()
-        return choose(baseline.fit, baseline.candidates, self._in(space, table), tasks, workers=workers)
-
-    def _in(self, space: FeatureSpace, table: EmbeddingTable) -> EmbeddingTable:
-        key = space.digest, table.digest
-        if key not in self._tables:
-            self._tables[key] = space.of(table)
-        return self._tables[key]
+        tasks, title, start, choice = self._tasks, title_of(baseline, space), time.perf_counter(), None
+        if baseline.candidates:
+            table, chosen_on = self.validation
+            choice = choose(baseline.fit, baseline.candidates, self._in_space(space, table), chosen_on, workers=workers)
+        value = choice and choice.value
+        batch_size = workers.batch_size(len(tasks), self._batch_size)
+        sampler = sampler_of(self._in_space(space, self._table), tasks)
+        evaluator = Evaluator(lambda x, y: baseline.fit(x, y, value), sampler, batch_size)
+        scores = evaluator.run_with(workers, tasks, title)
+        seconds = time.perf_counter() - start
+        return BaselineScores(title, scores.accuracy, scores.loss, baseline.hyperparameter, choice, seconds)
 
 
 def title_of(baseline: Baseline, space: FeatureSpace) -> str:

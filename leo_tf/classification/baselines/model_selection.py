@@ -61,8 +61,7 @@ def choose(
 
     def accuracy(value: float) -> float:
         variable.assign(value)
-        scores = workers.map_tasks(lambda some: evaluator.run_on(tasks.take(some)), len(tasks), batch_size)
-        return float(scores.accuracy.mean())
+        return float(evaluator.run_with(workers, tasks).accuracy.mean())
 
     found: dict[float, float] = {}
     for value in candidates:

@@ -22,11 +22,9 @@ def nearest_class_mean_by_cosine(support_x: Any, support_y: Any) -> LinearClassi
 
 
 def class_means(support_x: Any, support_y: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return (means [tasks, ways, dim], counts [tasks, ways]) of the support examples of each class.
+    """Return (means [tasks, ways, dim], counts [tasks, ways]) of embeddings [tasks, ways, shots, dim] of each class.
 
-    Args:
-      support_x: embeddings [tasks, ways, shots, dim].
-      support_y: labels [tasks, ways, shots] int, in the order of the classes; -1 where there is no example.
+    The labels [tasks, ways, shots] are in the order of the classes; -1 where there is no example.
     """
     support_x = tf.convert_to_tensor(support_x)
     there = tf.cast(tf.convert_to_tensor(support_y) >= 0, support_x.dtype)[..., tf.newaxis]

@@ -37,7 +37,20 @@ def _extract() -> int:
     output = expanded(config.output)
 
     def finish(found: tuple) -> int:
-        _finish(config, output, *found)
+        """Write the extractor, its metadata, and the split if it was drawn; remove the parts."""
+        from leo_tf.data.extractor_metadata import overlap_warning
+        from leo_tf.features.extract.output import extractor_folder
+
+        extractor, metadata, record, drawn = found
+        folder = extractor_folder(output, config.views)
+        extractor.save(folder, metadata)
+        if drawn:
+            write_json(folder / "split.json", record)
+        new_classes = [name for split in ("val", "test") for name in record["classes"].get(split, [])]
+        warning = overlap_warning(metadata, new_classes) if new_classes else ""
+        if warning:
+            _logger.warning("%s", warning)
+        shutil.rmtree(folder / "parts", ignore_errors=True)
         crop = " --embedding_crop=multiview" if config.views == "multiview" else ""
         print(
             f"{time.monotonic() - start:.0f} s. Next: python train.py --data_path={output.parent} "
@@ -49,7 +62,7 @@ def _extract() -> int:
 
 
 def _embed(config: ExtractConfig, output: Path, workers: Any) -> tuple:
-    """Embed all splits, shared among the workers; the chief writes them. Return the arguments of `_finish`."""
+    """Embed all splits, shared among the workers; the chief writes them. Return what `finish` needs."""
     from leo_tf.features.backbones import make_extractor
     from leo_tf.features.extract.extraction import Extraction
     from leo_tf.features.extract.output import extractor_folder, metadata_of, split_file, write_split
@@ -86,24 +99,6 @@ def _embed(config: ExtractConfig, output: Path, workers: Any) -> tuple:
     classes = {split: source.classes for split, source in images.splits.items()}
     record = {"fractions": fractions, "seed": seed, "classes": classes}
     return extractor, metadata, record, images.drawn
-
-
-def _finish(
-    config: ExtractConfig, output: Path, extractor: Any, metadata: dict[str, Any], record: dict[str, Any], drawn: bool
-) -> None:
-    """Write the extractor, its metadata, and the split if it was drawn; remove the parts."""
-    from leo_tf.data.extractor_metadata import overlap_warning
-    from leo_tf.features.extract.output import extractor_folder
-
-    folder, classes = extractor_folder(output, config.views), record["classes"]
-    extractor.save(folder, metadata)
-    if drawn:
-        write_json(folder / "split.json", record)
-    new_classes = [name for split in ("val", "test") for name in classes.get(split, [])]
-    warning = overlap_warning(metadata, new_classes) if new_classes else ""
-    if warning:
-        _logger.warning("%s", warning)
-    shutil.rmtree(folder / "parts", ignore_errors=True)
 
 
 def _split(config: ExtractConfig) -> tuple[str, int]:

@@ -35,14 +35,12 @@ class ImageSet(NamedTuple):
 
 
 def find_images(root: str | Path, split_fractions: str = "", split_seed: int = 0) -> ImageSet:
-    """Find the images of a folder by split.
-
-    A folder of classes is split by `split_fractions`, as "0.64,0.16,0.2": by class, or by group of classes.
-    """
+    """Find the images of a folder by split; a folder of classes is split by fractions, as "0.64,0.16,0.2"."""
     root = expanded(root)
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; expected one with {_EXPECTED}.", "images")
-    found = _archives(root) or _file_lists(root) or _split_folders(root)
+    archives = read_archives(root)
+    found = ImageSet(archives, "archives of arrays", False) if archives else _file_lists(root) or _split_folders(root)
     if found is None:
         found = _class_folders(root, split_fractions, split_seed)
     elif split_fractions:
@@ -76,11 +74,6 @@ def _collect(top: Path, folder: Path, found: dict[str, list[Path]]) -> None:
         found[folder.relative_to(top).as_posix()] = images
     for child in folders:
         _collect(top, child, found)
-
-
-def _archives(root: Path) -> ImageSet | None:
-    splits = read_archives(root)
-    return ImageSet(splits, "archives of arrays", False) if splits else None
 
 
 def _file_lists(root: Path) -> ImageSet | None:

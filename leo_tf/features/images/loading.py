@@ -78,10 +78,7 @@ class Loader:
     def load_cached(
         self, inspected: Inspected, split: str, max_unreadable: float, cache_dir: str | Path | None = None
     ) -> tuple[Inspected, np.ndarray]:
-        """Return the readable images of a split and their squares, which are made once and kept in the cache folder.
-
-        squares are uint8 [images, resize_size, resize_size, channels], memory-mapped.
-        """
+        """Return the readable images of a split, and their memory-mapped squares, kept in the cache folder."""
         key = json.dumps([_FORMAT, inspected.digest, self.preprocessing.to_json()])
         entry = cache_folder(cache_dir) / f"images-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
         side, channels = self.preprocessing.resize_size, self.preprocessing.channels

@@ -145,12 +145,9 @@ def crop_to_ink(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def decode(content: tf.Tensor) -> tf.Tensor:
-    """Decode a scalar string of plain JPEG or PNG to uint8 [height, width, 3].
-
-    JPEG by the accurate integer transform: the fast one differs by a few grey levels.
-    """
+    """Decode a scalar string of plain JPEG or PNG to uint8 [height, width, 3]."""
     pixels = tf.cond(
-        tf.io.is_jpeg(content),
+        tf.io.is_jpeg(content),  # the fast transform differs by a few grey levels from the accurate one
         lambda: tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_png(content, channels=3),
     )

@@ -1,13 +1,12 @@
 """Pre-train a feature extractor: python -m leo_tf.features.pretrain --images=DIR --checkpoint_path=RUN"""
 
-import logging
-import sys
 from typing import Any
 
 from absl import flags
 
 from leo_tf.commands.flags import define_section_flags, section_of
 from leo_tf.commands.main import Command, run_command
+from leo_tf.commands.train import run_trainer
 from leo_tf.commands.workers import define_worker_flags, run_work
 from leo_tf.features.settings import SECTIONS, PretrainConfig
 from leo_tf.runs.run_dir import RunDirectory
@@ -38,29 +37,21 @@ def _pretrain() -> int:
 
         return Pretraining(config, collectives)
 
-    return run_work(config, values, refuse_early, make_work, lambda work: _train(work, path))
+    def train(work: Any) -> int:
+        lines = [f"{work.summary()}.", f"Computing on {work.devices()}."]
+        return run_trainer(work, path, lines, _closing_message)
+
+    return run_work(config, values, refuse_early, make_work, train)
 
 
-def _train(work: Any, path: str) -> int:
-    from leo_tf.training import Interrupted, Trainer
-
-    trainer = Trainer(work, path)
-    logger = logging.getLogger("leo_tf")
-    logger.info("%s.", work.summary())
-    logger.info("Computing on %s.", work.devices())
-    try:
-        steps = trainer.run()
-    except Interrupted as interruption:
-        print(interruption, file=sys.stderr)
-        return 128 + interruption.signum
-    best, best_step = trainer.checkpoints.best
-    print(
+def _closing_message(trainer: Any, steps: int) -> str:
+    work, (best, best_step) = trainer.work, trainer.checkpoints.best
+    return (
         f"{'Trained' if steps else 'Nothing to do: already trained'} {trainer.checkpoints.step} steps in "
         f"{trainer.folder.path}; best {work.measured.measure} {work.measured.text(best)} at step {best_step}."
         f"\nNext: python -m leo_tf.features.extract --extractor={trainer.folder.path} "
         f"--images={work.config.images.images} --output=data/NAME"
     )
-    return 0
 
 
 if __name__ == "__main__":

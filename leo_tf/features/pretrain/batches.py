@@ -57,10 +57,7 @@ class Batches:
         return copied(self._squares[rows], copies), labels
 
     def dataset(self, first_step: int) -> tf.data.Dataset:
-        """Return all batches from `first_step` on: images, labels int32 [batch], number of the first example, int64.
-
-        The images are normalised, float32 [batch, size, size, channels].
-        """
+        """Return all batches from a step on: (normalised images, labels int32 [batch], number of the first example)."""
         side, channels = self._squares.shape[1], self._squares.shape[3]
         size, training, scaled = self._training.batch_size, self._training, self._preprocessing.scaled
 

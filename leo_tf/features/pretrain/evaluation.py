@@ -10,7 +10,7 @@ import tensorflow as tf
 from leo_tf import randomness
 from leo_tf.classification.baselines.nearest_mean import nearest_class_mean
 from leo_tf.classification.evaluator import Evaluator, sampler_of
-from leo_tf.classification.tasks import draw_from
+from leo_tf.classification.tasks import draw_tasks
 from leo_tf.data import EmbeddingTable, EpisodeSampler
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.evaluation.single_process import SingleProcess
@@ -36,12 +36,9 @@ class _Outputs(NamedTuple):
 class Evaluation:
     """Accuracy on held-out images, and of nearest class mean in few-shot tasks of the validation classes.
 
-    Args:
-      config: its `monitor` is the measure of the best checkpoint.
-      model: the network, from images to logits.
-      heldout: squares uint8 [images, side, side, channels] and labels int [images], perhaps of no image.
-      validation: squares and class names of the validation images, if there are any.
-      workers: share the images; all of them call `validate`.
+    The model maps images to logits. `heldout` are squares uint8 [images, side, side, channels] and labels int [images],
+    perhaps of no image; `validation` squares and class names, if there are any. All workers call `validate`, and share
+    the images.
     """
 
     higher_is_better = True
@@ -106,8 +103,8 @@ class Evaluation:
         table = self._table(self._workers.map_tasks(self._embeddings, len(self._names), _BATCH).values.T)
         found = {}
         for shots in self._shots:
-            sampler = EpisodeSampler(table, self._training.eval_ways, shots)
-            tasks = draw_from(sampler, table.digest, self._training.eval_tasks, 0, randomness.VALIDATION)
+            ways, count = self._training.eval_ways, self._training.eval_tasks
+            tasks = draw_tasks(table, ways, shots, None, count, stream=randomness.VALIDATION)
             batch_size = min(_TASKS_PER_BATCH, len(tasks))
             evaluator = Evaluator(nearest_class_mean, sampler_of(table, tasks), batch_size)
             found[_MEASURES[shots]] = evaluator.run_on(tasks).accuracy

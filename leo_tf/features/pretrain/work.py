@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.single_process import SINGLE_PROCESS
@@ -104,22 +103,10 @@ class Pretraining(Work):
     def variables(self) -> Mapping[str, Any]:
         return {v.path: v for v in self.model.trainable_variables}
 
-    @property
-    def rates(self) -> Mapping[str, Any]:
-        return {}
-
-    @property
-    def outer_lr(self) -> float:
-        return float(tf.convert_to_tensor(self.optimizer.learning_rate))
-
     def devices(self) -> str:
         """Return one line on the devices and the precision."""
         line = f"{describe(self._strategy)}, {self.settings.precision}, XLA {'on' if self.settings.jit else 'off'}"
         return line.replace("meta-batch", "batch")
-
-    @property
-    def steps_taken(self) -> int:
-        return int(self.optimizer.iterations.numpy())
 
     def step(self, count: int) -> dict[str, Any]:
         first = self.steps_taken

@@ -27,10 +27,7 @@ def evaluate_posterior(
 def evaluate_gaussian_process(
     tasks: RegressionTasks, shots: Sequence[int], num_samples: int, noise_stddev: float, shared: bool
 ) -> RegressionResult:
-    """Evaluate scikit-learn's Gaussian process regression.
-
-    shared: use one kernel, fitted to 300 training tasks; otherwise fit a kernel to the support of each task.
-    """
+    """Evaluate Gaussian processes with one shared kernel, fitted to 300 training tasks, or with one for each task."""
     from leo_tf.regression.baselines.gaussian_process import fit_kernel, gaussian_process
 
     kernel = None

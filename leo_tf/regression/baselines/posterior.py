@@ -153,12 +153,8 @@ class Posterior:
 def exact_posterior(support_x: Any, support_y: Any, noise_stddev: float = 0.3) -> Posterior:
     """Integrate the posterior of every task under the distribution of `RegressionSampler`.
 
-    Takes a second for 2,000 tasks of 20 shots on one core; time grows as the root of shots and as 1 / noise_stddev.
-
-    Args:
-      support_x: [tasks, shots, 1]; no shots give the prior.
-      support_y: [tasks, shots, 1], with noise.
-      noise_stddev: standard deviation of that noise, above 0.
+    The support is [tasks, shots, 1], with noise of a standard deviation above 0; no shots give the prior. It takes a
+    second for 2,000 tasks of 20 shots on one core; time grows as the root of shots and as 1 / noise_stddev.
 
     References:
       Paper section 4.1, with the ranges of `leo_tf.regression.episodes`.

@@ -78,11 +78,8 @@ def connect(cluster: Cluster, facts: Mapping[str, Any], timeout: int) -> tf.dist
 
 @contextlib.contextmanager
 def _exit_after(seconds: float) -> Iterator[None]:
-    """End the process if the block takes longer.
-
-    TensorFlow waits without end for a worker that died after the rendezvous, and holds Python's lock meanwhile: no
-    thread or signal handler of Python could run.
-    """
+    """End the process if the block takes longer: TensorFlow waits without end for a worker that dies meanwhile."""
+    # It holds Python's lock while it waits, so that no thread or signal handler of Python could run.
     with open(os.devnull, "w") as devnull:
         faulthandler.dump_traceback_later(seconds, exit=True, file=devnull)
         try:

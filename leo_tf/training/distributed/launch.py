@@ -25,13 +25,10 @@ _logger = logging.getLogger("leo_tf")
 def join(
     cluster: Cluster, settings: Mapping[str, Any], timeout: int, error: Sequence[str], hint: str = RESUME_HINT
 ) -> Collectives:
-    """Connect this process to the other workers of a command.
+    """Connect this process to the other workers of a command, whose settings are compared unless they may differ.
 
-    Args:
-      settings: {name: value}; those that may not differ between workers are compared.
-      timeout: seconds, as for `connect`.
-      error: why the chief cannot start, [message, *settings]; empty if it can.
-      hint: what to do when a worker is lost.
+    `error`, [message, *settings], says why the chief cannot start, and is empty if it can; `hint` what to do when a
+    worker is lost; the timeout is as for `connect`.
     """
     from leo_tf import __version__
 
@@ -48,12 +45,7 @@ def train_together(
     """Train with all workers; return the exit status. The chief calls `train`, the others follow its commands."""
     with report_errors(), collectives.detect_lost_workers():
         work = make_work(collectives)
-    if not collectives.is_chief:
-        return run_worker(work, collectives)
-    chief_work = ChiefWork(work, collectives)
-    with chief_work.lead() as status:
-        status.append(train(chief_work))
-    return status[0]
+    return ChiefWork(work, collectives).lead(train) if collectives.is_chief else run_worker(work, collectives)
 
 
 def run_together(collectives: Collectives, share: Callable[[Collectives], Any], finish: Callable[[Any], int]) -> int:

@@ -25,13 +25,8 @@ _HINT = "Give all workers the same command, except for worker_index, and the sam
 def rendezvous(cluster: Cluster, facts: Mapping[str, Any], timeout: float) -> None:
     """Wait until all workers have connected, at most `timeout` seconds, and compare their facts.
 
-    Args:
-      facts: {name: value or dict of these} that has to be equal on all workers, JSON. An `error`, [message, *settings],
-        says why this worker cannot start.
-
-    Raises:
-      InputError: a worker is missing, cannot start or has other facts than the chief, with the same message on all
-        workers; or this worker cannot listen on its port.
+    Facts are {name: value or dict of these}, for JSON; an `error`, [message, *settings], says why this worker cannot
+    start. If one is missing, cannot start or has other facts than the chief, all raise the same InputError.
     """
     error = asyncio.run(_serve(cluster, facts, timeout)) if cluster.is_chief else _connect(cluster, facts, timeout)
     if error:

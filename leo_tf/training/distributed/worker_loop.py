@@ -1,8 +1,7 @@
 """The two sides of a run of many workers: the chief's Trainer gives commands, the other workers carry them out."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from leo_tf.problem import Initialization, Validation
@@ -50,14 +49,13 @@ class ChiefWork:
             self._collectives.broadcast_variables(_variables(self._work))
             self._state_is_shared = True
 
-    @contextlib.contextmanager
-    def lead(self) -> Iterator[list[int]]:
-        """End the other workers after the block, with the exit status that it appends to the list."""
-        status: list[int] = []
+    def lead(self, train: Callable[[Any], int]) -> int:
+        """Call `train` with this work, then end the other workers with its exit status; return that."""
         with report_errors():
-            yield status
+            status = train(self)
         self._share_state()  # so that the others know the step of a run that was complete before
-        self._collectives.broadcast_command(END, status[-1])
+        self._collectives.broadcast_command(END, status)
+        return status
 
 
 def run_worker(work: Work, collectives: Collectives) -> int:

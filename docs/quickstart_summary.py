@@ -1,6 +1,6 @@
 """Summarise the two runs of `make quickstart`: a table, summary.json and quickstart.png in the first run's directory.
 
-    python docs/quickstart_summary.py RUN_OF_LEO RUN_OF_PROTO_LEO
+python docs/quickstart_summary.py RUN_OF_LEO RUN_OF_PROTO_LEO
 """
 
 import csv
@@ -52,15 +52,17 @@ def validations(run: str) -> list[tuple[int, float, float]]:
 
 def draw(curves: list[list[tuple[int, float, float]]], evaluations: list[dict], rows: list[dict]) -> Any:
     """Draw validation during training on the left, and test accuracy of everything on the right."""
-    chance, models = 100 / evaluations[0]["ways"], [each["algorithm"] for each in evaluations]
+    ways, shots = evaluations[0]["ways"], evaluations[0]["shots"]
+    models = [each["algorithm"] for each in evaluations]
     colors = dict(zip(models, ("C0", "C1"), strict=True))
     figure = plots.new_figure(11, 4)
     left, right = figure.subplots(1, 2, width_ratios=[1, 1])
     for name, curve in zip(models, curves, strict=True):
         steps, means, half_widths = zip(*curve, strict=True)
-        tasks = "validation, tasks of many shapes" if name != "LEO" else "validation, 5-way 1-shot"
-        left.errorbar(steps, means, half_widths, marker="o", ms=3, color=colors[name], label=f"{name}: {tasks}")
-    left.axhline(chance, color="0.6", ls=":", label="chance, 5-way")
+        tasks = f"{ways}-way {shots}-shot" if name == "LEO" else "tasks of many shapes"
+        label = f"{name}: validation, {tasks}"
+        left.errorbar(steps, means, half_widths, marker="o", ms=3, color=colors[name], label=label)
+    left.axhline(100 / ways, color="0.6", ls=":", label=f"chance, {ways}-way")
     left.legend(fontsize="small", frameon=False, loc="center right", bbox_to_anchor=(1, 0.4))
     left.set(xlabel="step", ylabel="accuracy, %", ylim=(0, 100), title="Meta-training on letterforms")
     places = range(len(rows))[::-1]
@@ -72,8 +74,7 @@ def draw(curves: list[list[tuple[int, float, float]]], evaluations: list[dict], 
         color=[colors.get(row["name"], "0.8") for row in rows],
     )
     right.bar_label(bars, fmt="%.1f", padding=3, fontsize="small")
-    shape = f"{evaluations[0]['ways']}-way {evaluations[0]['shots']}-shot"
-    right.set(xlim=(0, 109), xlabel=f"{shape} accuracy, %", title="Test on unseen scripts")
+    right.set(xlim=(0, 109), xlabel=f"{ways}-way {shots}-shot accuracy, %", title="Test on unseen scripts")
     right.set_yticks(places, [row["name"] for row in rows], fontsize="small")
     return plots.finished(figure)
 

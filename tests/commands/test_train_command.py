@@ -59,7 +59,7 @@ def test_the_message_says_that_patience_stopped_the_run(problem):
 def test_the_message_names_a_baseline_above_the_best_model(problem, monkeypatch):
     monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4, "logistic regression, PLDA": 0.6})
     end = "best validation accuracy 50.00 % at step 500"
-    assert f"{end}, below logistic regression's (PLDA), 60.00 %.\n" in closing_message(
+    assert f"{end}, below logistic regression, PLDA (60.00 %).\n" in closing_message(
         ended(problem, 6000, (0.5, 500), False), 6000
     )
     monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4})

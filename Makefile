@@ -28,15 +28,18 @@ $(RUNNABLE): setup.py constraints.txt
 	$(PIP_INSTALL) '.[plots]'
 	touch $@
 
-quickstart: $(RUNNABLE)  ## install, train LEO on the built-in letterforms, evaluate it, draw a picture
+quickstart: $(RUNNABLE)  ## install, train LEO and ProtoLEO on the built-in letterforms, compare them with all baselines
 	@$(BIN)/python train.py --flagfile=configs/quickstart.cfg
 	@$(BIN)/python evaluate.py --checkpoint_path=runs/quickstart
-	@$(BIN)/python docs/make_figures.py runs/quickstart runs/quickstart/quickstart.png
+	@$(BIN)/python train.py --flagfile=configs/quickstart.cfg --flagfile=configs/proto_leo.cfg --num_steps_limit=1000 \
+	  --checkpoint_path=runs/quickstart_proto_leo
+	@$(BIN)/python evaluate.py --checkpoint_path=runs/quickstart_proto_leo --baselines=all
+	@$(BIN)/python docs/quickstart_summary.py runs/quickstart runs/quickstart_proto_leo
 	@echo "Try next, after: source $(VENV)/bin/activate"
-	@echo "  tensorboard --logdir=runs                                        # the curves"
-	@echo "  python evaluate.py --checkpoint_path=runs/quickstart --num_tr_examples_per_class=5   # other tasks"
-	@echo "  python -m leo_tf.export --checkpoint_path=runs/quickstart --output=served/leo        # serve it"
-	@echo "  README.md, 'Your own data'                                       # train on your embeddings"
+	@echo "  tensorboard --logdir=runs                                           # the curves"
+	@echo "  leo-tf evaluate --checkpoint_path=runs/quickstart_proto_leo --grid   # tasks of many ways and shots"
+	@echo "  leo-tf export --checkpoint_path=runs/quickstart_proto_leo --output=served/letters   # serve it"
+	@echo "  README.md, 'Your own data'                                          # train on your embeddings"
 
 docs: $(INSTALLED)  ## the documentation as a site, in build/site
 	$(PIP_INSTALL) '.[docs]'

@@ -133,3 +133,31 @@ def test_meta_learner_of_contributing_trains(anil_of_contributing):
     work.learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     work.learner.fit(episodes, shuffle=False, verbose=0)
     assert leo_tf.evaluate(work.learner, test, 5, 1, num_tasks=200).accuracy.mean > untrained + 0.02
+
+
+def test_the_figure_of_the_quickstart_names_what_it_shows():
+    summary = script(DOCS / "quickstart_summary.py")
+    evaluations = [
+        {
+            **{"algorithm": name, "accuracy": interval, "ways": 4, "shots": 1, "tasks_digest": "a"},
+            "baselines": {"ridge": {"mean": 0.6, "half_width": 0.02}, **more},
+        }
+        for name, interval, more in (
+            ("LEO", {"mean": 0.5, "half_width": 0.01}, {}),
+            ("ProtoLEO", {"mean": 0.9, "half_width": 0.01}, {"LDA": {"mean": 0.7, "half_width": 0.03}}),
+        )
+    ]
+    rows = summary.ranking(evaluations)
+    assert [row["name"] for row in rows] == ["ProtoLEO", "LDA", "ridge", "LEO"]
+    assert rows[1] == {"name": "LDA", "accuracy": 0.7, "half_width": 0.03}
+    curves = [[(10, 40.0, 1.0), (20, 50.0, 1.0)], [(0, 80.0, 1.0), (10, 90.0, 1.0)]]
+    left, right = summary.draw(curves, evaluations, rows).axes
+    found = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
+    heights = {label: (getattr(shown, "lines", [shown])[0]).get_ydata()[0] for label, shown in found.items()}
+    assert heights == {
+        "LEO: validation, 4-way 1-shot": 40,
+        "ProtoLEO: validation, tasks of many shapes": 80,
+        "chance, 4-way": 25,
+    }
+    bars = dict(zip([text.get_text() for text in right.get_yticklabels()], right.patches, strict=True))
+    assert {name: bar.get_width() for name, bar in bars.items()} == {row["name"]: 100 * row["accuracy"] for row in rows}

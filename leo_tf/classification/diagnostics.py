@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from leo_tf.config import EpisodeConfig
+from leo_tf.evaluation.intervals import Interval
 
 _FEW_CLASSES, _FEW_STEPS = 30, 1000
+_RECOMMENDED = "proto_leo"
 
 
 class Circumstances(NamedTuple):
     """Facts about an evaluated model; None if unknown."""
 
+    algorithm: str  # as the run's setting names it
     train_classes: int | None  # number of meta-training classes
     trained: EpisodeConfig  # the run's tasks
     shots: int  # of the evaluation
@@ -19,31 +22,25 @@ class Circumstances(NamedTuple):
     last_step: int | None
 
 
-def below_baselines(
-    algorithm: str, accuracy: float, baselines: Mapping[str, float], circumstances: Circumstances
-) -> str:
-    """Return one line with the best baseline above a model and likely reasons; empty if no baseline is above."""
-    best = best_above(accuracy, baselines)
-    if best is None:
+def below_baseline(name: str, baseline: str, difference: Interval, circumstances: Circumstances) -> str:
+    """Return one line of advice on a model below its best baseline; empty unless it is below beyond the interval.
+
+    difference: the model's accuracy less the baseline's, on the same tasks.
+    """
+    mean, half_width = difference
+    if not mean + half_width < 0:
         return ""
-    above = sum(accuracy < value for value in baselines.values())
-    others = f" ({above} of {len(baselines)} baselines are better)" if len(baselines) > 1 else ""
-    return (
-        f"{algorithm}'s accuracy, {100 * accuracy:.2f} %, is below {possessive(best)}, {100 * baselines[best]:.2f} %, "
-        f"on the same tasks{others}. {' '.join(_reasons(circumstances))}"
+    line = (
+        f"{name} is {-100 * mean:.2f} +- {100 * half_width:.2f} points below {baseline}, the best baseline on the "
+        "same tasks."
     )
+    return " ".join([line, *_reasons(circumstances)])
 
 
 def best_above(accuracy: float, baselines: Mapping[str, float]) -> str | None:
     """Return the name of the best baseline of {name: mean accuracy} if its accuracy is above, else None."""
     best = max(baselines, key=baselines.__getitem__, default=None)
     return best if best is not None and accuracy < baselines[best] else None
-
-
-def possessive(name: str) -> str:
-    """Return "nearest class mean's (whitened)" for "nearest class mean, whitened"."""
-    first, _, rest = name.partition(", ")
-    return f"{first}'s ({rest})" if rest else f"{first}'s"
 
 
 def _reasons(known: Circumstances) -> list[str]:
@@ -59,13 +56,10 @@ def _reasons(known: Circumstances) -> list[str]:
     if known.ways != ways and not known.trained.metatrain_ways:
         found.append(f"It was trained on {ways}-way tasks and evaluated on {known.ways}-way tasks.")
     last = known.best_step if known.last_step is None else known.last_step
+    if known.algorithm == _RECOMMENDED:
+        return found
     if last < _FEW_STEPS:
         found.append(f"Training may be too short: {last} steps so far.")
     elif known.best_step < last:
-        found.append(
-            f"It may be over-trained: the best validation was at step {known.best_step} of {last}; try a larger "
-            "dropout_rate or kl_weight, or patience."
-        )
-    return found or [
-        "The hyperparameters may not suit these data: try other values of dropout_rate, kl_weight and outer_lr."
-    ]
+        found.append(f"It may be over-trained: the best validation was at step {known.best_step} of {last}.")
+    return [*found, "ProtoLEO is more accurate on most data: train it with --flagfile=configs/proto_leo.cfg."]

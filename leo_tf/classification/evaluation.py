@@ -21,7 +21,7 @@ from leo_tf.classification.baselines import (
     title_of,
 )
 from leo_tf.classification.calibration import fit_calibration
-from leo_tf.classification.diagnostics import Circumstances, below_baselines
+from leo_tf.classification.diagnostics import Circumstances, below_baseline
 from leo_tf.classification.evaluator import Evaluator, adapted_by, require_fits, sampler_of
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.classification.tasks import Tasks, draw_tasks
@@ -217,9 +217,10 @@ class ClassificationEvaluation(Evaluation):
 
     def advice(self, result: EvaluationResult, best_step: int, last_step: int | None) -> str:
         classes, trained = self.data_record.get("train_classes"), self.trained.episodes
-        circumstances = Circumstances(classes, trained, result.shots, result.ways, best_step, last_step)
-        baselines = {name: interval.mean for name, interval in result.baselines.items()}
-        return below_baselines(result.algorithm, result.accuracy.mean, baselines, circumstances)
+        shape = result.shots, result.ways
+        circumstances = Circumstances(self.trained.algorithm, classes, trained, *shape, best_step, last_step)
+        difference = result.difference_to_best_baseline.difference
+        return below_baseline(result.algorithm, result.best_baseline, difference, circumstances)
 
     def calibrate(self, learner: Any) -> dict[str, Any]:
         return fit_calibration(learner, self.validation_table, self.trained)

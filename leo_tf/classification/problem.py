@@ -11,7 +11,7 @@ import numpy as np
 
 from leo_tf import randomness
 from leo_tf.classification.calibration import calibrate
-from leo_tf.classification.diagnostics import Circumstances, below_baselines, best_above, possessive
+from leo_tf.classification.diagnostics import Circumstances, below_baseline, best_above
 from leo_tf.classification.evaluation import ClassificationEvaluation, load_table
 from leo_tf.classification.grid import grid_cells, task_shapes
 from leo_tf.classification.grid_evaluation import GridEvaluation
@@ -201,15 +201,15 @@ class Classification(Problem):
 
     def advice(self, validation: Validation, step: int, best_step: int) -> str:
         ways, shots = self._validation_shape
-        circumstances = Circumstances(
-            self._train.num_classes, self.config.episodes, shots, ways, best_step, last_step=step
-        )
-        algorithm = learner_class(self.config.algorithm, "classification").algorithm
-        return below_baselines(algorithm, validation.interval.mean, validation.baselines, circumstances)
+        algorithm, classes = self.config.algorithm, self._train.num_classes
+        circumstances = Circumstances(algorithm, classes, self.config.episodes, shots, ways, best_step, last_step=step)
+        ((baseline, accuracy),) = validation.baselines.items()
+        difference = Interval(validation.interval.mean - accuracy, validation.interval.half_width)
+        return below_baseline(learner_class(algorithm, "classification").algorithm, baseline, difference, circumstances)
 
     def standing(self, best: float) -> str:
         above = best_above(best, self._baselines)
-        return f", below {possessive(above)}, {self.text(self._baselines[above])}" if above else ""
+        return f", below {above} ({self.text(self._baselines[above])})" if above else ""
 
     @staticmethod
     def text(value: float, half_width: float | None = None) -> str:

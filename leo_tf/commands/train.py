@@ -74,6 +74,8 @@ def closing_message(trainer: Any, steps: int) -> str:
         limit, end = f" of {settings.num_steps_limit}", f", stopped by patience={settings.patience}"
     done = f"{trainer.checkpoints.step}{limit} steps in {path}{end}"
     found = f"best validation {work.problem.measure} {work.problem.text(best)} at step {best_step}"
+    if best_step == 0:
+        found += ", the initial state, on which training did not improve"
     found += work.problem.standing(best)
     more = "".join(f" --{name}={value}" for name, value in work.problem.evaluation_settings(work.learner).items())
     return (

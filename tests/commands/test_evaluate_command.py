@@ -11,7 +11,6 @@ from saved_runs import save_run
 
 from leo_tf import InputError, evaluate
 from leo_tf.classification.baselines import model_selection
-from leo_tf.classification.diagnostics import possessive
 from leo_tf.classification.evaluation import load_table
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.config import DataConfig, EpisodeConfig, LEOConfig, RunConfig, TrainingConfig
@@ -105,7 +104,7 @@ def test_baselines(runs, evaluate_py, trained_on_its_data, capsys, monkeypatch):
         found = chosen[name]
         assert found["validation_accuracy"][f"{found[hyperparameter]:g}"] == max(found["validation_accuracy"].values())
         assert f"{name} {hyperparameter}={found[hyperparameter]:g}" in output
-    assert f"is below {possessive(best)}, " in output  # of an untrained model
+    assert f" points below {best}, the best baseline on the same tasks. " in output  # of an untrained model
 
 
 def test_baselines_fitted_to_base_classes_are_left_out_for_other_data(runs, evaluate_py, caplog, monkeypatch):

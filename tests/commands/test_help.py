@@ -104,7 +104,7 @@ def test_stderr_holds_only_our_own_lines(tmp_path):
         ),
         *("step 1 of 2: loss ", "step 2 of 2: loss "),
     )
-    rest = [line for line in lines if "is below nearest class mean" not in line and "examples; " not in line]
+    rest = [line for line in lines if "points below nearest class mean" not in line and "examples; " not in line]
     assert [line.startswith(start) for line, start in zip(rest, starts, strict=True)] == [True] * 6, done.stderr
     assert ", float32, XLA off; distribution=mirrored finds one device" in rest[1]
     assert "accuracy" in rest[4] and "left; validation accuracy" in rest[5] and "nearest class mean" in rest[5]

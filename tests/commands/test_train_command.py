@@ -56,10 +56,15 @@ def test_the_message_says_that_patience_stopped_the_run(problem):
     assert text.startswith("Trained 2000 of 6000 steps in runs/own, stopped by patience=3; best validation accuracy 50")
 
 
+def test_the_message_says_that_training_did_not_improve(problem):
+    text = closing_message(ended(problem, 1000, (0.5, 0), True), 1000)
+    assert "50.00 % at step 0, the initial state, on which training did not improve.\n" in text
+
+
 def test_the_message_names_a_baseline_above_the_best_model(problem, monkeypatch):
     monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4, "logistic regression, PLDA": 0.6})
     end = "best validation accuracy 50.00 % at step 500"
-    assert f"{end}, below logistic regression's (PLDA), 60.00 %.\n" in closing_message(
+    assert f"{end}, below logistic regression, PLDA (60.00 %).\n" in closing_message(
         ended(problem, 6000, (0.5, 500), False), 6000
     )
     monkeypatch.setattr(problem, "_baselines", {"nearest class mean": 0.4})

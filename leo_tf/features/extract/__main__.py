@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from leo_tf.commands.flags import define_section_flags, section_of
+from leo_tf.commands.help import command_line
 from leo_tf.commands.main import Command, run_command
 from leo_tf.commands.workers import define_sharing_flags, run_shared
 from leo_tf.errors import InputError
@@ -53,8 +54,9 @@ def _extract() -> int:
         shutil.rmtree(folder / "parts", ignore_errors=True)
         crop = " --embedding_crop=multiview" if config.views == "multiview" else ""
         print(
-            f"{time.monotonic() - start:.0f} s. Next: python train.py --data_path={output.parent} "
-            f"--dataset_name={output.name}{crop} --checkpoint_path=runs/{output.name}"
+            f"{time.monotonic() - start:.0f} s. Next: {command_line('train', 'train.py')} "
+            "--flagfile=configs/quickstart.cfg --flagfile=configs/proto_leo.cfg "
+            f"--data_path={output.parent} --dataset_name={output.name}{crop} --checkpoint_path=runs/{output.name}"
         )
         return 0
 

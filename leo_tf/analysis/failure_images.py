@@ -48,7 +48,7 @@ class Images:
         """Return a small PIL.Image of a row."""
         from PIL import Image
 
-        from leo_tf.features.images.pixels import open_image, upright_rgb
+        from leo_tf.files.pixels import open_image, upright_rgb
 
         try:
             small = Image.fromarray(upright_rgb(open_image(self._path(row).read_bytes())))

@@ -162,7 +162,7 @@ class ImageFewShotClassifier:
         return self._extractor
 
     def _square(self, number: int, image: Any) -> np.ndarray:
-        from leo_tf.features.images.pixels import UnreadableError
+        from leo_tf.files.pixels import UnreadableError
 
         try:
             content = Path(image).expanduser().read_bytes() if isinstance(image, str | Path) else image

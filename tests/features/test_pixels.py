@@ -14,10 +14,11 @@ from drawn_images import picture, write_classes
 from PIL import Image
 
 from leo_tf import InputError
-from leo_tf.features.images import Loader, Preprocessing, find_images, inspect, pixels
+from leo_tf.features.images import Loader, Preprocessing, find_images, inspect
 from leo_tf.features.images.decoding import squares_of
-from leo_tf.features.images.pixels import UnreadableError
 from leo_tf.features.images.preprocessing import decode
+from leo_tf.files import pixels
+from leo_tf.files.pixels import UnreadableError
 
 PLAIN = Preprocessing(16, 16, mean=(0,) * 3, scale=(1,) * 3)
 

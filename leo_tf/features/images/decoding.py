@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from leo_tf.features.images.pixels import MAX_PIXELS, MAX_PIXELS_PER_BYTE
 from leo_tf.features.images.preprocessing import Preprocessing, decode
+from leo_tf.files.pixels import MAX_PIXELS, MAX_PIXELS_PER_BYTE
 
 _SEARCHED = 4096  # bytes at either end that are searched for headers and EXIF
 _PNG = b"\x89PNG\r\n\x1a\n"

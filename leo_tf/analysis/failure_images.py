@@ -48,10 +48,11 @@ class Images:
         """Return a small PIL.Image of a row."""
         from PIL import Image
 
+        from leo_tf.files.pixels import open_image, upright_rgb
+
         try:
-            with Image.open(self._path(row)) as image:
-                small = image.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            small = Image.fromarray(upright_rgb(open_image(self._path(row).read_bytes())))
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"Cannot read the image {self._path(row)} ({error}); restore the file that was extracted, or leave out "
                 "images.",

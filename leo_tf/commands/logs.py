@@ -1,6 +1,7 @@
 """Logs of the commands: leo_tf's own lines, and TensorFlow's only if --verbosity is given."""
 
 import contextlib
+import io
 import logging
 import os
 import shutil
@@ -16,7 +17,12 @@ _FOR_KERAS_ALONE = ("sklearn", "matplotlib")
 
 
 def start_logs() -> None:
-    """Send leo_tf's log to stderr, and silence TensorFlow's unless --verbosity is given."""
+    """Send leo_tf's log to stderr, and silence TensorFlow's unless --verbosity is given.
+
+    Names that stdout's encoding lacks are escaped there, as they are on stderr.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if _is_verbose() else "3")
     if not _is_verbose():
         absl_logging.set_verbosity(absl_logging.ERROR)  # also logs TensorFlow's notes on every checkpoint

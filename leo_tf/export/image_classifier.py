@@ -164,7 +164,7 @@ class ImageFewShotClassifier:
         return sorted(map(identity, (self.folder.path / _EXTRACTOR).iterdir()))
 
     def _square(self, number: int, image: Any) -> np.ndarray:
-        from leo_tf.features.images.pixels import UnreadableError
+        from leo_tf.files.pixels import UnreadableError
 
         try:
             content = Path(image).expanduser().read_bytes() if isinstance(image, str | Path) else image

@@ -66,8 +66,13 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write text as UTF-8; see `write_bytes`."""
-    write_bytes(path, text.encode())
+    """Write text as UTF-8; see `write_bytes` and `printable`."""
+    write_bytes(path, printable(text).encode())
+
+
+def printable(text: str) -> str:
+    """Return text that is valid Unicode: a byte of a file's name that is not UTF-8 becomes an escape, \\udcff."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from leo_tf.features.images.pixels import open_image, upright_rgb
 from leo_tf.files.html_report import render, write_html_report
+from leo_tf.files.pixels import open_image, upright_rgb
 
 _SIDE, _CLASSES_SHOWN = 128, 5
 

@@ -1,7 +1,9 @@
 """Every layout of a folder of images is recognised, and errors are named."""
 
+import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from drawn_images import picture, write_classes
 
 from leo_tf import InputError
 from leo_tf.features.images import find_images
-from leo_tf.features.images.folder_layouts import split_classes
+from leo_tf.features.images.folder_layouts import find_classes, split_classes
+from leo_tf.files import write_text
 
 
 def counts(found):
@@ -145,3 +148,42 @@ def test_files_of_the_operating_system_are_ignored(tmp_path):
     (tmp_path / "c00" / ".DS_Store").write_bytes(b"x")
     (tmp_path / "c00" / "Thumbs.db").write_bytes(b"x")
     assert counts(find_images(tmp_path, "0,0,1")) == {"test": (2, 2)}
+
+
+def test_links_are_followed_once_and_only_regular_files_are_read(tmp_path, caplog):
+    photos = tmp_path / "photos"
+    write_classes(photos, range(2), images=2)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (photos / "c00" / "0.png").rename(elsewhere / "blob")
+    (photos / "c00" / "0.png").symlink_to(elsewhere / "blob")  # as the caches of model hubs are made
+    os.mkfifo(photos / "c00" / "pipe.png")
+    (photos / "c01" / "zero.png").symlink_to("/dev/zero")
+    (photos / "c01" / "gone.png").symlink_to(tmp_path / "nowhere")
+    for name in ("a_parent", "z_parent"):
+        (photos / name).symlink_to(photos)
+    (photos / "a_class").symlink_to(photos / "c01")
+    found = find_classes(photos)
+    assert {name: [file.name for file in files] for name, files in found.items()} == {
+        "c00": ["0.png", "1.png"],
+        "c01": ["0.png", "1.png"],
+    }
+    (line,) = caplog.messages
+    assert line.startswith("Left out ") and line.endswith(" and 5 others.")
+
+
+def test_a_folder_that_cannot_be_read_is_left_out(tmp_path, caplog, monkeypatch):
+    write_classes(tmp_path, range(3), images=1)
+    access = os.access  # of the superuser, who may run the tests, everything can be read
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "c01" and access(path, mode))
+    assert find_classes(tmp_path).keys() == {"c00", "c02"}
+    assert caplog.messages == [f"Left out {tmp_path / 'c01'} (it cannot be read)."]
+
+
+def test_names_that_are_not_utf8_can_be_printed(tmp_path):
+    write_classes(tmp_path, range(2), images=1)
+    os.rename(tmp_path / "c00", os.fsencode(tmp_path) + b"/vo\xeftures")
+    found = find_images(tmp_path, "0,0,1").splits["test"]
+    assert found.classes == ["c01", "vo\\udceftures"] and found.names[1] == "vo\\udceftures/0.png"
+    assert found.read(1).startswith(b"\x89PNG")
+    write_text(tmp_path / "page.html", os.fsdecode(b"vo\xeftures"))
+    assert (tmp_path / "page.html").read_text() == "vo\\udceftures"

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,8 +14,11 @@ from drawn_images import picture, write_classes
 from PIL import Image
 
 from leo_tf import InputError
-from leo_tf.features.images import Loader, Preprocessing, find_images, inspect, pixels
+from leo_tf.features.images import Loader, Preprocessing, find_images, inspect
+from leo_tf.features.images.decoding import squares_of
 from leo_tf.features.images.preprocessing import decode
+from leo_tf.files import pixels
+from leo_tf.files.pixels import UnreadableError
 
 PLAIN = Preprocessing(16, 16, mean=(0,) * 3, scale=(1,) * 3)
 
@@ -24,7 +28,7 @@ def loader():
     return Loader(PLAIN)
 
 
-def encoded(image, kind, **options):
+def encoded(image, kind="PNG", **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -304,3 +308,55 @@ def test_impossible_preprocessing_is_refused(wrong):
 def test_preprocessing_json_round_trip():
     made = Preprocessing(9, 8, "grey", (1,), (2.5,))
     assert Preprocessing(**made.to_json()) == made
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def exif_of(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+def exif_behind_the_pixels(image):
+    content = encoded(image)
+    return content[:-12] + png_chunk(b"eXIf", exif_of(6).removeprefix(b"Exif\0\0")) + content[-12:]  # 12 bytes of IEND
+
+
+def exif_of_imagemagick(image):
+    content, exif = encoded(image), exif_of(6)
+    text = zlib.compress(f"\nexif\n{len(exif):8d}\n{exif.hex()}\n".encode())
+    return content[:33] + png_chunk(b"zTXt", b"Raw profile type exif\0\0" + text) + content[33:]  # behind IHDR
+
+
+def exif_of_long(image):
+    """JPEG whose orientation is a LONG, instead of the usual SHORT."""
+    short, long = (b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0", b"\x01\x12\0\x04\0\0\0\x01\0\0\0\x06")
+    exif = exif_of(6)
+    if short not in exif:  # little-endian
+        short, long = (b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", b"\x12\x01\x04\0\x01\0\0\0\x06\0\0\0")
+    assert short in exif
+    return encoded(image, "JPEG", quality=95, exif=exif.replace(short, long))
+
+
+@pytest.mark.parametrize("write", [exif_behind_the_pixels, exif_of_imagemagick, exif_of_long])
+def test_exif_in_unusual_places(loader, smooth, write):
+    content = write(Image.fromarray(smooth).transpose(Image.Transpose.ROTATE_90))
+    assert np.abs(loader.square(content).astype(int) - smooth).mean() < 5
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"rotated by its EXIF|compressed EXIF"):
+        squares_of(tf.constant([content]), loader.preprocessing)
+
+
+def test_no_program_is_called_for_a_file(loader, tmp_path, monkeypatch):
+    """Pillow would hand EPS to Ghostscript, whatever the file is called."""
+    called = tmp_path / "called"
+    for name in ("gs", "gswin64c"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {called}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    header = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n"
+    with pytest.raises(UnreadableError, match="not an image"):
+        loader.square(f"{header}showpage\n%%EOF\n".encode())
+    assert not called.exists()

@@ -25,8 +25,8 @@ from leo_tf.export import read_description
 from leo_tf.features.images import Loader, Preprocessing, find_images
 from leo_tf.features.images.archives import read_arrays, read_cache
 from leo_tf.features.images.decoding import squares_of
-from leo_tf.features.images.pixels import UnreadableError, open_image
 from leo_tf.files import npz
+from leo_tf.files.pixels import UnreadableError, open_image
 from leo_tf.runs import RunDirectory
 from leo_tf.runs.metrics import progress_of
 from leo_tf.runs.registry import problem_of

@@ -24,7 +24,7 @@ from PIL import Image
 from leo_tf.errors import InputError
 from leo_tf.features.images import Loader, Preprocessing, Source, inspect
 from leo_tf.features.images.decoding import squares_of
-from leo_tf.features.images.pixels import UnreadableError
+from leo_tf.files.pixels import UnreadableError
 
 pytestmark = pytest.mark.long
 

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from leo_tf.features.images.pixels import MAX_PIXELS, MAX_PIXELS_PER_BYTE
 from leo_tf.features.images.preprocessing import Preprocessing, decode
+from leo_tf.files.pixels import MAX_PIXELS, MAX_PIXELS_PER_BYTE
 
-_HEAD = 4096  # bytes that are searched for headers and EXIF
+_SEARCHED = 4096  # bytes at either end that are searched for headers and EXIF
 _PNG = b"\x89PNG\r\n\x1a\n"
-# The EXIF entry of tag 0x0112, one short, in either byte order.
-_ORIENTATION = (b"\x12\x01\x03\x00\x01\x00\x00\x00", b"\x01\x12\x00\x03\x00\x00\x00\x01\x00")
+# The EXIF entry of tag 0x0112, one short or long, up to the value's lowest byte, in either byte order.
+_ORIENTATION = (
+    *(b"\x12\x01\x03\x00\x01\x00\x00\x00", b"\x01\x12\x00\x03\x00\x00\x00\x01\x00"),
+    *(b"\x12\x01\x04\x00\x01\x00\x00\x00", b"\x01\x12\x00\x04\x00\x00\x00\x01\x00\x00\x00"),
+)
 _ADVICE = "Convert it to an upright 8-bit RGB JPEG or PNG."
 
 
@@ -40,7 +43,9 @@ def squares_of(contents: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
 
 def _checked_pixels(content: tf.Tensor) -> tf.Tensor:
     """Check a scalar string; return its number of pixels, int64."""
-    head = tf.strings.substr(content, 0, _HEAD)
+    head = tf.strings.substr(content, 0, _SEARCHED)
+    last = tf.strings.substr(content, tf.maximum(tf.strings.length(content) - _SEARCHED, 0), _SEARCHED)
+    ends = tf.strings.join([head, last])
     known = require(
         [],
         tf.io.is_jpeg(content) | (tf.strings.substr(content, 0, len(_PNG)) == _PNG),
@@ -48,7 +53,7 @@ def _checked_pixels(content: tf.Tensor) -> tf.Tensor:
         tf.strings.length(content),
     )
     with tf.control_dependencies(known):
-        height, width, odd = tf.cond(tf.io.is_jpeg(content), lambda: _of_jpeg(content), lambda: _of_png(head))
+        height, width, odd = tf.cond(tf.io.is_jpeg(content), lambda: _of_jpeg(content), lambda: _of_png(ends))
     size = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     checks = require(
         [],
@@ -66,7 +71,7 @@ def _checked_pixels(content: tf.Tensor) -> tf.Tensor:
     )
     checks = require(checks, tf.equal(odd, ""), f"An image would be decoded wrongly. {_ADVICE} Received one that", odd)
     checks = require(
-        checks, tf.logical_not(_is_rotated(head)), f"An image is rotated by its EXIF orientation. {_ADVICE}", height
+        checks, tf.logical_not(_is_rotated(ends)), f"An image is rotated by its EXIF orientation. {_ADVICE}", height
     )
     with tf.control_dependencies(checks):
         return tf.identity(size)
@@ -78,18 +83,20 @@ def _of_jpeg(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     return shape[0], shape[1], tf.where(shape[2] == 4, "is CMYK", "")
 
 
-def _of_png(head: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+def _of_png(ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    values = tf.cast(tf.io.decode_raw(ends, tf.uint8), tf.int32)
     values = tf.concat([values, tf.zeros([26], tf.int32)], axis=0)  # a truncated one counts as empty
     width, height = (tf.reduce_sum(values[at : at + 4] * [1 << 24, 1 << 16, 1 << 8, 1]) for at in (16, 20))
     deep = values[24] == 16
     transparent = (values[25] & 4 > 0) | tf.reduce_any(_places(values, b"tRNS"))
-    return height, width, tf.where(deep, "has 16 bits per channel", tf.where(transparent, "is transparent", ""))
+    compressed = tf.reduce_any(_places(values, b"Raw profile type exif"))
+    reason = tf.where(compressed, "has compressed EXIF data", "")
+    return height, width, tf.where(deep, "has 16 bits per channel", tf.where(transparent, "is transparent", reason))
 
 
-def _is_rotated(head: tf.Tensor) -> tf.Tensor:
+def _is_rotated(ends: tf.Tensor) -> tf.Tensor:
     """Return whether EXIF data ask for a rotation."""
-    values = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
+    values = tf.cast(tf.io.decode_raw(ends, tf.uint8), tf.int32)
     rotated = tf.constant(False)
     for entry in _ORIENTATION:
         following = tf.concat([values[len(entry) :], tf.ones([len(entry)], tf.int32)], axis=0)

@@ -1,7 +1,9 @@
 """The images of a folder; its layout, one of docs/own-images.md, is recognised by what it contains."""
 
 import csv
+import logging
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +15,13 @@ from leo_tf.data.layout import SPLITS
 from leo_tf.errors import InputError
 from leo_tf.features.images.archives import read_archives
 from leo_tf.features.images.source import Source
-from leo_tf.files import expanded
+from leo_tf.files import expanded, printable
 from leo_tf.files.reading import reading
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".jfif", ".ppm", ".pgm"})
 _EXPECTED = "class folders, or train/, val/ and test/ with class folders in them, or images/ with train.csv"
 _Classes = Mapping[str, list[Path]]
+_logger = logging.getLogger("leo_tf")
 
 
 class ImageSet(NamedTuple):
@@ -53,16 +56,24 @@ def find_images(root: str | Path, split_fractions: str = "", split_seed: int = 0
 
 
 def find_classes(folder: str | Path) -> dict[str, list[Path]]:
-    """Return {class name: image files} of the folders below a folder; the name is the relative path."""
+    """Return {class name: image files} of the folders below a folder; the name is the relative path.
+
+    Links are followed, to regular files and to every folder once. What is neither, or cannot be read, is left out, and
+    named in one line of the log. A name that is not UTF-8 is made `printable`.
+    """
     found: dict[str, list[Path]] = {}
-    _collect(Path(folder), Path(folder), found)
-    return found
+    left_out: list[str] = []
+    top = Path(folder)
+    _collect(top, top, found, {os.path.realpath(top)}, left_out)
+    if left_out:
+        others = f" and {len(left_out) - 1} others" if len(left_out) > 1 else ""
+        _logger.warning("Left out %s%s.", printable(left_out[0]), others)
+    return {printable(name): files for name, files in sorted(found.items())}
 
 
-def _collect(top: Path, folder: Path, found: dict[str, list[Path]]) -> None:
-    children = sorted(child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX")))
-    folders = [child for child in children if child.is_dir()]
-    images = [child for child in children if child.suffix.lower() in EXTENSIONS and not child.is_dir()]
+def _collect(top: Path, folder: Path, found: dict[str, list[Path]], seen: set[str], left_out: list[str]) -> None:
+    """Add the classes in a folder; `seen`: real paths of folders that were read, or are being read."""
+    folders, images = _children(folder, seen, left_out)
     if folder != top and images and folders:
         raise InputError(
             f"{folder} has both images and folders ({folders[0].name}); expected a class, with images, or a group, "
@@ -73,7 +84,33 @@ def _collect(top: Path, folder: Path, found: dict[str, list[Path]]) -> None:
     if folder != top and images:
         found[folder.relative_to(top).as_posix()] = images
     for child in folders:
-        _collect(top, child, found)
+        _collect(top, child, found, seen, left_out)
+
+
+def _children(folder: Path, seen: set[str], left_out: list[str]) -> tuple[list[Path], list[Path]]:
+    """Return the folders and the images in a folder, sorted; add what is left out to `left_out`, with the reason."""
+    folders, images = [], []
+    names = (child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX")))
+    for child in sorted(names, key=lambda path: (path.is_symlink(), path)):  # a folder itself before links to it
+        try:
+            kind = child.stat().st_mode
+            is_folder = stat.S_ISDIR(kind)
+            if is_folder and not os.access(child, os.R_OK | os.X_OK):
+                raise PermissionError("it cannot be read")
+        except OSError as error:
+            left_out.append(f"{child} ({error.strerror or error})")
+            continue
+        if is_folder and (real := os.path.realpath(child)) in seen:
+            left_out.append(f"{child} (a link to a folder that is read already)")
+        elif is_folder:
+            seen.add(real)
+            folders.append(child)
+        elif child.suffix.lower() in EXTENSIONS:
+            if stat.S_ISREG(kind):
+                images.append(child)
+            else:
+                left_out.append(f"{child} (not a regular file)")
+    return sorted(folders), sorted(images)
 
 
 def _file_lists(root: Path) -> ImageSet | None:

@@ -13,11 +13,10 @@ import tensorflow as tf
 from leo_tf.data.cache import cache_folder, checksum
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.features.images import pixels
 from leo_tf.features.images.preprocessing import Preprocessing, decode
 from leo_tf.features.images.source import Source
 from leo_tf.features.images.validation import Inspected, readable_numbers
-from leo_tf.files import npz, replace_file, write_json, writing
+from leo_tf.files import npz, pixels, replace_file, write_json, writing
 
 _FORMAT = 2  # raised when existing entries of the cache become invalid
 _AHEAD = 2  # batches: a slow network does not make memory grow

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from leo_tf.files import printable
+
 
 @dataclass(frozen=True)
 class Source:
@@ -17,9 +19,9 @@ class Source:
 
     @classmethod
     def of_files(cls, root: Path, files: Sequence[Path], labels: Sequence[str]) -> "Source":
-        """Return the Source of files; their names are relative to `root`."""
+        """Return the Source of files; their names are relative to `root`, and `printable`."""
         names = [f.relative_to(root).as_posix() if f.is_relative_to(root) else str(f) for f in files]
-        return cls(names, labels, lambda i: files[i].read_bytes())
+        return cls([printable(name) for name in names], labels, lambda i: files[i].read_bytes())
 
     def __len__(self) -> int:
         return len(self.names)

@@ -11,8 +11,8 @@ import numpy as np
 
 from leo_tf.errors import InputError
 from leo_tf.evaluation.progress import Progress
-from leo_tf.features.images.pixels import UnreadableError, open_image
 from leo_tf.features.images.source import Source
+from leo_tf.files.pixels import UnreadableError, open_image
 
 _LISTED = 10
 _THREADS = 4

@@ -15,6 +15,9 @@ MAX_PIXELS = 100_000_000
 MAX_PIXELS_PER_BYTE = 8 * 1032  # of PNG, whose pixels take at least a bit, compressed by deflate to 1/1032 at best
 _ORIENTATION = 0x0112  # EXIF tag
 _PNG_BIT_DEPTH = 24  # position of that byte in the file
+_PNG_EXIF = (b"eXIf", b"Raw profile type")  # the latter as ImageMagick writes it; anywhere in the file
+# Pillow would open many more, some by external programs: EPS by Ghostscript.
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")
 
 
 class UnreadableError(ValueError):
@@ -30,12 +33,15 @@ def _pillow() -> Any:
 
 
 def open_image(content: bytes) -> Any:
-    """Return the PIL.Image of encoded bytes, of which only the header is read; UnreadableError says why it cannot."""
+    """Return the PIL.Image of encoded bytes, of which only the header is read; UnreadableError says why it cannot.
+
+    The formats are JPEG, PNG, BMP, GIF, WebP, TIFF and PPM, whatever a file's name says.
+    """
     Image = _pillow()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own about the size
-            image = Image.open(io.BytesIO(content))
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise UnreadableError(f"it declares more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # Pillow raises almost anything for corrupt files
@@ -54,7 +60,7 @@ def is_plain(content: bytes, image: Any) -> bool:
     if image.format == "JPEG":
         return image.mode in ("L", "RGB") and image.getexif().get(_ORIENTATION, 1) == 1
     if image.format == "PNG":
-        upright = "exif" not in image.info or image.getexif().get(_ORIENTATION, 1) == 1
+        upright = not any(mark in content for mark in _PNG_EXIF)  # Pillow has not yet read what is behind the pixels
         shallow = len(content) > _PNG_BIT_DEPTH and content[_PNG_BIT_DEPTH] <= 8
         return image.mode in ("1", "L", "RGB") and "transparency" not in image.info and shallow and upright
     return False

@@ -19,7 +19,8 @@ def main() -> None:
     flags.DEFINE_integer(
         "max_examples", MAX_EXAMPLES, "maximum number of support examples per request, in all of its tasks; 0: no limit"
     )
-    flags.DEFINE_bool("calibrated", False, "use the temperatures that evaluate.py --calibrate fitted")
+    about = "use the temperatures that evaluate.py --calibrate fitted; by default if the run has them"
+    flags.DEFINE_bool("calibrated", None, about)
     flags.DEFINE_bool("images", False, "include the run's feature extractor: requests contain encoded JPEG or PNG")
     flags.DEFINE_string(
         "support",
@@ -44,7 +45,7 @@ def _export() -> int:
         )
     if values.unknown_class and not values.support:
         raise InputError(
-            "unknown_class=True was given without support; leave it out: with calibrated, the SavedModel of a ProtoLEO "
+            "unknown_class=True was given without support; leave it out: the SavedModel of a calibrated ProtoLEO "
             "returns the probability of an unknown class anyway.",
             *("unknown_class", "support"),
         )

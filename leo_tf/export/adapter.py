@@ -37,20 +37,20 @@ _copies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # learner: its
 _lock = threading.RLock()  # threads that start together wait for one copy
 
 
-def load_adapter(model: Any, calibrated: bool = False, unknown_class: bool = False) -> Adapter:
+def load_adapter(model: Any, calibrated: bool | None = None, unknown_class: bool = False) -> Adapter:
     """Return the Adapter of a learner, or of the folder of a run, a SavedModel or SavedModel versions.
 
-    It is cached as long as the files on disk stay the same. Its classifiers are calibrated if `calibrated` or
-    `unknown_class` asks for it, and if the SavedModel is.
+    It is cached as long as the files on disk stay the same. Its classifiers are calibrated if the run or SavedModel
+    is; `calibrated` or `unknown_class` may demand it, and calibrated=False leaves a run's out.
     """
     with _lock:
-        adapter = _find_adapter(model, calibrated or unknown_class, unknown_class)
+        adapter = _find_adapter(model, True if unknown_class else calibrated, unknown_class)
     if unknown_class and not adapter.has_unknown:
         raise _without_unknown(model)
     return adapter
 
 
-def _find_adapter(model: Any, calibrated: bool, unknown_class: bool) -> Adapter:
+def _find_adapter(model: Any, calibrated: bool | None, unknown_class: bool) -> Adapter:
     if isinstance(model, MetaLearner):
         if unknown_class and not model.has_unknown:
             raise _without_unknown(model)
@@ -108,11 +108,11 @@ def _of_learner(model: Any) -> Adapter:
 
 
 @functools.lru_cache(maxsize=4)
-def _of_run(path: Path, state: tuple, calibrated: bool) -> Adapter:
+def _of_run(path: Path, state: tuple, calibrated: bool | None) -> Adapter:
     del state
     folder, model = RunDirectory(path), load(path)
     require_exportable(model)
-    calibration = folder.calibration(model) if calibrated else None
+    calibration = folder.calibration(model, calibrated)
     return _adapter(model, folder.config().data.normalize_embeddings, calibration)
 
 

@@ -37,8 +37,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Args:
       model: the folder of a run or of a SavedModel by `leo_tf.export`, or a LEO or ProtoLEO that was trained on
         embeddings of unit length. With a path, the estimator is small to copy and to pickle.
-      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. For a
-        SavedModel, this was decided by the export.
+      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted; by
+        default if the run has them. For a SavedModel, this was decided by the export.
       unknown_class: whether there is one more class, for embeddings of none of the classes that it is fitted to; with a
         calibrated ProtoLEO. Probabilities are calibrated then, assuming that half of the embeddings are of that class.
 
@@ -61,11 +61,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "model": [str, PathLike, HasMethods(["adapt"])],
-        "calibrated": ["boolean"],
+        "calibrated": ["boolean", None],
         "unknown_class": ["boolean"],
     }
 
-    def __init__(self, model: Any, calibrated: bool = False, unknown_class: bool = False) -> None:
+    def __init__(self, model: Any, calibrated: bool | None = None, unknown_class: bool = False) -> None:
         self.model, self.calibrated, self.unknown_class = model, calibrated, unknown_class
 
     @classmethod

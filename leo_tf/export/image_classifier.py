@@ -24,7 +24,8 @@ class ImageFewShotClassifier:
 
     Args:
       model: the folder of a run that was trained on embeddings by `leo_tf.features.extract`, or one that `save` wrote.
-      calibrated: whether `fit` makes probabilities use the temperatures that `evaluate.py --calibrate` fitted.
+      calibrated: whether `fit` makes probabilities use the temperatures that `evaluate.py --calibrate` fitted; by
+        default if the run has them.
       unknown_class: whether `fit` adds a class for images of none of the classes, as FewShotClassifier's.
 
     Attributes:
@@ -42,7 +43,7 @@ class ImageFewShotClassifier:
       No run in runs/birds: ... expected the checkpoint_path of a run made by train.py.
     """
 
-    def __init__(self, model: str | Path, calibrated: bool = False, unknown_class: bool = False) -> None:
+    def __init__(self, model: str | Path, calibrated: bool | None = None, unknown_class: bool = False) -> None:
         self.folder, self._calibrated, self._unknown_class = RunDirectory(model), calibrated, unknown_class
         self.folder.config()
         if not (self.folder.path / _EXTRACTOR).is_dir():
@@ -56,7 +57,9 @@ class ImageFewShotClassifier:
         self.classes_: Any = None
 
     @classmethod
-    def load(cls, path: str | Path, calibrated: bool = False, unknown_class: bool = False) -> "ImageFewShotClassifier":
+    def load(
+        cls, path: str | Path, calibrated: bool | None = None, unknown_class: bool = False
+    ) -> "ImageFewShotClassifier":
         """Return the unfitted classifier of a run's folder, or the classifier that `save` wrote, fitted or not."""
         classifier = cls(path, calibrated, unknown_class)
         if (classifier.folder.path / _FITTED).is_file():

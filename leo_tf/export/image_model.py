@@ -15,7 +15,7 @@ def export_images(
     output: str | Path,
     version: int | None = None,
     max_examples: int = MAX_EXAMPLES,
-    calibrated: bool = False,
+    calibrated: bool | None = None,
 ) -> Path:
     """Write `output/<version>/`, a SavedModel of a run, or a saved ImageFewShotClassifier, with its extractor.
 
@@ -25,7 +25,7 @@ def export_images(
     classifier = ImageFewShotClassifier(run, calibrated)
     extractor = classifier.extractor
     model, normalize, description = load_source(classifier.folder.path)
-    calibration = classifier.folder.calibration(model) if calibrated else None
+    calibration = classifier.folder.calibration(model, calibrated)
     from leo_tf.export.image_signatures import ImageSignatures
 
     signatures = ImageSignatures(model, extractor, normalize, max_examples, calibration)

@@ -24,7 +24,7 @@ def export(
     version: int | None = None,
     normalize: bool | None = None,
     max_examples: int = MAX_EXAMPLES,
-    calibrated: bool = False,
+    calibrated: bool | None = None,
 ) -> Path:
     """Write `output/<version>/`, a SavedModel for TensorFlow Serving, the C API or any Python with TensorFlow.
 
@@ -36,8 +36,8 @@ def export(
         `EmbeddingTable` does by default (default True).
       max_examples: maximum number of support examples per request, in all of its tasks; the time of adaptation grows
         with the square of a task's examples. 0 for no limit.
-      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted. The
-        SavedModel of a ProtoLEO then also returns the probability of an unknown class.
+      calibrated: for a run: whether probabilities use the temperatures that `evaluate.py --calibrate` fitted; by
+        default if the run has them. The SavedModel of a ProtoLEO then also returns the probability of an unknown class.
 
     Returns:
       Folder of the version.
@@ -51,14 +51,13 @@ def export(
     """
     output = require_new_version(output, version, max_examples)
     trained, normalize, description = load_source(model, normalize)
-    calibration = None
-    if calibrated:
-        if not isinstance(model, str | Path):
-            raise InputError(
-                "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
-                "calibrated",
-            )
-        calibration = RunDirectory(model).calibration(trained)
+    of_run = isinstance(model, str | Path)
+    if calibrated and not of_run:
+        raise InputError(
+            "calibrated=True was given with a model; expected the folder of a run, which has a calibration.",
+            "calibrated",
+        )
+    calibration = RunDirectory(model).calibration(trained, calibrated) if of_run else None
     from leo_tf.export.signatures import Signatures
 
     plain = copy_of(trained)

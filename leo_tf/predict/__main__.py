@@ -16,7 +16,8 @@ from leo_tf.files.html_report import require_html_report
 def main() -> None:
     flags.DEFINE_string("model", "", "folder of a run, or of a saved ImageFewShotClassifier")
     flags.DEFINE_string("support", "", "folder with one folder of images per class; empty: use the saved classes")
-    flags.DEFINE_bool("calibrated", False, "use the temperatures that evaluate.py --calibrate fitted")
+    about = "use the temperatures that evaluate.py --calibrate fitted; by default if the run has them"
+    flags.DEFINE_bool("calibrated", None, about)
     flags.DEFINE_bool(
         "unknown_class", False, "with support: one more class, unknown, for images of none of the classes"
     )

@@ -188,8 +188,14 @@ class RunDirectory:
 
         return step_of(self.best_checkpoint())
 
-    def calibration(self, learner: Any = None) -> RunCalibration:
-        """Return the calibration of the best checkpoint, or of the learner loaded from it; InputError without one."""
+    def calibration(self, learner: Any = None, wanted: bool | None = True) -> RunCalibration | None:
+        """Return the calibration of the best checkpoint, or of the learner loaded from it.
+
+        If there is none that belongs to these weights, it raises InputError where it is `wanted`, and returns None
+        where `wanted` is None, with a warning if there is one of other weights. Returns None if it is not wanted.
+        """
+        if wanted is False or (wanted is None and not self.calibration_file.exists()):
+            return None
         from leo_tf.evaluation.fingerprint import fingerprint
 
         what = "the calibration that evaluate.py --calibrate writes there"
@@ -197,10 +203,14 @@ class RunDirectory:
         step, found = self.best_step(), RunCalibration.from_record(record)
         of_learner = learner is None or record.get("model_fingerprint") in (None, fingerprint(learner))
         if record.get("step") != step or not of_learner or found is None:
-            raise InputError(
+            reason = (
                 f"The best checkpoint of {self.path}, of step {step}, is not calibrated; run python evaluate.py "
                 f"--checkpoint_path={self.path} --calibrate first."
             )
+            if wanted:
+                raise InputError(reason)
+            _logger.warning("%s", reason)
+            return None
         return found
 
     def latest_step(self) -> int | None:

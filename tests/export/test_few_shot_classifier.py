@@ -257,7 +257,8 @@ def test_a_fitted_classifier_predicts_without_its_run_and_tensorflow(run_of_unit
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(classifier)).predict(X), classifier.predict(X))
 
 
-def test_calibrated_probabilities(make_run, data16, tmp_path):
+def test_calibrated_probabilities(make_run, data16, tmp_path, caplog):
+    """By default where the run has a calibration of these weights."""
     path = make_run()
     X, y = data16
     with pytest.raises(InputError, match=r"best checkpoint of .*, of step 1200, is not calibrated; run .* --calibrate"):
@@ -267,19 +268,22 @@ def test_calibrated_probabilities(make_run, data16, tmp_path):
     plain, calibrated = (FewShotClassifier(str(path), calibrated=each).fit(X, y) for each in (False, True))
     expected = special.softmax(4 * np.log(plain.predict_proba(X)), axis=1)
     np.testing.assert_allclose(calibrated.predict_proba(X), expected, rtol=1e-4)
-    version = export(path, tmp_path / "calibrated", calibrated=True)
+    version = export(path, tmp_path / "calibrated")
     assert "\n  probabilities: calibrated, temperature 0.125, 0.500 at 1, 9 shots\n" in report(version)
     served = FewShotClassifier(str(version)).fit(X, y)
     np.testing.assert_allclose(served.predict_proba(X), expected, rtol=1e-4)
     loaded = tf.saved_model.load(str(version))
     answer = loaded.signatures["predict"](classifier=served.classifier_.weights[None], query_x=X[None])
     np.testing.assert_allclose(answer["probabilities"][0], expected, rtol=1e-4)
-    few = FewShotClassifier(str(path), calibrated=True).fit(X[:3], y[:3])
-    plain = FewShotClassifier(str(path)).fit(X[:3], y[:3])
+    few = FewShotClassifier(str(path)).fit(X[:3], y[:3])
+    plain = FewShotClassifier(str(path), calibrated=False).fit(X[:3], y[:3])
     np.testing.assert_allclose(few.classifier_.weights, 8 * plain.classifier_.weights, rtol=1e-4)
     (path / "calibration.json").write_text(json.dumps({**calibration, "step": 1000}))
     with pytest.raises(InputError, match="is not calibrated"):
         export(path, tmp_path / "calibrated", calibrated=True)
+    again = FewShotClassifier(str(path)).fit(X[:3], y[:3])
+    np.testing.assert_array_equal(again.classifier_.weights, plain.classifier_.weights)
+    assert "of step 1200, is not calibrated" in caplog.text
 
 
 def test_refuses_calibrated_with_a_learner(model, data, tmp_path):

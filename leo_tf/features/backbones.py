@@ -175,5 +175,5 @@ def _load_saved_model(path: Path) -> keras.Model:
         )
     (specification,), (key,) = arguments.values(), signature.structured_outputs
     image = keras.Input(specification.shape[1:], name="image")
-    layer = keras.layers.TFSMLayer(path, call_endpoint="serving_default")
+    layer = keras.layers.TFSMLayer(path, call_endpoint="serving_default", dtype="float32")
     return keras.Model(image, layer(image)[key])

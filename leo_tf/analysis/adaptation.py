@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from leo_tf.analysis.context import AnalysisContext
-from leo_tf.analysis.distribution_figures import draw_histograms
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.evaluation import plots
@@ -97,7 +96,7 @@ def section(context: AnalysisContext) -> Section:
         rows = [[name, *quantile_cells(each), f"{100 * np.mean(each < 0):.0f} %"] for name, each in rates.items()]
         tables.append(Table(["learned rate", *QUANTILE_HEADER, "below 0"], rows))
         caption = "Learned learning rates, one per dimension. Where one is below 0, steps go uphill in that dimension."
-        figures["rates"] = CaptionedFigure(draw_histograms(rates, "dimensions", line=0.0), caption)
+        figures["rates"] = CaptionedFigure(plots.draw_histograms(rates, "dimensions", line=0.0), caption)
     text = [f"Scores of the model before and after each step of adaptation, on {on_tasks}."]
     return Section("Adaptation", text, tables, figures, {**context.describe("test"), **found.summary()})
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leo_tf.analysis.context import AnalysisContext
-from leo_tf.analysis.distribution_figures import draw_histograms
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
+from leo_tf.evaluation import plots
 
 
 def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], labels: Mapping[str, str]) -> Section:
@@ -27,6 +27,6 @@ def section(context: AnalysisContext, leave_one_out: Callable[[Any], Any], label
         "Leave-one-out influence",
         text,
         [Table(["", *QUANTILE_HEADER], [[name, *quantile_cells(values)] for name, values in fields.items()])],
-        {"leave_one_out": CaptionedFigure(draw_histograms(fields, "examples"), caption)},
+        {"leave_one_out": CaptionedFigure(plots.draw_histograms(fields, "examples"), caption)},
         summary,
     )

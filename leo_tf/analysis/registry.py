@@ -5,14 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from leo_tf.analysis import (
-    adaptation,
-    classification_sections,
-    geometry_section,
-    influence_section,
-    latent_section,
-    regression_sections,
-)
+from leo_tf.analysis import adaptation, classification_sections, geometry_section, latent_section, regression_sections
 from leo_tf.analysis.context import AnalysisContext, model_name
 from leo_tf.analysis.section import Section
 from leo_tf.classification import influence as classification_influence
@@ -28,7 +21,7 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         "curvature": geometry_section.section,
         "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
-            influence_section.section,
+            adaptation.leave_one_out_section,
             leave_one_out=classification_influence.leave_one_out,
             labels={
                 "moved": "relative change of the classifier",
@@ -45,7 +38,7 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         "curvature": geometry_section.section,
         "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
-            influence_section.section,
+            adaptation.leave_one_out_section,
             leave_one_out=regression_influence.leave_one_out,
             labels={"moved": "root mean square change of the function", "lost": "squared error added"},
         ),

@@ -52,28 +52,24 @@ def find_images(root: str | Path, split_fractions: str = "", split_seed: int = 0
     return found
 
 
-def find_classes(folder: str | Path) -> dict[str, list[Path]]:
-    """Return {class name: image files} of the folders below a folder; the name is the relative path."""
+def find_classes(folder: Path, top: Path | None = None) -> dict[str, list[Path]]:
+    """Return {class name: image files} of the folders below a folder; the name is the path relative to `top`."""
     found: dict[str, list[Path]] = {}
-    _collect(Path(folder), Path(folder), found)
-    return found
-
-
-def _collect(top: Path, folder: Path, found: dict[str, list[Path]]) -> None:
     children = sorted(child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX")))
     folders = [child for child in children if child.is_dir()]
     images = [child for child in children if child.suffix.lower() in EXTENSIONS and not child.is_dir()]
-    if folder != top and images and folders:
+    if top and images and folders:
         raise InputError(
             f"{folder} has both images and folders ({folders[0].name}); expected a class, with images, or a group, "
             "with classes."
         )
-    if folder != top and not images and not folders:
+    if top and not images and not folders:
         raise InputError(f"{folder} has no images ({', '.join(sorted(EXTENSIONS))}); add images or remove it.")
-    if folder != top and images:
+    if top and images:
         found[folder.relative_to(top).as_posix()] = images
     for child in folders:
-        _collect(top, child, found)
+        found |= find_classes(child, top or folder)
+    return found
 
 
 def _file_lists(root: Path) -> ImageSet | None:

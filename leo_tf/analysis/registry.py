@@ -12,7 +12,7 @@ from leo_tf.classification import influence as classification_influence
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.learners.meta_learner import MetaLearner
-from leo_tf.regression import influence as regression_influence
+from leo_tf.regression import analysis_target as regression_target
 
 _logger = logging.getLogger("leo_tf")
 _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
@@ -39,7 +39,7 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
             adaptation.leave_one_out_section,
-            leave_one_out=regression_influence.leave_one_out,
+            leave_one_out=regression_target.leave_one_out,
             labels={"moved": "root mean square change of the function", "lost": "squared error added"},
         ),
         "failures": regression_sections.failures,

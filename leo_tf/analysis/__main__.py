@@ -84,7 +84,7 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
     load_tensorflow()
     from leo_tf import runs
     from leo_tf.analysis import registry
-    from leo_tf.analysis.context import AnalysisContext, describe_tasks
+    from leo_tf.analysis.context import AnalysisContext, describe_tasks, model_name
     from leo_tf.analysis.report import require_report, write_report
     from leo_tf.problem import EvaluationRequest
     from leo_tf.runs.registry import problem_of
@@ -114,7 +114,7 @@ def run(values: flags.FlagValues = flags.FLAGS) -> int:
     registry.require_analysable(names, context)
     about = {
         "checkpoint_path": str(folder.path),
-        "model": context.name,
+        "model": model_name(learner),
         "step": step,
         "seed": values.seed,
         "tasks": describe_tasks(config),

@@ -1,13 +1,12 @@
-"""A learner's scores after each step of adaptation, and its learned learning rates."""
+"""A learner's scores after each step of adaptation and without single support examples, and its learned rates."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from leo_tf.analysis.context import AnalysisContext
-from leo_tf.analysis.distribution_figures import draw_histograms
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.analysis_target import AnalysisTarget
 from leo_tf.evaluation import plots
@@ -97,7 +96,7 @@ def section(context: AnalysisContext) -> Section:
         rows = [[name, *quantile_cells(each), f"{100 * np.mean(each < 0):.0f} %"] for name, each in rates.items()]
         tables.append(Table(["learned rate", *QUANTILE_HEADER, "below 0"], rows))
         caption = "Learned learning rates, one per dimension. Where one is below 0, steps go uphill in that dimension."
-        figures["rates"] = CaptionedFigure(draw_histograms(rates, "dimensions", line=0.0), caption)
+        figures["rates"] = CaptionedFigure(plots.draw_histograms(rates, "dimensions", line=0.0), caption)
     text = [f"Scores of the model before and after each step of adaptation, on {on_tasks}."]
     return Section("Adaptation", text, tables, figures, {**context.describe("test"), **found.summary()})
 
@@ -115,3 +114,29 @@ def _draw_steps(found: Adaptation, labels: Mapping[str, str]) -> Any:
             axes.axvline(found.latent_steps, color="0.6", ls=":")
         axes.set(xlabel="steps taken", ylabel=labels[name], xticks=steps)
     return plots.finished(figure)
+
+
+def leave_one_out_section(
+    context: AnalysisContext, leave_one_out: Callable[[Any], Any], labels: Mapping[str, str]
+) -> Section:
+    """Return the leave-one-out Section.
+
+    leave_one_out: function from an AnalysisTarget to a NamedTuple of arrays [tasks, ...]; labels: {field: description}.
+    """
+    found, split = leave_one_out(context.target("test")), context.evaluation("test").request.split
+    fields = {labels[name]: values for name, values in found._asdict().items()}
+    tasks = len(found[0])
+    caption = f"Adaptation without a support example compared with all, for every example of {tasks} {split} tasks."
+    text = [
+        f"The influence of single examples: the model is adapted to {tasks} {split} tasks again with each support "
+        "example left out. An example without which the answers get better is untypical of its class, or mislabelled."
+    ]
+    summary = {**context.describe("test"), "num_tasks": tasks}
+    summary |= {name: quantiles(values) for name, values in found._asdict().items()}
+    return Section(
+        "Leave-one-out influence",
+        text,
+        [Table(["", *QUANTILE_HEADER], [[name, *quantile_cells(values)] for name, values in fields.items()])],
+        {"leave_one_out": CaptionedFigure(plots.draw_histograms(fields, "examples"), caption)},
+        summary,
+    )

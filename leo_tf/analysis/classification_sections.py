@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from leo_tf.analysis.context import AnalysisContext
-from leo_tf.analysis.distribution_figures import draw_histograms
 from leo_tf.analysis.failure_images import Images, draw_failure_images
 from leo_tf.analysis.section import CaptionedFigure, Section, Table
 from leo_tf.classification.calibration import calibrate
@@ -39,7 +38,7 @@ def failures(context: AnalysisContext) -> Section:
     target, split = context.target("test"), context.evaluation("test").request.split
     table, images, found = target.table, load_images(context), find_failures(target)
     percent = 100 * found.task_accuracy
-    histogram = draw_histograms({"accuracy of a task, %": percent}, "tasks", line=percent.mean())
+    histogram = plots.draw_histograms({"accuracy of a task, %": percent}, "tasks", line=percent.mean())
     figures = {
         "task_accuracy": CaptionedFigure(histogram, f"Accuracy of {len(percent)} tasks; the line is at the mean.")
     }

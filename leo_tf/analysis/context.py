@@ -21,11 +21,6 @@ class AnalysisContext:
     highlight: str  # label to show alone; empty for the first
     images: str  # folder of the images behind the embeddings; empty for none
 
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        return model_name(self.learner)
-
     def evaluation(self, default_split: str) -> Any:
         """Return the Evaluation of the split that was asked for, or of `default_split`."""
         return self.evaluation_of(self.split or default_split)

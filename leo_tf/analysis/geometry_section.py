@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from leo_tf.analysis.context import AnalysisContext
-from leo_tf.analysis.distribution_figures import draw_boxes
+from leo_tf.analysis.context import AnalysisContext, model_name
 from leo_tf.analysis.geometry import POINTS, Geometry, check_claims, measure_geometry
 from leo_tf.analysis.section import QUANTILE_HEADER, CaptionedFigure, Section, Table, quantile_cells, quantiles
 from leo_tf.evaluation import plots
@@ -22,7 +21,7 @@ _STEPS = {
 def section(context: AnalysisContext) -> Section:
     """Return the curvature and coverage Section of the run and of those that it is compared with."""
     evaluation = context.evaluation("test")
-    models = {context.name: context.learner, **context.others}
+    models = {model_name(context.learner): context.learner, **context.others}
     found = [measure_geometry(evaluation.analysis_target(learner), name) for name, learner in models.items()]
     claims, tasks = check_claims(found), len(evaluation.tasks)
     boxes = {
@@ -36,9 +35,11 @@ def section(context: AnalysisContext) -> Section:
             "25th to the 75th percentile, whiskers at the 5th and 95th.",
         )
     }
-    if any(each.singular_values is not None for each in found):
+    if singular := {each.name: each.singular_values for each in found if each.singular_values is not None}:
         caption = "Singular values of the decoder's mean; above 1 it expands space. Whiskers as above."
-        figures["singular_values"] = CaptionedFigure(_draw_singular_values(found), caption)
+        of_models = {name: (name, "C0") for name in singular}
+        drawn = _draw_panels({"Coverage: the decoder": singular}, of_models, "singular value")
+        figures["singular_values"] = CaptionedFigure(drawn, caption)
     if any(each.steps for each in found):
         caption = (
             f"Lengths of all adaptation steps on {tasks} tasks, each over all numbers of a task, and of the changes of "
@@ -87,24 +88,31 @@ def _summarize(found: Geometry) -> dict[str, Any]:
 
 
 def _draw_panels(models: Mapping[str, Mapping[Any, np.ndarray]], boxes: Mapping[Any, tuple], ylabel: str) -> Any:
-    """Draw a panel for each of {model: {key: values}}; boxes: {key: (label, color)}, in order."""
+    """Draw a panel of boxes for each of {title: {key: values}}; boxes: {key: (label, color)}, in order.
+
+    Whiskers reach from the 5th to the 95th percentile.
+    """
     counts = [len(values) for values in models.values()]
     figure = plots.new_figure(1.2 + 1.3 * sum(counts), 4.2)
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False, width_ratios=counts)
     for axes, (name, values) in zip(panels.flat, models.items(), strict=True):
         keys = [key for key in boxes if key in values]
-        draw_boxes(axes, {boxes[key][0]: values[key] for key in keys}, [boxes[key][1] for key in keys])
+        drawn = axes.boxplot(
+            [np.ravel(values[key]) for key in keys],
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            widths=0.6,
+            medianprops={"color": "black"},
+        )
+        axes.set_xticks(range(1, len(keys) + 1), [boxes[key][0] for key in keys])
+        for box, key in zip(drawn["boxes"], keys, strict=True):
+            box.set(facecolor=boxes[key][1], alpha=0.5)
+        if any(np.max(values[key], initial=0) > 0 for key in keys):
+            axes.set_yscale("log")
+            axes.grid(axis="y", which="major", lw=0.4)
         axes.set_title(name, fontsize="medium")
     panels[0, 0].set_ylabel(ylabel)
-    return plots.finished(figure)
-
-
-def _draw_singular_values(found: Sequence[Geometry]) -> Any:
-    groups = {model.name: model.singular_values for model in found if model.singular_values is not None}
-    figure = plots.new_figure(1.6 + 1.6 * len(groups), 3.6)
-    axes = figure.subplots()
-    draw_boxes(axes, groups)
-    axes.set(ylabel="singular value", title="Coverage: the decoder")
     return plots.finished(figure)
 
 

@@ -119,11 +119,9 @@ def _draw_labels(axes: Any, points: np.ndarray, name: str, texts: np.ndarray) ->
 def _colours(count: int) -> list[Any]:
     from matplotlib import colormaps
 
-    if count <= 10:
-        return [f"C{number}" for number in range(count)]
     if count <= _MOST_COLOURS:
-        return [colormaps["tab20"](number) for number in range(count)]
-    return [colormaps["hsv"](number / count) for number in range(count)]
+        return list(colormaps["tab10" if count <= 10 else "tab20"](range(count)))
+    return list(colormaps["hsv"](np.arange(count) / count))
 
 
 def _draw_highlight(axes: Any, points: np.ndarray, name: str, chosen: np.ndarray) -> None:

@@ -5,21 +5,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from leo_tf.analysis import (
-    adaptation,
-    classification_sections,
-    geometry_section,
-    influence_section,
-    latent_section,
-    regression_sections,
-)
+from leo_tf.analysis import adaptation, classification_sections, geometry_section, latent_section, regression_sections
 from leo_tf.analysis.context import AnalysisContext, model_name
 from leo_tf.analysis.section import Section
 from leo_tf.classification import influence as classification_influence
 from leo_tf.config import RunConfig
 from leo_tf.errors import InputError
 from leo_tf.learners.meta_learner import MetaLearner
-from leo_tf.regression import influence as regression_influence
+from leo_tf.regression import analysis_target as regression_target
 
 _logger = logging.getLogger("leo_tf")
 _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
@@ -28,7 +21,7 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         "curvature": geometry_section.section,
         "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
-            influence_section.section,
+            adaptation.leave_one_out_section,
             leave_one_out=classification_influence.leave_one_out,
             labels={
                 "moved": "relative change of the classifier",
@@ -45,8 +38,8 @@ _ANALYSES: dict[str, dict[str, Callable[[AnalysisContext], Section]]] = {
         "curvature": geometry_section.section,
         "adaptation": adaptation.section,
         "leave_one_out": functools.partial(
-            influence_section.section,
-            leave_one_out=regression_influence.leave_one_out,
+            adaptation.leave_one_out_section,
+            leave_one_out=regression_target.leave_one_out,
             labels={"moved": "root mean square change of the function", "lost": "squared error added"},
         ),
         "failures": regression_sections.failures,

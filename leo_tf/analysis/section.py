@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-QUANTILES = (5, 25, 50, 75, 95)  # percent; boxes from the second to the fourth, whiskers to the outer ones
+QUANTILES = (5, 25, 50, 75, 95)  # percent
 QUANTILE_HEADER = ["5 %", "25 %", "median", "75 %", "95 %"]
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class GroupedEmbeddings(NamedTuple):
 
     embeddings: np.ndarray  # [rows, dim] float32
     class_names: tuple[str, ...]
-    class_sizes: tuple[int, ...]
+    class_sizes: Any  # [classes], a tuple of integers
     digest: str  # SHA-256 of the content, in hex
 
 

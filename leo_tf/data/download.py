@@ -109,10 +109,6 @@ def _describe(path: Path) -> dict[str, Any]:
     return {"sha256": sha256, "size": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns}
 
 
-class _OtherArchiveError(Exception):
-    """Error for an archive other than the published one; the message says why."""
-
-
 def _refuse_other_than_zip(archive: Path) -> None:
     if not zipfile.is_zipfile(archive):
         with open(archive, "rb") as file:
@@ -136,7 +132,7 @@ def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
             members = _members(content)
             needed = sum(member.file_size for member in members.values())
             if needed > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * archive.stat().st_size):
-                raise _OtherArchiveError(f"its {archive.stat().st_size} bytes expand to {needed}")
+                raise zipfile.BadZipFile(f"its {archive.stat().st_size} bytes expand to {needed}")
             if needed > shutil.disk_usage(scratch).free:
                 raise InputError(
                     f"{data.parent}: {archive.name} unpacks to {needed / 1e9:.1f} GB. Free some disk space."
@@ -151,7 +147,7 @@ def _unpack(archive: Path, data: Path) -> dict[str, dict[str, Any]]:
         shutil.rmtree(data, ignore_errors=True)
         os.replace(scratch, data)
         return files
-    except (_OtherArchiveError, *_ZIP_ERRORS) as error:
+    except _ZIP_ERRORS as error:
         raise InputError(
             f"{archive}: not the archive of the published embeddings: {error}. Delete it and start again, or unpack "
             "the right one into your data_path.",
@@ -167,13 +163,13 @@ def _members(content: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     for member in content.infolist():
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16):
-            raise _OtherArchiveError(f"its entry {member.filename[:100]!r} points outside of it")
+            raise zipfile.BadZipFile(f"its entry {member.filename[:100]!r} points outside of it")
         if match := _MEMBER.search(str(path)):
             if match[1] in members:
-                raise _OtherArchiveError(f"it has {match[1]} twice")
+                raise zipfile.BadZipFile(f"it has {match[1]} twice")
             members[match[1]] = member
     if not members:
-        raise _OtherArchiveError("it has none of the files, such as miniImageNet/center/train_embeddings.pkl")
+        raise zipfile.BadZipFile("it has none of the files, such as miniImageNet/center/train_embeddings.pkl")
     return members
 
 
@@ -183,9 +179,9 @@ def _check_embeddings(path: Path, name: str) -> None:
     try:
         embeddings, labels, _ = read_split(path)  # refuses NaN
     except InputError as error:
-        raise _OtherArchiveError(str(error)) from error
+        raise zipfile.BadZipFile(str(error)) from error
     found, dim = len(set(labels)), embeddings.shape[1]
     if (found, dim) != (expected, PUBLISHED_DIM):
-        raise _OtherArchiveError(
+        raise zipfile.BadZipFile(
             f"{name} has {found} classes of dim {dim}; expected {expected} classes of dim {PUBLISHED_DIM}"
         )

@@ -8,6 +8,7 @@ functions of `pickled_numpy`, and leaves large arrays in the memory-mapped file.
 
 import codecs
 import mmap
+import pickle
 import pickletools
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def load_pickle(path: str | Path) -> object:
             return _Machine(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)).run()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}. Expected a pickle of embeddings.") from error
-    except _Forbidden as error:
+    except pickle.UnpicklingError as error:  # raised below, with what is asked for
         raise InputError(
             f"{path}: the pickle asks for {error}; expected only NumPy arrays, numbers, strings, lists and dicts. "
             "Reading stopped there and nothing was executed. If you made the file, save its arrays as an .npz instead."
@@ -43,10 +44,6 @@ def load_pickle(path: str | Path) -> object:
             f"{path}: not a pickle of embeddings, or a corrupt one: {str(error)[:200]}. Expected a dict with "
             "'embeddings' and 'keys'; download or write the file again."
         ) from error
-
-
-class _Forbidden(Exception):
-    """Error for a pickle that asks for anything but data; the message names it."""
 
 
 class _Machine:
@@ -71,7 +68,7 @@ class _Machine:
                 argument = operation.arg.reader(self._data) if operation.arg else None  # checks the length
                 _OPERATIONS.get(name, _Machine.push)(self, argument)
             else:
-                raise _Forbidden(f"the operation {name}")
+                raise pickle.UnpicklingError(f"the operation {name}")
         if len(self._stack) != 1 or self._outer_stacks or self._unbuilt:
             raise ValueError(f"it is incomplete at its end, byte {self._data.tell()}")
         return self._stack[0]
@@ -159,13 +156,13 @@ class _Machine:
         )
         found = GLOBALS.get(asked.replace("numpy._core.", "numpy.core.", 1))
         if found is None:
-            raise _Forbidden(f"{asked[:100]!a}")
+            raise pickle.UnpicklingError(f"{asked[:100]!a}")
         self.push(found)
 
     def reduce(self) -> None:
         function, arguments = self._last(2)
         if not isinstance(function, Global) or function.call is None or type(arguments) is not tuple:
-            raise _Forbidden("a call of something that is not a function")
+            raise pickle.UnpicklingError("a call of something that is not a function")
         try:
             result = function.call(*arguments)
         except TypeError as error:
@@ -177,7 +174,7 @@ class _Machine:
     def build(self) -> None:
         target, state = self._last(2)
         if not isinstance(target, Unbuilt):
-            raise _Forbidden("a change of the attributes of an object")
+            raise pickle.UnpicklingError("a change of the attributes of an object")
         target.built = target.build(state)
         self._count(target.built)
         self._unbuilt -= 1

@@ -8,14 +8,7 @@ import numpy as np
 
 from leo_tf.data import layout
 from leo_tf.data.cache import load_grouped
-from leo_tf.data.conversion import (
-    GroupedEmbeddings,
-    Split,
-    check_embeddings,
-    convert_in_memory,
-    join_digests,
-    refuse_shared_classes,
-)
+from leo_tf.data.conversion import Split, check_embeddings, convert_in_memory, join_digests, refuse_shared_classes
 from leo_tf.errors import InputError
 
 
@@ -49,8 +42,8 @@ class EmbeddingTable:
     normalized: bool
 
     def __post_init__(self) -> None:
-        for name in ("embeddings", "class_sizes"):
-            view = getattr(self, name).view()
+        for name, kind in (("embeddings", None), ("class_sizes", np.int64)):
+            view = np.asarray(getattr(self, name), kind).view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
 
@@ -136,7 +129,7 @@ class EmbeddingTable:
         embeddings = np.asarray(embeddings)
         labels = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
         check_embeddings(embeddings, len(labels), source)
-        return cls._of_groups(convert_in_memory([Split(embeddings, labels, source)], normalize), source, normalize)
+        return cls(*convert_in_memory([Split(embeddings, labels, source)], normalize), source, normalize)
 
     @classmethod
     def from_dict(
@@ -192,7 +185,7 @@ class EmbeddingTable:
         paths = [
             layout.locate_split(data_path, dataset_name, embedding_crop, name, download, cache_dir) for name in splits
         ]
-        return cls._of_groups(load_grouped(paths, normalize, cache_dir), " + ".join(map(str, paths)), normalize)
+        return cls(*load_grouped(paths, normalize, cache_dir), " + ".join(map(str, paths)), normalize)
 
     @classmethod
     def join(cls, tables: Sequence["EmbeddingTable"]) -> "EmbeddingTable":
@@ -218,11 +211,6 @@ class EmbeddingTable:
             " + ".join(table.source for table in tables),
             tables[0].normalized,
         )
-
-    @classmethod
-    def _of_groups(cls, rows: GroupedEmbeddings, source: str, normalized: bool) -> "EmbeddingTable":
-        sizes = np.array(rows.class_sizes, np.int64)
-        return cls(rows.embeddings, rows.class_names, sizes, rows.digest, source, normalized)
 
 
 def _distinct(rows: np.ndarray, at_least: int) -> np.ndarray:

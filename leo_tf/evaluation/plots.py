@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from leo_tf.errors import InputError, first_line, has_package, require_package
 from leo_tf.files import write_bytes
+
+_BINS = 30
 
 
 def save(figure: Any, path: Path, events: Path | None, tag: str, step: int) -> None:
@@ -73,6 +77,18 @@ def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure  # not pyplot: no global state, and Agg for PNG
 
     return Figure((width, height))
+
+
+def draw_histograms(values: Mapping[str, np.ndarray], ylabel: str, line: float | None = None) -> Any:
+    """Draw a histogram of each of {axis label: array}, with a vertical line at `line` if it is given."""
+    figure = new_figure(1.0 + 3.4 * len(values), 2.8)
+    for axes, (label, array) in zip(figure.subplots(1, len(values), squeeze=False).flat, values.items(), strict=True):
+        axes.hist(np.ravel(array), bins=_BINS)
+        axes.locator_params(axis="x", nbins=6)
+        if line is not None:
+            axes.axvline(line, color="0.6", lw=0.8)
+        axes.set(xlabel=label, ylabel=ylabel)
+    return finished(figure)
 
 
 def plain(text: Any) -> str:

@@ -64,16 +64,13 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """Ask a job to save and end; its status then has "stopped" set."""
 
 
-class ProcessExecutor:
+class ProcessExecutor(Executor):
     """Executor that runs jobs in processes of this machine."""
 
     def __init__(self, config: ExecutionConfig):
         self.capacity, self._threads = config.jobs, config.threads
         self._pool = ThreadPoolExecutor(config.jobs)
         self._stop_events: dict[str, threading.Event] = {}
-
-    def __enter__(self) -> "ProcessExecutor":
-        return self
 
     def __exit__(self, *_: object) -> None:
         for event in self._stop_events.values():

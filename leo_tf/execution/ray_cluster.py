@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leo_tf.errors import InputError, first_line, require_package
-from leo_tf.execution.executor import ExecutionConfig
+from leo_tf.execution.executor import ExecutionConfig, Executor
 from leo_tf.execution.job import Job, run_job
 from leo_tf.files import writing
 
@@ -20,7 +20,7 @@ _SECONDS_TO_SAVE = 90.0
 _RETRIES = 10  # of a job whose machine or process is lost
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Executor of jobs on a Ray cluster; without a ray_address it starts one here, with the cores that they need."""
 
     def __init__(self, config: ExecutionConfig):
@@ -47,9 +47,6 @@ class RayExecutor:
             num_cpus=config.threads, num_gpus=config.gpus_per_job, max_retries=_RETRIES
         )
         self._submitted: dict[str, tuple[Job, Any, Future]] = {}
-
-    def __enter__(self) -> "RayExecutor":
-        return self
 
     def __exit__(self, *_: object) -> None:
         running = {reference: job for job, reference, future in self._submitted.values() if not future.done()}

@@ -30,12 +30,6 @@ def mixture(logits: tf.Tensor, components: Any) -> Any:
     return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
 
-def prior_like(posterior: Any) -> Any:
-    """Return N(0, I) over the events of a distribution."""
-    dim = posterior.event_shape[-1]
-    return gaussian(tf.zeros([dim], posterior.dtype), tf.ones([dim], posterior.dtype))
-
-
 def sample_at(distribution: Any, noise: tf.Tensor) -> tf.Tensor:
     """Return the reparametrised sample mean + stddev * noise of a `gaussian` at standard normal noise, [..., dim]."""
     return distribution.scale.matvec(noise) + distribution.loc
@@ -54,7 +48,9 @@ def sampled_kl(posterior: Any, noise: tf.Tensor) -> tf.Tensor:
 
 def analytic_kl(posterior: Any) -> tf.Tensor:
     """Return KL(q || N(0, I)) in closed form, as `sampled_kl`."""
-    return posterior.kl_divergence(prior_like(posterior))
+    dim = posterior.event_shape[-1]
+    prior = gaussian(tf.zeros([dim], posterior.dtype), tf.ones([dim], posterior.dtype))
+    return posterior.kl_divergence(prior)
 
 
 def shifted_exponential(raw: tf.Tensor, at_zero: Any) -> tf.Tensor:

@@ -11,7 +11,6 @@ from leo_tf.errors import InputError
 from leo_tf.evaluation.intervals import Interval, confidence_interval
 from leo_tf.regression.baselines.posterior import exact_posterior
 from leo_tf.regression.episodes import INPUT, RegressionSampler
-from leo_tf.regression.learner import RegressionLearner
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks, grid, join, looks_sinusoid
 
@@ -83,19 +82,10 @@ class Ambiguity(NamedTuple):
 
 
 def evaluate_ambiguity(
-    model: RegressionLearner,
-    tasks: RegressionTasks,
-    probability: np.ndarray,
-    num_samples: int = 100,
-    noise_stddev: float = 0.3,
-    batch_size: int = 200,
-    jit: bool = True,
+    sampler: FunctionSampler, tasks: RegressionTasks, probability: np.ndarray, num_samples: int, noise_stddev: float
 ) -> Ambiguity:
-    """Measure how often a model's samples are of each family where the points leave both possible.
-
-    tasks, probability: from `draw_ambiguous`. batch_size, jit: as for FunctionSampler.
-    """
-    sampler, x = FunctionSampler(model, min(batch_size, len(tasks)), jit), grid()
+    """Measure how often a model's samples are of each family; tasks, probability: from `draw_ambiguous`."""
+    x = grid()
     samples = sampler.functions(tasks.support_x, tasks.support_y, num_samples)
     exact = exact_posterior(tasks.support_x, tasks.support_y, noise_stddev).sample(x, num_samples, seed=0)
     shares = [looks_sinusoid(functions, x).mean(axis=0) for functions in (samples, exact)]

@@ -1,4 +1,4 @@
-"""Evaluate a regression model on fixed tasks, at several numbers of shots."""
+"""Evaluate a regression model and its baselines on fixed tasks, at several numbers of shots."""
 
 import functools
 import logging
@@ -12,19 +12,21 @@ from leo_tf.evaluation.single_process import SINGLE_PROCESS
 from leo_tf.problem import Evaluation, EvaluationReport
 from leo_tf.regression.ambiguous import draw_ambiguous, evaluate_ambiguity
 from leo_tf.regression.analysis_target import RegressionTarget
-from leo_tf.regression.baselines.evaluation import evaluate_gaussian_process, evaluate_posterior
-from leo_tf.regression.baselines.gaussian_process import require_scikit_learn
+from leo_tf.regression.baselines.gaussian_process import fit_kernel, gaussian_process, require_scikit_learn
+from leo_tf.regression.baselines.posterior import exact_posterior
+from leo_tf.regression.episodes import RegressionSampler
 from leo_tf.regression.figure import NUM_PANELS, find_panels, sampled_figures
 from leo_tf.regression.recalibration import evaluate_spread
 from leo_tf.regression.results import RegressionResult, score_functions
 from leo_tf.regression.sampling import FunctionSampler
-from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, RegressionTasks, draw_tasks
+from leo_tf.regression.tasks import MOST_SHOTS, SHOTS, RegressionTasks, draw_tasks, grid
 
 _logger = logging.getLogger("leo_tf")
 _NUM_TASKS, _SAMPLES = 1000, 100
 _AMBIGUOUS_TASKS = 300
 _SPREAD_TASKS = 500  # validation tasks that the calibrated spread is chosen on
 _BASELINES = ("gaussian_process",)  # on request
+_KERNEL_TASKS = 300  # training tasks that the shared kernel is fitted to
 _STREAMS = {"val": randomness.VALIDATION, "test": randomness.TEST}
 
 
@@ -48,6 +50,36 @@ def evaluate(
         return None, sampler.functions(support_x, support_y, num_samples, first_task=first_task)
 
     return score_functions(functions, tasks, shots, model.algorithm, fingerprint(model), workers, batch_size)
+
+
+def evaluate_posterior(
+    tasks: RegressionTasks, shots: Sequence[int] = SHOTS, num_samples: int = 100, noise_stddev: float = 0.3
+) -> RegressionResult:
+    """Evaluate the exact posterior, which has the least possible mean squared error and the true uncertainty."""
+
+    def functions(support_x: Any, support_y: Any, _: int) -> Any:  # all tasks at once: they share one random stream
+        found = exact_posterior(support_x, support_y, noise_stddev)
+        return found.mean(grid()), found.sample(grid(), num_samples, seed=0)
+
+    return score_functions(functions, tasks, shots, "exact posterior")
+
+
+def evaluate_gaussian_process(
+    tasks: RegressionTasks, shots: Sequence[int], num_samples: int, noise_stddev: float, shared: bool
+) -> RegressionResult:
+    """Evaluate Gaussian processes with one shared kernel, fitted to 300 training tasks, or with one for each task."""
+    kernel = None
+    if shared:
+        pair = randomness.stream_seed(0, randomness.EPISODES)
+        drawn = RegressionSampler(MOST_SHOTS, 1, noise_stddev).sample(pair, 0, _KERNEL_TASKS)
+        kernel = fit_kernel(drawn.support_x.numpy(), drawn.support_y.numpy(), noise_stddev)
+
+    def functions(support_x: Any, support_y: Any, _: int) -> Any:
+        found = gaussian_process(support_x, support_y, grid(), noise_stddev, kernel)
+        return found.mean, found.sample(num_samples, seed=0)
+
+    name = f"Gaussian process, {'shared kernel' if shared else 'kernel per task'}"
+    return score_functions(functions, tasks, shots, name)
 
 
 class RegressionEvaluation(Evaluation):
@@ -146,11 +178,12 @@ class RegressionEvaluation(Evaluation):
     def _extras(self, learner: Any, title: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
         lines: list[str] = []
         summary: dict[str, Any] = {}
+        sampler = FunctionSampler(learner, *self._batching)
         if learner.normals_per_task and self._samples > 1 and self.request.split != "val":
             own, seed = self.trained.episodes.num_tr_examples_per_class, self.trained.training.validation_seed
             shots = own if own in self.shots else self.shots[-1]
             validation = draw_tasks(_SPREAD_TASKS, seed, randomness.VALIDATION, self._noise)
-            spread = evaluate_spread(learner, validation, self.tasks, shots, self._samples, *self._batching)
+            spread = evaluate_spread(sampler, validation, self.tasks, shots, self._samples)
             lines, summary = [str(spread)], {"calibrated_spread": spread.summary()}
         if self._noise and learner.normals_per_task:
             try:
@@ -158,8 +191,8 @@ class RegressionEvaluation(Evaluation):
             except InputError as error:  # very little noise
                 _logger.warning("Ambiguous tasks are left out: %s", error)
             else:
-                found = evaluate_ambiguity(learner, tasks, probability, self._samples, self._noise, *self._batching)
+                found = evaluate_ambiguity(sampler, tasks, probability, self._samples, self._noise)
                 lines, summary = [*lines, str(found)], {**summary, "ambiguity": found.summary()}
-        sampler = FunctionSampler(learner, NUM_PANELS, self._batching[1])
-        figures = sampled_figures(find_panels(self._noise, self._stream), sampler, title)
+        of_panels = FunctionSampler(learner, NUM_PANELS, self._batching[1])
+        figures = sampled_figures(find_panels(self._noise, self._stream), of_panels, title)
         return "\n".join(lines), summary, figures

@@ -6,7 +6,6 @@ import numpy as np
 from scipy import optimize
 
 from leo_tf.evaluation.intervals import Interval, confidence_interval
-from leo_tf.regression.learner import RegressionLearner
 from leo_tf.regression.metrics import LEVELS, coverage, crps
 from leo_tf.regression.sampling import FunctionSampler
 from leo_tf.regression.tasks import RegressionTasks
@@ -49,16 +48,9 @@ class CalibratedSpread(NamedTuple):
 
 
 def evaluate_spread(
-    model: RegressionLearner,
-    validation: RegressionTasks,
-    tasks: RegressionTasks,
-    shots: int,
-    num_samples: int = 100,
-    batch_size: int = 200,
-    jit: bool = True,
+    sampler: FunctionSampler, validation: RegressionTasks, tasks: RegressionTasks, shots: int, num_samples: int
 ) -> CalibratedSpread:
     """Fit the factor on validation tasks, and score the stretched samples of other tasks, at least 2 per task."""
-    sampler = FunctionSampler(model, batch_size, jit)
     factor = fit_spread(sampler.functions(*validation.support(shots), num_samples), validation.truth)
     stretched = stretch(sampler.functions(*tasks.support(shots), num_samples), factor)
     covered = map(confidence_interval, coverage(stretched, tasks.truth, LEVELS))

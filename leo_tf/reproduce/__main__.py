@@ -70,8 +70,7 @@ def run(values: Any = flags.FLAGS) -> int:
     )
     require_report(output)
     with execution.make_executor(config) as executor:
-        jobs = [cell.job for cell in cells]
-        statuses = execution.run_jobs(jobs, executor, "cell", measure="accuracy", text="{:.2%}".format)
+        statuses = execution.run_jobs(cells, executor, "cell", measure="accuracy", text="{:.2%}".format)
     command = f"{command_line('reproduce', '-m leo_tf.reproduce')} {shlex.join(sys.argv[1:])}"
     report = write_report(output, cells, statuses, command)
     failed = sum(not status["ok"] for status in statuses.values())

@@ -1,5 +1,6 @@
 """Plan of a reproduction: rows (models) x settings (data, shots) x seeds, each combination a cell of commands."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -66,27 +67,14 @@ SETTINGS = _paper_settings() | {
 }
 
 
-class Cell(NamedTuple):
-    """A row in a setting with a seed."""
+@dataclasses.dataclass(frozen=True)
+class Cell(Job):
+    """The job of a row in a setting with a seed; the results per task are beside its result, in an .npz file."""
 
-    row: str
-    setting: str
-    seed: int
-    folder: Path
-    commands: tuple[tuple[str, tuple[str, ...]], ...]  # as in Job
-
-    @property
-    def name(self) -> str:
-        return f"{self.row}/{self.setting}/{self.seed}"
-
-    @property
-    def result(self) -> Path:
-        """The evaluation's summary; the results per task have the same name with .npz."""
-        return self.folder / "evaluation.json"
-
-    @property
-    def job(self) -> Job:
-        return Job(self.name, self.folder, self.commands, self.result, self.folder / "run")
+    result: Path
+    row: str = dataclasses.field(kw_only=True)
+    setting: str = dataclasses.field(kw_only=True)
+    seed: int = dataclasses.field(kw_only=True)
 
 
 def make_cells(
@@ -114,16 +102,17 @@ def make_cells(
             for row in dict.fromkeys(rows):
                 if row in BASELINES and seed != seeds[0]:
                     continue  # a baseline does not depend on the seed
-                folder = output / "cells" / row / setting_name / str(seed)
-                run = f"--checkpoint_path={folder / 'run'}"
+                name = f"{row}/{setting_name}/{seed}"
+                folder = output / "cells" / name
+                result, run = folder / "evaluation.json", folder / "run"
                 flags = [_flagfile(configs / setting.config), *setting.flags]
                 if row not in BASELINES and row != "leo":
                     flags.append(_flagfile(configs / "ablations" / f"{row}.cfg"))
-                train = (*flags, f"--seed={seed}", run, *train_flags)
-                evaluate = (run, f"--output={folder / 'evaluation.json'}", *evaluate_flags)
+                train = (*flags, f"--seed={seed}", f"--checkpoint_path={run}", *train_flags)
+                evaluate = (f"--checkpoint_path={run}", f"--output={result}", *evaluate_flags)
                 fit = ("-m leo_tf.reproduce.baseline_cell", (f"--baseline={row}", *train, *evaluate))
                 commands = (fit,) if row in BASELINES else (("train.py", train), ("evaluate.py", evaluate))
-                cells.append(Cell(row, setting_name, seed, folder, commands))
+                cells.append(Cell(name, folder, commands, result, run, row=row, setting=setting_name, seed=seed))
     return cells
 
 

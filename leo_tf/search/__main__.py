@@ -58,10 +58,9 @@ def run(values: Any = flags.FLAGS) -> int:
     """Search as the parsed flags say; return the exit status."""
     require_package("optuna", _USAGE)
     from leo_tf.files import expanded
-    from leo_tf.search.final_evaluation import run_final_evaluation
     from leo_tf.search.plan import Plan, get_objective
     from leo_tf.search.report import require_report, write_best, write_report
-    from leo_tf.search.rerun_top import rerun_top
+    from leo_tf.search.selection import rerun_top, run_final_evaluation
     from leo_tf.search.space import read_space
     from leo_tf.search.study import Study
     from leo_tf.search.trials import run_trials

@@ -12,10 +12,9 @@ from leo_tf.commands.flags import flags_of
 from leo_tf.files import html_report, read_json, write_json, write_text
 from leo_tf.runs.metrics import progress_of
 from leo_tf.search.figures import draw_figures
-from leo_tf.search.final_evaluation import FinalEvaluation
 from leo_tf.search.plan import Plan, run_folder
 from leo_tf.search.pruner_simulation import simulate_pruner
-from leo_tf.search.rerun_top import Candidate
+from leo_tf.search.selection import Candidate, FinalEvaluation
 from leo_tf.search.study import Study
 
 _BEST, _NUMBERS = "best.cfg", "report.json"

@@ -1,5 +1,6 @@
 """Storage of a study: a journal file in its folder, or a database that Optuna supports."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import filelock
@@ -27,11 +28,11 @@ class _JournalLock:
         self._lock.release()
 
 
-def acquire(lock: filelock.BaseFileLock, what: str) -> None:
-    """Acquire a filelock; raise InputError if another process holds it for too long, or it cannot be written."""
+def acquire(lock: filelock.BaseFileLock, what: str) -> AbstractContextManager:
+    """Acquire a filelock, released by the context manager that is returned; raise InputError if that is impossible."""
     with writing(what):
         try:
-            lock.acquire()
+            return lock.acquire()
         except filelock.Timeout:
             raise InputError(
                 f"Another process has held the lock of {what} for {lock.timeout:.0f} s; stop it, or wait for it."

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 
@@ -58,13 +57,8 @@ class Study:
         with contextlib.suppress(OSError):
             os.unlink(self._owner_lock.lock_file)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        acquire(self._lock, f"the study {self.folder}")
-        try:
-            yield
-        finally:
-            self._lock.release()
+    def _locked(self) -> contextlib.AbstractContextManager:
+        return acquire(self._lock, f"the study {self.folder}")
 
     def _require_same_plan(self) -> None:
         record = self.plan.record()

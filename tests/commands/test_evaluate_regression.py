@@ -14,8 +14,7 @@ from leo_tf import InputError
 from leo_tf.config import EpisodeConfig, LEOConfig, MAMLConfig, RegressionConfig, RunConfig, TrainingConfig
 from leo_tf.export import export
 from leo_tf.regression import ambiguous, evaluation, figure
-from leo_tf.regression.baselines import evaluation as baseline_evaluation
-from leo_tf.regression.baselines.evaluation import evaluate_posterior
+from leo_tf.regression.evaluation import evaluate_posterior
 from leo_tf.regression.leo import RegressionLEO
 from leo_tf.regression.maml import RegressionMAML
 from leo_tf.regression.results import RegressionResult
@@ -143,7 +142,7 @@ def test_comparing_with_maml(runs, evaluate_py, few, capsys):
 
 @pytest.mark.long
 def test_gaussian_processes_and_the_validation_split(evaluate_py, few, monkeypatch):
-    monkeypatch.setattr(baseline_evaluation, "_KERNEL_TASKS", 5)
+    monkeypatch.setattr(evaluation, "_KERNEL_TASKS", 5)
     few_tasks = ("--num_tasks=10", "--samples=3", "--shots_grid=3")
     files = evaluate_py(*few_tasks, "--split=val", "--baselines=gaussian_process")
     written = json.loads(files["evaluation-val-10tasks-3shot-3samples.json"].read_text())

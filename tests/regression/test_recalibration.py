@@ -37,8 +37,8 @@ def test_factor_is_fitted_on_validation_tasks_and_scored_on_others():
         seed=0,
     )
     validation, tasks = draw_tasks(12, 0, randomness.VALIDATION), draw_tasks(8, 0)
-    found = evaluate_spread(model, validation, tasks, 5, num_samples=20, batch_size=4, jit=False)
     sampler = FunctionSampler(model, 4, jit=False)
+    found = evaluate_spread(sampler, validation, tasks, 5, num_samples=20)
     factor = fit_spread(sampler.functions(*validation.support(5), 20), validation.truth)
     samples = stretch(sampler.functions(*tasks.support(5), 20), factor)
     assert found.factor == factor and (found.fitted_on, found.shots) == (12, 5)

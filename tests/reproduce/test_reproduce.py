@@ -22,10 +22,10 @@ def planned(folder, rows=("metasgd", "leo"), settings=("glyphs_1shot",), seeds=(
 
 def test_a_cell_is_a_job_of_training_and_evaluation():
     trained, fitted = planned(Path("out"), rows=("leo", "logistic_regression"))
-    assert [script for script, _ in trained.job.commands] == ["train.py", "evaluate.py"]
-    assert trained.job.run == trained.folder / "run" and trained.job.result == trained.result
-    assert [script for script, _ in fitted.job.commands] == ["-m leo_tf.reproduce.baseline_cell"]
-    assert fitted.job.commands[0][1][0] == "--baseline=logistic_regression"
+    assert [script for script, _ in trained.commands] == ["train.py", "evaluate.py"]
+    assert trained.run == trained.folder / "run"
+    assert [script for script, _ in fitted.commands] == ["-m leo_tf.reproduce.baseline_cell"]
+    assert fitted.commands[0][1][0] == "--baseline=logistic_regression"
 
 
 def test_trained_rows_are_the_shipped_ablations():

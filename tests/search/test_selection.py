@@ -12,10 +12,9 @@ from fake_executor import FakeExecutor
 from leo_tf import InputError
 from leo_tf.classification.results import EvaluationResult
 from leo_tf.commands.flags import define_run_flags, run_config
-from leo_tf.search.final_evaluation import run_final_evaluation
 from leo_tf.search.pruner_simulation import simulate_pruner
 from leo_tf.search.report import require_report, write_best, write_report
-from leo_tf.search.rerun_top import rerun_top
+from leo_tf.search.selection import rerun_top, run_final_evaluation
 from leo_tf.search.study import Study
 from leo_tf.search.trials import run_trials
 

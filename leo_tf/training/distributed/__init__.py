@@ -1,1 +1,1 @@
-"""Training on several machines: rendezvous, connection, collectives, the loop of a worker, launch."""
+"""Training on several machines: rendezvous, connection, collectives, launch."""

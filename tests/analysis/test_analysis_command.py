@@ -157,10 +157,11 @@ def test_class_names_with_markup(runs, analyse):
     names = ["a|b", "<b>bold</b>", "*star*", "US$ $x_{", "_under", "new\nline"]
     (runs / "data" / "odd").mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
-    for split in ("val", "test"):
-        rows = {"embeddings": rng.normal(size=(54, 8)), "labels": np.repeat(names, 9)}
+    for split, prefix in (("val", "val "), ("test", "")):
+        labels = np.repeat([prefix + name for name in names], 9)
+        rows = {"embeddings": rng.normal(size=(54, 8)), "labels": labels}
         np.savez(runs / "data" / "odd" / f"{split}.npz", **rows)
-    arguments = ["--analyses=latent_space,failures", "--highlight=US$ $x_{"]
+    arguments = ["--analyses=latent_space,failures", "--highlight=val US$ $x_{"]
     page = (analyse(*arguments, "--dataset_name=odd", output="odd", tasks=30) / "report.html").read_text()
     for shown in ("a&#124;b", "&lt;b&gt;bold&lt;/b&gt;", "*star*", "US$ $x_{", "_under", "new line"):
         assert f"<td>{shown}</td>" in page

@@ -203,7 +203,9 @@ class Classification(Problem):
         ways, shots = self._validation_shape
         algorithm, classes = self.config.algorithm, self._train.num_classes
         circumstances = Circumstances(algorithm, classes, self.config.episodes, shots, ways, best_step, last_step=step)
-        ((baseline, accuracy),) = validation.baselines.items()
+        if not validation.baselines:
+            return ""
+        baseline, accuracy = max(validation.baselines.items(), key=lambda item: item[1])
         difference = Interval(validation.interval.mean - accuracy, validation.interval.half_width)
         return below_baseline(learner_class(algorithm, "classification").algorithm, baseline, difference, circumstances)
 

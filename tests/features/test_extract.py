@@ -150,7 +150,7 @@ def test_training_reads_the_files_of_the_command(extracted, extractor, split_fol
         assert arrays["paths"][7] == "test/c10/1.png" and arrays["embeddings"].dtype == np.float16
         square = extractor.loader.square((split_folder / "test/c10/1.png").read_bytes())
         np.testing.assert_allclose(arrays["embeddings"][7], extractor(square[np.newaxis])[0], rtol=2e-3, atol=1e-3)
-    assert "images/s" in done.stdout and "python train.py --data_path=" in done.stdout
+    assert "images/s" in done.stdout and "python train.py --flagfile=" in done.stdout
     assert not (data / "bars" / "parts").exists()
 
 

@@ -129,12 +129,6 @@ def no_images(folder):
     (folder / "train" / "readme.txt").write_text("empty")
 
 
-def broken_links(folder):
-    two_splits(folder)
-    for n in range(2):
-        (folder / "train/c00" / f"gone{n}.png").symlink_to(folder / "nowhere.png")
-
-
 WRONG = {
     same_image: r"train/c00/0\.png and val/c02/copy\.png are the same image, in train and in val",
     same_class: "class 'c01' is in both train and val",
@@ -142,7 +136,6 @@ WRONG = {
     only_corrupt: "2 of 4 images of val cannot be read, more than max_unreadable=0.01 allows: val/c03",
     too_many_corrupt: r"2 of 4 images of train cannot be read.*train/c00/0\.png: it is not an image",
     no_images: "has no folders of images",
-    broken_links: r"2 of 6 images of train cannot be read.*gone0\.png: No such file",
 }
 
 

@@ -415,8 +415,8 @@ def test_inputs_are_cast_as_by_keras_layers(episode):
     np.testing.assert_array_equal(model.adapt(*narrow[:2]), parameters)
     np.testing.assert_array_equal(model.predict_at(narrow.query_x, parameters), model.predict_at(wide[2], parameters))
     assert model.meta_loss(narrow, True, seed=0).loss == model.meta_loss(wide, True, seed=0).loss
-    functions = FunctionSampler(model, TASKS, jit=False).functions(*narrow[:2], 1, x=[0.5], seed=3)
-    assert functions.shape == (1, TASKS, 1) and np.isfinite(functions).all()
+    functions = FunctionSampler(model, TASKS, jit=False).functions(*narrow[:2], 1, seed=3)
+    assert functions.shape == (1, TASKS, 100) and np.isfinite(functions).all()
 
 
 def test_calling_predicts_the_queries(episode):

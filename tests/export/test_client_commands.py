@@ -1,18 +1,15 @@
 """The commands of the example clients, with servers of the real protocols that answer what a SavedModel would."""
 
-import contextlib
 import importlib.util
-import json
 import socket
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import grpc_server
 import numpy as np
 import pytest
+import rest_server
 import tensorflow as tf
-from grpc_server import address_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "serving"
 ANSWER = {"probabilities": np.float32([[[0.1, 0.9], [0.8, 0.2]]]), "predicted_label": np.int32([[1, 0]])}
@@ -40,39 +37,8 @@ class Signature:
         return {name: tf.constant(array) for name, array in ANSWER.items()}
 
 
-class Handler(BaseHTTPRequestHandler):
-    """The REST API of a server with a Signature."""
-
-    def do_POST(self):
-        inputs = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["inputs"]
-        code, content = 200, {"outputs": {name: array.tolist() for name, array in ANSWER.items()}}
-        if self.path != "/v1/models/leo:predict":
-            code, content = 404, {"error": "Servable not found"}
-        else:
-            try:
-                Signature()(**{name: tf.constant(values) for name, values in inputs.items()})
-            except tf.errors.InvalidArgumentError as error:
-                code, content = 400, {"error": str(error)}
-        data = json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@contextlib.contextmanager
-def rest_address():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-SERVERS = {"rest_client": rest_address, "grpc_client": lambda: address_of({1: {"serving_default": Signature()}})}
+SIGNATURES = {1: {"serving_default": Signature()}}
+SERVERS = {"rest_client": rest_server, "grpc_client": grpc_server}
 
 
 @pytest.fixture(params=SERVERS)
@@ -98,7 +64,7 @@ def call(client, tmp_path, monkeypatch, capsys):
 
 
 def test_answers_are_numbers_or_names_of_classes(call, client):
-    with SERVERS[client]() as server:
+    with SERVERS[client].address_of(SIGNATURES) as server:
         assert call(server) == "[[1 0]]"
         assert call(server, "--model=leo", "--classes=cat,dog") == "[['dog' 'cat']]"
         with pytest.raises(SystemExit, match="Got 3 names of classes; the answer has 2 classes"):
@@ -106,7 +72,7 @@ def test_answers_are_numbers_or_names_of_classes(call, client):
 
 
 def test_a_refusal_is_the_models_reason_alone(call, client):
-    with SERVERS[client]() as server:
+    with SERVERS[client].address_of(SIGNATURES) as server:
         with pytest.raises(SystemExit) as refused:
             call(server, labels=(0, 0))
         reason = str(refused.value).partition(": ")[2]

@@ -1,15 +1,13 @@
 """The example clients, with servers of the real protocols that answer from a SavedModel."""
 
 import importlib.util
-import json
 import shutil
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rest_server
 import tensorflow as tf
 from grpc_server import serving
 
@@ -41,38 +39,9 @@ def channel(signatures):
 
 @pytest.fixture(scope="module")
 def rest(signatures):
-    """The address of a server of the REST API's columnar predict requests."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            place, _, verb = self.path.partition(":")
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if place not in ("/v1/models/leo", "/v1/models/leo/versions/1") or verb != "predict":
-                return self.answer(404, {"error": f"Servable not found: {place}"})
-            signature = signatures[1][body.get("signature_name", "serving_default")]
-            kinds = signature.structured_input_signature[1]
-            try:
-                outputs = signature(**{n: tf.constant(v, kinds[n].dtype) for n, v in body["inputs"].items()})
-            except tf.errors.InvalidArgumentError as error:
-                return self.answer(400, {"error": str(error)})
-            outputs = {name: tensor.numpy().tolist() for name, tensor in outputs.items()}
-            return self.answer(200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))})
-
-        def answer(self, code, content):
-            data = json.dumps(content).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    """The address of a server of the REST API."""
+    with rest_server.address_of(signatures) as address:
+        yield address
 
 
 def check(answer, expected):
